@@ -1,0 +1,115 @@
+"""Softmax and its kin for NumPy arrays and torch tensors, through the array API standard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import array_api_compat as api
+import numpy as np
+
+from postproc.checks import fail, fail_type
+
+#: A NumPy array or a torch tensor; what goes in decides what comes out.
+Array = Any
+
+
+def as_array(values: Any, name: str) -> Array:
+    """Return a real NumPy array or torch tensor; lists and the like become NumPy arrays.
+
+    Raises
+    ------
+    TypeError
+        If the values are not real numbers (objects, strings, complex numbers).
+    """
+    if api.is_torch_array(values):
+        if values.is_complex():
+            fail_type(name, "an array of real numbers", f"dtype {values.dtype}")
+        return values
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of unlike length
+        fail(name, "an array with rows of equal length", "rows of unlike length")
+    if array.dtype.kind not in "fiub":
+        fail_type(name, "an array of real numbers", f"dtype {array.dtype}")
+    return array
+
+
+def as_floating(x: Array) -> Array:
+    """Return `x` in float32 or float64: narrower floats are widened, integers become float64."""
+    xp = api.array_namespace(x)
+    if x.dtype in (xp.float32, xp.float64):
+        return x
+    narrow = xp.isdtype(x.dtype, "real floating") and xp.finfo(x.dtype).bits < 32
+    return xp.astype(x, xp.float32 if narrow else xp.float64)
+
+
+def as_numpy(x: Array) -> np.ndarray[Any, Any]:
+    """Return a NumPy view or copy of an array or tensor on any device."""
+    if api.is_torch_array(x):
+        x = x.detach().cpu()
+        return np.asarray(x.float() if str(x.dtype) == "torch.bfloat16" else x)
+    return np.asarray(x)
+
+
+def softmax(logits: Array, *, axis: int = -1) -> Array:
+    """Softmax, the exponentials of the scores divided by their sum.
+
+    Parameters
+    ----------
+    logits : array or tensor of shape (..., C)
+        Finite scores, in natural-log units. Float16 and bfloat16 are computed in float32,
+        integers in float64.
+    axis : int
+        The axis of the classes.
+
+    Returns
+    -------
+    array or tensor of the shape of `logits`
+        Probabilities; they sum to 1 along `axis`.
+
+    Raises
+    ------
+    TypeError
+        If `logits` does not hold real numbers.
+
+    Examples
+    --------
+    >>> softmax([[0.0, 0.0], [1000.0, 0.0]])
+    array([[0.5, 0.5],
+           [1. , 0. ]])
+    """
+    x = as_floating(as_array(logits, "logits"))
+    xp = api.array_namespace(x)
+    exponentials = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
+    return exponentials / xp.sum(exponentials, axis=axis, keepdims=True)
+
+
+def log_softmax(logits: Array, *, axis: int = -1) -> Array:
+    """Logarithm of the softmax, without the loss of precision of taking both in turn.
+
+    Parameters
+    ----------
+    logits : array or tensor of shape (..., C)
+        Finite scores, in natural-log units.
+    axis : int
+        The axis of the classes.
+
+    Returns
+    -------
+    array or tensor of the shape of `logits`
+        Log-probabilities.
+
+    Raises
+    ------
+    TypeError
+        If `logits` does not hold real numbers.
+
+    Examples
+    --------
+    >>> log_softmax([[1000.0, 0.0]])
+    array([[    0., -1000.]])
+    """
+    x = as_floating(as_array(logits, "logits"))
+    xp = api.array_namespace(x)
+    shifted = x - xp.max(x, axis=axis, keepdims=True)
+    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))

@@ -1,0 +1,21 @@
+"""Row blocks: how large arrays are walked through in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+#: Bytes of one block in float64; small enough to stay near the cache, large enough for BLAS.
+BLOCK_BYTES = 8 * 2**20
+
+
+def row_blocks(n_rows: int, n_columns: int, *, block_bytes: int = BLOCK_BYTES) -> Iterator[slice]:
+    """Cut n_rows rows of n_columns float64 numbers into slices of about `block_bytes`.
+
+    Examples
+    --------
+    >>> list(row_blocks(5, 2, block_bytes=32))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    step = max(1, block_bytes // (8 * max(1, n_columns)))
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))

@@ -1,0 +1,105 @@
+"""Checks of arguments. Every message reads: `name` must be <rule>, got <value>."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Collection
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def fail(name: str, rule: str, got: object, mend: str = "") -> NoReturn:
+    """Raise the ValueError of the house: what, the rule, the value got and how to mend it."""
+    raise ValueError(_message(name, rule, got, mend))
+
+
+def fail_type(name: str, rule: str, got: object, mend: str = "") -> NoReturn:
+    """Raise the TypeError of the house, in the words of `fail`."""
+    raise TypeError(_message(name, rule, got, mend))
+
+
+def _message(name: str, rule: str, got: object, mend: str) -> str:
+    return f"`{name}` must be {rule}, got {got}" + (f"; {mend}" if mend else "")
+
+
+def check_number(
+    value: object,
+    name: str,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    open_low: bool = False,
+) -> float:
+    """Return `value` as a finite float of [low, high] (or (low, high] with `open_low`)."""
+    bounds = f"{'(' if open_low else '['}{low:g}, {high:g}{']' if math.isfinite(high) else ')'}"
+    rule = "a finite number" if math.isinf(low) else f"in {bounds}"
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        fail_type(name, rule, repr(value))
+    number = float(value)
+    if not math.isfinite(number) or not low <= number <= high or (open_low and number == low):
+        fail(name, rule, repr(value))
+    return number
+
+
+def check_count(value: object, name: str, *, low: int, high: int | None = None) -> int:
+    """Return `value` as an int of low..high."""
+    rule = f"an integer >= {low}" if high is None else f"an integer in {low}..{high}"
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        fail_type(name, rule, repr(value))
+    number = int(value)
+    if number < low or (high is not None and number > high):
+        fail(name, rule, number)
+    return number
+
+
+def check_choice(value: object, name: str, choices: Collection[str]) -> str:
+    """Return `value` if it is one of `choices`."""
+    if not isinstance(value, str) or value not in choices:
+        fail(name, "one of " + ", ".join(f'"{choice}"' for choice in choices), repr(value))
+    return value
+
+
+def check_labels(
+    labels: Any,
+    *,
+    n_classes: int,
+    n_rows: int | None = None,
+    name: str = "labels",
+) -> NDArray[np.int64]:
+    """Return labels as an int64 vector of 0..n_classes-1.
+
+    Parameters
+    ----------
+    labels : array_like of shape (n,)
+        Integer classes; a tensor or an array of floats that hold integers will do.
+    n_classes : int
+        Number of classes C; every label lies in 0..C-1.
+    n_rows : int, optional
+        The number of labels that is wanted.
+    name : str
+        What messages call the labels.
+
+    Raises
+    ------
+    TypeError
+        If the labels are not numbers.
+    ValueError
+        If they have another shape or length, or one lies outside 0..C-1 (the row is named).
+    """
+    array = np.asarray(labels)
+    if array.ndim != 1:
+        fail(name, "one label a row, shape (n,)", f"shape {array.shape}")
+    if array.dtype.kind not in "iubf":
+        fail_type(name, f"integers in 0..{n_classes - 1}", f"dtype {array.dtype}")
+    if n_rows is not None and len(array) != n_rows:
+        fail(name, f"as long as the predictions ({n_rows} rows)", f"{len(array)} labels")
+    with np.errstate(invalid="ignore"):
+        result = array.astype(np.int64)
+    bad = (result != array) | (result < 0) | (result >= n_classes)
+    if bad.any():
+        row = int(np.argmax(bad))
+        fail(f"{name}[{row}]", f"an integer in 0..{n_classes - 1}", array[row].item())
+    return result

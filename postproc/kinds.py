@@ -1,0 +1,183 @@
+"""Kind of scores: logits or probabilities, decided once for a whole array and never guessed."""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+import array_api_compat as api
+
+from postproc.arrays import Array, as_array, as_floating, log_softmax, softmax
+from postproc.blocks import row_blocks
+from postproc.checks import check_choice, fail
+
+Kind = Literal["logits", "probs"]
+
+#: How far the sum of a row of probabilities may lie from 1.
+SUM_TOLERANCE = 1e-3
+SUM_TOLERANCE_FLOAT16 = 1e-2
+
+#: Exact zeros of probabilities count as this in logarithms: the least normal float32.
+LEAST_PROBABILITY = 1.1754943508222875e-38
+
+
+def check_scores(
+    scores: Array, *, kind: Kind | None = None, name: str = "scores", multilabel: bool = False
+) -> tuple[Array, Kind]:
+    """Validate an (n, C) array of scores and say what kind it is.
+
+    The kind is `probs` if every row lies in [0, 1] and sums to 1 within 1e-3 (1e-2 for 16-bit
+    floats), `logits` if any value lies outside [0, 1]; anything else is ambiguous. The whole
+    array is read, in blocks.
+
+    Parameters
+    ----------
+    scores : array or tensor of shape (n, C)
+        Scores of n rows for C >= 2 classes (C >= 1 labels with `multilabel`).
+    kind : {"logits", "probs"}, optional
+        The declared kind; it is validated. Without it the kind is detected.
+    name : str
+        What messages call the scores: an argument or a file.
+    multilabel : bool
+        Every column is a two-class problem of its own, so rows need not sum to 1.
+
+    Returns
+    -------
+    scores : array or tensor of shape (n, C)
+        The scores, unchanged.
+    kind : {"logits", "probs"}
+        What they are.
+
+    Raises
+    ------
+    TypeError
+        If the scores are not real numbers.
+    ValueError
+        If they are not two-dimensional, have too few columns, hold NaN or infinity (row and column
+        are named), contradict the declared kind, or could be either kind.
+
+    Examples
+    --------
+    >>> check_scores([[0.25, 0.75]])[1], check_scores([[0.25, 1.75]])[1]
+    ('probs', 'logits')
+    """
+    array = as_array(scores, name)
+    declared = None if kind is None else cast(Kind, check_choice(kind, "kind", ("logits", "probs")))
+    least = 1 if multilabel else 2
+    if array.ndim != 2:
+        fail(name, "two-dimensional, (rows, classes)", f"shape {tuple(array.shape)}")
+    if array.shape[1] < least:
+        what = "label" if multilabel else "classes"
+        fail(name, f"an array of {least} or more {what}", f"{array.shape[1]} column(s)")
+    tolerance = SUM_TOLERANCE_FLOAT16 if _is_narrow(array) else SUM_TOLERANCE
+    outside: tuple[int, int, float] | None = None
+    unlike: tuple[int, float] | None = None
+    for rows in row_blocks(*array.shape):
+        block = as_floating(array[rows, :])
+        xp = api.array_namespace(block)
+        _check_finite(block, rows.start, name)
+        if outside is None:
+            bad = (block < 0) | (block > 1)
+            if xp.any(bad):
+                row, column = _first(bad)
+                outside = (rows.start + row, column, float(block[row, column]))
+        if unlike is None and outside is None and not multilabel:
+            sums = xp.sum(block, axis=1)
+            bad = xp.abs(sums - 1) > tolerance
+            if xp.any(bad):
+                row = int(xp.argmax(xp.astype(bad, xp.int8)))
+                unlike = (rows.start + row, float(sums[row]))
+    return array, _decide(declared, outside, unlike, tolerance, name)
+
+
+def _decide(
+    declared: Kind | None,
+    outside: tuple[int, int, float] | None,
+    unlike: tuple[int, float] | None,
+    tolerance: float,
+    name: str,
+) -> Kind:
+    if declared == "logits" or (declared is None and outside is not None):
+        return "logits"
+    if outside is not None:
+        row, column, value = outside
+        where = f"{name}, row {row}, column {column}"
+        fail(where, "in [0, 1] for probabilities", f"{value:g}", "declare logits if they are")
+    if unlike is not None and declared == "probs":
+        row, total = unlike
+        rule = f"a row that sums to 1 within {tolerance:g} for probabilities"
+        fail(f"{name}, row {row}", rule, f"a sum of {total:g}", "declare logits if they are")
+    if unlike is not None:
+        row, total = unlike
+        fail(
+            name,
+            "clearly logits or clearly probabilities",
+            f"values all in [0, 1] whose row {row} sums to {total:g}",
+            'declare the kind: kind="logits" or kind="probs" (--logits or --probs)',
+        )
+    return "probs"
+
+
+def probabilities(scores: Array, kind: Kind) -> Array:
+    """Turn checked scores into probabilities whose rows sum to 1, in float32 or float64.
+
+    Parameters
+    ----------
+    scores : array or tensor of shape (n, C)
+        Scores that `check_scores` has passed.
+    kind : {"logits", "probs"}
+        Logits pass through the softmax, probabilities are renormalized.
+
+    Returns
+    -------
+    array or tensor of shape (n, C)
+        Float64 for float64 and integer scores, else float32.
+    """
+    if kind == "logits":
+        return softmax(scores)
+    x = as_floating(scores)
+    return x / api.array_namespace(x).sum(x, axis=1, keepdims=True)
+
+
+def log_probabilities(scores: Array, kind: Kind) -> Array:
+    """Turn checked scores into normalized log-probabilities; exact zeros count as 1.2e-38.
+
+    Parameters
+    ----------
+    scores : array or tensor of shape (n, C)
+        Scores that `check_scores` has passed.
+    kind : {"logits", "probs"}
+        Logits pass through the log-softmax, probabilities through the logarithm.
+
+    Returns
+    -------
+    array or tensor of shape (n, C)
+        Finite log-probabilities, float64 for float64 and integer scores, else float32.
+    """
+    if kind == "logits":
+        return log_softmax(scores)
+    x = probabilities(scores, kind)
+    xp = api.array_namespace(x)
+    return xp.log(xp.clip(x, LEAST_PROBABILITY, None))
+
+
+def _is_narrow(array: Array) -> bool:
+    xp = api.array_namespace(array)
+    return bool(xp.isdtype(array.dtype, "real floating") and xp.finfo(array.dtype).bits < 32)
+
+
+def _check_finite(block: Array, first_row: int, name: str) -> None:
+    xp = api.array_namespace(block)
+    if bool(xp.isfinite(xp.sum(block))):  # one pass; an overflow of the sum only costs the second
+        return
+    bad = ~xp.isfinite(block)
+    if xp.any(bad):
+        row, column = _first(bad)
+        value = float(block[row, column])
+        fail(f"{name}, row {first_row + row}, column {column}", "a finite number", f"{value}")
+
+
+def _first(mask: Array) -> tuple[int, int]:
+    """Row and column of the first true entry."""
+    xp = api.array_namespace(mask)
+    flat = int(xp.argmax(xp.reshape(xp.astype(mask, xp.int8), (-1,))))
+    return flat // mask.shape[1], flat % mask.shape[1]
