@@ -160,6 +160,29 @@ def log_probabilities(scores: Array, kind: Kind) -> Array:
     return xp.log(xp.clip(x, LEAST_PROBABILITY, None))
 
 
+def two_class_rows(scores: Array, kind: Kind) -> Array:
+    """Turn checked multi-label scores (n, m) into n·m rows [p, 1 - p] of two classes.
+
+    Parameters
+    ----------
+    scores : array or tensor of shape (n, m)
+        One column a label; logits pass through the logistic function.
+    kind : {"logits", "probs"}
+        What the scores are.
+
+    Returns
+    -------
+    array or tensor of shape (n·m, 2)
+        Probabilities of "has the label" and "has it not", label after label within a row.
+    """
+    x = as_floating(scores)
+    xp = api.array_namespace(x)
+    flat = xp.reshape(x, (-1,))
+    if kind == "logits":
+        return softmax(xp.stack([flat, xp.zeros_like(flat)], axis=1))
+    return xp.stack([flat, 1 - flat], axis=1)
+
+
 def _is_narrow(array: Array) -> bool:
     xp = api.array_namespace(array)
     return bool(xp.isdtype(array.dtype, "real floating") and xp.finfo(array.dtype).bits < 32)

@@ -1,0 +1,92 @@
+"""The task of the demo: small classifiers trained on the spot, saved as run directories."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.files import atomic_path, save_predictions
+
+#: Labelled rows a class to train on: few, so that there are doubtful rows.
+SHOTS = 5
+#: Ratio between the largest and the smallest class of the long-tailed target.
+TAIL = 50
+
+MODELS = ("naive_bayes", "neighbours", "forest")
+
+
+def make_run_directories(folder: Path, *, seed: int) -> dict[str, Path]:
+    """Train three classifiers on scikit-learn's digits and write their predictions.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to make the run directories; files of an earlier demo are replaced.
+    seed : int
+        Seed of the split, the models and the long tail.
+
+    Returns
+    -------
+    dict of str to Path
+        The run directories: `digits`, whose test classes are as common as each other, and
+        `digits_longtail`, the same models on a target with a long tail of classes.
+    """
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    images, labels = load_digits(return_X_y=True)
+    images = images / images.max()
+    rng = np.random.default_rng(seed)
+    train = np.concatenate(
+        [rng.choice(np.flatnonzero(labels == digit), SHOTS, replace=False) for digit in range(10)]
+    )
+    rest = np.setdiff1d(np.arange(len(labels)), train)
+    val, test = train_test_split(rest, test_size=0.6, stratify=labels[rest], random_state=seed)
+    shares = np.geomspace(1, 1 / TAIL, 10)[rng.permutation(10)]
+    tail = test[rng.random(len(test)) < shares[labels[test]]]
+    models = _train(images[train], labels[train], seed)
+    runs = {}
+    for name, target in (("digits", test), ("digits_longtail", tail)):
+        run = folder / name
+        run.mkdir(parents=True, exist_ok=True)
+        _save_labels(run / "labels.train.npy", labels[train])
+        for split, rows in (("val", val), ("test", target)):
+            _save_labels(run / f"labels.{split}.npy", labels[rows])
+            for model, predict in models.items():
+                probs = predict(images[rows]).astype(np.float32)
+                save_predictions(run / f"{model}.{split}.npy", probs, overwrite=True)
+        names = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+        _write_text(run / "classes.txt", "\n".join(names) + "\n")
+        meta = {"name": name, "source": "scikit-learn load_digits", "seed": seed, "shots": SHOTS}
+        _write_text(run / "meta.json", json.dumps(meta, indent=2) + "\n")
+        runs[name] = run
+    return runs
+
+
+def _train(images: NDArray[np.float64], labels: NDArray[np.int64], seed: int) -> dict[str, object]:
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.naive_bayes import MultinomialNB
+    from sklearn.neighbors import KNeighborsClassifier
+
+    models = (
+        MultinomialNB(),
+        KNeighborsClassifier(7, weights="distance"),
+        RandomForestClassifier(100, random_state=seed),
+    )
+    return {
+        name: model.fit(images, labels).predict_proba
+        for name, model in zip(MODELS, models, strict=True)
+    }
+
+
+def _save_labels(path: Path, labels: NDArray[np.int64]) -> None:
+    with atomic_path(path, overwrite=True) as temporary:
+        np.save(temporary, labels)
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_path(path, overwrite=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")

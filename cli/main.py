@@ -1,0 +1,44 @@
+"""The command `postproc`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cli.commands.can import can
+from cli.commands.demo import demo
+from cli.commands.inspect import inspect
+
+
+class _Group(click.Group):
+    """A group whose commands report faults of the data in one line, with exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ValueError, TypeError, OSError, ImportError) as error:
+            raise click.ClickException(_one_line(error)) from error
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Each command has runnable examples: postproc can -h",
+)
+@click.version_option(package_name="postproc")
+def main() -> None:
+    """Better predictions from saved ones.
+
+    Takes logits or probabilities of one or several classifiers from disk and writes better ones.
+    """
+
+
+for command in (can, demo, inspect):
+    main.add_command(command)

@@ -1,0 +1,233 @@
+"""CAN on a whole set of predictions: split off the doubtful rows, adjust them, report the risks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import array_api_compat as api
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.arrays import Array, as_numpy
+from postproc.can import Reference
+from postproc.checks import check_choice, check_count, check_number, fail
+from postproc.confidence import DEFAULT_TOP_K, TopK, check_top_k, top_k_entropy
+
+#: Total variation between a target's mean prediction and the prior beyond which to warn ...
+FAR_FROM_PRIOR = 0.1
+#: ... if it is also this many times what its standard error would give.
+FAR_BEYOND_CHANCE = 3.0
+
+
+@dataclass(frozen=True)
+class CANOptions:
+    """Options of CAN, as the command line, configurations and the estimator share them.
+
+    Attributes
+    ----------
+    alpha : float
+        Exponent α > 0.
+    iterations : int
+        Number of iterations d >= 1.
+    top_k : int in 2..C, "max" or None
+        k of the top-k entropy; None is 3, or C where that is smaller.
+    threshold : float
+        Rows are ambiguous whose top-k entropy is at or above it; in [0, 1].
+    smoothing : float
+        One-hot pseudo-rows a class that are added to the reference, >= 0.
+    reference_sample : {"all", "stratified"}
+        All confident rows, or at most max(5C, 1000) of them, stratified by predicted class.
+    """
+
+    alpha: float = 1.0
+    iterations: int = 1
+    top_k: TopK | None = None
+    threshold: float = 0.9
+    smoothing: float = 0.0
+    reference_sample: Literal["all", "stratified"] = "all"
+
+    def check(self, n_classes: int) -> CANOptions:
+        """Return the options with k filled in.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one of them is out of range.
+        """
+        check_number(self.alpha, "alpha", low=0.0, open_low=True)
+        check_count(self.iterations, "iterations", low=1)
+        check_number(self.threshold, "threshold", low=0.0, high=1.0)
+        check_number(self.smoothing, "smoothing", low=0.0)
+        check_choice(self.reference_sample, "reference_sample", ("all", "stratified"))
+        default = min(DEFAULT_TOP_K, n_classes)
+        top_k = default if self.top_k is None else check_top_k(self.top_k, n_classes)
+        return replace(self, top_k=top_k)
+
+
+#: Published settings; the first is the default.
+PRESETS: Mapping[str, CANOptions] = {
+    "blog": CANOptions(),
+    "paper-code": CANOptions(top_k="max", reference_sample="stratified"),
+}
+
+
+@dataclass(frozen=True)
+class CANModel:
+    """A reference and a prior, ready to adjust any rows.
+
+    Attributes
+    ----------
+    options : CANOptions
+        The options, with k filled in.
+    prior : ndarray of shape (C,)
+        Class prior q.
+    reference : Reference
+        The iterates of the confident rows.
+    n_confident : int
+        Confident rows that were found; the reference may be a sample of them.
+    confident_mass : ndarray of shape (C,)
+        Sum of the confident rows: how many rows' worth of mass each class has.
+    """
+
+    options: CANOptions
+    prior: NDArray[np.float64]
+    reference: Reference
+    n_confident: int
+    confident_mass: NDArray[np.float64]
+
+    @classmethod
+    def fit(
+        cls,
+        blocks: Iterable[Array],
+        prior: NDArray[np.float64],
+        options: CANOptions,
+        *,
+        seed: int = 0,
+    ) -> CANModel:
+        """Collect the confident rows from blocks of probabilities, each of shape (rows, C)."""
+        options = options.check(len(prior))
+        parts = []
+        for block in blocks:
+            parts.append(block[~is_ambiguous(block, options), :])
+        xp = api.array_namespace(*parts)
+        rows = xp.concat(parts)
+        mass = as_numpy(xp.sum(rows, axis=0, dtype=xp.float64))
+        n_confident = int(rows.shape[0])
+        if options.reference_sample == "stratified":
+            rows = rows[xp.asarray(_stratified_sample(rows, seed), device=api.device(rows)), :]
+        reference = Reference.build(
+            rows,
+            xp.asarray(prior, dtype=xp.float64, device=api.device(rows)),
+            alpha=options.alpha,
+            iterations=options.iterations,
+            smoothing=options.smoothing,
+            weights=None,
+            dtype=rows.dtype,
+        )
+        return cls(options, prior, reference, n_confident, mass)
+
+    def adjust(self, probs: Array) -> tuple[Array, Array]:
+        """Adjust the ambiguous rows of probabilities of shape (n, C); also says which they are."""
+        xp = api.array_namespace(probs)
+        ambiguous = is_ambiguous(probs, self.options)
+        adjusted = xp.asarray(probs, copy=True)
+        if xp.any(ambiguous):
+            adjusted[ambiguous, :] = self.reference.adjust(probs[ambiguous, :])
+        return adjusted, ambiguous
+
+    def risks(self, class_names: Iterable[str] | None = None) -> Iterator[str]:
+        """Say what in the reference and prior should make a user careful, one sentence each."""
+        names = list(class_names or map(str, range(len(self.prior))))
+        barred = np.flatnonzero(self.prior == 0)
+        if len(barred):
+            yield (
+                f"the prior of {_listing(barred, names)} is zero: no ambiguous row can get "
+                f"{'it' if len(barred) == 1 else 'them'}"
+            )
+        if self.n_confident == 0:
+            yield (
+                "no row is confident, so the identity matrix takes the reference's place; "
+                "raise the threshold or give another reference"
+            )
+        elif self.options.smoothing < 1:
+            bare = np.flatnonzero((self.confident_mass < 1) & (self.prior > 0))
+            if len(bare):
+                yield (
+                    f"{_listing(bare, names)} {'has' if len(bare) == 1 else 'have'} less than one "
+                    "confident row's worth of mass and may take nearly every ambiguous row; "
+                    "raise the smoothing (1, say) or the threshold"
+                )
+
+    def mismatch(self, moments: Moments) -> str | None:
+        """Warn where the target's mean prediction lies far from the prior, else None."""
+        distance = 0.5 * float(np.abs(moments.mean - self.prior).sum())
+        chance = 0.5 * np.sqrt(2 / np.pi) * float(moments.standard_error.sum())
+        if distance <= max(FAR_FROM_PRIOR, FAR_BEYOND_CHANCE * chance):
+            return None
+        return (
+            f"the target's mean prediction lies far from the prior (total variation "
+            f"{distance:.2f}): CAN pulls the doubtful rows towards the prior, which harms if the "
+            "target's classes are distributed otherwise; give the target's own prior"
+        )
+
+
+class Moments:
+    """Mean prediction of a target and its standard error, summed up block by block.
+
+    Parameters
+    ----------
+    n_classes : int
+        Number of classes C.
+    """
+
+    def __init__(self, n_classes: int) -> None:
+        self.n_rows = 0
+        self._sums = np.zeros(n_classes)
+        self._squares = np.zeros(n_classes)
+
+    def add(self, probs: NDArray[Any]) -> None:
+        """Add a block of probabilities of shape (rows, C)."""
+        self.n_rows += len(probs)
+        self._sums += probs.sum(axis=0, dtype=np.float64)
+        self._squares += np.einsum("ij,ij->j", probs, probs, dtype=np.float64)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean prediction, shape (C,)."""
+        return self._sums / max(self.n_rows, 1)
+
+    @property
+    def standard_error(self) -> NDArray[np.float64]:
+        """Standard error of the mean prediction, shape (C,)."""
+        n_rows = max(self.n_rows, 1)
+        variance = np.maximum(self._squares / n_rows - self.mean**2, 0.0)
+        return np.sqrt(variance / n_rows)
+
+
+def is_ambiguous(probs: Array, options: CANOptions) -> Array:
+    """Which rows are doubtful: top-k entropy at or above the threshold."""
+    if options.top_k is None:
+        fail("top_k", "filled in by `CANOptions.check`", None)
+    return top_k_entropy(probs, options.top_k) >= options.threshold
+
+
+def _stratified_sample(rows: Array, seed: int) -> NDArray[np.int64]:
+    """Indices of at most max(5C, 1000) rows; each predicted class keeps its share of the rows."""
+    predicted = as_numpy(rows).argmax(axis=1)
+    wanted = max(5 * rows.shape[1], 1000)
+    if len(predicted) <= wanted:
+        return np.arange(len(predicted))
+    # A random order within classes, the classes one after another, and every n/wanted-th row.
+    rng = np.random.default_rng(seed)
+    order = np.lexsort((rng.random(len(predicted)), predicted))
+    picks = (np.arange(wanted) * len(predicted)) // wanted
+    return np.sort(order[picks])
+
+
+def _listing(classes: NDArray[Any], names: list[str]) -> str:
+    shown = ", ".join(names[j] for j in classes[:3]) + (", ..." if len(classes) > 3 else "")
+    if len(classes) == 1:
+        return f"class {shown}"
+    return f"{len(classes)} classes ({shown})"

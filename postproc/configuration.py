@@ -1,0 +1,66 @@
+"""Configurations: hyperparameters in a small, versioned JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from postproc.can_model import CANOptions
+from postproc.files.paths import atomic_path
+
+#: Version of the layout of configurations; files of a later one are refused.
+FORMAT_VERSION = 1
+
+
+def save_can_options(
+    path: str | os.PathLike[str], options: CANOptions, *, overwrite: bool = False
+) -> None:
+    """Write the options of CAN as JSON, whole or not at all.
+
+    Raises
+    ------
+    FileExistsError, FileNotFoundError, PermissionError
+        If the file exists, or its folder does not or is read-only.
+    """
+    content = {"format_version": FORMAT_VERSION, "method": "can", "parameters": asdict(options)}
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def load_can_options(path: str | os.PathLike[str]) -> CANOptions:
+    """Read the options of CAN from JSON.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, or it is no configuration of CAN.
+    """
+    parameters = _read(Path(path), method="can")
+    known = [field.name for field in fields(CANOptions)]
+    unknown = [name for name in parameters if name not in known]
+    if unknown:
+        msg = f"{path}: parameters must be among {', '.join(known)}, got {unknown[0]!r}"
+        raise ValueError(msg)
+    return CANOptions(**parameters)
+
+
+def _read(path: Path, *, method: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        msg = f"{path}: cannot be read as JSON: {error}"
+        raise ValueError(msg) from None
+    if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
+        msg = f"{path}: must be a configuration with the keys method and parameters"
+        raise ValueError(msg)
+    version = content.get("format_version")
+    if version != FORMAT_VERSION:
+        msg = f"{path}: format_version must be {FORMAT_VERSION}, got {version!r}"
+        raise ValueError(msg)
+    if content.get("method") != method:
+        msg = f'{path}: method must be "{method}", got {content.get("method")!r}'
+        raise ValueError(msg)
+    return dict(content["parameters"])

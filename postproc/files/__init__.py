@@ -1,0 +1,5 @@
+"""Prediction files: readers, writers, labels and run directories. Nothing is ever unpickled."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

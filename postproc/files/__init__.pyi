@@ -1,0 +1,16 @@
+from .labels import load_class_names, load_labels, load_multilabels, load_prior
+from .paths import atomic_path, check_output, resolve_path
+from .store import load_predictions, save_blocks, save_predictions
+
+__all__ = [
+    "atomic_path",
+    "check_output",
+    "load_class_names",
+    "load_labels",
+    "load_multilabels",
+    "load_predictions",
+    "load_prior",
+    "resolve_path",
+    "save_blocks",
+    "save_predictions",
+]

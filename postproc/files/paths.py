@@ -1,0 +1,131 @@
+"""Paths: files found without their suffix, and output written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PREDICTION_SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet", ".safetensors", ".pt")
+LABEL_SUFFIXES = (*PREDICTION_SUFFIXES, ".txt")
+
+
+def resolve_path(
+    path: str | os.PathLike[str], suffixes: Collection[str] = PREDICTION_SUFFIXES
+) -> Path:
+    """Find a file, also one that is named without its suffix.
+
+    Parameters
+    ----------
+    path : path-like
+        A file, or a file's name less one of the suffixes.
+    suffixes : collection of str
+        The suffixes that are known here.
+
+    Returns
+    -------
+    Path
+        The file that exists.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the suffix is not a known one, the path is a folder, or several files fit the name.
+    """
+    given = Path(path)
+    known = ", ".join(suffixes)
+    if given.is_file():
+        if given.suffix.lower() not in suffixes:
+            got = f'"{given.suffix}"' if given.suffix else "no suffix"
+            msg = f"{given}: the suffix must be one of {known}, got {got}"
+            raise ValueError(msg)
+        return given
+    candidates = [Path(f"{given}{suffix}") for suffix in suffixes]
+    found = [candidate for candidate in candidates if candidate.is_file()]
+    if len(found) > 1:
+        names = ", ".join(candidate.name for candidate in found)
+        msg = f"{given}: several files fit this name ({names}); give the suffix"
+        raise ValueError(msg)
+    if found:
+        return found[0]
+    if given.is_dir():
+        msg = f"{given}: must be a file, got a folder"
+        raise ValueError(msg)
+    tried = "" if given.suffix.lower() in suffixes else f", nor one with a suffix of {known}"
+    msg = f"{given}: no such file{tried}"
+    raise FileNotFoundError(msg)
+
+
+def check_output(
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    suffixes: Collection[str] | None = None,
+) -> Path:
+    """Check that an output can be written, before any work is done for it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If its folder does not exist.
+    FileExistsError
+        If it exists and `overwrite` is false.
+    PermissionError
+        If its folder cannot be written to.
+    ValueError
+        If the suffix is not one of `suffixes`.
+    """
+    target = Path(path)
+    if suffixes is not None and target.suffix.lower() not in suffixes:
+        got = f'"{target.suffix}"' if target.suffix else "no suffix"
+        msg = f"{target}: the suffix of an output must be one of {', '.join(suffixes)}, got {got}"
+        raise ValueError(msg)
+    if not target.parent.is_dir():
+        msg = f"{target}: the folder {target.parent} does not exist; create it first"
+        raise FileNotFoundError(msg)
+    if target.is_dir():
+        msg = f"{target}: must be a file, got a folder"
+        raise ValueError(msg)
+    if target.exists() and not overwrite:
+        msg = f"{target}: exists already; name another output or allow overwriting (--overwrite)"
+        raise FileExistsError(msg)
+    if not os.access(target.parent, os.W_OK):
+        msg = f"{target}: the folder {target.parent} is read-only; name an output elsewhere"
+        raise PermissionError(msg)
+    return target
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary file beside `path` that takes its place when the block succeeds.
+
+    The file is flushed to disk before it is renamed; when the block fails it is removed and
+    whatever stood under `path` is untouched.
+
+    Raises
+    ------
+    FileNotFoundError, FileExistsError, PermissionError, ValueError
+        As `check_output`.
+    """
+    target = check_output(path, overwrite=overwrite)
+    handle, name = tempfile.mkstemp(
+        dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp made it private
+        check_output(target, overwrite=overwrite)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

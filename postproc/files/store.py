@@ -1,0 +1,203 @@
+"""Predictions from files and into files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.arrays import as_numpy
+from postproc.checks import fail
+from postproc.files import formats
+from postproc.files.labels import CLASS_FILE, load_class_names
+from postproc.files.paths import PREDICTION_SUFFIXES, atomic_path, check_output, resolve_path
+from postproc.kinds import Kind
+from postproc.predictions import Predictions
+
+PathLike = str | os.PathLike[str]
+
+
+def load_predictions(
+    path: PathLike,
+    *,
+    kind: Kind | None = None,
+    classes: Sequence[str] | None = None,
+    multilabel: bool = False,
+) -> Predictions:
+    """Load and validate predictions from a file; `.npy` files are memory-mapped.
+
+    Parameters
+    ----------
+    path : path-like
+        `.npy`, `.npz` (keys scores, logits or probs; optional classes, ids), `.csv` or `.tsv`
+        (header of class names, optional first column id), `.parquet`, `.safetensors` or `.pt`
+        (tensors only). The suffix may be left away.
+    kind : {"logits", "probs"}, optional
+        The declared kind; without it the key of the file or the values decide.
+    classes : sequence of C str, optional
+        Class names; otherwise those in the file, or in `classes.txt` beside it. Columns of a file
+        with names of its own are put in this order.
+    multilabel : bool
+        Every column is a label of its own.
+
+    Returns
+    -------
+    Predictions
+        Scores of shape (n, C), their kind, and names where known.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    TypeError, ValueError
+        If it is damaged, or its scores or names are not valid; messages name the file.
+    """
+    found = resolve_path(path, PREDICTION_SUFFIXES)
+    contents = formats.read(found)
+    if contents.values.ndim == 2 and contents.values.shape[0] == 0:
+        fail(str(found), "an array of one row or more", "0 rows")
+    if contents.values.dtype.kind in "UST":
+        fail(str(found), "an array of real numbers", "text")
+    if kind is not None and contents.kind is not None and kind != contents.kind:
+        fail(str(found), kind, f"the key {contents.kind}")
+    values, names = contents.values, contents.classes
+    if names is None:
+        names = classes if classes is not None else _names_beside(found, values)
+    else:
+        beside = found.parent / CLASS_FILE
+        if classes is not None:
+            _check_same(names, tuple(classes), str(found))
+        elif beside.is_file() and set(listed := load_class_names(beside)) == set(names):
+            classes = listed
+        if classes is not None and tuple(classes) != names:
+            values, names = values[:, [names.index(c) for c in classes]], tuple(classes)
+    return Predictions.check(
+        values,
+        kind=kind or contents.kind,
+        classes=names,
+        ids=contents.ids,
+        name=str(found),
+        multilabel=multilabel,
+    )
+
+
+def save_predictions(
+    path: PathLike,
+    probs: Any,
+    *,
+    classes: Sequence[str] | None = None,
+    ids: Sequence[str] | NDArray[np.str_] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Save probabilities in the format of the suffix, whole or not at all.
+
+    `.npy` holds the array alone; the other formats keep class names and ids.
+
+    Parameters
+    ----------
+    path : path-like
+        The output; its suffix is one of `.npy`, `.npz`, `.csv`, `.tsv`, `.parquet`,
+        `.safetensors`, `.pt`.
+    probs : array or tensor of shape (n, C)
+        Probabilities.
+    classes : sequence of C str, optional
+        Class names.
+    ids : sequence of n str, optional
+        Row names.
+    overwrite : bool
+        Replace a file that exists.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    FileExistsError, FileNotFoundError, PermissionError, ValueError
+        If the output exists, its folder does not or is read-only, or the suffix is unknown.
+    """
+    values = as_numpy(probs)
+    return save_blocks(
+        path,
+        [values],
+        shape=(values.shape[0], values.shape[1]),
+        dtype=values.dtype,
+        classes=classes,
+        ids=ids,
+        overwrite=overwrite,
+    )
+
+
+def save_blocks(
+    path: PathLike,
+    blocks: Iterable[NDArray[Any]],
+    *,
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+    classes: Sequence[str] | None = None,
+    ids: Sequence[str] | NDArray[np.str_] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Save probabilities that come in row blocks; `.npy` is written through, block by block.
+
+    Parameters
+    ----------
+    path, classes, ids, overwrite
+        As for `save_predictions`.
+    blocks : iterable of ndarray of shape (rows, C)
+        The rows in order.
+    shape : (n, C)
+        Of the whole.
+    dtype : dtype
+        Of the output.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    FileExistsError, FileNotFoundError, PermissionError, ValueError
+        As `save_predictions`.
+    """
+    target = check_output(path, overwrite=overwrite, suffixes=PREDICTION_SUFFIXES)
+    with atomic_path(target, overwrite=overwrite) as temporary:
+        if target.suffix.lower() == ".npy":
+            formats.write_npy_blocks(temporary, blocks, shape=shape, dtype=dtype)
+        else:
+            contents = formats.Contents(
+                np.concatenate([block.astype(dtype, copy=False) for block in blocks]),
+                None if classes is None else tuple(classes),
+                None if ids is None else np.asarray(ids).astype(np.str_),
+                "probs",
+            )
+            formats.write(temporary, contents, suffix=target.suffix)
+    return target
+
+
+def _names_beside(path: Path, values: NDArray[Any]) -> tuple[str, ...] | None:
+    beside = path.parent / CLASS_FILE
+    if values.ndim != 2 or not beside.is_file():
+        return None
+    n_columns = values.shape[1]
+    names = load_class_names(beside)
+    if len(names) != n_columns:
+        fail(
+            str(beside),
+            f"as long as {path.name} has columns ({n_columns})",
+            f"{len(names)} names",
+            "give the names of this file with --classes, or move it",
+        )
+    return names
+
+
+def _check_same(in_file: tuple[str, ...], given: tuple[str, ...], name: str) -> None:
+    unlike = sorted(set(in_file).symmetric_difference(given))
+    if unlike:
+        fail(f"class names of {name}", "those given", f"{', '.join(unlike[:3])} on one side only")
