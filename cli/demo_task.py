@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from postproc.files import atomic_path, save_predictions
 SHOTS = 5
 #: Ratio between the largest and the smallest class of the long-tailed target.
 TAIL = 50
+
+#: From images to class probabilities.
+Predict = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 MODELS = ("naive_bayes", "neighbours", "forest")
 
@@ -66,7 +70,7 @@ def make_run_directories(folder: Path, *, seed: int) -> dict[str, Path]:
     return runs
 
 
-def _train(images: NDArray[np.float64], labels: NDArray[np.int64], seed: int) -> dict[str, object]:
+def _train(images: NDArray[np.float64], labels: NDArray[np.int64], seed: int) -> dict[str, Predict]:
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.naive_bayes import MultinomialNB
     from sklearn.neighbors import KNeighborsClassifier

@@ -12,7 +12,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
 
 
-class Number(click.ParamType):
+class Number(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
     """A number in a range; messages are those of the library's own checks."""
 
     name = "number"
@@ -33,7 +33,7 @@ class Number(click.ParamType):
             self.fail(_not_a(error, "number", value), param, ctx)
 
 
-class Count(click.ParamType):
+class Count(click.ParamType):  # type: ignore[type-arg]
     """An integer in a range."""
 
     name = "integer"

@@ -8,14 +8,18 @@ from collections.abc import Iterator
 BLOCK_BYTES = 8 * 2**20
 
 
-def row_blocks(n_rows: int, n_columns: int, *, block_bytes: int = BLOCK_BYTES) -> Iterator[slice]:
-    """Cut n_rows rows of n_columns float64 numbers into slices of about `block_bytes`.
+def row_blocks(
+    n_rows: int, n_columns: int, *, block_bytes: int | None = None
+) -> Iterator[slice]:
+    """Cut n_rows rows of n_columns float64 numbers into slices of about `block_bytes`
+    (BLOCK_BYTES by default).
 
     Examples
     --------
     >>> list(row_blocks(5, 2, block_bytes=32))
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
-    step = max(1, block_bytes // (8 * max(1, n_columns)))
+    size = BLOCK_BYTES if block_bytes is None else block_bytes
+    step = max(1, size // (8 * max(1, n_columns)))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))

@@ -36,6 +36,10 @@ from postproc.arrays import Array, as_array, as_floating
 from postproc.blocks import row_blocks
 from postproc.checks import check_count, check_number, fail
 
+#: Rows advance together in blocks whose row factors X fit the cache, but never fewer than these.
+WORK_BYTES = 2**20
+LEAST_ROWS_AT_ONCE = 256
+
 #: Growth of rounding errors, α^(d-1), up to which float32 input is computed in float32.
 FLOAT32_GROWTH = 2.0
 
@@ -113,8 +117,8 @@ def alternating_normalization(
         weights=None if weights is None else _check_vector(weights, "weights", a, a.shape[0]),
         dtype=xp.float64 if wide else xp.float32,
     )
-    depths = model.adjust(xp.astype(b, xp.float64 if wide else xp.float32), all_depths=True)
-    return depths if all_iterations else depths[-1, ...]
+    b = xp.astype(b, xp.float64 if wide else xp.float32)
+    return model.adjust(b, all_depths=all_iterations)
 
 
 @dataclass(frozen=True)
@@ -195,39 +199,41 @@ class Reference:
     def adjust(self, rows: Array, *, all_depths: bool = False) -> Array:
         """Adjust rows of shape (k, C_all); (d, k, C_all) with `all_depths`, else (k, C_all)."""
         xp = api.array_namespace(rows)
-        shape = (self.iterations if all_depths else 1, *rows.shape)
-        result = xp.empty(shape, dtype=rows.dtype, device=api.device(rows))
-        for block in row_blocks(rows.shape[0], max(self.rows.shape[0], rows.shape[1])):
-            depths = self._adjust_block(rows[block, :])
-            result[:, block, :] = depths if all_depths else depths[-1:, ...]
-        return result
+        depths = self.iterations if all_depths else 1
+        result = xp.stack([rows] * depths)
+        keep_all = bool(xp.all(self.kept))
+        width = max(self.rows.shape[0], rows.shape[1])
+        block_bytes = max(WORK_BYTES, 8 * width * LEAST_ROWS_AT_ONCE)
+        for block in row_blocks(rows.shape[0], width, block_bytes=block_bytes):
+            part = rows[block, :] if keep_all else rows[block, :][:, self.kept]
+            alive = xp.sum(part, axis=1) > 0
+            if keep_all and xp.all(alive):
+                result[:, block, :] = self._adjust_block(part, all_depths)
+            elif xp.any(alive):
+                full = xp.zeros_like(result[:, block, :][:, alive, :])
+                full[:, :, self.kept] = self._adjust_block(part[alive, :], all_depths)
+                result[:, block, :][:, alive, :] = full
+        return result if all_depths else result[0, ...]
 
-    def _adjust_block(self, rows: Array) -> Array:
-        xp = api.array_namespace(rows)
-        b = rows[:, self.kept]
-        alive = xp.sum(b, axis=1) > 0
-        depths = xp.stack([rows] * self.iterations)
-        if not xp.any(alive):
-            return depths
-        b = b[alive, :]
+    def _adjust_block(self, b: Array, all_depths: bool) -> Array:
+        """Adjust rows with mass by products where that is safe, by logarithms where it is not."""
+        xp = api.array_namespace(b)
         if self.stable:
             with np.errstate(all="ignore"):  # what overflows is not safe, and done anew in logs
-                adjusted, safe = self._multiply(xp.astype(b, self.dtype))
+                adjusted, safe = self._multiply(xp.astype(b, self.dtype), all_depths)
+            adjusted = xp.astype(adjusted, b.dtype)
         else:
-            adjusted = xp.zeros((self.iterations, *b.shape), dtype=xp.float64)
+            depths = self.iterations if all_depths else 1
+            adjusted = xp.stack([b] * depths)
             safe = xp.zeros(b.shape[0], dtype=xp.bool)
         if not xp.all(safe):
-            unsafe = [row for row, is_safe in enumerate(safe) if not is_safe]
-            adjusted = xp.astype(adjusted, xp.float64)
-            for row in unsafe:
-                adjusted[:, row, :] = self._adjust_in_logs(xp.astype(b[row, :], xp.float64))
-        full = xp.zeros((self.iterations, b.shape[0], rows.shape[1]), dtype=rows.dtype)
-        full[:, :, self.kept] = xp.astype(adjusted, rows.dtype)
-        depths[:, alive, :] = full
-        return depths
+            for row in (row for row, is_safe in enumerate(safe) if not is_safe):
+                exact = self._adjust_in_logs(xp.astype(b[row, :], xp.float64))
+                adjusted[:, row, :] = xp.astype(exact if all_depths else exact[-1:, :], b.dtype)
+        return adjusted
 
-    def _multiply(self, b: Array) -> tuple[Array, Array]:
-        """All depths for rows b by matrix products, and which rows lost nothing to underflow.
+    def _multiply(self, b: Array, all_depths: bool) -> tuple[Array, Array]:
+        """Depths for rows b by matrix products, and which rows lost nothing to underflow.
 
         A product below the least float is lost. It would matter only if it were not far below
         the sum it belongs to; that is checked for every sum, row by row.
@@ -237,33 +243,36 @@ class Reference:
         q = xp.astype(self.prior, b.dtype)
         safe = xp.ones(b.shape[0], dtype=xp.bool, device=api.device(b))
         depths = []
-        y, x = b, None
+        y, x, largest = b, None, 1.0
         for t in range(self.iterations):
             s = xp.astype(self.columns[t, :], b.dtype)
-            empty = s == 0  # a class without mass in A: any unit will do, so b's own mass is 1
-            y = xp.where(empty, xp.astype(y > 0, b.dtype), y)
-            h = _power(y, self.alpha) / xp.where(empty, xp.ones_like(s), s)
+            empty = s == 0
+            if xp.any(empty):  # a class without mass in A: in units of its own, b's mass is 1
+                s = xp.where(empty, xp.ones_like(s), s)
+                y = xp.where(empty, xp.astype(y > 0, b.dtype), y)
+            h = _power(y, self.alpha) / s
             if x is None:
-                sums = xp.astype(~empty, b.dtype) + h
-                largest = 1.0
+                sums = h + xp.astype(~empty, b.dtype)
             else:
                 powers = _power(x, self.alpha)
-                sums = powers.T @ self.scaled[t] + h
                 largest = xp.max(powers, axis=0)
-            void = sums == 0  # neither A nor b has mass: the factor multiplies zeros only
-            least = xp.min(xp.where(void, xp.ones_like(sums), sums), axis=1)
-            safe = safe & (largest * lost <= least)
-            factors = 1.0 / xp.where(void, xp.ones_like(sums), sums)
-            y = q * h
-            out = y * factors
-            totals = xp.sum(out, axis=1, keepdims=True)
-            safe = safe & xp.all(xp.isfinite(h), axis=1) & (totals[:, 0] > lost)
-            depths.append(out / totals)
+                sums = powers.T @ self.scaled[t]
+                sums += h
+            if xp.any(empty):  # where b has no mass either, the factor multiplies zeros only
+                sums = xp.where(sums == 0, xp.ones_like(sums), sums)
+            least = xp.min(sums, axis=1)
+            factors = q / sums
+            totals = xp.vecdot(h, factors)
+            safe = safe & (largest * lost <= least) & (totals > lost)
+            if all_depths or t + 1 == self.iterations:
+                depths.append(h * factors / totals[:, None])
             if t + 1 < self.iterations:
-                y = y / totals
-                row_sums = self.scaled[t] @ (q * factors).T
-                safe = safe & (xp.max(factors, axis=1) * lost <= xp.min(row_sums, axis=0))
-                x = xp.astype(self.factors[t], b.dtype)[:, None] / row_sums
+                y = h * q
+                y *= (1.0 / totals)[:, None]
+                z = xp.astype(self.factors[t], b.dtype)
+                x = z[:, None] / (self.scaled[t] @ factors.T)
+                # P (q ∘ Y) is at least min z / max X, and no factor of its terms beyond 1 / least.
+                safe = safe & (xp.max(x, axis=0) * lost <= least * xp.min(z))
         return xp.stack(depths), safe
 
     def _adjust_in_logs(self, b: Array) -> Array:

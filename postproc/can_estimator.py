@@ -168,9 +168,7 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
             wanted = f"an array of {self.n_features_in_} columns like the reference"
             fail("scores", wanted, f"{scores.shape[1]} columns")
         xp = api.array_namespace(scores)
-        parts = []
-        for rows in row_blocks(*scores.shape):
-            parts.append(self._probabilities(scores[rows, :]))
+        parts = [self._probabilities(scores[rows, :]) for rows in row_blocks(*scores.shape)]
         probs = xp.concat(parts) if parts else self._probabilities(scores)
         moments = Moments(len(self.prior_))
         moments.add(as_numpy(probs))

@@ -16,9 +16,9 @@ from postproc.checks import check_choice, check_count, check_number, fail
 from postproc.confidence import DEFAULT_TOP_K, TopK, check_top_k, top_k_entropy
 
 #: Total variation between a target's mean prediction and the prior beyond which to warn ...
-FAR_FROM_PRIOR = 0.1
-#: ... if it is also this many times what its standard error would give.
-FAR_BEYOND_CHANCE = 3.0
+FAR_FROM_PRIOR = 0.08
+#: ... if it also lies this many standard deviations beyond what chance alone would give.
+FAR_BEYOND_CHANCE = 4.0
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,7 @@ class CANModel:
     ) -> CANModel:
         """Collect the confident rows from blocks of probabilities, each of shape (rows, C)."""
         options = options.check(len(prior))
-        parts = []
-        for block in blocks:
-            parts.append(block[~is_ambiguous(block, options), :])
+        parts = [block[~is_ambiguous(block, options), :] for block in blocks]
         xp = api.array_namespace(*parts)
         rows = xp.concat(parts)
         mass = as_numpy(xp.sum(rows, axis=0, dtype=xp.float64))
@@ -163,8 +161,11 @@ class CANModel:
     def mismatch(self, moments: Moments) -> str | None:
         """Warn where the target's mean prediction lies far from the prior, else None."""
         distance = 0.5 * float(np.abs(moments.mean - self.prior).sum())
-        chance = 0.5 * np.sqrt(2 / np.pi) * float(moments.standard_error.sum())
-        if distance <= max(FAR_FROM_PRIOR, FAR_BEYOND_CHANCE * chance):
+        # Under the prior itself each class is off by |N(0, e²)| / 2, e its standard error.
+        error = moments.standard_error
+        chance = float(error.sum()) * np.sqrt(2 / np.pi) / 2
+        deviation = float(np.sqrt((error**2).sum() * (1 - 2 / np.pi))) / 2
+        if distance <= max(FAR_FROM_PRIOR, chance + FAR_BEYOND_CHANCE * deviation):
             return None
         return (
             f"the target's mean prediction lies far from the prior (total variation "

@@ -148,4 +148,5 @@ def _normalize(array: NDArray[Any], n_classes: int, name: str) -> NDArray[np.flo
         fail(f"{name}[{at}]", "a finite number >= 0", f"{weights[at]:g}")
     if weights.sum() <= 0:
         fail(name, "a vector with mass", "zeros only")
-    return weights / weights.sum()
+    total: np.float64 = weights.sum()
+    return weights / total

@@ -125,7 +125,7 @@ def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
         kind=given["prior_kind"],
         multilabel=multilabel,
     )
-    labels = None
+    labels: NDArray[Any] | None = None
     if given["labels"] is not None and multilabel:
         shape = (target.n_rows, target.n_classes)
         labels = 1 - load_multilabels(given["labels"], shape=shape)  # class 0 is "has the label"

@@ -41,7 +41,8 @@ def read(path: Path, *, labels: bool = False) -> Contents:
     try:
         return _READERS[path.suffix.lower()](path, labels)
     except ImportError as error:
-        raise ImportError(f"{path}: {error}") from None
+        msg = f"{path}: {error}"
+        raise ImportError(msg) from None
     except OSError:
         raise
     except Exception as error:  # every library has errors of its own for damaged files
@@ -49,7 +50,8 @@ def read(path: Path, *, labels: bool = False) -> Contents:
         reason = reason.splitlines()[0]
         if "allow_pickle" in reason or "weights_only" in reason.lower() or "Weights only" in reason:
             reason = "it holds Python objects, and nothing is unpickled; save plain arrays instead"
-        raise ValueError(f"{path}: cannot be read: {reason}") from error
+        msg = f"{path}: cannot be read: {reason}"
+        raise ValueError(msg) from error
 
 
 def write(path: Path, contents: Contents, *, suffix: str) -> None:
@@ -63,10 +65,12 @@ def _pick(available: Mapping[str, Any], labels: bool) -> tuple[str, Kind | None]
     wanted = LABEL_KEYS if labels else tuple(SCORE_KEYS)
     known = [key for key in keys if key in wanted]
     if len(known) > 1:
-        raise ValueError(f"it holds several of the keys {', '.join(known)}; keep one")
+        msg = f"it holds several of the keys {', '.join(known)}; keep one"
+        raise ValueError(msg)
     if not known and len(keys) != 1:
         listed = ", ".join(keys) or "none"
-        raise ValueError(f"it must hold one of the keys {', '.join(wanted)}, got {listed}")
+        msg = f"it must hold one of the keys {', '.join(wanted)}, got {listed}"
+        raise ValueError(msg)
     key = (known or keys)[0]
     return key, None if labels else SCORE_KEYS.get(key)
 
@@ -91,7 +95,8 @@ def _read_npy(path: Path, labels: bool) -> Contents:
 
 def _read_npz(path: Path, labels: bool) -> Contents:
     if not zipfile.is_zipfile(path):
-        raise ValueError("it is not an .npz archive")
+        msg = "it is not an .npz archive"
+        raise ValueError(msg)
     with np.load(path, allow_pickle=False) as archive:
         key, kind = _pick(dict.fromkeys(archive.files), labels)
         extra = {name: archive[name] for name in ("classes", "ids") if name in archive.files}
@@ -105,14 +110,16 @@ def _read_table(path: Path, labels: bool) -> Contents:
     with path.open(newline="", encoding="utf-8-sig") as file:
         header = next(csv.reader(file, delimiter=delimiter), None)
     if not header:
-        raise ValueError("it is empty; the first line must hold the class names")
+        msg = "it is empty; the first line must hold the class names"
+        raise ValueError(msg)
     has_ids = header[0].strip().lower() == "id"
     classes = tuple(name.strip() for name in header[1 if has_ids else 0 :])
     if classes and all(_is_fraction(name) for name in classes):
-        raise ValueError(
+        msg = (
             f"the first line must hold class names, got numbers ({', '.join(classes[:3])}, ...); "
             "add a header"
         )
+        raise ValueError(msg)
     options: dict[str, Any] = {
         "delimiter": delimiter,
         "skiprows": 1,
@@ -139,11 +146,13 @@ def _read_label_table(path: Path, delimiter: str) -> Contents:
     with path.open(newline="", encoding="utf-8-sig") as file:
         lines = [line for line in csv.reader(file, delimiter=delimiter) if line]
     if not lines:
-        raise ValueError("it is empty")
+        msg = "it is empty"
+        raise ValueError(msg)
     width = len(lines[0])
     for number, line in enumerate(lines, start=1):
         if len(line) != width:
-            raise ValueError(f"line {number} must have {width} column(s), got {len(line)}")
+            msg = f"line {number} must have {width} column(s), got {len(line)}"
+            raise ValueError(msg)
     header = [name.strip() for name in lines[0]]
     if header[0].lower() == "id":
         body = lines[1:]
@@ -173,7 +182,8 @@ def _read_text(path: Path, labels: bool) -> Contents:
     while lines and not lines[-1]:
         lines.pop()
     if "" in lines:
-        raise ValueError(f"line {lines.index('') + 1} must hold a label, got an empty line")
+        msg = f"line {lines.index('') + 1} must hold a label, got an empty line"
+        raise ValueError(msg)
     return Contents(np.array(lines, dtype=np.str_))
 
 
@@ -186,7 +196,8 @@ def _read_parquet(path: Path, labels: bool) -> Contents:
         table = table.drop_columns([table.column_names[0]])
     columns = [_column(table.column(name)) for name in table.column_names]
     if not columns:
-        raise ValueError("it has no columns")
+        msg = "it has no columns"
+        raise ValueError(msg)
     if labels and len(columns) == 1:
         return Contents(columns[0], None, ids)
     return Contents(np.stack(columns, axis=1), tuple(table.column_names), ids)
@@ -195,7 +206,8 @@ def _read_parquet(path: Path, labels: bool) -> Contents:
 def _column(column: Any) -> NDArray[Any]:
     if column.null_count:
         row = column.is_null().to_pylist().index(True)
-        raise ValueError(f"column {column._name or ''} must be without nulls, got one in row {row}")
+        msg = f"column {column._name or ''} must be without nulls, got one in row {row}"
+        raise ValueError(msg)
     values = column.to_numpy()
     return values.astype(np.str_) if values.dtype == object else np.asarray(values)
 
@@ -204,7 +216,8 @@ def _import_parquet() -> Any:
     try:
         import pyarrow.parquet as parquet
     except ImportError:
-        raise ImportError('.parquet needs pyarrow; pip install "postproc[parquet]"') from None
+        msg = '.parquet needs pyarrow; pip install "postproc[parquet]"'
+        raise ImportError(msg) from None
     return parquet
 
 
@@ -234,10 +247,12 @@ def _read_pt(path: Path, labels: bool) -> Contents:
     if isinstance(loaded, torch.Tensor):
         return Contents(as_numpy(loaded))
     if not isinstance(loaded, dict):
-        raise ValueError(f"it must hold a tensor or a dict of tensors, got {type(loaded).__name__}")
+        msg = f"it must hold a tensor or a dict of tensors, got {type(loaded).__name__}"
+        raise ValueError(msg)
     key, kind = _pick(loaded, labels)
     if not isinstance(loaded[key], torch.Tensor):
-        raise ValueError(f'"{key}" must be a tensor, got {type(loaded[key]).__name__}')
+        msg = f'"{key}" must be a tensor, got {type(loaded[key]).__name__}'
+        raise ValueError(msg)
     values = as_numpy(loaded[key])
     return Contents(values, _names(loaded.get("classes")), _ids(loaded.get("ids")), kind)
 

@@ -64,16 +64,17 @@ def load_predictions(
         fail(str(found), "an array of real numbers", "text")
     if kind is not None and contents.kind is not None and kind != contents.kind:
         fail(str(found), kind, f"the key {contents.kind}")
-    values, names = contents.values, contents.classes
+    values = contents.values
+    names: Sequence[str] | None = contents.classes
     if names is None:
         names = classes if classes is not None else _names_beside(found, values)
     else:
         beside = found.parent / CLASS_FILE
         if classes is not None:
-            _check_same(names, tuple(classes), str(found))
+            _check_same(names, classes, str(found))
         elif beside.is_file() and set(listed := load_class_names(beside)) == set(names):
             classes = listed
-        if classes is not None and tuple(classes) != names:
+        if classes is not None and tuple(classes) != tuple(names):
             values, names = values[:, [names.index(c) for c in classes]], tuple(classes)
     return Predictions.check(
         values,
@@ -197,7 +198,7 @@ def _names_beside(path: Path, values: NDArray[Any]) -> tuple[str, ...] | None:
     return names
 
 
-def _check_same(in_file: tuple[str, ...], given: tuple[str, ...], name: str) -> None:
+def _check_same(in_file: Sequence[str], given: Sequence[str], name: str) -> None:
     unlike = sorted(set(in_file).symmetric_difference(given))
     if unlike:
         fail(f"class names of {name}", "those given", f"{', '.join(unlike[:3])} on one side only")

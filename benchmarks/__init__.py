@@ -1,0 +1,1 @@
+"""Benchmarks: speed and memory against reference loops, accuracy on real predictions."""
