@@ -36,6 +36,9 @@ from postproc.arrays import Array, as_array, as_floating
 from postproc.blocks import row_blocks
 from postproc.checks import check_count, check_number, fail
 
+#: Iterations beyond which a value is a slip: the iterates have long settled.
+MAX_ITERATIONS = 1000
+
 #: Rows advance together in blocks whose row factors X fit the cache, but never fewer than these.
 WORK_BYTES = 2**20
 LEAST_ROWS_AT_ONCE = 256
@@ -72,7 +75,7 @@ def alternating_normalization(
     alpha : float
         Exponent α > 0 of every iteration.
     iterations : int
-        Number of iterations d >= 1.
+        Number of iterations d in 1..1000.
     smoothing : float
         One-hot pseudo-rows added to the reference for each class; fractions count as such.
     weights : array_like of shape (n,), optional
@@ -106,7 +109,7 @@ def alternating_normalization(
     a = _check_rows(reference, "reference", n_columns=b.shape[1])
     xp = api.array_namespace(b, a)
     alpha = check_number(alpha, "alpha", low=0.0, open_low=True)
-    iterations = check_count(iterations, "iterations", low=1)
+    iterations = check_count(iterations, "iterations", low=1, high=MAX_ITERATIONS)
     wide = b.dtype == xp.float64 or a.dtype == xp.float64
     model = Reference.build(
         a,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.arrays import Array, as_numpy
-from postproc.can import Reference
+from postproc.can import MAX_ITERATIONS, Reference
 from postproc.checks import check_choice, check_count, check_number, fail
 from postproc.confidence import DEFAULT_TOP_K, TopK, check_top_k, top_k_entropy
 
@@ -57,7 +57,7 @@ class CANOptions:
             If one of them is out of range.
         """
         check_number(self.alpha, "alpha", low=0.0, open_low=True)
-        check_count(self.iterations, "iterations", low=1)
+        check_count(self.iterations, "iterations", low=1, high=MAX_ITERATIONS)
         check_number(self.threshold, "threshold", low=0.0, high=1.0)
         check_number(self.smoothing, "smoothing", low=0.0)
         check_choice(self.reference_sample, "reference_sample", ("all", "stratified"))

@@ -306,7 +306,7 @@ def test_the_fallback_in_logarithms_agrees_with_the_products():
         ({"prior": [0, 0, 0]}, "`prior` must be a vector with mass, got zeros only"),
         ({"alpha": 0.0}, "`alpha` must be in (0, inf), got 0.0"),
         ({"alpha": float("nan")}, "`alpha` must be in (0, inf), got nan"),
-        ({"iterations": 0}, "`iterations` must be an integer >= 1, got 0"),
+        ({"iterations": 0}, "`iterations` must be an integer in 1..1000, got 0"),
         ({"smoothing": -1.0}, "`smoothing` must be in [0, inf), got -1.0"),
         ({"weights": [1.0]}, "`weights` must be of shape (3,), got shape (1,)"),
     ],
@@ -324,8 +324,8 @@ def test_bad_values_are_named(change, message):
         ({"rows": [["a", "b", "c"]]}, "`rows` must be an array of real numbers, got dtype <U1"),
         ({"rows": [[1j, 0, 0]]}, "`rows` must be an array of real numbers, got dtype complex128"),
         ({"alpha": "1"}, "`alpha` must be in (0, inf), got '1'"),
-        ({"iterations": 1.5}, "`iterations` must be an integer >= 1, got 1.5"),
-        ({"iterations": True}, "`iterations` must be an integer >= 1, got True"),
+        ({"iterations": 1.5}, "`iterations` must be an integer in 1..1000, got 1.5"),
+        ({"iterations": True}, "`iterations` must be an integer in 1..1000, got True"),
     ],
 )
 def test_bad_types_are_named(change, message):

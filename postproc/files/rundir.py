@@ -1,0 +1,116 @@
+"""Run directories: one task's predictions, `<model>.<split>.npy` and `labels.<split>.npy`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.checks import fail
+from postproc.files.labels import CLASS_FILE, load_class_names, load_labels
+from postproc.files.paths import PREDICTION_SUFFIXES
+from postproc.files.store import load_predictions
+from postproc.predictions import Predictions
+
+SPLITS = ("train", "val", "test")
+#: Names before the split that are not models.
+NOT_MODELS = ("labels",)
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """One task: the predictions of several models for its splits, and the splits' labels.
+
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    models : tuple of str
+        Models that have predictions for both `val` and `test`, in alphabetical order.
+    classes : tuple of str or None
+        Names in `classes.txt`.
+    """
+
+    path: Path
+    models: tuple[str, ...]
+    classes: tuple[str, ...] | None
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> RunDirectory:
+        """Look through a folder for predictions; nothing is loaded yet.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder.
+        ValueError
+            If no model has predictions for `val` and `test`, or one lacks either.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            msg = f"{folder}: no such folder"
+            raise FileNotFoundError(msg)
+        having = {split: set(_models(folder, split)) for split in ("val", "test")}
+        lacking = sorted(having["val"].symmetric_difference(having["test"]))
+        if lacking:
+            split = "test" if lacking[0] in having["val"] else "val"
+            msg = f"{folder}: the model {lacking[0]!r} has no predictions for the split {split}"
+            raise ValueError(msg)
+        models = tuple(sorted(having["val"]))
+        if not models:
+            msg = f"{folder}: must hold <model>.val.npy and <model>.test.npy, got neither"
+            raise ValueError(msg)
+        names = folder / CLASS_FILE
+        return cls(folder, models, load_class_names(names) if names.is_file() else None)
+
+    def predictions(self, split: str, models: Sequence[str] | None = None) -> list[Predictions]:
+        """Load the predictions of a split, one member a model; each is named as its model.
+
+        A model's kind is decided on `val` and asked of its other splits.
+
+        Raises
+        ------
+        ValueError
+            If a file is not valid, or the files of a split are unlike in rows or classes.
+        """
+        members: list[Predictions] = []
+        for model in self.models if models is None else models:
+            kind = None
+            if split != "val":
+                kind = load_predictions(self._file(model, "val"), classes=self.classes).kind
+            member = load_predictions(self._file(model, split), kind=kind, classes=self.classes)
+            if members and member.scores.shape != members[0].scores.shape:
+                shape = tuple(members[0].scores.shape)
+                rule = f"of shape {shape} like {members[0].name}.{split}"
+                fail(member.name, rule, f"shape {tuple(member.scores.shape)}")
+            members.append(replace(member, name=model))
+        return members
+
+    def labels(self, split: str) -> NDArray[np.int64] | None:
+        """Load the labels of a split, None where the folder has none."""
+        path = self.path / f"labels.{split}.npy"
+        if not path.is_file():
+            return None
+        like = load_predictions(self._file(self.models[0], split), classes=self.classes)
+        return load_labels(path, n_classes=like.n_classes, n_rows=like.n_rows, classes=self.classes)
+
+    def _file(self, model: str, split: str) -> Path:
+        return next(
+            path
+            for suffix in PREDICTION_SUFFIXES
+            if (path := self.path / f"{model}.{split}{suffix}").is_file()
+        )
+
+
+def _models(folder: Path, split: str) -> list[str]:
+    """Names of the models with a file for the split."""
+    stems = [
+        path.stem.rpartition(".")
+        for path in folder.iterdir()
+        if path.suffix.lower() in PREDICTION_SUFFIXES
+    ]
+    return [model for model, _, end in stems if model and end == split and model not in NOT_MODELS]
