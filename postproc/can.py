@@ -207,23 +207,25 @@ class Reference:
         keep_all = bool(xp.all(self.kept))
         width = max(self.rows.shape[0], rows.shape[1])
         block_bytes = max(WORK_BYTES, 8 * width * LEAST_ROWS_AT_ONCE)
+        n_at_once = min(rows.shape[0], block_bytes // (8 * width))
+        work = xp.empty((self.rows.shape[0], n_at_once), dtype=self.dtype, device=api.device(rows))
         for block in row_blocks(rows.shape[0], width, block_bytes=block_bytes):
             part = rows[block, :] if keep_all else rows[block, :][:, self.kept]
             alive = xp.sum(part, axis=1) > 0
             if keep_all and xp.all(alive):
-                result[:, block, :] = self._adjust_block(part, all_depths)
+                result[:, block, :] = self._adjust_block(part, work, all_depths)
             elif xp.any(alive):
                 full = xp.zeros_like(result[:, block, :][:, alive, :])
-                full[:, :, self.kept] = self._adjust_block(part[alive, :], all_depths)
+                full[:, :, self.kept] = self._adjust_block(part[alive, :], work, all_depths)
                 result[:, block, :][:, alive, :] = full
         return result if all_depths else result[0, ...]
 
-    def _adjust_block(self, b: Array, all_depths: bool) -> Array:
+    def _adjust_block(self, b: Array, work: Array, all_depths: bool) -> Array:
         """Adjust rows with mass by products where that is safe, by logarithms where it is not."""
         xp = api.array_namespace(b)
         if self.stable:
             with np.errstate(all="ignore"):  # what overflows is not safe, and done anew in logs
-                adjusted, safe = self._multiply(xp.astype(b, self.dtype), all_depths)
+                adjusted, safe = self._multiply(xp.astype(b, self.dtype), work, all_depths)
             adjusted = xp.astype(adjusted, b.dtype)
         else:
             depths = self.iterations if all_depths else 1
@@ -235,8 +237,11 @@ class Reference:
                 adjusted[:, row, :] = xp.astype(exact if all_depths else exact[-1:, :], b.dtype)
         return adjusted
 
-    def _multiply(self, b: Array, all_depths: bool) -> tuple[Array, Array]:
+    def _multiply(self, b: Array, work: Array, all_depths: bool) -> tuple[Array, Array]:
         """Depths for rows b by matrix products, and which rows lost nothing to underflow.
+
+        The factors X of all blocks live in `work`, of shape (n, rows at once): fresh memory for
+        every product would cost more than the arithmetic around it.
 
         A product below the least float is lost. It would matter only if it were not far below
         the sum it belongs to; that is checked for every sum, row by row.
@@ -246,7 +251,8 @@ class Reference:
         q = xp.astype(self.prior, b.dtype)
         safe = xp.ones(b.shape[0], dtype=xp.bool, device=api.device(b))
         depths = []
-        y, x, largest = b, None, 1.0
+        y, largest = b, 1.0
+        x = work[:, : b.shape[0]]
         for t in range(self.iterations):
             s = xp.astype(self.columns[t, :], b.dtype)
             empty = s == 0
@@ -254,7 +260,7 @@ class Reference:
                 s = xp.where(empty, xp.ones_like(s), s)
                 y = xp.where(empty, xp.astype(y > 0, b.dtype), y)
             h = _power(y, self.alpha) / s
-            if x is None:
+            if t == 0:  # X = 1, and the columns of P sum to 1
                 sums = h + xp.astype(~empty, b.dtype)
             else:
                 powers = _power(x, self.alpha)
@@ -273,7 +279,8 @@ class Reference:
                 y = h * q
                 y *= (1.0 / totals)[:, None]
                 z = xp.astype(self.factors[t], b.dtype)
-                x = z[:, None] / (self.scaled[t] @ factors.T)
+                xp.matmul(self.scaled[t], factors.T, out=x)
+                xp.divide(z[:, None], x, out=x)
                 # P (q ∘ Y) is at least min z / max X, and no factor of its terms beyond 1 / least.
                 safe = safe & (xp.max(x, axis=0) * lost <= least * xp.min(z))
         return xp.stack(depths), safe
