@@ -140,7 +140,7 @@ class Reference:
         Column sums s_t, in float64.
     scaled : list of d arrays of shape (n, C), or empty where d = 1
         The column-stochastic P_t, in the dtype of the computation.
-    factors : list of d arrays of shape (n,)
+    factors : list of d - 1 arrays of shape (n,)
         The row factors z_t.
     stable : bool
         False where an iterate left the range of float64; rows then go through logarithms.
@@ -263,9 +263,7 @@ class Reference:
             if t == 0:  # X = 1, and the columns of P sum to 1
                 sums = h + xp.astype(~empty, b.dtype)
             else:
-                powers = _power(x, self.alpha)
-                largest = xp.max(powers, axis=0)
-                sums = powers.T @ self.scaled[t]
+                sums = _power(x, self.alpha).T @ self.scaled[t]
                 sums += h
             if xp.any(empty):  # where b has no mass either, the factor multiplies zeros only
                 sums = xp.where(sums == 0, xp.ones_like(sums), sums)
@@ -282,7 +280,9 @@ class Reference:
                 xp.matmul(self.scaled[t], factors.T, out=x)
                 xp.divide(z[:, None], x, out=x)
                 # P (q ∘ Y) is at least min z / max X, and no factor of its terms beyond 1 / least.
-                safe = safe & (xp.max(x, axis=0) * lost <= least * xp.min(z))
+                largest = xp.max(x, axis=0)
+                safe = safe & (largest * lost <= least * xp.min(z))
+                largest = _power(largest, self.alpha)
         return xp.stack(depths), safe
 
     def _adjust_in_logs(self, b: Array) -> Array:
@@ -308,27 +308,28 @@ def _iterate_alone(
     xp = api.array_namespace(a)
     lost = xp.finfo(xp.float64).smallest_normal / xp.finfo(xp.float64).eps
     columns, scaled, factors = [], [], []
-    stable, iterate = True, a
+    stable, iterate, counted = True, a, bool(xp.any(w != 1))
     for t in range(iterations):
-        # Dividing by the column's maximum first keeps α^t from emptying a column of small entries.
-        top = xp.max(iterate, axis=0)
-        top = xp.where(top > 0, top, xp.ones_like(top))
-        powers = _power(iterate / top, alpha) * w[:, None]
+        powers, unit = iterate, 1.0
+        if alpha != 1.0:
+            # In units of the column's maximum, α does not empty a column of small entries.
+            top = xp.max(iterate, axis=0)
+            top = xp.where(top > 0, top, xp.ones_like(top))
+            powers, unit = (iterate / top) ** alpha, top**alpha
+        if counted:
+            powers = powers * w[:, None]
         sums = xp.sum(powers, axis=0)
-        s = sums * _power(top, alpha)
-        stable = stable and bool(xp.all((s > lost) | (sums == 0)))
-        columns.append(s)
-        if iterations == 1:
+        columns.append(sums * unit)
+        stable = stable and bool(xp.all((columns[-1] > lost) | (sums == 0)))
+        if not stable or iterations == 1:
             break
         p = powers / xp.where(sums > 0, sums, xp.ones_like(sums))
-        row_sums = p @ q
-        stable = stable and bool(xp.all(row_sums > lost * w))
-        if not stable:
-            break
         scaled.append(p)
-        factors.append(row_sums)
         if t + 1 < iterations:
-            iterate = p * q / row_sums[:, None]
+            factors.append(p @ q)
+            stable = bool(xp.all(factors[-1] > lost * w))
+            iterate = p * q
+            iterate /= xp.where(factors[-1] > 0, factors[-1], xp.ones_like(w))[:, None]
     return xp.stack(columns), scaled, factors, stable
 
 
