@@ -16,13 +16,14 @@ def load(
     path: str, given: dict[str, Any], *, multilabel: bool = False, like: Predictions | None = None
 ) -> Predictions:
     """Load predictions with the shared input options; `like` asks for the same classes."""
+    from dataclasses import replace
+
+    from postproc.alignment import matching_order
     from postproc.checks import fail
     from postproc.files import load_class_names, load_predictions
 
     kinds = {True: "logits", False: "probs", None: None}
     classes = load_class_names(given["classes"]) if given.get("classes") is not None else None
-    if classes is None and like is not None:
-        classes = like.classes
     loaded = load_predictions(
         path,
         kind=kinds[given.get("is_logits")],  # type: ignore[arg-type]  # one of the two, or None
@@ -32,6 +33,10 @@ def load(
     if like is not None and loaded.n_classes != like.n_classes:
         wanted = f"an array of {like.n_classes} classes like {like.name}"
         fail(loaded.name, wanted, f"{loaded.n_classes} columns")
+    if like is not None and like.classes is not None and loaded.classes is not None:
+        order = matching_order(loaded.classes, like.classes, f"class names of {loaded.name}")
+        if order is not None:
+            loaded = replace(loaded, scores=loaded.scores[:, order], classes=like.classes)
     return loaded
 
 

@@ -19,7 +19,7 @@ def warn(messages: Iterable[str], *, quiet: bool = False) -> None:
 
 def print_json(value: Any) -> None:
     """Print one JSON object; a NaN in it would be an error, not an invalid file."""
-    click.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+    click.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
 def print_table(

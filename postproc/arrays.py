@@ -80,7 +80,8 @@ def softmax(logits: Array, *, axis: int = -1) -> Array:
     """
     x = as_floating(as_array(logits, "logits"))
     xp = api.array_namespace(x)
-    exponentials = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
+    with np.errstate(over="ignore"):  # a difference beyond the range has the exponential 0
+        exponentials = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
     return exponentials / xp.sum(exponentials, axis=axis, keepdims=True)
 
 
@@ -111,5 +112,6 @@ def log_softmax(logits: Array, *, axis: int = -1) -> Array:
     """
     x = as_floating(as_array(logits, "logits"))
     xp = api.array_namespace(x)
-    shifted = x - xp.max(x, axis=axis, keepdims=True)
+    with np.errstate(over="ignore"):
+        shifted = xp.clip(x - xp.max(x, axis=axis, keepdims=True), xp.finfo(x.dtype).min, None)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))

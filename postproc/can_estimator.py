@@ -73,7 +73,7 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     --------
     >>> can = CAN(prior=[0.5, 0.5]).fit([[0.05, 0.95], [0.1, 0.9], [0.9, 0.1]])
     >>> can.predict_proba([[0.5, 0.5], [0.99, 0.01]]).round(3)
-    array([[0.568, 0.432],
+    array([[0.612, 0.388],
            [0.99 , 0.01 ]])
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,8 @@ def load_can_options(path: str | os.PathLike[str]) -> CANOptions:
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        If there is no such file, or it is no configuration of CAN.
+    FileNotFoundError, TypeError, ValueError
+        If there is no such file, it is no configuration of CAN, or a parameter is out of range.
     """
     parameters = _read(Path(path), method="can")
     known = [field.name for field in fields(CANOptions)]
@@ -44,12 +45,18 @@ def load_can_options(path: str | os.PathLike[str]) -> CANOptions:
     if unknown:
         msg = f"{path}: parameters must be among {', '.join(known)}, got {unknown[0]!r}"
         raise ValueError(msg)
-    return CANOptions(**parameters)
+    options = CANOptions(**parameters)
+    try:
+        options.check(sys.maxsize)  # k is held against the number of classes later
+    except (TypeError, ValueError) as error:
+        msg = f"{path}: {error}"
+        raise type(error)(msg) from None
+    return options
 
 
 def _read(path: Path, *, method: str) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         msg = f"{path}: cannot be read as JSON: {error}"
         raise ValueError(msg) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, cast
 
 import array_api_compat as api
+import numpy as np
 
 from postproc.arrays import Array, as_array, as_floating, log_softmax, softmax
 from postproc.blocks import row_blocks
@@ -21,7 +22,12 @@ LEAST_PROBABILITY = 1.1754943508222875e-38
 
 
 def check_scores(
-    scores: Array, *, kind: Kind | None = None, name: str = "scores", multilabel: bool = False
+    scores: Array,
+    *,
+    kind: Kind | None = None,
+    name: str = "scores",
+    multilabel: bool = False,
+    narrow: bool = False,
 ) -> tuple[Array, Kind]:
     """Validate an (n, C) array of scores and say what kind it is.
 
@@ -39,6 +45,8 @@ def check_scores(
         What messages call the scores: an argument or a file.
     multilabel : bool
         Every column is a two-class problem of its own, so rows need not sum to 1.
+    narrow : bool
+        The scores come from 16-bit floats, also if they have been widened since.
 
     Returns
     -------
@@ -68,7 +76,7 @@ def check_scores(
     if array.shape[1] < least:
         what = "label" if multilabel else "classes"
         fail(name, f"an array of {least} or more {what}", f"{array.shape[1]} column(s)")
-    tolerance = SUM_TOLERANCE_FLOAT16 if _is_narrow(array) else SUM_TOLERANCE
+    tolerance = SUM_TOLERANCE_FLOAT16 if narrow or _is_narrow(array) else SUM_TOLERANCE
     outside: tuple[int, int, float] | None = None
     unlike: tuple[int, float] | None = None
     for rows in row_blocks(*array.shape):
@@ -190,7 +198,9 @@ def _is_narrow(array: Array) -> bool:
 
 def _check_finite(block: Array, first_row: int, name: str) -> None:
     xp = api.array_namespace(block)
-    if bool(xp.isfinite(xp.sum(block))):  # one pass; an overflow of the sum only costs the second
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = xp.sum(block)
+    if bool(xp.isfinite(total)):  # one pass; an overflow of the sum only costs the second
         return
     bad = ~xp.isfinite(block)
     if xp.any(bad):

@@ -48,8 +48,11 @@ class Predictions:
         ids: Sequence[str] | NDArray[np.str_] | None = None,
         name: str = "predictions",
         multilabel: bool = False,
+        narrow: bool = False,
     ) -> Predictions:
         """Validate scores, names and ids; errors name the row or column at fault.
+
+        The parameters are those of `check_scores`.
 
         Raises
         ------
@@ -57,13 +60,17 @@ class Predictions:
             As `check_scores`; also if there are more or fewer names than columns, or ids than
             rows, or one occurs twice.
         """
-        scores, found = check_scores(scores, kind=kind, name=name, multilabel=multilabel)
+        scores, found = check_scores(
+            scores, kind=kind, name=name, multilabel=multilabel, narrow=narrow
+        )
         n_rows, n_classes = scores.shape
         names = None if classes is None else tuple(str(c) for c in classes)
         if names is not None:
             _check_unique(names, n_classes, f"class names of {name}", "column")
         row_names = None if ids is None else np.asarray(ids).astype(np.str_)
         if row_names is not None:
+            if row_names.ndim != 1:
+                fail(f"ids of {name}", "one-dimensional", f"shape {row_names.shape}")
             _check_unique(row_names, n_rows, f"ids of {name}", "row")
         return cls(scores, found, names, row_names, name)
 

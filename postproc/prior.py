@@ -70,7 +70,7 @@ def class_prior(
         if len(labels) == 0:
             fail(name, "one label or more", "none")
         return np.bincount(labels, minlength=n_classes) / len(labels)
-    return _normalize(array, n_classes, name)
+    return _normalize(array, n_classes, name, detected=kind is None)
 
 
 def multilabel_prior(labels: Any, *, name: str = "prior") -> NDArray[np.float64]:
@@ -125,7 +125,7 @@ def _detect(array: NDArray[Any], n_classes: int, name: str) -> PriorKind:
         return "vector"
     if len(array) != n_classes:
         return "labels"
-    if (array >= n_classes).any():
+    if ((array >= n_classes) | (array < 0)).any():
         return "counts"
     return cast(
         PriorKind,
@@ -138,9 +138,14 @@ def _detect(array: NDArray[Any], n_classes: int, name: str) -> PriorKind:
     )
 
 
-def _normalize(array: NDArray[Any], n_classes: int, name: str) -> NDArray[np.float64]:
+def _normalize(
+    array: NDArray[Any], n_classes: int, name: str, *, detected: bool
+) -> NDArray[np.float64]:
     if len(array) != n_classes:
-        fail(name, f"of length {n_classes}, one number a class", f"length {len(array)}")
+        with np.errstate(invalid="ignore"):
+            whole = detected and len(array) > 0 and bool((array % 1 == 0).all())
+        mend = 'if it holds labels, declare kind="labels" (--prior-kind labels)' if whole else ""
+        fail(name, f"of length {n_classes}, one number a class", f"length {len(array)}", mend)
     weights = array.astype(np.float64)
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():

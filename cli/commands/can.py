@@ -72,9 +72,7 @@ Examples:
 @click.option(
     "--preset",
     type=click.Choice(["blog", "paper-code"]),
-    default="blog",
-    show_default=True,
-    help="Published settings that the options above change.",
+    help="Published settings that the options above change.  [default: blog]",
 )
 @click.option(
     "--config",
@@ -128,7 +126,10 @@ def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
     labels: NDArray[Any] | None = None
     if given["labels"] is not None and multilabel:
         shape = (target.n_rows, target.n_classes)
-        labels = 1 - load_multilabels(given["labels"], shape=shape)  # class 0 is "has the label"
+        positive = load_multilabels(
+            given["labels"], shape=shape, classes=target.classes, ids=target.ids
+        )
+        labels = 1 - positive  # class 0 is "has the label"
     elif given["labels"] is not None:
         labels = load_labels(
             given["labels"],
@@ -153,7 +154,7 @@ def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
     blocks = (tally.adjust(model, to_device(block)) for block in _rows(target, multilabel))
     if multilabel:
         blocks = (block[:, 0].reshape(-1, target.n_classes) for block in blocks)
-    keeps_names = output.suffix != ".npy"
+    keeps_names = output.suffix.lower() != ".npy"
     if target.ids is not None and not keeps_names:
         warnings.append(f"{output.name} keeps no row ids; name an output with -o x.npz, .csv, ...")
     save_blocks(
@@ -187,7 +188,10 @@ def _options(given: dict[str, Any]) -> CANOptions:
     from postproc.can_model import PRESETS
     from postproc.configuration import load_can_options
 
-    base = PRESETS[given["preset"]]
+    if given["preset"] is not None and given["config"] is not None:
+        message = "--preset and --config exclude each other"
+        raise click.UsageError(message)
+    base = PRESETS[given["preset"] or "blog"]
     if given["config"] is not None:
         base = load_can_options(given["config"])
     names = ("alpha", "iterations", "top_k", "threshold", "smoothing")

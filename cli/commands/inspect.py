@@ -30,9 +30,14 @@ Examples:
 @click.option(
     "--prior", metavar="SRC", help="A class prior to hold the mean prediction against; as in can."
 )
+@click.option(
+    "--prior-kind",
+    type=click.Choice(["labels", "counts", "vector"]),
+    help="What the file of the prior holds.  [default: seen from its length and values]",
+)
 @options.input_options
 @options.json_option
-def inspect(predictions: tuple[str, ...], prior: str | None, as_json: bool, **given: Any) -> None:
+def inspect(predictions: tuple[str, ...], prior: str | None, **given: Any) -> None:
     """Show shape, kind, entropy, confidence and mean prediction of PREDS.
 
     Says what looks suspicious: scores softmaxed twice, ties, rows all alike, classes never
@@ -48,9 +53,14 @@ def inspect(predictions: tuple[str, ...], prior: str | None, as_json: bool, **gi
         loaded = load(path, given)
         vector = None
         if prior is not None:
-            vector = load_prior(prior, n_classes=loaded.n_classes, classes=loaded.classes)
+            vector = load_prior(
+                prior,
+                n_classes=loaded.n_classes,
+                classes=loaded.classes,
+                kind=given["prior_kind"],
+            )
         found.append(inspect_predictions(loaded, prior=vector))
-    if as_json:
+    if given["as_json"]:
         print_json({"predictions": [inspection.to_dict() for inspection in found]})
         return
     for inspection in found:
@@ -59,14 +69,16 @@ def inspect(predictions: tuple[str, ...], prior: str | None, as_json: bool, **gi
 
 def _print(inspection: Inspection) -> None:
     from cli.messages import print_table
+    from postproc.confidence import DEFAULT_TOP_K
 
     click.secho(inspection.name, bold=True)
     click.echo(
         f"{inspection.rows} rows x {inspection.classes} classes, {inspection.kind}, "
         f"{inspection.dtype}"
     )
+    k = min(DEFAULT_TOP_K, inspection.classes)
     _print_histogram(
-        f"top-3 entropy (mean {inspection.mean_entropy:.3f})", inspection.entropy_histogram
+        f"top-{k} entropy (mean {inspection.mean_entropy:.3f})", inspection.entropy_histogram
     )
     _print_histogram(
         f"confidence (mean {inspection.mean_confidence:.3f})", inspection.confidence_histogram

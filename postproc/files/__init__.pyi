@@ -1,8 +1,10 @@
 from .labels import load_class_names, load_labels, load_multilabels, load_prior
 from .paths import atomic_path, check_output, resolve_path
+from .rundir import RunDirectory
 from .store import load_predictions, save_blocks, save_predictions
 
 __all__ = [
+    "RunDirectory",
     "atomic_path",
     "check_output",
     "load_class_names",

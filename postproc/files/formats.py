@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.kinds import Kind
+from postproc.files.contents import (
+    Contents,
+    check_column_names,
+    class_tuple,
+    id_array,
+    pick_key,
+    refuse,
+)
+from postproc.files.tables import header_of, read_table, read_text, write_table
 
-#: Names under which formats with keys hold scores; two of them declare the kind.
-SCORE_KEYS: Mapping[str, Kind | None] = {"scores": None, "logits": "logits", "probs": "probs"}
-LABEL_KEYS = ("labels", "label", "y")
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What a file holds: an array, and the names that came with it."""
-
-    values: NDArray[Any]
-    classes: tuple[str, ...] | None = None
-    ids: NDArray[np.str_] | None = None
-    kind: Kind | None = None
+#: Keys under which formats with keys hold names.
+NAME_KEYS = ("classes", "ids")
 
 
 def read(path: Path, *, labels: bool = False) -> Contents:
@@ -43,15 +39,20 @@ def read(path: Path, *, labels: bool = False) -> Contents:
     except ImportError as error:
         msg = f"{path}: {error}"
         raise ImportError(msg) from None
-    except OSError:
-        raise
     except Exception as error:  # every library has errors of its own for damaged files
-        reason = str(error).strip() or type(error).__name__
-        reason = reason.splitlines()[0]
-        if "allow_pickle" in reason or "weights_only" in reason.lower() or "Weights only" in reason:
-            reason = "it holds Python objects, and nothing is unpickled; save plain arrays instead"
-        msg = f"{path}: cannot be read: {reason}"
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        msg = f"{path}: cannot be read: {_reason(error)}"
         raise ValueError(msg) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it must be UTF-8 text"
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if any(word in reason for word in ("allow_pickle", "Weights only", "Python objects in dtype")):
+        return "it holds Python objects, and nothing is unpickled; save plain arrays instead"
+    return reason
 
 
 def write(path: Path, contents: Contents, *, suffix: str) -> None:
@@ -59,157 +60,63 @@ def write(path: Path, contents: Contents, *, suffix: str) -> None:
     _WRITERS[suffix.lower()](path, contents)
 
 
-def _pick(available: Mapping[str, Any], labels: bool) -> tuple[str, Kind | None]:
-    """The key that holds what is looked for: a known one, or the only one there is."""
-    keys = [key for key in available if key not in ("classes", "ids")]
-    wanted = LABEL_KEYS if labels else tuple(SCORE_KEYS)
-    known = [key for key in keys if key in wanted]
-    if len(known) > 1:
-        msg = f"it holds several of the keys {', '.join(known)}; keep one"
-        raise ValueError(msg)
-    if not known and len(keys) != 1:
-        listed = ", ".join(keys) or "none"
-        msg = f"it must hold one of the keys {', '.join(wanted)}, got {listed}"
-        raise ValueError(msg)
-    key = (known or keys)[0]
-    return key, None if labels else SCORE_KEYS.get(key)
-
-
-def _names(values: Any) -> tuple[str, ...] | None:
-    return None if values is None else tuple(str(value) for value in values)
-
-
-def _ids(values: Any) -> NDArray[np.str_] | None:
-    return None if values is None else np.asarray(values).astype(np.str_)
-
-
 def _read_npy(path: Path, labels: bool) -> Contents:
-    # A memory map needs bytes to map; an empty array has none.
+    with path.open("rb") as file:
+        start = file.read(len(np.lib.format.MAGIC_PREFIX))
+    if not start:
+        refuse("it is empty")
+    if start != np.lib.format.MAGIC_PREFIX:
+        refuse("it is not an .npy file")
     try:
         return Contents(np.load(path, mmap_mode="r", allow_pickle=False))
     except ValueError as error:
-        if "empty file" not in str(error) or path.stat().st_size == 0:
+        if "mmap length" in str(error):
+            refuse("it is shorter than its header says")
+        # A memory map needs bytes to map; an array without rows has none.
+        if "empty file" not in str(error):
             raise
         return Contents(np.load(path, allow_pickle=False))
 
 
 def _read_npz(path: Path, labels: bool) -> Contents:
     if not zipfile.is_zipfile(path):
-        msg = "it is not an .npz archive"
-        raise ValueError(msg)
+        refuse("it is not an .npz archive")
     with np.load(path, allow_pickle=False) as archive:
-        key, kind = _pick(dict.fromkeys(archive.files), labels)
-        extra = {name: archive[name] for name in ("classes", "ids") if name in archive.files}
-        return Contents(archive[key], _names(extra.get("classes")), _ids(extra.get("ids")), kind)
-
-
-def _read_table(path: Path, labels: bool) -> Contents:
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    if labels:
-        return _read_label_table(path, delimiter)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        header = next(csv.reader(file, delimiter=delimiter), None)
-    if not header:
-        msg = "it is empty; the first line must hold the class names"
-        raise ValueError(msg)
-    has_ids = header[0].strip().lower() == "id"
-    classes = tuple(name.strip() for name in header[1 if has_ids else 0 :])
-    if classes and all(_is_fraction(name) for name in classes):
-        msg = (
-            f"the first line must hold class names, got numbers ({', '.join(classes[:3])}, ...); "
-            "add a header"
-        )
-        raise ValueError(msg)
-    options: dict[str, Any] = {
-        "delimiter": delimiter,
-        "skiprows": 1,
-        "quotechar": '"',
-        "comments": None,
-        "encoding": "utf-8-sig",
-    }
-    columns = range(int(has_ids), len(header))
-    values = np.loadtxt(path, dtype=np.float64, ndmin=2, usecols=columns, **options)
-    ids = np.loadtxt(path, dtype=np.str_, ndmin=1, usecols=0, **options) if has_ids else None
-    return Contents(values.reshape(-1, len(classes)), classes, ids)
-
-
-def _is_fraction(text: str) -> bool:
-    """Whether text is a number that no one would name a class: with a point, exponent or sign."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return not text.isdigit()
-
-
-def _read_label_table(path: Path, delimiter: str) -> Contents:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        lines = [line for line in csv.reader(file, delimiter=delimiter) if line]
-    if not lines:
-        msg = "it is empty"
-        raise ValueError(msg)
-    width = len(lines[0])
-    for number, line in enumerate(lines, start=1):
-        if len(line) != width:
-            msg = f"line {number} must have {width} column(s), got {len(line)}"
-            raise ValueError(msg)
-    header = [name.strip() for name in lines[0]]
-    if header[0].lower() == "id":
-        body = lines[1:]
-        ids = np.array([line[0].strip() for line in body], dtype=np.str_)
-        cells = [[cell.strip() for cell in line[1:]] for line in body]
-        names = header[1:]
-    else:
-        # One column: a first line that is no label (not an integer where the rest are) is a header.
-        cells = [[cell.strip() for cell in line] for line in lines]
-        ids, names = None, None
-        rest_are_numbers = all(_is_integer(cell) for line in cells[1:] for cell in line)
-        known = header[0].lower() in LABEL_KEYS
-        if known or (len(cells) > 1 and rest_are_numbers and not _is_integer(header[0])):
-            cells, names = cells[1:], header
-    values = np.array(cells, dtype=np.str_)
-    if values.ndim == 2 and values.shape[1] == 1:
-        return Contents(values[:, 0], None, ids)
-    return Contents(values, _names(names), ids)
-
-
-def _is_integer(text: str) -> bool:
-    return text.lstrip("+-").isdigit()
-
-
-def _read_text(path: Path, labels: bool) -> Contents:
-    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    while lines and not lines[-1]:
-        lines.pop()
-    if "" in lines:
-        msg = f"line {lines.index('') + 1} must hold a label, got an empty line"
-        raise ValueError(msg)
-    return Contents(np.array(lines, dtype=np.str_))
+        key, kind = pick_key(dict.fromkeys(archive.files), labels)
+        wanted = {name: archive[name] for name in (key, *NAME_KEYS) if name in archive.files}
+    if any(not isinstance(member, np.ndarray) for member in wanted.values()):
+        refuse("its members must be arrays")
+    classes, ids = class_tuple(wanted.get("classes")), id_array(wanted.get("ids"))
+    return Contents(wanted[key], classes, ids, kind)
 
 
 def _read_parquet(path: Path, labels: bool) -> Contents:
-    parquet = _import_parquet()
-    table = parquet.read_table(path)
+    table = _import_parquet().read_table(path)
+    names = list(table.column_names)
+    columns = [_column(column, name) for column, name in zip(table.columns, names, strict=True)]
     ids = None
-    if table.column_names and table.column_names[0].lower() == "id":
-        ids = _ids(table.column(0).to_pylist())
-        table = table.drop_columns([table.column_names[0]])
-    columns = [_column(table.column(name)) for name in table.column_names]
-    if not columns:
-        msg = "it has no columns"
-        raise ValueError(msg)
+    if names and names[0].lower() == "id":
+        ids, names, columns = id_array(columns[0]), names[1:], columns[1:]
     if labels and len(columns) == 1:
         return Contents(columns[0], None, ids)
-    return Contents(np.stack(columns, axis=1), tuple(table.column_names), ids)
+    check_column_names(names)
+    return Contents(np.stack(columns, axis=1), tuple(names), ids)
 
 
-def _column(column: Any) -> NDArray[Any]:
+def _column(column: Any, name: str) -> NDArray[Any]:
+    from pyarrow import types
+
+    kind = column.type.value_type if types.is_dictionary(column.type) else column.type
     if column.null_count:
         row = column.is_null().to_pylist().index(True)
-        msg = f"column {column._name or ''} must be without nulls, got one in row {row}"
-        raise ValueError(msg)
-    values = column.to_numpy()
-    return values.astype(np.str_) if values.dtype == object else np.asarray(values)
+        refuse(f"column {name!r} must be without nulls, got one in row {row}")
+    if types.is_decimal(kind):
+        return np.array(column.to_pylist(), dtype=np.float64)
+    if types.is_string(kind) or types.is_large_string(kind):
+        return np.array(column.to_pylist(), dtype=np.str_)
+    if not (types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind)):
+        refuse(f"column {name!r} must hold numbers or text, got {kind}")
+    return np.asarray(column.to_numpy())
 
 
 def _import_parquet() -> Any:
@@ -225,17 +132,18 @@ def _read_safetensors(path: Path, labels: bool) -> Contents:
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
-        key, kind = _pick(dict.fromkeys(file.keys()), labels)
+        keys = list(file.keys())
+        key, kind = pick_key(dict.fromkeys(keys), labels)
         metadata = file.metadata() or {}
+        names = {name: file.get_tensor(name) for name in NAME_KEYS if name in keys}
+        names |= {name: json.loads(metadata[name]) for name in metadata if name in NAME_KEYS}
         bfloat16 = file.get_slice(key).get_dtype() == "BF16"
         values = None if bfloat16 else file.get_tensor(key)
     if bfloat16:  # NumPy has no such type
         with safe_open(path, framework="pt") as file:
             values = file.get_tensor(key).float().numpy()
-    classes, ids = (
-        json.loads(metadata[name]) if name in metadata else None for name in ("classes", "ids")
-    )
-    return Contents(np.asarray(values), _names(classes), _ids(ids), kind)
+    classes, ids = class_tuple(names.get("classes")), id_array(names.get("ids"))
+    return Contents(np.asarray(values), classes, ids, kind, narrow=bfloat16)
 
 
 def _read_pt(path: Path, labels: bool) -> Contents:
@@ -243,18 +151,24 @@ def _read_pt(path: Path, labels: bool) -> Contents:
 
     from postproc.arrays import as_numpy
 
-    loaded = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old protocols; what matters here is an error
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        if "Weights only" in str(error):
+            raise
+        refuse("it is damaged, or was not written by torch.save")
     if isinstance(loaded, torch.Tensor):
-        return Contents(as_numpy(loaded))
+        return Contents(as_numpy(loaded), narrow=loaded.dtype == torch.bfloat16)
     if not isinstance(loaded, dict):
-        msg = f"it must hold a tensor or a dict of tensors, got {type(loaded).__name__}"
-        raise ValueError(msg)
-    key, kind = _pick(loaded, labels)
-    if not isinstance(loaded[key], torch.Tensor):
-        msg = f'"{key}" must be a tensor, got {type(loaded[key]).__name__}'
-        raise ValueError(msg)
-    values = as_numpy(loaded[key])
-    return Contents(values, _names(loaded.get("classes")), _ids(loaded.get("ids")), kind)
+        refuse(f"it must hold a tensor or a dict of tensors, got {type(loaded).__name__}")
+    key, kind = pick_key(loaded, labels)
+    tensor = loaded[key]
+    if not isinstance(tensor, torch.Tensor):
+        refuse(f'"{key}" must be a tensor, got {type(tensor).__name__}')
+    classes, ids = class_tuple(loaded.get("classes")), id_array(loaded.get("ids"))
+    return Contents(as_numpy(tensor), classes, ids, kind, narrow=tensor.dtype == torch.bfloat16)
 
 
 def write_npy_blocks(
@@ -281,23 +195,8 @@ def _named(contents: Contents) -> dict[str, Any]:
 
 
 def _write_npz(path: Path, contents: Contents) -> None:
-    np.savez(path, allow_pickle=False, **_named(contents))
-
-
-def _write_table(path: Path, contents: Contents) -> None:
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    header = _header(contents)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
-        writer.writerow(header if contents.ids is None else ["id", *header])
-        # The shortest digits that read back as the same number of this dtype.
-        for row, values in enumerate(contents.values):
-            cells = [np.format_float_positional(v, unique=True, trim="-") for v in values]
-            writer.writerow(cells if contents.ids is None else [contents.ids[row], *cells])
-
-
-def _header(contents: Contents) -> list[str]:
-    return list(contents.classes or map(str, range(contents.values.shape[1])))
+    with path.open("wb") as file:  # to a path NumPy would add a suffix of its own
+        np.savez(file, allow_pickle=False, **_named(contents))
 
 
 def _write_parquet(path: Path, contents: Contents) -> None:
@@ -305,7 +204,7 @@ def _write_parquet(path: Path, contents: Contents) -> None:
     import pyarrow
 
     columns: dict[str, Any] = {} if contents.ids is None else {"id": contents.ids.tolist()}
-    columns |= {name: contents.values[:, j] for j, name in enumerate(_header(contents))}
+    columns |= {name: contents.values[:, j] for j, name in enumerate(header_of(contents))}
     parquet.write_table(pyarrow.table(columns), path)
 
 
@@ -337,17 +236,17 @@ def _write_pt(path: Path, contents: Contents) -> None:
 _READERS: dict[str, Callable[[Path, bool], Contents]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
-    ".csv": _read_table,
-    ".tsv": _read_table,
+    ".csv": read_table,
+    ".tsv": read_table,
     ".parquet": _read_parquet,
     ".safetensors": _read_safetensors,
     ".pt": _read_pt,
-    ".txt": _read_text,
+    ".txt": read_text,
 }
 _WRITERS: dict[str, Callable[[Path, Contents], None]] = {
     ".npz": _write_npz,
-    ".csv": _write_table,
-    ".tsv": _write_table,
+    ".csv": write_table,
+    ".tsv": write_table,
     ".parquet": _write_parquet,
     ".safetensors": _write_safetensors,
     ".pt": _write_pt,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from postproc.checks import check_labels, fail
 from postproc.files import formats
+from postproc.files.contents import Contents, is_integer, is_number
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.prior import PriorKind, check_multilabels, class_prior, multilabel_prior
 
@@ -30,7 +31,10 @@ def load_class_names(path: PathLike) -> tuple[str, ...]:
         If there is no such file, or a line is empty.
     """
     found = resolve_path(path, (".txt", ".csv"))
-    return tuple(str(name) for name in formats.read(found, labels=True).values)
+    names = formats.read(found, labels=True).values
+    if names.ndim != 1:
+        fail(str(found), "class names, one a line", f"{names.shape[1]} columns")
+    return tuple(str(name) for name in names)
 
 
 def load_labels(
@@ -72,29 +76,55 @@ def load_labels(
     """
     found = resolve_path(path, LABEL_SUFFIXES)
     contents = formats.read(found, labels=True)
-    values = np.asarray(contents.values)
     name = str(found)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1:
-        fail(name, "labels, one a row", f"shape {values.shape}")
+    values = _one_column(contents, classes, name)
     if ids is not None and contents.ids is not None:
-        values = values[_order(contents.ids, ids, name)]
+        values = values[_order(contents.ids, ids, f"ids of {name}")]
     labels = _to_integers(values, classes, n_classes, name)
     return check_labels(labels, n_classes=n_classes, n_rows=n_rows, name=name)
 
 
-def load_multilabels(path: PathLike, *, shape: tuple[int, int] | None = None) -> NDArray[np.int8]:
+def load_multilabels(
+    path: PathLike,
+    *,
+    shape: tuple[int, int] | None = None,
+    classes: Sequence[str] | None = None,
+    ids: NDArray[np.str_] | None = None,
+) -> NDArray[np.int8]:
     """Read an (n, m) array of zeros and ones, one column a label.
+
+    Parameters
+    ----------
+    path : path-like
+        A file in any of the formats of predictions; the suffix may be left away.
+    shape : (n, m), optional
+        The shape that is wanted.
+    classes : sequence of m str, optional
+        Names of the labels; columns of a file with names of its own are put in this order.
+    ids : array of str, shape (n,), optional
+        The rows' names; rows of a file with ids of its own are put in this order.
+
+    Returns
+    -------
+    ndarray of shape (n, m), int8
+        Zeros and ones.
 
     Raises
     ------
-    FileNotFoundError, ValueError
+    FileNotFoundError, TypeError, ValueError
         If the file is missing or damaged, has another shape, or holds anything else.
     """
     found = resolve_path(path, LABEL_SUFFIXES)
-    values = np.asarray(formats.read(found).values)
-    return check_multilabels(values, shape=shape, name=str(found))
+    contents = formats.read(found, labels=True)
+    name = str(found)
+    values = _numbers(contents.values, name)
+    if values.ndim == 1 and shape is not None and shape[1] == 1:
+        values = values[:, None]
+    if ids is not None and contents.ids is not None:
+        values = values[_order(contents.ids, ids, f"ids of {name}")]
+    if classes is not None and contents.classes is not None:
+        values = values[:, _order(contents.classes, classes, f"class names of {name}")]
+    return check_multilabels(values, shape=shape, name=name)
 
 
 def load_prior(
@@ -135,78 +165,116 @@ def load_prior(
     if source == "uniform":
         return class_prior(source, n_classes=n_classes)
     if "," in source and not Path(source).exists():
-        try:
-            numbers = [float(part) for part in source.split(",")]
-        except ValueError:
-            fail("prior", "numbers with commas between them", repr(source))
-        return class_prior(numbers, n_classes=n_classes, kind="vector")
+        if not all(map(is_number, source.split(","))):
+            fail("prior", "numbers with commas between them, or a file", repr(source))
+        numbers = [float(part) for part in source.split(",")]
+        return class_prior(numbers, n_classes=n_classes, kind=kind or "vector")
     found = resolve_path(source, LABEL_SUFFIXES)
-    values = np.asarray(formats.read(found, labels=True).values)
+    contents = formats.read(found, labels=True)
     name = str(found)
-    if multilabel and values.ndim == 2:
-        values = values.astype(np.float64) if values.dtype.kind == "U" else values
-        return multilabel_prior(values, name=name)
-    if values.ndim == 2 and 1 in values.shape:
-        values = values.reshape(-1)
-    if values.dtype.kind in "UST":
-        floats = _as_floats(values)
-        if floats is not None and len(values) == n_classes and kind != "labels":
-            values = floats
-        else:
-            values = _to_integers(values, classes, n_classes, name)
+    if multilabel and (contents.values.size != 2 or kind == "labels"):
+        values = _numbers(contents.values, name)
+        return multilabel_prior(values[:, None] if values.ndim == 1 else values, name=name)
+    names = list(classes) if classes is not None else list(map(str, range(n_classes)))
+    if contents.values.shape == (1, n_classes):  # one row, a column for each class
+        row = _numbers(contents.values[0], name)
+        if contents.classes is not None and classes is not None and not multilabel:
+            row = row[_order(contents.classes, names, f"class names of {name}")]
+        return class_prior(row, n_classes=n_classes, kind=kind or "counts", name=name)
+    values = _one_column(contents, classes, name)
+    if len(values) != n_classes or kind == "labels":
+        values = _to_integers(values, classes, n_classes, name)
+    elif contents.ids is not None and set(contents.ids.tolist()) == set(names):
+        values = _numbers(values, name)[_order(contents.ids, names, f"ids of {name}")]
+        kind = kind or "counts"
+    elif values.dtype.kind not in "UST" or all(map(is_number, values)):
+        values = _numbers(values, name)
+    else:
+        values = _to_integers(values, classes, n_classes, name)
     return class_prior(values, n_classes=n_classes, kind=kind, name=name)
 
 
-def _as_floats(values: NDArray[Any]) -> NDArray[Any] | None:
-    """Numbers that text holds, as integers where all are, or None if it holds names."""
-    for dtype in (np.int64, np.float64):
+def _one_column(contents: Contents, classes: Sequence[str] | None, name: str) -> NDArray[Any]:
+    """The values of a file with one label a row, less the heading of its column."""
+    values = np.asarray(contents.values)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        mend = 'a first column of ids needs the heading "id"' if values.dtype.kind in "UST" else ""
+        fail(name, "labels, one a row", f"shape {values.shape}", mend)
+    if contents.header_or_label and classes is not None and len(values):
+        is_label = values[0] in classes or is_number(values[0])
+        values = values if is_label else values[1:]
+    return values
+
+
+def _numbers(values: NDArray[Any], name: str) -> NDArray[Any]:
+    """Numbers that text holds, as integers where all are; numbers stay as they are."""
+    if values.dtype.kind not in "UST":
+        return values
+    text = values.astype(np.str_)
+    flat = text.reshape(-1).tolist()
+    for row, cell in enumerate(flat):
+        if not is_number(cell):
+            fail(f"{name}, row {row // (text.size // len(text))}", "numbers", repr(cell))
+    if all(map(is_integer, flat)):
         try:
-            return values.astype(dtype)
-        except ValueError:
-            continue
-    return None
+            return text.astype(np.int64)
+        except OverflowError:
+            pass
+    return text.astype(np.float64)
 
 
 def _to_integers(
     values: NDArray[Any], classes: Sequence[str] | None, n_classes: int, name: str
 ) -> NDArray[Any]:
-    is_text = values.dtype.kind in "UST"
+    """Labels as integers. Numbers are names where a class other than class j is called j."""
     names = list(classes) if classes is not None else []
-    numeric_names = bool(names) and all(n.lstrip("-").isdigit() for n in names)
-    plain = names == [str(j) for j in range(len(names))]
-    if not is_text and not (numeric_names and not plain):
-        return values
-    numbers = _as_floats(values) if is_text else values
-    if numbers is not None and numbers.dtype.kind in "iuf" and not (numeric_names and not plain):
-        return numbers
+    by_name = any(
+        is_number(class_name) and class_name != str(j) for j, class_name in enumerate(names)
+    )
+    is_text = values.dtype.kind in "UST"
+    if not by_name and (not is_text or all(map(is_number, values.astype(np.str_)))):
+        return _numbers(values, name)
+    text = values.astype(np.str_)
+    if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
+        text = values.astype(np.int64).astype(np.str_)
     if not names:
-        row = 0 if numbers is not None else _first_name(values)
+        row = next(row for row, value in enumerate(text) if not is_number(value))
         fail(
             f"{name}, row {row}",
             f"an integer in 0..{n_classes - 1}",
-            repr(str(values[row])),
+            repr(str(text[row])),
             f"name the classes in {CLASS_FILE} or with --classes",
         )
     index = {class_name: j for j, class_name in enumerate(names)}
-    labels = np.empty(len(values), dtype=np.int64)
-    for row, value in enumerate(values.astype(np.str_)):
+    labels = np.empty(len(text), dtype=np.int64)
+    for row, value in enumerate(text.tolist()):
         if value not in index:
             known = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-            fail(f"{name}, row {row}", f"one of the classes {known}", repr(str(value)))
+            fail(f"{name}, row {row}", f"one of the classes {known}", repr(value))
         labels[row] = index[value]
     return labels
 
 
-def _first_name(values: NDArray[Any]) -> int:
-    return next(row for row, value in enumerate(values) if not formats._is_integer(str(value)))
+def _order(
+    have: Sequence[str] | NDArray[np.str_], want: Sequence[str] | NDArray[np.str_], name: str
+) -> NDArray[np.int64]:
+    """Positions in `have` of the names in `want`; both must hold the same ones, each once."""
+    names, wanted = np.asarray(have).tolist(), np.asarray(want).tolist()
+    position = {value: at for at, value in enumerate(names)}
+    missing = [value for value in wanted if value not in position]
+    known = set(wanted)
+    extra = [value for value in names if value not in known]
+    if missing:
+        fail(name, "those of the predictions", f"none for {_some(missing)}")
+    if extra:
+        fail(name, "those of the predictions", f"{_some(extra)} besides")
+    if len(position) != len(names):
+        twice = next(value for at, value in enumerate(names) if position[value] != at)
+        fail(name, "different from each other", f"{twice!r} twice or more")
+    return np.array([position[value] for value in wanted], dtype=np.int64)
 
 
-def _order(have: NDArray[np.str_], want: NDArray[np.str_], name: str) -> NDArray[np.int64]:
-    """Positions in `have` of the ids in `want`; both must hold the same ids."""
-    position = {row_id: row for row, row_id in enumerate(have.tolist())}
-    missing = [row_id for row_id in want.tolist() if row_id not in position]
-    extra = set(position).difference(want.tolist())
-    if missing or extra or len(position) != len(have):
-        what = f"it lacks {missing[:3]}" if missing else f"it also has {sorted(extra)[:3]}"
-        fail(f"ids of {name}", "the ids of the predictions", what if missing or extra else "twice")
-    return np.array([position[row_id] for row_id in want.tolist()], dtype=np.int64)
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")

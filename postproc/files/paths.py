@@ -90,7 +90,7 @@ def check_output(
     if target.is_dir():
         msg = f"{target}: must be a file, got a folder"
         raise ValueError(msg)
-    if target.exists() and not overwrite:
+    if (target.exists() or target.is_symlink()) and not overwrite:
         msg = f"{target}: exists already; name another output or allow overwriting (--overwrite)"
         raise FileExistsError(msg)
     if not os.access(target.parent, os.W_OK):
@@ -112,9 +112,12 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
         As `check_output`.
     """
     target = check_output(path, overwrite=overwrite)
-    handle, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix
-    )
+    try:
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix
+        )
+    except OSError as error:  # name the output, not the temporary file
+        raise type(error)(error.errno, error.strerror, str(target)) from None
     os.close(handle)
     temporary = Path(name)
     try:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.arrays import as_numpy
+from postproc.arrays import as_array, as_numpy
 from postproc.checks import fail
 from postproc.files import formats
+from postproc.files.contents import Contents
 from postproc.files.labels import CLASS_FILE, load_class_names
 from postproc.files.paths import PREDICTION_SUFFIXES, atomic_path, check_output, resolve_path
 from postproc.kinds import Kind
@@ -83,6 +84,7 @@ def load_predictions(
         ids=contents.ids,
         name=str(found),
         multilabel=multilabel,
+        narrow=contents.narrow,
     )
 
 
@@ -119,17 +121,29 @@ def save_predictions(
 
     Raises
     ------
-    FileExistsError, FileNotFoundError, PermissionError, ValueError
-        If the output exists, its folder does not or is read-only, or the suffix is unknown.
+    FileExistsError, FileNotFoundError, PermissionError
+        If the output exists, or its folder does not or is read-only.
+    TypeError, ValueError
+        If the suffix is unknown, the values are no probabilities, there are more or fewer names
+        than columns, or ids than rows, or one occurs twice.
     """
-    values = as_numpy(probs)
+    # Outputs of multi-label methods are probabilities whose rows need not sum to 1.
+    checked = Predictions.check(
+        as_array(probs, "probs"),
+        kind="probs",
+        classes=classes,
+        ids=ids,
+        name="probs",
+        multilabel=True,
+    )
+    values = as_numpy(checked.scores)
     return save_blocks(
         path,
         [values],
         shape=(values.shape[0], values.shape[1]),
         dtype=values.dtype,
-        classes=classes,
-        ids=ids,
+        classes=checked.classes,
+        ids=checked.ids,
         overwrite=overwrite,
     )
 
@@ -172,13 +186,17 @@ def save_blocks(
         if target.suffix.lower() == ".npy":
             formats.write_npy_blocks(temporary, blocks, shape=shape, dtype=dtype)
         else:
-            contents = formats.Contents(
+            contents = Contents(
                 np.concatenate([block.astype(dtype, copy=False) for block in blocks]),
                 None if classes is None else tuple(classes),
                 None if ids is None else np.asarray(ids).astype(np.str_),
                 "probs",
             )
-            formats.write(temporary, contents, suffix=target.suffix)
+            try:
+                formats.write(temporary, contents, suffix=target.suffix)
+            except ValueError as error:
+                msg = f"{target}: cannot be written: {error}"
+                raise ValueError(msg) from None
     return target
 
 

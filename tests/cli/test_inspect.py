@@ -1,0 +1,100 @@
+"""`postproc inspect`: what is shown, what is suspected."""
+
+import json
+
+import numpy as np
+import pytest
+
+from postproc import softmax
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, probs):
+    monkeypatch.chdir(tmp_path)
+    np.save("preds.npy", probs.astype(np.float32))
+    return tmp_path
+
+
+def test_shape_kind_and_histograms(here, run_cli):
+    lines = run_cli("inspect", "preds").output.splitlines()
+    assert lines[:2] == ["preds.npy", "20 rows x 4 classes, probs, float32"]
+    assert sum("█" in line or "▏" in line for line in lines) >= 4
+    assert any(line.startswith("top-3 entropy (mean 0.") for line in lines)
+    assert any(line.startswith("confidence (mean 0.") for line in lines)
+    assert any("mean prediction, %" in line for line in lines)
+
+
+def test_histograms_count_every_row(here, run_cli):
+    output = run_cli("inspect", "preds").output
+    counts = [int(line.split()[-1]) for line in output.splitlines() if line[:5].strip()[:2] == "0."]
+    assert len(counts) == 20
+    assert sum(counts) == 2 * 20
+
+
+def test_json_of_several_files(here, run_cli, probs):
+    np.savez("b.npz", logits=probs[:5] * 9, classes=list("wxyz"))
+    result = run_cli("inspect", "preds.npy", "b", "--json", "--prior", "1,1,1,1")
+    first, second = json.loads(result.stdout)["predictions"]
+    assert (first["name"], first["rows"], first["kind"]) == ("preds.npy", 20, "probs")
+    assert (second["name"], second["rows"], second["kind"]) == ("b.npz", 5, "logits")
+    assert second["class_names"] == list("wxyz")
+    assert first["prior"] == [0.25] * 4
+    assert first["mean_prediction"] == pytest.approx(probs.mean(0).tolist(), rel=1e-5)
+    expected = abs(probs.mean(0) - 0.25).sum() / 2
+    assert first["prior_distance"] == pytest.approx(expected, rel=1e-5)
+    assert result.stderr == ""
+
+
+def test_prior_is_held_against_the_mean_prediction(here, run_cli):
+    np.save("train.npy", [0, 0, 1, 1, 2, 2, 3, 3])
+    output = run_cli("inspect", "preds", "--prior", "train").output
+    assert "furthest from the prior" in output
+    assert "25.00" in output
+    assert "total variation between the two: 0." in output
+
+
+def test_prior_that_could_be_two_things_can_be_declared(here, run_cli):
+    np.save("q.npy", [0, 1, 2, 2])
+    assert "--prior-kind" in run_cli("inspect", "preds", "--prior", "q", code=1).stderr
+    result = run_cli("inspect", "preds", "--prior", "q", "--prior-kind", "counts", "--json")
+    assert json.loads(result.stdout)["predictions"][0]["prior"] == [0, 0.2, 0.4, 0.4]
+
+
+def test_softmax_of_softmax_is_suspected(here, run_cli, probs):
+    np.save("twice.npy", softmax(probs))
+    assert "Suspicious: softmaxed twice?" in run_cli("inspect", "twice").output
+    assert "softmaxed twice" not in run_cli("inspect", "preds").output
+
+
+def test_entropy_is_named_after_the_classes_there_are(here, run_cli):
+    np.save("two.npy", [[0.9, 0.1], [0.2, 0.8]])
+    assert "top-2 entropy" in run_cli("inspect", "two").output
+
+
+def test_many_classes_are_cut_and_json_has_all(here, run_cli):
+    np.save("wide.npy", np.random.default_rng(0).normal(size=(5, 30)))
+    assert "and 20 more classes (--json shows all)" in run_cli("inspect", "wide").output
+    result = run_cli("inspect", "wide", "--json")
+    assert len(json.loads(result.stdout)["predictions"][0]["mean_prediction"]) == 30
+
+
+def test_names_are_shown_as_they_are(here, run_cli):
+    (here / "classes.txt").write_text("[red]x[/red]\n[/]\n:smile:\nünï\n", encoding="utf-8")
+    output = run_cli("inspect", "preds").output
+    for name in ("[red]x[/red]", "[/]", ":smile:", "ünï"):
+        assert name in output
+
+
+def test_one_bad_file_stops_all(here, run_cli):
+    result = run_cli("inspect", "preds", "missing.npy", code=1)
+    assert (result.stdout, result.stderr) == ("", "Error: missing.npy: no such file\n")
+
+
+def test_declared_kind_and_classes(here, run_cli, probs):
+    np.save("half.npy", probs / 2)
+    message = run_cli("inspect", "half", code=1).stderr
+    assert "must be clearly logits or clearly probabilities" in message
+    (here / "names.txt").write_text("a\nb\nc\nd\n")
+    result = run_cli("inspect", "half", "--logits", "--classes", "names", "--json")
+    found = json.loads(result.stdout)["predictions"][0]
+    assert (found["kind"], found["class_names"]) == ("logits", list("abcd"))

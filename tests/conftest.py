@@ -1,0 +1,44 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from numpy.typing import NDArray
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real predictions, never written to; absent outside the workshop."""
+    folder = Path(__file__).parents[1].parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no real predictions beside the repository")
+    return folder
+
+
+@pytest.fixture
+def run_cli() -> Run:
+    """Run `postproc` with arguments of any type; exceptions other than exits are raised."""
+    from cli.main import main
+
+    def run(*args: object, code: int = 0) -> Result:
+        words = [str(arg) for arg in args]
+        result = CliRunner().invoke(main, words, prog_name="postproc")
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result
+
+    return run
+
+
+@pytest.fixture
+def probs() -> NDArray[np.float64]:
+    """Twenty rows of four classes, confident ones and doubtful ones."""
+    return np.random.default_rng(0).dirichlet([0.5] * 4, 20)
