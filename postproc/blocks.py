@@ -8,9 +8,7 @@ from collections.abc import Iterator
 BLOCK_BYTES = 8 * 2**20
 
 
-def row_blocks(
-    n_rows: int, n_columns: int, *, block_bytes: int | None = None
-) -> Iterator[slice]:
+def row_blocks(n_rows: int, n_columns: int, *, block_bytes: int | None = None) -> Iterator[slice]:
     """Cut n_rows rows of n_columns float64 numbers into slices of about `block_bytes`
     (BLOCK_BYTES by default).
 

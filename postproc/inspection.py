@@ -151,7 +151,8 @@ def _suspicions(
     if predictions.kind == "probs" and largest <= ceiling * (1 + 1e-6):
         found.append(
             f"softmaxed twice? the largest probability is {largest:.4f} and never passes "
-            f"e/(e + C - 1) = {ceiling:.4f}; if so, their logarithm gives the first softmax back"
+            f"e/(e + C - 1) = {ceiling:.4f}; if so, their logarithm is the first softmax again, "
+            "but for a constant in each row"
         )
     if alike:
         found.append("all rows are alike: the predictions say nothing about the rows")
