@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Any
 
 import click
 
+from cli.commands.apply import apply_command
 from cli.commands.can import can
 from cli.commands.demo import demo
+from cli.commands.ensemble import ensemble_command
 from cli.commands.inspect import inspect
+from cli.commands.report import report
 
 
 class _Group(click.Group):
     """A group whose commands report faults of the data in one line, with exit code 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a narrow console shows \u... and goes on
+                stream.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:  # the reader of a pipe has left; click knows what to do
+            raise
         except (ValueError, TypeError, OSError, ImportError) as error:
             raise click.ClickException(_one_line(error)) from error
 
@@ -40,5 +50,5 @@ def main() -> None:
     """
 
 
-for command in (can, demo, inspect):
+for command in (apply_command, can, demo, ensemble_command, inspect, report):
     main.add_command(command)

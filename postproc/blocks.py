@@ -9,8 +9,9 @@ BLOCK_BYTES = 8 * 2**20
 
 
 def row_blocks(n_rows: int, n_columns: int, *, block_bytes: int | None = None) -> Iterator[slice]:
-    """Cut n_rows rows of n_columns float64 numbers into slices of about `block_bytes`
-    (BLOCK_BYTES by default).
+    """Cut n_rows rows of n_columns float64 numbers into slices of about `block_bytes`.
+
+    Without `block_bytes` they are of BLOCK_BYTES.
 
     Examples
     --------

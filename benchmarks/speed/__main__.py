@@ -9,10 +9,10 @@ import sys
 
 import numpy as np
 
-from benchmarks.speed import can, startup
+from benchmarks.speed import can, report, startup
 from benchmarks.speed.timing import HEADING
 
-TOPICS = (can, startup)
+TOPICS = (can, report, startup)
 
 
 def main() -> None:

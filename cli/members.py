@@ -1,0 +1,80 @@
+"""Members of an ensemble, from lists of files or from a run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from postproc.files.rundir import RunDirectory
+    from postproc.predictions import Predictions
+
+#: Endings of stems that name a split and not a model.
+SPLIT_ENDINGS = (".train", ".val", ".test")
+
+
+def open_run(paths: Sequence[str]) -> RunDirectory | None:
+    """The run directory, where one is given in place of files; else None."""
+    from postproc.files import RunDirectory
+
+    if any(Path(path).is_dir() for path in paths) and len(paths) > 1:
+        message = "must be files, or one run directory alone"
+        raise click.BadParameter(message, param_hint="PREDS")
+    return RunDirectory.open(paths[0]) if Path(paths[0]).is_dir() else None
+
+
+def file_names(paths: Sequence[str]) -> list[str]:
+    """Short names that tell files apart: stems, with folders or suffixes where they must.
+
+    Raises
+    ------
+    click.BadParameter
+        If a file is given twice.
+    """
+    files = [Path(path).parts for path in paths]
+    longest = max(map(len, files))
+    stems = [(*parts[:-1], Path(parts[-1]).stem) for parts in files]
+    for candidates in (stems, files):
+        for depth in range(1, longest + 1):
+            names = ["/".join(parts[-depth:]) for parts in candidates]
+            if len(set(names)) == len(names):
+                return names
+    twice = next(path for path in paths if paths.count(path) > 1)
+    message = f"must be different files, got {twice} twice"
+    raise click.BadParameter(message, param_hint="PREDS")
+
+
+def member_names(paths: Sequence[str]) -> list[str]:
+    """Names of models: those of their files, less the split, so that all splits share them."""
+    names = file_names(paths)
+    models = [
+        next((name[: -len(end)] for end in SPLIT_ENDINGS if name.endswith(end)), name)
+        for name in names
+    ]
+    return models if len(set(models)) == len(models) else names
+
+
+def load_members(
+    paths: Sequence[str], names: Sequence[str], given: dict[str, Any]
+) -> list[Predictions]:
+    """Load files, each called by the name of its model."""
+    from cli.inputs import load
+
+    return [replace(load(path, given), name=name) for path, name in zip(paths, names, strict=True)]
+
+
+def load_member_labels(path: str, members: Sequence[Predictions]) -> NDArray[Any]:
+    """Load labels in the order of the first member that has row ids."""
+    from postproc.files import load_labels
+
+    first = members[0]
+    classes = next((member.classes for member in members if member.classes is not None), None)
+    n_classes = first.n_classes if classes is None else len(classes)
+    ids = next((member.ids for member in members if member.ids is not None), None)
+    return load_labels(path, n_classes=n_classes, n_rows=first.n_rows, classes=classes, ids=ids)

@@ -1,0 +1,78 @@
+"""Bins of equal mass against a loop, and their independence of the order of rows."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postproc.reliability import reliability_bins
+
+
+def ece_loop(confidence, correct, n_bins=15):
+    """Sort, cut into bins of equal size, compare the means."""
+    order = np.argsort(confidence)
+    parts = np.array_split(order, min(n_bins, len(order)))
+    gaps = [abs(correct[part].mean() - confidence[part].mean()) * len(part) for part in parts]
+    return sum(gaps) / len(order)
+
+
+@given(n=st.integers(1, 300), n_bins=st.integers(1, 20), seed=st.integers(0, 2**32 - 1))
+def test_agrees_with_the_loop_where_there_are_no_ties(n, n_bins, seed):
+    rng = np.random.default_rng(seed)
+    confidence, correct = rng.permutation(np.linspace(0.1, 1, n)), rng.random(n) < 0.7
+    bins = reliability_bins(confidence, correct, n_bins=n_bins)
+    assert bins.ece == pytest.approx(ece_loop(confidence, correct, n_bins), abs=1e-12)
+    assert bins.rows.sum() == n
+    assert np.ptp(bins.rows) <= 1
+
+
+@given(n=st.integers(1, 60), levels=st.integers(1, 5), seed=st.integers(0, 2**32 - 1))
+def test_ties_are_shared_out_as_the_mean_over_all_orders(n, levels, seed):
+    rng = np.random.default_rng(seed)
+    confidence, correct = rng.integers(1, levels + 1, n) / levels, rng.random(n) < 0.6
+    bins = reliability_bins(confidence, correct, n_bins=4)
+    # The share of a tie that a bin holds, counted row by row with the tie's mean accuracy.
+    shared = correct.astype(float)
+    for level in np.unique(confidence):
+        shared[confidence == level] = correct[confidence == level].mean()
+    order = np.argsort(confidence)
+    parts = np.array_split(order, min(4, n))
+    np.testing.assert_allclose(bins.accuracy, [shared[part].mean() for part in parts], atol=1e-12)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_order_of_rows_does_not_matter(seed):
+    rng = np.random.default_rng(seed)
+    confidence = rng.integers(1, 6, 100).astype(np.float32) / 5
+    correct = rng.random(100) < 0.5
+    order = rng.permutation(100)
+    bins, shuffled = (
+        reliability_bins(confidence, correct),
+        reliability_bins(confidence[order], correct[order]),
+    )
+    np.testing.assert_array_equal(bins.accuracy, shuffled.accuracy)
+    np.testing.assert_array_equal(bins.confidence, shuffled.confidence)
+
+
+def test_rows_of_one_confidence_make_one_gap():
+    bins = reliability_bins([0.8] * 40, [True, False] * 20)
+    np.testing.assert_allclose(bins.accuracy, 0.5)
+    assert bins.ece == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (([], []), {}, "`confidence` must be a vector of one or more numbers, got shape (0,)"),
+        (
+            ([0.5], [True, False]),
+            {},
+            "`correct` must be of shape (1,) like `confidence`, got shape (2,)",
+        ),
+        (([0.5], [True]), {"n_bins": 0}, "`n_bins` must be an integer >= 1, got 0"),
+    ],
+)
+def test_errors(arguments, options, message):
+    with pytest.raises(ValueError) as caught:
+        reliability_bins(*arguments, **options)
+    assert str(caught.value) == message
