@@ -55,7 +55,9 @@ def figures(*, quick: bool) -> Iterator[Figure]:
         def naive(rows: Array = rows, reference: Array = reference, prior: Array = prior) -> None:
             loop(rows[:some], reference, prior, 1.0, iterations)
 
-        def gemm(a: Array = reference, b: Array = np.ascontiguousarray(rows.T)) -> None:
+        columns = np.ascontiguousarray(rows.T)
+
+        def gemm(a: Array = reference, b: Array = columns) -> None:
             for _ in range(2 * (iterations - 1)):  # 4(d - 1)·n·C·k flops
                 a @ b
 
