@@ -9,10 +9,10 @@ import sys
 
 import numpy as np
 
-from benchmarks.speed import can, report, startup
+from benchmarks.speed import can, ensemble, report, startup
 from benchmarks.speed.timing import HEADING
 
-TOPICS = (can, report, startup)
+TOPICS = (can, ensemble, report, startup)
 
 
 def main() -> None:

@@ -1,0 +1,77 @@
+"""`postproc apply`: a saved ensemble on new predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli import options
+
+
+@click.command(
+    name="apply",
+    short_help="Apply a saved ensemble to new predictions.",
+    epilog="""\b
+Examples:
+  postproc apply blend.json a.new.npy b.new.npy -o blended.npy
+  postproc apply blend.json RUNDIR --labels labels.npy -o blended.npy --json
+""",
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("predictions", metavar="PREDS...", nargs=-1, required=True)
+@click.option("--labels", metavar="FILE", help="True labels of PREDS: adds a report.")
+@click.option(
+    "--by-order",
+    is_flag=True,
+    help="PREDS are the members in the order of MODEL, whatever their files are called.",
+)
+@click.option(
+    "--missing-class",
+    type=click.Choice(["error", "zero"]),
+    default="error",
+    show_default=True,
+    help="What to do with a member that lacks a class of another: stop, or give it zero there.",
+)
+@options.input_options
+@options.output_options
+@options.json_option
+@options.quiet_option
+def apply_command(model: Path, predictions: tuple[str, ...], **given: Any) -> None:
+    """Combine PREDS by MODEL, which postproc ensemble has saved.
+
+    Members are recognized by the names of their files less suffix and split (a.val.npy and
+    a.test.npy are both a), and put in the order that MODEL knows. Another set of members, classes
+    or kinds is refused.
+    """
+    from cli.commands.ensemble import combine_files, output_of, print_ensemble
+    from cli.members import load_member_labels, load_members, member_names, open_run
+    from cli.messages import print_json, warn
+    from ensemble import align_members, load_model
+
+    combiner = load_model(model)
+    output = output_of(Path(predictions[0]), given, "apply")
+    run = open_run(predictions)
+    if run is not None:
+        target, labels = run.predictions("test"), run.labels("test")
+    else:
+        names = combiner.names_ if given["by_order"] else member_names(predictions)
+        if len(names) != len(predictions):
+            message = f"must be the {len(names)} members of {model.name}, got {len(predictions)}"
+            raise click.BadParameter(message, param_hint="PREDS")
+        target, labels = load_members(predictions, names, given), None
+    if given["labels"] is not None:
+        labels = load_member_labels(given["labels"], target)
+    position = {member.name: member for member in target}
+    if set(position) == set(combiner.names_):
+        target = [position[name] for name in combiner.names_]
+    members = align_members(target, missing_class=given["missing_class"], classes=combiner.classes_)
+    summary, report = combine_files(
+        combiner, members, target, labels, output, given, method=model.stem, notes=[]
+    )
+    warn(summary["warnings"], quiet=given["quiet"])
+    if given["as_json"]:
+        print_json(summary)
+    elif not given["quiet"]:
+        print_ensemble(summary, report)

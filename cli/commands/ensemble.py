@@ -1,0 +1,342 @@
+"""`postproc ensemble`: several prediction files in, one out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli import options
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ensemble import Members
+    from ensemble.base import Ensemble
+    from postproc.predictions import Predictions
+
+#: Ways of combining by a fixed rule, and those that learn from labelled rows.
+VOTES = ("soft", "hard", "log", "median", "rank")
+FITTED = ("weights", "blend", "calibrated", "greedy", "stack", "bagging")
+
+
+@click.command(
+    name="ensemble",
+    short_help="Combine several models' predictions into one.",
+    epilog="""\b
+Examples:
+  postproc ensemble soft a.npy b.npy c.npy --weights 2,1,1 -o soft.npy
+  postproc ensemble blend a.test.npy b.test.npy --fit a.val.npy --fit b.val.npy \\
+      --fit-labels labels.val.npy --labels labels.test.npy --save blend.json
+  postproc ensemble weights RUNDIR -o weights.npy
+""",
+)
+@click.argument("method", type=click.Choice([*VOTES, *FITTED]))
+@click.argument("predictions", metavar="PREDS...", nargs=-1, required=True)
+@click.option(
+    "--weights", metavar="W,W,...", help="What each member counts.  [default: all the same]"
+)
+@click.option(
+    "--fit",
+    "fit_files",
+    metavar="FILE",
+    multiple=True,
+    help="Predictions for labelled rows, once for each member, in the order of PREDS.",
+)
+@click.option("--fit-labels", metavar="FILE", help="Labels of the rows of --fit.")
+@click.option("--labels", metavar="FILE", help="True labels of PREDS: adds a report.")
+@click.option(
+    "--tie",
+    type=click.Choice(["support", "lowest", "random"]),
+    default="support",
+    show_default=True,
+    help="Who wins among classes with equal votes (hard, rank): the largest summed probability, "
+    "the lowest class, or one by lot.",
+)
+@click.option(
+    "--metric",
+    type=click.Choice(["accuracy", "log_loss", "macro_f1"]),
+    default="accuracy",
+    show_default=True,
+    help="What greedy selection improves.",
+)
+@click.option(
+    "--missing-class",
+    type=click.Choice(["error", "zero"]),
+    default="error",
+    show_default=True,
+    help="What to do with a member that lacks a class of another: stop, or give it zero there.",
+)
+@click.option(
+    "--save", type=click.Path(path_type=Path), help="Keep the ensemble, for postproc apply."
+)
+@options.input_options
+@options.output_options
+@options.json_option
+@options.seed_option
+@options.quiet_option
+def ensemble_command(method: str, predictions: tuple[str, ...], **given: Any) -> None:
+    """Combine PREDS by METHOD.
+
+    By a fixed rule: soft (mean of the probabilities), log (mean of their logarithms), hard
+    (majority), median, rank. Learned from labelled rows: weights (log pool of least log-loss),
+    blend (the same with a class bias and an out-of-fold stacker), calibrated (a temperature for
+    each member, then soft), greedy (selection with replacement), stack, bagging.
+
+    One run directory in place of files is fitted on its val split and writes its test split.
+    """
+    from cli.messages import print_json, warn
+
+    summary, report = _run(method, predictions, given)
+    warn(summary["warnings"], quiet=given["quiet"])
+    if given["as_json"]:
+        print_json(summary)
+    elif not given["quiet"]:
+        print_ensemble(summary, report)
+
+
+def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    import warnings
+
+    from cli.members import load_member_labels, load_members, member_names, open_run
+    from postproc.files import check_output
+
+    learns = method in FITTED
+    run = open_run(paths)
+    _check_usage(method, paths, given, is_run=run is not None)
+    output = output_of(Path(paths[0]), given, "ensemble")
+    if given["save"] is not None:
+        check_output(given["save"], overwrite=given["overwrite"], suffixes=(".json",))
+    fit: list[Predictions] = []
+    fit_labels: NDArray[Any] | None = None
+    if run is not None:
+        target = run.predictions("test")
+        labels = run.labels("test")
+        if learns:
+            fit, fit_labels = run.predictions("val"), run.labels("val")
+    else:
+        names = member_names(paths)
+        target = load_members(paths, names, given)
+        labels = None
+        if learns:
+            fit = load_members(given["fit_files"], names, given)
+            fit_labels = load_member_labels(given["fit_labels"], fit)
+    if given["labels"] is not None:
+        labels = load_member_labels(given["labels"], target)
+    members = _align(target, given)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        combiner = _make(method, given)
+        if learns:
+            combiner.fit(_align(fit, given, like=members), fit_labels)
+        else:
+            combiner.fit(members)
+    return combine_files(
+        combiner,
+        members,
+        target,
+        labels,
+        output,
+        given,
+        method=method,
+        notes=[str(warning.message) for warning in caught],
+    )
+
+
+def _check_usage(
+    method: str, paths: tuple[str, ...], given: dict[str, Any], *, is_run: bool
+) -> None:
+    """Options that the method needs, or has no use for."""
+    learns = method in FITTED
+    if given["weights"] is not None and method not in (*VOTES, "calibrated"):
+        message = f"{method} learns its weights; leave --weights away"
+        raise click.UsageError(message)
+    if not learns or is_run:
+        for option in ("fit_files", "fit_labels"):
+            if given[option]:
+                why = "a run directory has its own" if is_run else f"{method} does not learn"
+                name = "--fit" if option == "fit_files" else "--fit-labels"
+                message = f"{why}; leave {name} away"
+                raise click.UsageError(message)
+        return
+    if len(given["fit_files"]) != len(paths):
+        message = (
+            f"{method} learns: --fit must be given once for each of the {len(paths)} files, "
+            f"got {len(given['fit_files'])}"
+        )
+        raise click.UsageError(message)
+    if given["fit_labels"] is None:
+        message = f"Missing option '--fit-labels': {method} learns from labelled rows."
+        raise click.UsageError(message)
+
+
+def output_of(source: Path, given: dict[str, Any], command: str) -> Path:
+    """The output that was named, or <stem>.<command>.npy beside the input; checked."""
+    from postproc.files import check_output
+    from postproc.files.paths import PREDICTION_SUFFIXES
+
+    target = given["output"] or source.resolve().with_name(f"{source.resolve().stem}.{command}.npy")
+    return check_output(target, overwrite=given["overwrite"], suffixes=PREDICTION_SUFFIXES)
+
+
+def _align(
+    predictions: list[Predictions], given: dict[str, Any], like: Members | None = None
+) -> Members:
+    from ensemble import align_members
+
+    classes = None if like is None else like.classes
+    return align_members(predictions, missing_class=given["missing_class"], classes=classes)
+
+
+def _make(method: str, given: dict[str, Any]) -> Ensemble:
+    """The ensemble of a method, with the options that it knows."""
+    import ensemble
+
+    weights, seed = _weights(given["weights"]), given["seed"]
+    makers: dict[str, Callable[[], Ensemble]] = {
+        "weights": lambda: ensemble.LearnedLogPool(),
+        "blend": lambda: ensemble.Blend(seed=seed),
+        "calibrated": lambda: ensemble.CalibratedVoting(weights=weights),
+        "greedy": lambda: ensemble.GreedySelection(metric=given["metric"], seed=seed),
+        "stack": lambda: ensemble.Stacking(seed=seed),
+        "bagging": lambda: ensemble.Bagging(seed=seed),
+    }
+    if method in makers:
+        return makers[method]()
+    voting: Any = method
+    return ensemble.Voting(voting, weights=weights, tie=given["tie"], seed=seed)
+
+
+def _weights(text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        message = f"must be numbers with commas between them, got {text!r}"
+        raise click.BadParameter(message, param_hint="--weights") from None
+
+
+def combine_files(
+    combiner: Ensemble,
+    members: Members,
+    target: list[Predictions],
+    labels: NDArray[Any] | None,
+    output: Path,
+    given: dict[str, Any],
+    *,
+    method: str,
+    notes: list[str],
+) -> tuple[dict[str, Any], Any]:
+    """Combine the members block by block into the output, and report on it."""
+    import numpy as np
+
+    from postproc.files import save_blocks
+
+    checked = combiner.check_members(members)
+    dtype = np.dtype(np.float32 if checked.narrow else np.float64)
+
+    def blocks() -> Iterator[NDArray[Any]]:
+        for rows in target[0].blocks():
+            yield np.asarray(combiner.combine(checked, rows))
+
+    shape = (checked.n_rows, checked.n_classes)
+    save_blocks(
+        output,
+        blocks(),
+        shape=shape,
+        dtype=dtype,
+        classes=checked.classes,
+        ids=checked.ids,
+        overwrite=given["overwrite"],
+    )
+    warnings = list(notes)
+    for name, lacking in checked.missing.items():
+        shown = ", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else "")
+        warnings.append(f"{name} does not know {shown}: it gives zero there")
+    if checked.ids is not None and output.suffix == ".npy":
+        warnings.append(f"{output.name} keeps no row ids; name an output with -o x.npz, .csv, ...")
+    saved = given.get("save")
+    if saved is not None:
+        from ensemble import save_model
+
+        save_model(combiner, saved, overwrite=given["overwrite"])
+    solo, judged_on = combiner.solo_accuracy_, "fit"
+    if solo is None and labels is not None:
+        from ensemble.base import solo_accuracy
+
+        solo, judged_on = solo_accuracy(checked, labels), "target"
+    report = _report(method, checked, target, labels, output, solo) if labels is not None else None
+    summary = {
+        "method": method,
+        "rows": shape[0],
+        "classes": shape[1],
+        "members": [
+            {
+                "name": name,
+                "kind": kind,
+                "weight": float(combiner.member_weights_[m]),
+                "accuracy": None if solo is None else float(solo[m]),
+            }
+            for m, (name, kind) in enumerate(zip(checked.names, checked.kinds, strict=True))
+        ],
+        "judged_on": None if solo is None else judged_on,
+        "output": str(output),
+        "saved": None if saved is None else str(saved),
+        "missing_classes": {name: list(lacking) for name, lacking in checked.missing.items()},
+        "warnings": warnings,
+        "report": None if report is None else report.to_dict(),
+    }
+    return summary, report
+
+
+def _report(
+    method: str,
+    members: Members,
+    target: list[Predictions],
+    labels: NDArray[Any],
+    output: Path,
+    solo: NDArray[Any] | None,
+) -> Any:
+    """Compare the result with the members; the baseline is the best of them."""
+    from postproc import load_predictions
+    from postproc.report import accuracy_report
+
+    models: dict[str, Any] = {}
+    whole = slice(0, members.n_rows)
+    for member, loaded in zip(members, target, strict=True):
+        aligned = member.rows is None and member.columns is None
+        models[member.name] = loaded if aligned else member.probabilities(whole)
+    best = members.names[0] if solo is None else members.names[int(solo.argmax())]
+    name = method if method not in models else f"{method} (ensemble)"
+    models[name] = load_predictions(output, kind="probs", classes=members.classes)
+    return accuracy_report(models, labels, baseline=best, classes=members.classes)
+
+
+def print_ensemble(summary: dict[str, Any], report: Any) -> None:
+    """Show each member's weight and solo accuracy, the report, and where the result lies."""
+    from cli.messages import percent, print_table
+
+    click.echo(
+        f"{summary['method']} of {len(summary['members'])} members: {summary['rows']} rows x "
+        f"{summary['classes']} classes"
+    )
+    rows = [
+        [
+            member["name"],
+            member["kind"],
+            f"{member['weight']:.3f}",
+            "-" if member["accuracy"] is None else percent(member["accuracy"]),
+        ]
+        for member in summary["members"]
+    ]
+    split = {"fit": "on the fit split, %", "target": "on these rows, %"}
+    accuracy = f"accuracy {split.get(summary['judged_on'], '')}".strip()
+    print_table(["member", "kind", "weight", accuracy], rows)
+    if report is not None:
+        click.echo(report.to_text(), nl=False)
+    if summary["saved"] is not None:
+        click.echo(f"saved: {summary['saved']}")
+    click.echo(f"written: {summary['output']}")
