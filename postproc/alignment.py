@@ -11,7 +11,12 @@ from postproc.checks import fail
 
 
 def matching_order(
-    have: Sequence[str] | NDArray[np.str_], want: Sequence[str] | NDArray[np.str_], name: str
+    have: Sequence[str] | NDArray[np.str_],
+    want: Sequence[str] | NDArray[np.str_],
+    name: str,
+    *,
+    rule: str = "those of the other models, in any order",
+    mend: str = "",
 ) -> NDArray[np.int64] | None:
     """Find the positions in `have` of the names in `want`.
 
@@ -21,6 +26,8 @@ def matching_order(
         The same names, each once, in any two orders.
     name : str
         What messages call `have`.
+    rule, mend : str
+        What messages say that the names must be, and what helps where one side lacks some.
 
     Returns
     -------
@@ -30,27 +37,32 @@ def matching_order(
     Raises
     ------
     ValueError
-        If the two do not hold the same names.
+        If the two do not hold the same names, or `have` holds one twice.
 
     Examples
     --------
     >>> matching_order(["b", "a"], ["a", "b"], "classes")
     array([1, 0])
     """
-    if np.array_equal(have, want):
-        return None
     names, wanted = np.asarray(have).tolist(), np.asarray(want).tolist()
     position = {value: at for at, value in enumerate(names)}
     missing = [value for value in wanted if value not in position]
+    known = set(wanted)
+    extra = [value for value in names if value not in known]
+    if missing and extra:
+        fail(name, rule, f"{some(extra)} in place of {some(missing)}")
     if missing:
-        extra = sorted(set(names).difference(wanted))
-        fail(
-            name,
-            "those of the other models, in any order",
-            f"{_some(extra)} in place of {_some(missing)}",
-        )
+        fail(name, rule, f"all but {some(missing)}", mend)
+    if extra:
+        fail(name, rule, f"{some(extra)} besides", mend)
+    if len(position) != len(names):
+        twice = next(value for at, value in enumerate(names) if position[value] != at)
+        fail(name, "different from each other", f"{twice!r} twice or more")
+    if names == wanted:
+        return None
     return np.array([position[value] for value in wanted], dtype=np.int64)
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first few names, for messages."""
     return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.alignment import matching_order
 from postproc.checks import check_labels, fail
 from postproc.files import formats
 from postproc.files.contents import Contents, is_integer, is_number
@@ -259,22 +260,7 @@ def _to_integers(
 
 def _order(
     have: Sequence[str] | NDArray[np.str_], want: Sequence[str] | NDArray[np.str_], name: str
-) -> NDArray[np.int64]:
-    """Positions in `have` of the names in `want`; both must hold the same ones, each once."""
-    names, wanted = np.asarray(have).tolist(), np.asarray(want).tolist()
-    position = {value: at for at, value in enumerate(names)}
-    missing = [value for value in wanted if value not in position]
-    known = set(wanted)
-    extra = [value for value in names if value not in known]
-    if missing:
-        fail(name, "those of the predictions", f"none for {_some(missing)}")
-    if extra:
-        fail(name, "those of the predictions", f"{_some(extra)} besides")
-    if len(position) != len(names):
-        twice = next(value for at, value in enumerate(names) if position[value] != at)
-        fail(name, "different from each other", f"{twice!r} twice or more")
-    return np.array([position[value] for value in wanted], dtype=np.int64)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
+) -> NDArray[np.int64] | slice:
+    """What to take from `have` to get `want`: the names of the predictions."""
+    order = matching_order(have, want, name, rule="those of the predictions, in any order")
+    return slice(None) if order is None else order

@@ -114,11 +114,14 @@ def test_labels_with_ids_follow_the_ids_of_the_rows(tmp_path):
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        (["r0", "x"], "`ids of {}` must be those of the predictions, got none for 'x'"),
-        (["r0"], "`ids of {}` must be those of the predictions, got 'r1' besides"),
+        (
+            ["r0", "x"],
+            "`ids of {}` must be those of the predictions, in any order, got 'r1' in place of 'x'",
+        ),
+        (["r0"], "`ids of {}` must be those of the predictions, in any order, got 'r1' besides"),
         (
             list("stuvr"),
-            "`ids of {}` must be those of the predictions, got none for 's', 't', 'u', ...",
+            "`ids of {}` must be those of the predictions, in any order, got 'r0', 'r1' in place of 's', 't', 'u', ...",
         ),
     ],
 )
@@ -306,7 +309,10 @@ def test_columns_of_a_prior_follow_the_classes(tmp_path):
     assert _prior(path) == SHARES  # without names there is only the order
     with pytest.raises(ValueError) as caught:
         _prior(path, classes=["x", "y", "w"])
-    message = f"`class names of {path}` must be those of the predictions, got none for 'w'"
+    message = (
+        f"`class names of {path}` must be those of the predictions, in any order, "
+        "got 'z' in place of 'w'"
+    )
     assert str(caught.value) == message
 
 
