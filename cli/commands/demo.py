@@ -10,6 +10,7 @@ import click
 
 from cli import options
 from cli.commands.can import adjust_file, can
+from cli.commands.ensemble import ensemble_command
 from cli.commands.inspect import inspect
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ def demo(ctx: click.Context, folder: Path, seed: int) -> None:
 
     _say("4. All three, with both targets.")
     _summarize(runs)
-    click.echo("Believe a gain when its interval lies above zero, and heed the warning.")
+    _say("5. Combine the three, with weights learned on the val split. Is the gain real?")
+    combined = folder / "combined.npy"
+    _run(ctx, ensemble_command, "weights", runs["digits"], output=combined, overwrite=True)
+    click.echo("\nBelieve a gain when its interval lies above zero, and heed the warnings.")
 
 
 def _say(text: str) -> None:
@@ -67,9 +71,9 @@ def _say(text: str) -> None:
     click.secho(text, bold=True)
 
 
-def _run(ctx: click.Context, command: click.Command, target: Path, **given: Any) -> None:
+def _run(ctx: click.Context, command: click.Command, *args: object, **given: Any) -> None:
     """Show a command as it would be typed, and run it."""
-    words = ["postproc", str(command.name), str(target)]
+    words = ["postproc", str(command.name), *map(str, args)]
     for name, value in given.items():
         words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
     click.secho("$ " + shlex.join(words), fg="cyan")
