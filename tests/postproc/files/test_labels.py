@@ -121,8 +121,8 @@ def test_labels_with_ids_follow_the_ids_of_the_rows(tmp_path):
         (["r0"], "`ids of {}` must be those of the predictions, in any order, got 'r1' besides"),
         (
             list("stuvr"),
-            "`ids of {}` must be those of the predictions, in any order, got 'r0', 'r1' in place of "
-            "'s', 't', 'u', ...",
+            "`ids of {}` must be those of the predictions, in any order, "
+            "got 'r0', 'r1' in place of 's', 't', 'u', ...",
         ),
     ],
 )
