@@ -1,0 +1,5 @@
+"""Several members' predictions combined into one: voting, learned pools, stacking, diversity."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,223 @@
+"""What all ensembles share: entering members, the rows of a block, scikit-learn's manners."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+import array_api_compat as api
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from ensemble.members import Members, check_members
+from postproc.arrays import Array, as_numpy
+from postproc.blocks import row_blocks
+from postproc.checks import check_labels, fail, fail_type
+from postproc.kinds import Kind
+
+#: Bytes of one member's block in float64: those of several members stay in the cache together.
+BLOCK_BYTES = 2**19
+
+Kinds = Sequence[Kind | None] | Kind | None
+
+
+class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+    """Base of all ensembles. A subclass has `_fit` and `_combine`.
+
+    Attributes
+    ----------
+    n_members_, n_classes_ : int
+        Number of members M and of classes C.
+    names_ : list of M str
+        Names of the members, in their order.
+    kinds_ : list of M str
+        The kind of each member's scores, here and in `predict_proba`.
+    classes_ : list of C str, or None
+        Class names where the members had them.
+    member_weights_ : ndarray of shape (M,)
+        What each member counts.
+    solo_accuracy_ : ndarray of shape (M,), or None
+        Share of the rows of the fit split that each member alone has right; None without labels.
+    """
+
+    #: Whether `fit` needs labels.
+    needs_labels = True
+
+    member_weights_: NDArray[np.float64]
+    solo_accuracy_: NDArray[np.float64] | None
+
+    def fit(self, members: Iterable[Any], y: Any = None, *, kinds: Kinds = None) -> Self:
+        """Fit to the members' scores on the fit split.
+
+        Parameters
+        ----------
+        members : sequence of M arrays or tensors of shape (n, C), or Members
+            Scores of each member on the labelled rows.
+        y : array_like of shape (n,)
+            Labels: integers in 0..C-1, or class names where the members have them. Voting needs
+            none.
+        kinds : {"logits", "probs"} or sequence of them, optional
+            The kind of all members or of each; None detects it.
+
+        Returns
+        -------
+        Ensemble
+            The ensemble itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If members, labels or options are not valid.
+        """
+        checked = check_members(members, kinds=kinds)
+        labels = None
+        if y is not None:
+            labels = as_labels(y, checked)
+        elif self.needs_labels:
+            fail("y", "one label a row", None)
+        if self.needs_labels and checked.n_rows == 0:
+            fail("members", "arrays of one row or more, to be fitted on", "no row")
+        self.n_members_ = len(checked)
+        self.n_classes_ = checked.n_classes
+        self.names_ = list(checked.names)
+        self.kinds_ = list(checked.kinds)
+        self.classes_ = None if checked.classes is None else list(checked.classes)
+        self.solo_accuracy_ = None if labels is None else solo_accuracy(checked, labels)
+        self._fit(checked, labels)
+        return self
+
+    def predict_proba(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
+        """Combine the members' scores on other rows.
+
+        Parameters
+        ----------
+        members : sequence of M arrays or tensors of shape (n, C), or Members
+            Scores of the same members, in the same order, of the kinds that `fit` has seen.
+        kinds : {"logits", "probs"} or sequence of them, optional
+            The kind of all members or of each; None detects it.
+
+        Returns
+        -------
+        array or tensor of shape (n, C)
+            Probabilities whose rows sum to 1: float32 if all members are floats of 32 bits or
+            fewer, else float64. Each row depends on the members' same row only.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` has not been called.
+        TypeError, ValueError
+            If the members are not valid, or not those that `fit` has seen.
+        """
+        checked = self.check_members(members, kinds=kinds)
+        first = checked[0].scores
+        xp, device = api.array_namespace(first), api.device(first)
+        dtype = xp.float32 if checked.narrow else xp.float64
+        shape = (checked.n_rows, checked.n_classes)
+        out = xp.empty(shape, dtype=dtype, device=device)
+        for rows in row_blocks(*shape, block_bytes=BLOCK_BYTES):
+            out[rows, :] = xp.asarray(self.combine(checked, rows), dtype=dtype, device=device)
+        return out
+
+    def predict(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
+        """Predicted class of each row, an integer in 0..C-1; ties to the lowest class."""
+        probs = self.predict_proba(members, kinds=kinds)
+        return api.array_namespace(probs).argmax(probs, axis=1)
+
+    def combine(self, members: Members, rows: slice) -> Array:
+        """Combine one block of rows, for those who write the output block by block.
+
+        Parameters
+        ----------
+        members : Members
+            Members that `check_members` of this ensemble has passed.
+        rows : slice
+            Which rows, with a start and a stop.
+
+        Returns
+        -------
+        array of shape (k, C), float64
+            Probabilities of those rows.
+        """
+        return self._combine(members, rows)
+
+    def check_members(self, members: Iterable[Any], *, kinds: Kinds = None) -> Members:
+        """Check that members are those that `fit` has seen.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` has not been called.
+        ValueError
+            If number, names, order, classes or kinds differ.
+        """
+        check_is_fitted(self, "n_members_")
+        checked = check_members(members, kinds=kinds)
+        if len(checked) != self.n_members_:
+            wanted = f"the {self.n_members_} that were fitted"
+            fail("members", wanted, f"{len(checked)}", f"they are: {', '.join(self.names_)}")
+        if list(checked.names) != self.names_ and not _places(checked.names, self.names_):
+            rule = "those that were fitted, in the same order"
+            got = ", ".join(checked.names)
+            fail("members", rule, got, f"they are: {', '.join(self.names_)}")
+        if checked.n_classes != self.n_classes_:
+            wanted = f"arrays of {self.n_classes_} classes as fitted"
+            fail("members", wanted, f"{checked.n_classes} classes")
+        if checked.classes is not None and self.classes_ is not None:
+            _check_classes(checked.classes, self.classes_)
+        for name, kind, fitted in zip(checked.names, checked.kinds, self.kinds_, strict=True):
+            if kind != fitted:
+                mend = f'declare kind="{fitted}" (--{fitted}) if they are'
+                fail(name, f"{fitted}, as fitted", kind, mend)
+        return checked
+
+    def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
+        raise NotImplementedError
+
+    def _combine(self, members: Members, rows: slice) -> Array:
+        raise NotImplementedError
+
+
+def as_labels(y: Any, members: Members) -> NDArray[np.int64]:
+    """Return labels as integers 0..C-1; class names are looked up where the members have them."""
+    values = np.asarray(as_numpy(y))
+    if values.dtype.kind not in "UO":
+        return check_labels(values, n_classes=members.n_classes, n_rows=members.n_rows, name="y")
+    if members.classes is None:
+        mend = "give integers, or members with class names"
+        fail_type("y", f"integers in 0..{members.n_classes - 1}", f"dtype {values.dtype}", mend)
+    position = {name: at for at, name in enumerate(members.classes)}
+    unknown = [row for row, name in enumerate(values) if str(name) not in position]
+    if unknown:
+        row = unknown[0]
+        fail(f"y[{row}]", "one of the class names", repr(str(values[row])))
+    labels = np.array([position[str(name)] for name in values], dtype=np.int64)
+    return check_labels(labels, n_classes=members.n_classes, n_rows=members.n_rows, name="y")
+
+
+def solo_accuracy(members: Members, y: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Share of the rows that each member alone has right."""
+    right = np.zeros(len(members))
+    for rows in row_blocks(len(y), members.n_classes, block_bytes=BLOCK_BYTES):
+        for m, member in enumerate(members):
+            right[m] += np.count_nonzero(as_numpy(member.winners(rows)) == y[rows])
+    return np.asarray(right / max(1, len(y)))
+
+
+def _places(names: Sequence[str], fitted: Sequence[str]) -> bool:
+    """Whether either side has no names but places, which say nothing of the other's."""
+    return all(
+        a == b or a == f"members[{m}]" or b == f"members[{m}]"
+        for m, (a, b) in enumerate(zip(names, fitted, strict=True))
+    )
+
+
+def _check_classes(classes: Sequence[str], fitted: Sequence[str]) -> None:
+    unlike = [c for c, (a, b) in enumerate(zip(classes, fitted, strict=True)) if a != b]
+    if unlike:
+        c = unlike[0]
+        rule = f"{fitted[c]!r} in column {c}, as fitted"
+        mend = "match them by `align_members(..., classes=fitted.classes_)`"
+        fail("classes", rule, repr(classes[c]), mend)

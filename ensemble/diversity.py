@@ -1,0 +1,118 @@
+"""Diversity: how unlike the members' mistakes are, pair by pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble.base import BLOCK_BYTES, Kinds, as_labels
+from ensemble.members import check_members
+from postproc.arrays import as_numpy
+from postproc.blocks import row_blocks
+from postproc.checks import fail
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """Measures for each pair of members, symmetric matrices of shape (M, M).
+
+    With N11 the rows that both have right, N00 those that both have wrong, and N10, N01 those
+    that only one has right:
+
+    Attributes
+    ----------
+    names : tuple of M str
+        Names of the members.
+    disagreement : ndarray
+        Share of the rows that exactly one of the two has right, (N10 + N01) / n.
+    double_fault : ndarray
+        Share of the rows that both have wrong, N00 / n; on the diagonal a member's error.
+    q_statistic : ndarray
+        (N11 N00 - N01 N10) / (N11 N00 + N01 N10), in [-1, 1]: 0 where mistakes are independent,
+        1 where they fall on the same rows. NaN where it is undefined, 0 / 0.
+    difference : ndarray
+        Share of the rows for which the two predict different classes, right or wrong.
+    """
+
+    names: tuple[str, ...]
+    disagreement: Matrix
+    double_fault: Matrix
+    q_statistic: Matrix
+    difference: Matrix
+
+    def to_dict(self) -> dict[str, Any]:
+        """Lists and names, for JSON; undefined values become None."""
+        result: dict[str, Any] = {"names": list(self.names)}
+        for measure in ("disagreement", "double_fault", "q_statistic", "difference"):
+            rows = getattr(self, measure).tolist()
+            result[measure] = [[None if x != x else x for x in row] for row in rows]
+        return result
+
+
+def pairwise_diversity(members: Iterable[Any], y: Any, *, kinds: Kinds = None) -> Diversity:
+    """Compare the mistakes of every two members.
+
+    Parameters
+    ----------
+    members : sequence of M arrays or tensors of shape (n, C), or Members
+        Scores of each member; memory maps are read block by block.
+    y : array_like of shape (n,)
+        Labels: integers in 0..C-1, or class names where the members have them.
+    kinds : {"logits", "probs"} or sequence of them, optional
+        The kind of all members or of each; None detects it.
+
+    Returns
+    -------
+    Diversity
+        The measures.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If members or labels are not valid, or there is no row.
+
+    References
+    ----------
+    Kuncheva, Whitaker (2003). Measures of diversity in classifier ensembles and their
+    relationship with the ensemble accuracy. Machine Learning 51, section 3.
+
+    Examples
+    --------
+    >>> a, b = [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]], [[0.6, 0.4], [0.1, 0.9], [0.4, 0.6]]
+    >>> pairwise_diversity([a, b], [0, 0, 0]).disagreement.round(3)
+    array([[0.   , 0.333],
+           [0.333, 0.   ]])
+    """
+    checked = check_members(members, kinds=kinds)
+    labels = as_labels(y, checked)
+    if not len(labels):
+        fail("members", "arrays of one row or more", "no row")
+    n_members = len(checked)
+    both_right, both_wrong, same = (np.zeros((n_members, n_members)) for _ in range(3))
+    for rows in row_blocks(len(labels), checked.n_classes, block_bytes=BLOCK_BYTES):
+        winners = np.stack([as_numpy(member.winners(rows)) for member in checked])
+        right = (winners == labels[rows]).astype(np.float64)
+        both_right += right @ right.T
+        both_wrong += (1 - right) @ (1 - right).T
+        for m in range(n_members):
+            same[m] += np.count_nonzero(winners == winners[m], axis=1)
+    return _measures(checked.names, both_right, both_wrong, same, len(labels))
+
+
+def _measures(
+    names: tuple[str, ...], both_right: Matrix, both_wrong: Matrix, same: Matrix, n_rows: int
+) -> Diversity:
+    """All measures, from counts."""
+    right = np.diag(both_right)
+    only = right[:, None] - both_right  # right in row m of the matrix, wrong in its column
+    alike, unlike = both_right * both_wrong, only * only.T
+    total = alike + unlike
+    defined = total > 0
+    q = np.where(defined, (alike - unlike) / np.where(defined, total, 1), np.nan)
+    return Diversity(names, (only + only.T) / n_rows, both_wrong / n_rows, q, 1 - same / n_rows)

@@ -1,0 +1,222 @@
+"""Saved models: a fitted ensemble as JSON, with large arrays in an .arrays.npz beside it.
+
+What is saved of an object are its parameters and its learned state, by name. Only the classes of
+a fixed list are ever made again, from numbers, text and arrays: nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import math
+import os
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.checks import fail, fail_type
+from postproc.files.paths import atomic_path, check_output
+
+#: Name and version of the layout; files of another version are refused.
+FORMAT = "postproc model"
+FORMAT_VERSION = 1
+
+#: Where the classes that can be saved live. Estimators are made from their parameters and the
+#: attributes that end in "_", dataclasses from their fields.
+HOMES = {
+    "Bagging": "ensemble.stacking",
+    "Blend": "ensemble.blend",
+    "CalibratedVoting": "ensemble.calibrated",
+    "GreedySelection": "ensemble.greedy",
+    "LearnedLogPool": "ensemble.weighting",
+    "LinearHead": "ensemble.heads",
+    "Stacking": "ensemble.stacking",
+    "Voting": "ensemble.voting",
+}
+
+#: Arrays with more numbers are kept in the .npz, so that the JSON stays readable.
+MOST_INLINE = 256
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def save_model(model: Any, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Write a model as JSON, whole or not at all.
+
+    Arrays of more than 256 numbers go to a file beside it, with the suffix `.arrays.npz`.
+
+    Parameters
+    ----------
+    model : Ensemble
+        A fitted ensemble, or one with nothing but parameters.
+    path : path-like
+        The file; its suffix must be `.json`.
+    overwrite : bool
+        Whether a file that exists may be replaced.
+
+    Raises
+    ------
+    FileExistsError, FileNotFoundError, PermissionError
+        If the file exists, or its folder does not or is read-only.
+    TypeError
+        If the model is of a class that cannot be saved.
+    ValueError
+        If the suffix is another.
+    """
+    target = check_output(path, overwrite=overwrite, suffixes=(".json",))
+    arrays: Arrays = {}
+    content: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
+    content["model"] = _encode(model, "model", arrays)
+    beside = target.with_suffix(".arrays.npz")
+    if arrays:
+        with atomic_path(beside, overwrite=overwrite) as temporary:
+            np.savez(temporary, **arrays)  # type: ignore[arg-type]  # its stub mistakes names
+            content["arrays"] = {"file": beside.name, "sha256": _digest(temporary)}
+    with atomic_path(target, overwrite=overwrite) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def load_model(path: str | os.PathLike[str]) -> Any:
+    """Read a model that `save_model` has written.
+
+    Parameters
+    ----------
+    path : path-like
+        The JSON file. Arrays are looked for beside it.
+
+    Returns
+    -------
+    Ensemble
+        The model; it predicts bit by bit what the saved one did.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file or its arrays are missing.
+    ValueError
+        If the file is no saved model, is damaged, or is of another version.
+    """
+    file = Path(path)
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        msg = f"{file}: cannot be read as JSON: {error}"
+        raise ValueError(msg) from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        msg = f"{file}: must be a saved model, with the format {FORMAT!r}"
+        raise ValueError(msg)
+    version = content.get("format_version")
+    if version != FORMAT_VERSION:
+        msg = f"{file}: format_version must be {FORMAT_VERSION}, got {version!r}"
+        raise ValueError(msg)
+    arrays = _read_arrays(file, content["arrays"]) if "arrays" in content else {}
+    try:
+        return _decode(content["model"], arrays)
+    except (KeyError, TypeError, AttributeError) as error:
+        msg = f"{file}: damaged: {type(error).__name__}: {error}"
+        raise ValueError(msg) from None
+
+
+def _read_arrays(file: Path, entry: Any) -> Arrays:
+    name, wanted = str(entry.get("file")), entry.get("sha256")
+    beside = file.parent / Path(name).name  # never a path that leads elsewhere
+    if not beside.is_file():
+        msg = f"{beside}: no such file; it holds the arrays of {file.name}"
+        raise FileNotFoundError(msg)
+    if _digest(beside) != wanted:
+        msg = f"{beside}: does not belong to {file.name}, or is damaged; save the model anew"
+        raise ValueError(msg)
+    with np.load(beside, allow_pickle=False) as archive:
+        return {key: archive[key] for key in archive.files}
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _encode(value: Any, where: str, arrays: Arrays) -> Any:
+    """Turn a value into what JSON knows; `where` is its place, for messages and array names."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        return number if math.isfinite(number) else {"float": repr(number)}
+    if isinstance(value, np.ndarray):
+        return _encode_array(value, where, arrays)
+    if isinstance(value, list | tuple):
+        return [_encode(item, f"{where}.{at}", arrays) for at, item in enumerate(value)]
+    if isinstance(value, dict):
+        pairs = [[key, item] for key, item in value.items()]
+        return {"dict": _encode(pairs, where, arrays)}
+    return _encode_object(value, where, arrays)
+
+
+def _encode_array(array: NDArray[Any], where: str, arrays: Arrays) -> dict[str, Any]:
+    if array.dtype.kind not in "fiubU":
+        fail_type(where, "an array of numbers or text", f"dtype {array.dtype}")
+    if array.size > MOST_INLINE:
+        arrays[where] = array
+        return {"npz": where}
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        fail(where, "an array of finite numbers", "NaN or infinity")
+    return {"array": array.tolist(), "dtype": array.dtype.str, "shape": list(array.shape)}
+
+
+def _encode_object(value: Any, where: str, arrays: Arrays) -> dict[str, Any]:
+    name = type(value).__name__
+    if HOMES.get(name) != type(value).__module__:
+        fail_type(where, f"one of {', '.join(HOMES)}", name)
+    if is_dataclass(value):
+        state = {field.name: getattr(value, field.name) for field in fields(value)}
+        parameters: dict[str, Any] = {}
+    else:
+        parameters = value.get_params(deep=False)
+        state = {key: item for key, item in vars(value).items() if key.endswith("_")}
+    return {
+        "type": name,
+        "parameters": {k: _encode(v, f"{where}.{k}", arrays) for k, v in parameters.items()},
+        "state": {k: _encode(v, f"{where}.{k}", arrays) for k, v in state.items()},
+    }
+
+
+def _decode(value: Any, arrays: Arrays) -> Any:
+    if isinstance(value, list):
+        return [_decode(item, arrays) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "type" in value:
+        return _decode_object(value, arrays)
+    if "dict" in value:
+        return {key: _decode(item, arrays) for key, item in value["dict"]}
+    if "float" in value:
+        return float(value["float"])
+    if "npz" in value:
+        return arrays[value["npz"]]
+    return np.array(value["array"], dtype=value["dtype"]).reshape(value["shape"])
+
+
+def _decode_object(value: dict[str, Any], arrays: Arrays) -> Any:
+    name = value["type"]
+    if name not in HOMES:
+        fail("type", f"one of {', '.join(HOMES)}", repr(name), "a later version may know it")
+    kind: Any = getattr(importlib.import_module(HOMES[name]), name)
+    parameters = {key: _decode(item, arrays) for key, item in value["parameters"].items()}
+    state = {key: _decode(item, arrays) for key, item in value["state"].items()}
+    plain = is_dataclass(kind)
+    if plain:
+        return kind(**state)
+    made = kind(**parameters)
+    for key, item in state.items():
+        if not key.endswith("_") or key.startswith("_"):
+            fail("state", 'names that end in "_"', repr(key))
+        setattr(made, key, item)
+    return made

@@ -1,0 +1,288 @@
+"""Voting: members combined by a fixed rule, without training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble.base import Ensemble, Kinds
+from ensemble.members import Members, check_members, check_weights
+from ensemble.pools import (
+    TIES,
+    Tie,
+    linear_pool,
+    log_linear_pool,
+    majority,
+    median_pool,
+    rank_pool,
+    row_draws,
+)
+from postproc.arrays import Array
+from postproc.checks import check_choice, check_count
+
+Method = Literal["soft", "hard", "log", "median", "rank"]
+METHODS = ("soft", "hard", "log", "median", "rank")
+
+
+class Voting(Ensemble):
+    """Voting as an estimator: `fit` only takes note of the members, and needs no labels.
+
+    Parameters
+    ----------
+    method : {"soft", "hard", "log", "median", "rank"}
+        The rule; see the functions of these names.
+    weights : array_like of shape (M,), optional
+        What each member counts, w >= 0; equal by default.
+    tie : {"support", "lowest", "random"}
+        Who wins among classes with equal votes, for "hard" and "rank".
+    seed : int
+        Seed of `tie="random"`.
+
+    Attributes
+    ----------
+    member_weights_ : ndarray of shape (M,)
+        The weights, summing to 1.
+
+    Examples
+    --------
+    >>> votes = Voting("soft", weights=[3, 1]).fit([[[0.9, 0.1]], [[0.1, 0.9]]])
+    >>> votes.predict_proba([[[0.9, 0.1]], [[0.1, 0.9]]])
+    array([[0.7, 0.3]])
+    """
+
+    needs_labels = False
+
+    def __init__(
+        self,
+        method: Method = "soft",
+        *,
+        weights: Any = None,
+        tie: Tie = "support",
+        seed: int = 0,
+    ) -> None:
+        self.method = method
+        self.weights = weights
+        self.tie = tie
+        self.seed = seed
+
+    def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
+        check_choice(self.method, "method", METHODS)
+        check_choice(self.tie, "tie", TIES)
+        check_count(self.seed, "seed", low=0)
+        self.member_weights_ = check_weights(self.weights, len(members))
+
+    def _combine(self, members: Members, rows: slice) -> Array:
+        w = self.member_weights_
+        if self.method == "log":
+            return log_linear_pool([member.log_probabilities(rows) for member in members], w)
+        probs = [member.probabilities(rows) for member in members]
+        if self.method == "soft":
+            return linear_pool(probs, w)
+        if self.method == "median":
+            return median_pool(probs, w)
+        draws = row_draws(rows, self.seed) if self.tie == "random" else None
+        if self.method == "rank":
+            return rank_pool(probs, w, self.tie, draws)
+        return majority([member.winners(rows) for member in members], probs, w, self.tie, draws)
+
+
+def soft_vote(
+    members: Iterable[Any],
+    *,
+    weights: Any = None,
+    kinds: Kinds = None,
+    pool: Literal["linear", "log"] = "linear",
+) -> Array:
+    r"""Average the members' distributions.
+
+    .. math:: p_j = \sum_m w_m P_{mj}
+
+    Parameters
+    ----------
+    members : sequence of M arrays or tensors of shape (n, C), or Members
+        Scores of each member, logits or probabilities; memory maps are read block by block.
+    weights : array_like of shape (M,), optional
+        What each member counts, w >= 0, scaled to sum 1; equal by default.
+    kinds : {"logits", "probs"} or sequence of them, optional
+        The kind of all members or of each; None detects it, once for a whole member.
+    pool : {"linear", "log"}
+        How distributions are averaged; "log" is `log_pool`.
+
+    Returns
+    -------
+    array or tensor of shape (n, C)
+        Probabilities whose rows sum to 1: float32 if all members are floats of 32 bits or fewer,
+        else float64.
+
+    Raises
+    ------
+    TypeError
+        If the members or weights are not arrays of real numbers, or NumPy is mixed with torch.
+    ValueError
+        If shapes differ, a score is not finite, a kind is ambiguous, or weights are not valid.
+
+    Examples
+    --------
+    >>> soft_vote([[[0.9, 0.1]], [[0.5, 0.5]]])
+    array([[0.7, 0.3]])
+    """
+    check_choice(pool, "pool", ("linear", "log"))
+    method: Method = "log" if pool == "log" else "soft"
+    return _vote(members, kinds, Voting(method, weights=weights))
+
+
+def log_pool(members: Iterable[Any], *, weights: Any = None, kinds: Kinds = None) -> Array:
+    r"""Average the members' log-probabilities: their weighted geometric mean.
+
+    .. math:: p_j = \prod_m P_{mj}^{w_m} \Big/ \sum_c \prod_m P_{mc}^{w_m}
+
+    Exact zeros count as 1.2e-38, the least normal number of float32. So one member's zero weighs
+    heavily, but a row of which no class is left by all members keeps its mass, and goes to the
+    classes that fewest of the weights rule out.
+
+    Parameters
+    ----------
+    members, weights, kinds
+        As for `soft_vote`.
+
+    Returns
+    -------
+    array or tensor of shape (n, C)
+        Probabilities, as of `soft_vote`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `soft_vote`.
+
+    References
+    ----------
+    Genest, Zidek (1986). Combining probability distributions: a critique and an annotated
+    bibliography. Statistical Science 1(1), section 3.
+
+    Examples
+    --------
+    >>> log_pool([[[0.8, 0.2]], [[0.5, 0.5]]]).round(6)
+    array([[0.666667, 0.333333]])
+    >>> log_pool([[[1.0, 0.0]], [[0.0, 1.0]]])
+    array([[0.5, 0.5]])
+    """
+    return _vote(members, kinds, Voting("log", weights=weights))
+
+
+def hard_vote(
+    members: Iterable[Any],
+    *,
+    weights: Any = None,
+    kinds: Kinds = None,
+    tie: Tie = "support",
+    seed: int = 0,
+) -> Array:
+    r"""Majority vote: the share of the votes that each class has.
+
+    .. math:: v_j = \sum_m w_m [j = \arg\max_c P_{mc}]
+
+    Parameters
+    ----------
+    members, weights, kinds
+        As for `soft_vote`. A member whose highest scores are equal votes for the lowest class.
+    tie : {"support", "lowest", "random"}
+        Who wins among classes of equal share: the one with the largest weighted sum of the
+        members' probabilities, then the lowest class; the lowest class; or one drawn by lot.
+    seed : int
+        Seed of `tie="random"`. The draw depends on it and on the number of the row.
+
+    Returns
+    -------
+    array or tensor of shape (n, C)
+        Shares, each row summing to 1. In a row with a tie the winner's share is raised by a
+        millionth of it, so that the argmax of every row is the winner.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `soft_vote`; also if `tie` or `seed` is not valid.
+
+    Examples
+    --------
+    >>> votes = hard_vote([[[0.9, 0.1]], [[0.4, 0.6]], [[0.2, 0.8]]])
+    >>> votes.round(3), votes.argmax(axis=1)
+    (array([[0.333, 0.667]]), array([1]))
+    """
+    return _vote(members, kinds, Voting("hard", weights=weights, tie=tie, seed=seed))
+
+
+def median_vote(members: Iterable[Any], *, weights: Any = None, kinds: Kinds = None) -> Array:
+    """Take the weighted median of the members for each row and class, scaled to sum 1.
+
+    The median is the least probability at which half of the weight is reached; where exactly half
+    is reached, the mean of it and the next. A row whose medians are all zero gets the linear pool.
+
+    Parameters
+    ----------
+    members, weights, kinds
+        As for `soft_vote`.
+
+    Returns
+    -------
+    array or tensor of shape (n, C)
+        Probabilities, as of `soft_vote`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `soft_vote`.
+
+    Examples
+    --------
+    >>> median_vote([[[0.9, 0.1]], [[0.4, 0.6]], [[0.3, 0.7]]])
+    array([[0.4, 0.6]])
+    """
+    return _vote(members, kinds, Voting("median", weights=weights))
+
+
+def rank_vote(
+    members: Iterable[Any],
+    *,
+    weights: Any = None,
+    kinds: Kinds = None,
+    tie: Tie = "support",
+    seed: int = 0,
+) -> Array:
+    """Average the ranks that members give to the classes of a row (Borda count).
+
+    For each member a class has one point for every class of the row that is less probable and
+    half a point for every one that is as probable.
+
+    Parameters
+    ----------
+    members, weights, kinds
+        As for `soft_vote`.
+    tie, seed
+        As for `hard_vote`.
+
+    Returns
+    -------
+    array or tensor of shape (n, C)
+        The weighted mean of the points, scaled to sum 1; in a row with a tie the winner's is
+        raised by a millionth of it, so that the argmax of every row is the winner.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `hard_vote`.
+
+    Examples
+    --------
+    >>> rank_vote([[[0.6, 0.3, 0.1]], [[0.2, 0.5, 0.3]]]).round(3)
+    array([[0.333, 0.5  , 0.167]])
+    """
+    return _vote(members, kinds, Voting("rank", weights=weights, tie=tie, seed=seed))
+
+
+def _vote(members: Iterable[Any], kinds: Kinds, voting: Voting) -> Array:
+    checked = check_members(members, kinds=kinds)
+    return voting.fit(checked).predict_proba(checked)

@@ -1,0 +1,170 @@
+"""Saved models: they predict bit by bit what they did, and refuse what is not theirs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.preprocessing import StandardScaler
+
+import ensemble
+from ensemble import load_model, save_model
+from ensemble.saved import HOMES
+from postproc import Predictions
+from tests.ensemble.conftest import make_members
+
+MODELS = {
+    "soft": lambda: ensemble.Voting("soft", weights=[1, 2, 3, 4]),
+    "hard": lambda: ensemble.Voting("hard", tie="random", weights=np.array([1.0, 1, 0, 0])),
+    "weights": ensemble.LearnedLogPool,
+    "bias": lambda: ensemble.LearnedLogPool(bias=True, bias_ridge=1.0),
+    "calibrated": ensemble.CalibratedVoting,
+    "greedy": lambda: ensemble.GreedySelection(n_bags=2, n_steps=3),
+    "stack": lambda: ensemble.Stacking(cs=(0.1, 0.03)),
+    "bagging": lambda: ensemble.Bagging(cs=(0.1,), n_estimators=2),
+    "blend": lambda: ensemble.Blend(ridge=3.0, bias_ridge=1.0),
+}
+
+
+@pytest.mark.parametrize("method", MODELS)
+@pytest.mark.parametrize("inline", [0, 10**6])
+def test_round_trip_is_exact(method, inline, tmp_path, monkeypatch):
+    monkeypatch.setattr("ensemble.saved.MOST_INLINE", inline)
+    model = MODELS[method]().fit(*make_members(seed=1))
+    target, _ = make_members(seed=2)
+    save_model(model, tmp_path / "model.json")
+    again = load_model(tmp_path / "model.json")
+    assert type(again) is type(model)
+    np.testing.assert_array_equal(again.predict_proba(target), model.predict_proba(target))
+    assert again.names_ == model.names_
+    assert again.kinds_ == model.kinds_
+    np.testing.assert_array_equal(again.solo_accuracy_, model.solo_accuracy_)
+    assert set(vars(again)) == set(vars(model))
+    written = {file.name for file in tmp_path.iterdir()}
+    assert written == {"model.json", "model.arrays.npz"} if inline == 0 else {"model.json"}
+
+
+def test_what_has_not_been_fitted_is_saved_too(tmp_path):
+    save_model(ensemble.Voting("log", weights=(2, 1)), tmp_path / "m.json")
+    again = load_model(tmp_path / "m.json")
+    assert (again.method, again.weights, again.tie) == ("log", [2, 1], "support")
+
+
+def test_the_file_is_readable(tmp_path):
+    model = ensemble.LearnedLogPool().fit(*make_members())
+    save_model(model, tmp_path / "m.json")
+    content = json.loads((tmp_path / "m.json").read_text())
+    assert content["format"] == "postproc model"
+    assert content["format_version"] == 1
+    assert content["model"]["type"] == "LearnedLogPool"
+    assert content["model"]["parameters"]["ridge"] == 1.0
+    weights = content["model"]["state"]["member_weights_"]["array"]
+    assert weights == model.member_weights_.tolist()
+
+
+def test_a_loaded_model_refuses_another_set(tmp_path):
+    members, y = make_members()
+
+    def named(names, classes="abcde"):
+        pairs = zip(members, names, strict=True)
+        return ensemble.align_members(
+            [Predictions.check(z, classes=list(classes), name=name) for z, name in pairs]
+        )
+
+    save_model(ensemble.LearnedLogPool().fit(named("wxyz"), y), tmp_path / "m.json")
+    model = load_model(tmp_path / "m.json")
+    model.predict_proba(named("wxyz"))
+    for other in (named("xwyz"), named("wxyz", "bacde"), members[:3]):
+        with pytest.raises(ValueError, match="fitted"):
+            model.predict_proba(other)
+
+
+def test_every_home_is_right():
+    import importlib
+
+    for name, module in HOMES.items():
+        assert getattr(importlib.import_module(module), name).__module__ == module
+
+
+def test_nothing_is_overwritten_unasked(tmp_path, monkeypatch):
+    monkeypatch.setattr("ensemble.saved.MOST_INLINE", 0)
+    model = ensemble.LearnedLogPool().fit(*make_members())
+    save_model(model, tmp_path / "m.json")
+    before = (tmp_path / "m.json").read_bytes()
+    with pytest.raises(FileExistsError):
+        save_model(model, tmp_path / "m.json")
+    (tmp_path / "m.json").unlink()
+    with pytest.raises(FileExistsError):  # the arrays of another model
+        save_model(model, tmp_path / "m.json")
+    save_model(model, tmp_path / "m.json", overwrite=True)
+    assert (tmp_path / "m.json").read_bytes() == before
+
+
+def test_arrays_of_another_model_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("ensemble.saved.MOST_INLINE", 0)
+    for name, seed in (("a", 1), ("b", 2)):
+        model = ensemble.LearnedLogPool().fit(*make_members(seed=seed))
+        save_model(model, tmp_path / f"{name}.json")
+    (tmp_path / "b.arrays.npz").replace(tmp_path / "a.arrays.npz")
+    with pytest.raises(ValueError) as error:
+        load_model(tmp_path / "a.json")
+    beside = tmp_path / "a.arrays.npz"
+    assert str(error.value) == (
+        f"{beside}: does not belong to a.json, or is damaged; save the model anew"
+    )
+    beside.unlink()
+    with pytest.raises(FileNotFoundError) as missing:
+        load_model(tmp_path / "a.json")
+    assert str(missing.value) == f"{beside}: no such file; it holds the arrays of a.json"
+
+
+def test_arrays_are_never_looked_for_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr("ensemble.saved.MOST_INLINE", 0)
+    file = tmp_path / "m.json"
+    save_model(ensemble.LearnedLogPool().fit(*make_members()), file)
+    file.write_text(file.read_text().replace("m.arrays.npz", "../other/secret.npz"))
+    with pytest.raises(FileNotFoundError) as error:
+        load_model(file)
+    assert str(tmp_path / "secret.npz") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot be read as JSON: Expecting property name enclosed in double quotes"),
+        ("[]", "must be a saved model, with the format 'postproc model'"),
+        ('{"format": "x"}', "must be a saved model, with the format 'postproc model'"),
+        (
+            '{"format": "postproc model", "format_version": 2}',
+            "format_version must be 1, got 2",
+        ),
+        ('{"format": "postproc model", "format_version": 1}', "damaged: KeyError: 'model'"),
+        (
+            '{"format": "postproc model", "format_version": 1, "model": {"type": "Popen"}}',
+            "`type` must be one of Bagging, Blend, ",
+        ),
+        (
+            '{"format": "postproc model", "format_version": 1, "model": {"type": "Voting", '
+            '"parameters": {}, "state": {"fit": 1}}}',
+            "`state` must be names that end in \"_\", got 'fit'",
+        ),
+    ],
+)
+def test_damaged_files(text, message, tmp_path):
+    (tmp_path / "m.json").write_text(text)
+    with pytest.raises(ValueError) as error:
+        load_model(tmp_path / "m.json")
+    assert message in str(error.value)
+
+
+def test_other_objects_cannot_be_saved(tmp_path):
+    with pytest.raises(TypeError) as error:
+        save_model(StandardScaler(), tmp_path / "m.json")
+    assert str(error.value) == f"`model` must be one of {', '.join(HOMES)}, got StandardScaler"
+    with pytest.raises(ValueError) as wrong:
+        save_model(ensemble.Voting(), tmp_path / "m.pkl")
+    assert str(wrong.value) == (
+        f'{tmp_path / "m.pkl"}: the suffix of an output must be one of .json, got ".pkl"'
+    )
+    assert not list(tmp_path.iterdir())
