@@ -63,7 +63,7 @@ def test_settled_rows_change_nothing(metric, monkeypatch):
     logits, y = make_members(seed=5, n_rows=500)
     members = check_members(logits)
     skipping = Search(members, y, metric)
-    total = 6 * skipping.probs.mean(axis=2).T
+    total = 6 * skipping.probs.mean(axis=2)
     assert np.mean(skipping._settle(total)[0]) < 0.7
     found = skipping.run(np.arange(4), 30)
     monkeypatch.setattr("ensemble.search.SLACK", np.float32(100))  # every row stays open
