@@ -51,6 +51,13 @@ def as_numpy(x: Array) -> np.ndarray[Any, Any]:
     return np.asarray(x)
 
 
+def row_sums(x: Array) -> Array:
+    """Sums of the rows of an (n, C) array; NumPy's einsum is several times as fast as its sum."""
+    if api.is_torch_array(x):
+        return x.sum(dim=1)
+    return np.einsum("ij->i", x)
+
+
 def softmax(logits: Array, *, axis: int = -1) -> Array:
     """Softmax, the exponentials of the scores divided by their sum.
 
