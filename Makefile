@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
+# Small arrays: threads of BLAS would only get in each other's way.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest
+
 .PHONY: demo test lint format slow bench bench-quick clean
 
 demo: $(STAMP)
 	$(BIN)/postproc demo
 
 test: lint
-	$(BIN)/pytest -m "not slow" --cov --cov-report=term
+	$(PYTEST) -m "not slow" -n 2 --cov --cov-report=term
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -21,7 +24,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 slow: $(STAMP)
-	$(BIN)/pytest -m slow
+	$(PYTEST) -m slow
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.speed

@@ -80,10 +80,11 @@ def check_scores(
         what = "label" if multilabel else "classes"
         fail(name, f"an array of {least} or more {what}", f"{array.shape[1]} column(s)")
     tolerance = SUM_TOLERANCE_FLOAT16 if narrow or _is_narrow(array) else SUM_TOLERANCE
+    values = array.detach() if api.is_torch_array(array) else array  # floats leave the graph
     outside: tuple[int, int, float] | None = None
     unlike: tuple[int, float] | None = None
     for rows in row_blocks(*array.shape, block_bytes=PASS_BYTES):
-        block = as_floating(array[rows, :])
+        block = as_floating(values[rows, :])
         xp = api.array_namespace(block)
         if block.shape[0] == 0:
             continue
