@@ -40,13 +40,16 @@ def load(
     return loaded
 
 
-def output_path(predictions: Predictions, given: dict[str, Any], command: str) -> Path:
-    """The output that was named, or <stem>.<command>.npy in the input's folder; checked."""
+def output_path(source: str, given: dict[str, Any], command: str) -> Path:
+    """The output that was named, or <stem>.<command>.npy in the source's folder; checked."""
     from postproc.files import check_output
     from postproc.files.paths import PREDICTION_SUFFIXES
 
-    source = Path(predictions.name)
-    target = given["output"] or source.with_name(f"{source.stem}.{command}.npy")
+    target = given["output"]
+    if target is None:
+        # A run directory such as "." has no stem before it is resolved.
+        path = Path(source).resolve() if Path(source).is_dir() else Path(source)
+        target = path.with_name(f"{path.stem}.{command}.npy")
     return check_output(target, overwrite=given["overwrite"], suffixes=PREDICTION_SUFFIXES)
 
 

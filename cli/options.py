@@ -97,6 +97,17 @@ def input_options(function: Command) -> Command:
     )(function)
 
 
+def missing_class_option(function: Command) -> Command:
+    """What becomes of a member that does not know all classes."""
+    return click.option(
+        "--missing-class",
+        type=click.Choice(["error", "zero"]),
+        default="error",
+        show_default=True,
+        help="What to do with a member that lacks a class of another: stop, or give it zero there.",
+    )(function)
+
+
 def json_option(function: Command) -> Command:
     """One JSON object in place of the table."""
     return click.option(

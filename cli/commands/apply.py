@@ -27,13 +27,7 @@ Examples:
     is_flag=True,
     help="PREDS are the members in the order of MODEL, whatever their files are called.",
 )
-@click.option(
-    "--missing-class",
-    type=click.Choice(["error", "zero"]),
-    default="error",
-    show_default=True,
-    help="What to do with a member that lacks a class of another: stop, or give it zero there.",
-)
+@options.missing_class_option
 @options.input_options
 @options.output_options
 @options.json_option
@@ -45,13 +39,14 @@ def apply_command(model: Path, predictions: tuple[str, ...], **given: Any) -> No
     a.test.npy are both a), and put in the order that MODEL knows. Another set of members, classes
     or kinds is refused.
     """
-    from cli.commands.ensemble import combine_files, output_of, print_ensemble
+    from cli.commands.ensemble import combine_files, print_ensemble
+    from cli.inputs import output_path
     from cli.members import load_member_labels, load_members, member_names, open_run
     from cli.messages import print_json, warn
     from ensemble import align_members, load_model
 
     combiner = load_model(model)
-    output = output_of(Path(predictions[0]), given, "apply")
+    output = output_path(predictions[0], given, "apply")
     run = open_run(predictions)
     if run is not None:
         target, labels = run.predictions("test"), run.labels("test")

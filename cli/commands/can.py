@@ -114,7 +114,7 @@ def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
 
     multilabel = given["multilabel"]
     target = load(path, given, multilabel=multilabel)
-    output = output_path(target, given, "can")
+    output = output_path(target.name, given, "can")
     n_classes = 2 if multilabel else target.n_classes
     prior = load_prior(
         given["prior"],

@@ -62,13 +62,7 @@ Examples:
     show_default=True,
     help="What greedy selection improves.",
 )
-@click.option(
-    "--missing-class",
-    type=click.Choice(["error", "zero"]),
-    default="error",
-    show_default=True,
-    help="What to do with a member that lacks a class of another: stop, or give it zero there.",
-)
+@options.missing_class_option
 @click.option(
     "--save", type=click.Path(path_type=Path), help="Keep the ensemble, for postproc apply."
 )
@@ -100,13 +94,14 @@ def ensemble_command(method: str, predictions: tuple[str, ...], **given: Any) ->
 def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     import warnings
 
+    from cli.inputs import output_path
     from cli.members import load_member_labels, load_members, member_names, open_run
     from postproc.files import check_output
 
     learns = method in FITTED
     run = open_run(paths)
     _check_usage(method, paths, given, is_run=run is not None)
-    output = output_of(Path(paths[0]), given, "ensemble")
+    output = output_path(paths[0], given, "ensemble")
     if given["save"] is not None:
         check_output(given["save"], overwrite=given["overwrite"], suffixes=(".json",))
     fit: list[Predictions] = []
@@ -170,15 +165,6 @@ def _check_usage(
     if given["fit_labels"] is None:
         message = f"Missing option '--fit-labels': {method} learns from labelled rows."
         raise click.UsageError(message)
-
-
-def output_of(source: Path, given: dict[str, Any], command: str) -> Path:
-    """The output that was named, or <stem>.<command>.npy beside the input; checked."""
-    from postproc.files import check_output
-    from postproc.files.paths import PREDICTION_SUFFIXES
-
-    target = given["output"] or source.resolve().with_name(f"{source.resolve().stem}.{command}.npy")
-    return check_output(target, overwrite=given["overwrite"], suffixes=PREDICTION_SUFFIXES)
 
 
 def _align(
