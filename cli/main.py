@@ -8,12 +8,16 @@ from typing import Any
 
 import click
 
+from cli.commands.adapt import adapt
 from cli.commands.apply import apply_command
+from cli.commands.auto import auto
+from cli.commands.calibrate import calibrate
 from cli.commands.can import can
 from cli.commands.demo import demo
 from cli.commands.ensemble import ensemble_command
 from cli.commands.inspect import inspect
 from cli.commands.report import report
+from cli.commands.tune import tune
 
 
 class _Group(click.Group):
@@ -50,5 +54,16 @@ def main() -> None:
     """
 
 
-for command in (apply_command, can, demo, ensemble_command, inspect, report):
+for command in (
+    adapt,
+    apply_command,
+    auto,
+    calibrate,
+    can,
+    demo,
+    ensemble_command,
+    inspect,
+    report,
+    tune,
+):
     main.add_command(command)

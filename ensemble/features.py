@@ -7,50 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.affine import fit_temperature
 from postproc.arrays import log_softmax, softmax
 
 Matrix = NDArray[np.float64]
 
 #: Log-probabilities below are cut off: 6e-6 and 1e-100 say the same to a linear head.
 FLOOR = -12.0
-
-#: Range of log β that is searched; the prior keeps the optimum well inside.
-LOG_BETA = 10.0
-
-
-def fit_temperature(logs: Matrix, y: NDArray[np.int64]) -> float:
-    r"""Inverse temperature β > 0 of softmax(β log p) with the least log-loss, by search in log β.
-
-    A standard normal prior on log β, worth one row, keeps β finite where all rows are right.
-
-    Parameters
-    ----------
-    logs : array of shape (n, C)
-        Log-probabilities.
-    y : array of shape (n,)
-        Classes.
-
-    References
-    ----------
-    Guo, Pleiss, Sun, Weinberger (2017). On Calibration of Modern Neural Networks. ICML, section
-    4.2.
-    """
-    from scipy.optimize import minimize_scalar
-
-    # A row's loss needs the distance of each class from the true one only.
-    margins = logs - np.take_along_axis(logs, y[:, None], axis=1)
-    n_rows = len(y)
-
-    def loss(log_beta: float) -> float:
-        z = np.exp(log_beta) * margins
-        top = z.max(axis=1)
-        sums = np.exp(z - top[:, None]).sum(axis=1)
-        return float(np.mean(np.log(sums) + top) + log_beta**2 / (2 * n_rows))
-
-    result = minimize_scalar(
-        loss, bounds=(-LOG_BETA, LOG_BETA), method="bounded", options={"xatol": 1e-8}
-    )
-    return float(np.exp(result.x))
 
 
 @dataclass(frozen=True)

@@ -39,11 +39,12 @@ def apply_command(model: Path, predictions: tuple[str, ...], **given: Any) -> No
     a.test.npy are both a), and put in the order that MODEL knows. Another set of members, classes
     or kinds is refused.
     """
+    from cli.commands.auto import adapt_files, print_auto
     from cli.commands.ensemble import combine_files, print_ensemble
     from cli.inputs import output_path
     from cli.members import load_member_labels, load_members, member_names, open_run
     from cli.messages import print_json, warn
-    from ensemble import align_members, load_model
+    from ensemble import AutoPostprocessor, align_members, load_model
 
     combiner = load_model(model)
     output = output_path(predictions[0], given, "apply")
@@ -62,11 +63,13 @@ def apply_command(model: Path, predictions: tuple[str, ...], **given: Any) -> No
     if set(position) == set(combiner.names_):
         target = [position[name] for name in combiner.names_]
     members = align_members(target, missing_class=given["missing_class"], classes=combiner.classes_)
-    summary, report = combine_files(
+    is_pipeline = isinstance(combiner, AutoPostprocessor)
+    write, show = (adapt_files, print_auto) if is_pipeline else (combine_files, print_ensemble)
+    summary, report = write(
         combiner, members, target, labels, output, given, method=model.stem, notes=[]
     )
     warn(summary["warnings"], quiet=given["quiet"])
     if given["as_json"]:
         print_json(summary)
     elif not given["quiet"]:
-        print_ensemble(summary, report)
+        show(summary, report)

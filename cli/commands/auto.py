@@ -1,0 +1,168 @@
+"""`postproc auto`: the whole pipeline, chosen from held-out evidence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli import options
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ensemble import Members
+    from ensemble.auto import AutoPostprocessor
+    from postproc.predictions import Predictions
+
+
+@click.command(
+    short_help="Combine, calibrate and adapt, each only where it helps.",
+    epilog="""\b
+Examples:
+  postproc auto test.npy --fit val.npy --fit-labels val_labels.npy
+  postproc auto a.test.npy b.test.npy --fit a.val.npy --fit b.val.npy \\
+      --fit-labels labels.val.npy --save pipeline.json
+  postproc auto RUNDIR -o better.npy
+""",
+)
+@click.argument("predictions", metavar="PREDS...", nargs=-1, required=True)
+@click.option(
+    "--fit",
+    "fit_files",
+    metavar="FILE",
+    multiple=True,
+    help="Predictions for labelled rows, once for each of PREDS, in the same order.",
+)
+@click.option("--fit-labels", metavar="FILE", help="Labels of the rows of --fit.")
+@click.option("--labels", metavar="FILE", help="True labels of PREDS: adds a report.")
+@click.option(
+    "--missing-class",
+    type=click.Choice(["error", "zero"]),
+    default="error",
+    show_default=True,
+    help="What to do with a member that lacks a class of another: stop, or give it zero there.",
+)
+@click.option(
+    "--save", type=click.Path(path_type=Path), help="Keep the pipeline, for postproc apply."
+)
+@options.input_options
+@options.output_options
+@options.json_option
+@options.seed_option
+@options.quiet_option
+def auto(predictions: tuple[str, ...], **given: Any) -> None:
+    """Do what helps to PREDS, and leave them alone where nothing does.
+
+    Rows with labels (--fit) decide how members are combined and calibrated, and rehearse shifts
+    of the class frequencies; PREDS as a whole, without labels, show whether theirs have shifted.
+
+    One run directory in place of files is fitted on its val split and writes its test split.
+    """
+    from cli.messages import print_json, warn
+
+    summary, report = _run(predictions, given)
+    warn(summary["warnings"], quiet=given["quiet"])
+    if given["as_json"]:
+        print_json(summary)
+    elif not given["quiet"]:
+        print_auto(summary, report)
+
+
+def _run(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    import warnings
+
+    from cli.inputs import output_path
+    from cli.members import load_member_labels, load_members, member_names, open_run
+    from ensemble import AutoPostprocessor, align_members, save_model
+    from postproc.files import check_output
+
+    run = open_run(paths)
+    _check_usage(paths, given, is_run=run is not None)
+    output = output_path(paths[0], given, "auto")
+    if given["save"] is not None:
+        check_output(given["save"], overwrite=given["overwrite"], suffixes=(".json",))
+    if run is not None:
+        target, labels = run.predictions("test"), run.labels("test")
+        fit, y = run.predictions("val"), run.labels("val")
+    else:
+        names = member_names(paths)
+        target, labels = load_members(paths, names, given), None
+        fit = load_members(given["fit_files"], names, given)
+        y = load_member_labels(given["fit_labels"], fit)
+    if given["labels"] is not None:
+        labels = load_member_labels(given["labels"], target)
+    members = align_members(target, missing_class=given["missing_class"])
+    like = {"missing_class": given["missing_class"], "classes": members.classes}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pipeline = AutoPostprocessor(seed=given["seed"]).fit(align_members(fit, **like), y)
+    notes = [str(warning.message) for warning in caught]
+    if given["save"] is not None:
+        save_model(pipeline, given["save"], overwrite=given["overwrite"])
+    summary, report = adapt_files(
+        pipeline, members, target, labels, output, given, method="auto", notes=notes
+    )
+    summary["saved"] = None if given["save"] is None else str(given["save"])
+    return summary, report
+
+
+def _check_usage(paths: tuple[str, ...], given: dict[str, Any], *, is_run: bool) -> None:
+    if is_run:
+        for name, option in (("fit_files", "--fit"), ("fit_labels", "--fit-labels")):
+            if given[name]:
+                message = f"a run directory has its own; leave {option} away"
+                raise click.UsageError(message)
+        return
+    if len(given["fit_files"]) != len(paths):
+        message = (
+            f"--fit must be given once for each of the {len(paths)} files, "
+            f"got {len(given['fit_files'])}"
+        )
+        raise click.UsageError(message)
+    if given["fit_labels"] is None:
+        message = "Missing option '--fit-labels': auto learns from labelled rows."
+        raise click.UsageError(message)
+
+
+def adapt_files(
+    pipeline: AutoPostprocessor,
+    members: Members,
+    target: list[Predictions],
+    labels: NDArray[Any] | None,
+    output: Path,
+    given: dict[str, Any],
+    *,
+    method: str,
+    notes: list[str],
+) -> tuple[dict[str, Any], Any]:
+    """Adapt a fitted pipeline to the members as a whole and write what comes out."""
+    import warnings
+
+    from cli.commands.ensemble import combine_files
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        adapted = pipeline.adapt_to(members)
+    said = [*notes, *(str(warning.message) for warning in caught)]
+    summary, report = combine_files(
+        adapted,
+        members,
+        target,
+        labels,
+        output,
+        {**given, "save": None},
+        method=method,
+        notes=said,
+    )
+    return {**summary, "decision": adapted.to_dict()}, report
+
+
+def print_auto(summary: dict[str, Any], report: Any) -> None:
+    """Show the members and the report, and say in a paragraph what was done and why."""
+    from cli.commands.ensemble import print_ensemble
+
+    click.echo(summary["decision"]["summary"])
+    click.echo("")
+    print_ensemble(summary, report)

@@ -1,0 +1,203 @@
+"""`postproc calibrate`: probabilities that mean what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli import options
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from postproc.calibration import Calibrator
+    from postproc.predictions import Predictions
+
+METHODS = ("temperature", "bcts", "matrix")
+
+
+@click.command(
+    short_help="Calibrate probabilities on labelled rows.",
+    epilog="""\b
+Examples:
+  postproc calibrate test.npy --fit val.npy --fit-labels val_labels.npy
+  postproc calibrate test.npy --fit val.npy --fit-labels y.txt --method temperature --json
+""",
+)
+@options.predictions_argument
+@click.option(
+    "--fit", "fit_file", metavar="FILE", required=True, help="Predictions for labelled rows."
+)
+@click.option("--fit-labels", metavar="FILE", required=True, help="Labels of the rows of --fit.")
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="matrix",
+    show_default=True,
+    help="One temperature; that and a bias for each class; or residual matrix scaling.",
+)
+@click.option(
+    "--labels", metavar="FILE", help="True labels of PREDS: adds a report of before and after."
+)
+@options.input_options
+@options.output_options
+@options.json_option
+@options.seed_option
+@options.quiet_option
+def calibrate(predictions: str, **given: Any) -> None:
+    """Calibrate PREDS by a map that was fitted to other rows with labels.
+
+    The map is kept only where it lowers log-loss on held-out rows of --fit; else PREDS pass
+    through as probabilities.
+    """
+    from cli.messages import print_json, warn
+
+    summary, report = _run(predictions, given)
+    warn(summary["warnings"], quiet=given["quiet"])
+    if given["as_json"]:
+        print_json(summary)
+    elif not given["quiet"]:
+        _print(summary, report)
+
+
+def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    import numpy as np
+
+    from cli.inputs import output_path
+    from postproc.calibration import apply_map
+    from postproc.files import save_blocks
+
+    target, fit, y = load_fit_and_target(path, given)
+    output = output_path(target.name, given, "calibrate")
+    labels = load_target_labels(target, given)
+    scaling, warnings = fit_calibrator(given["method"], fit, y, given["seed"])
+    blocks = (
+        np.exp(apply_map(scaling.model_, target.scores[rows], target.kind))
+        for rows in target.blocks()
+    )
+    save_blocks(
+        output,
+        blocks,
+        shape=(target.n_rows, target.n_classes),
+        dtype=target.output_dtype,
+        classes=target.classes,
+        ids=target.ids,
+        overwrite=given["overwrite"],
+    )
+    warnings += lost_ids(target, output)
+    report = before_and_after("calibrated", target, output, labels)
+    summary = {
+        "method": given["method"],
+        "rows": target.n_rows,
+        "classes": target.n_classes,
+        "kind": target.kind,
+        "fit_rows": fit.n_rows,
+        "improved": scaling.improved_,
+        "temperature": scaling.temperature_,
+        "log_loss_before": scaling.identity_log_loss_,
+        "log_loss_after": scaling.held_out_log_loss_,
+        "output": str(output),
+        "warnings": warnings,
+        "report": None if report is None else report.to_dict(),
+    }
+    return summary, report
+
+
+def load_fit_and_target(
+    path: str, given: dict[str, Any]
+) -> tuple[Predictions, Predictions, NDArray[Any]]:
+    """Load the target, the labelled predictions of the same model, and their labels."""
+    from cli.inputs import load
+    from postproc.checks import fail
+    from postproc.files import load_labels
+
+    target = load(path, given)
+    fit = load(given["fit_file"], given, like=target)
+    if fit.kind != target.kind:
+        mend = "declare --logits or --probs if both are of one kind"
+        fail(target.name, f"{fit.kind} like {fit.name}", target.kind, mend)
+    classes = fit.classes if fit.classes is not None else target.classes
+    y = load_labels(
+        given["fit_labels"],
+        n_classes=fit.n_classes,
+        n_rows=fit.n_rows,
+        classes=classes,
+        ids=fit.ids,
+    )
+    return target, fit, y
+
+
+def load_target_labels(target: Predictions, given: dict[str, Any]) -> NDArray[Any] | None:
+    """Load the true labels of the target where they are given."""
+    from postproc.files import load_labels
+
+    if given["labels"] is None:
+        return None
+    return load_labels(
+        given["labels"],
+        n_classes=target.n_classes,
+        n_rows=target.n_rows,
+        classes=target.classes,
+        ids=target.ids,
+    )
+
+
+def fit_calibrator(
+    method: str, fit: Predictions, y: NDArray[Any], seed: int
+) -> tuple[Calibrator, list[str]]:
+    """Fit one of METHODS; also the warnings that it gave."""
+    import warnings
+
+    import postproc
+
+    kinds: dict[str, Any] = {
+        "temperature": postproc.TemperatureScaling,
+        "bcts": postproc.BiasCorrectedTemperatureScaling,
+        "matrix": postproc.ResidualMatrixScaling,
+    }
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        scaling = kinds[method](kind=fit.kind, random_state=seed).fit(fit.scores, y)
+    return scaling, [str(warning.message) for warning in caught]
+
+
+def lost_ids(target: Predictions, output: Path) -> list[str]:
+    """Say where the format of the output keeps no row ids."""
+    if target.ids is None or output.suffix.lower() != ".npy":
+        return []
+    return [f"{output.name} keeps no row ids; name an output with -o x.npz, .csv, ..."]
+
+
+def before_and_after(
+    name: str, target: Predictions, output: Path, labels: NDArray[Any] | None
+) -> Any:
+    """Report on the written file beside the target; None without labels."""
+    if labels is None:
+        return None
+    from postproc import load_predictions
+    from postproc.report import accuracy_report
+
+    after = load_predictions(output, kind="probs", classes=target.classes)
+    models = {"as given": target, name: after}
+    return accuracy_report(models, labels, baseline="as given", classes=target.classes)
+
+
+def _print(summary: dict[str, Any], report: Any) -> None:
+    click.echo(
+        f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}; "
+        f"{summary['method']} fitted to {summary['fit_rows']} rows"
+    )
+    click.echo(
+        f"held-out log-loss {summary['log_loss_before']:.4f} before, "
+        f"{summary['log_loss_after']:.4f} after: "
+        + (
+            f"kept, temperature {summary['temperature']:.3f}"
+            if summary["improved"]
+            else "not kept, probabilities stay as they were"
+        )
+    )
+    if report is not None:
+        click.echo(report.to_text(), nl=False)
+    click.echo(f"written: {summary['output']}")

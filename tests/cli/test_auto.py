@@ -1,0 +1,96 @@
+"""`postproc auto`, `calibrate`, `adapt`, and `apply` of a saved pipeline."""
+
+import json
+
+import numpy as np
+import pytest
+
+from postproc import TemperatureScaling
+
+SHIFTED = [0.7, 0.2, 0.1]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Two over-confident models of a shifted target, and their labelled rows."""
+    monkeypatch.chdir(tmp_path)
+    for split, prior, seed in (("val", [1 / 3] * 3, 0), ("test", SHIFTED, 1)):
+        rng = np.random.default_rng(seed)
+        y = rng.choice(3, 300, p=prior)
+        np.save(f"labels.{split}.npy", y)
+        for model in "ab":
+            scores = 2.0 * (rng.normal(size=(300, 3)) + 1.3 * np.eye(3)[y])
+            np.save(f"{model}.{split}.npy", scores.astype(np.float32))
+    return tmp_path
+
+
+FIT = ("--fit", "a.val.npy", "--fit-labels", "labels.val.npy")
+
+
+@pytest.mark.parametrize("method", ["temperature", "bcts", "matrix"])
+def test_calibrate(here, run_cli, method):
+    words = ("calibrate", "a.test.npy", *FIT, "--method", method, "--labels", "labels.test.npy")
+    found = json.loads(run_cli(*words, "--json").stdout)
+    assert found["improved"]
+    assert found["log_loss_after"] < found["log_loss_before"]
+    assert found["temperature"] > 1
+    assert found["report"]["rows"] == 300
+    probs = np.load("a.test.calibrate.npy")
+    assert probs.dtype == np.float32
+    if method == "temperature":
+        fitted = TemperatureScaling().fit(np.load("a.val.npy"), np.load("labels.val.npy"))
+        assert found["temperature"] == pytest.approx(fitted.temperature_)
+        np.testing.assert_allclose(probs, fitted.predict_proba(np.load("a.test.npy")), rtol=1e-5)
+    shown = run_cli(*words, "--overwrite").stdout
+    assert "held-out log-loss" in shown
+    assert "kept, temperature" in shown
+
+
+@pytest.mark.parametrize("method", ["em", "map", "bbse", "sinkhorn", "can"])
+def test_adapt(here, run_cli, method):
+    words = ("adapt", "a.test.npy", *FIT, "--method", method, "--labels", "labels.test.npy")
+    found = json.loads(run_cli(*words, "--json").stdout)
+    assert found["p_value"] < 1e-3
+    assert np.abs(np.array(found["prior"]) - SHIFTED).sum() < 0.25
+    assert len(found["prior_std"]) == 3
+    assert found["converged"]
+    np.testing.assert_allclose(np.load("a.test.adapt.npy").sum(axis=1), 1, atol=1e-5)
+    shown = run_cli(*words, "--overwrite").stdout
+    assert "standard error" in shown
+    assert "no shift of class frequencies: p = " in shown
+
+
+def test_adapt_warns_where_nothing_has_shifted(here, run_cli):
+    words = ("adapt", "b.val.npy", "--fit", "b.val.npy", "--fit-labels", "labels.val.npy")
+    result = run_cli(*words, "--method", "bbse", "--hard", "--calibration", "none", "-o", "x.npy")
+    assert "Warning: the target shows no shift of class frequencies (p = 1)" in result.stderr
+
+
+def test_auto_on_lists_a_run_directory_and_a_saved_pipeline(here, run_cli):
+    lists = ("a.test.npy", "b.test.npy", "--fit", "a.val.npy", "--fit", "b.val.npy")
+    tail = ("--fit-labels", "labels.val.npy", "--labels", "labels.test.npy")
+    words = ("auto", *lists, *tail, "--save", "p.json", "-o", "x.npy", "--json")
+    found = json.loads(run_cli(*words).stdout)
+    assert found["decision"]["action"] == "adapt"
+    assert found["saved"] == "p.json"
+    assert found["report"]["rows"] == 300
+    shown = run_cli("auto", here, "-o", "y.npy").stdout
+    assert shown.startswith(found["decision"]["summary"])
+    np.testing.assert_array_equal(np.load("x.npy"), np.load("y.npy"))
+    applied = run_cli("apply", "p.json", "a.test.npy", "b.test.npy", "-o", "z.npy", "--json")
+    assert json.loads(applied.stdout)["decision"] == found["decision"]
+    np.testing.assert_array_equal(np.load("x.npy"), np.load("z.npy"))
+
+
+def test_usage(here, run_cli):
+    lacking = run_cli("auto", "a.test.npy", code=2).stderr
+    assert "--fit must be given once for each of the 1 files, got 0" in lacking
+    lacking = run_cli("auto", "a.test.npy", "--fit", "a.val.npy", code=2).stderr
+    assert "Missing option '--fit-labels'" in lacking
+    assert "has its own; leave --fit away" in run_cli("auto", here, *FIT, code=2).stderr
+    np.save("c.npy", np.eye(4))
+    other = run_cli("calibrate", "c.npy", *FIT, code=1).stderr
+    assert "must be an array of 4 classes like c.npy, got 3 columns" in other
+    np.save("d.npy", np.eye(3))
+    kinds = run_cli("adapt", "d.npy", *FIT, code=1).stderr
+    assert "`d.npy` must be logits like a.val.npy, got probs" in kinds
