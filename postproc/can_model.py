@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -34,7 +35,8 @@ class CANOptions:
     top_k : int in 2..C, "max" or None
         k of the top-k entropy; None is 3, or C where that is smaller.
     threshold : float
-        Rows are ambiguous whose top-k entropy is at or above it; in [0, 1].
+        Rows are ambiguous whose top-k entropy is at or above it; in [0, 1], or infinity for no
+        row at all, which leaves predictions alone.
     smoothing : float
         One-hot pseudo-rows a class that are added to the reference, >= 0.
     reference_sample : {"all", "stratified"}
@@ -58,7 +60,8 @@ class CANOptions:
         """
         check_number(self.alpha, "alpha", low=0.0, open_low=True)
         check_count(self.iterations, "iterations", low=1, high=MAX_ITERATIONS)
-        check_number(self.threshold, "threshold", low=0.0, high=1.0)
+        if self.threshold != math.inf:
+            check_number(self.threshold, "threshold", low=0.0, high=1.0)
         check_number(self.smoothing, "smoothing", low=0.0)
         check_choice(self.reference_sample, "reference_sample", ("all", "stratified"))
         default = min(DEFAULT_TOP_K, n_classes)
@@ -114,7 +117,7 @@ class CANModel:
         mass = as_numpy(xp.sum(rows, axis=0, dtype=xp.float64))
         n_confident = int(rows.shape[0])
         if options.reference_sample == "stratified":
-            rows = rows[xp.asarray(_stratified_sample(rows, seed), device=api.device(rows)), :]
+            rows = rows[xp.asarray(stratified_sample(rows, seed), device=api.device(rows)), :]
         reference = Reference.build(
             rows,
             xp.asarray(prior, dtype=xp.float64, device=api.device(rows)),
@@ -137,6 +140,9 @@ class CANModel:
 
     def risks(self, class_names: Iterable[str] | None = None) -> Iterator[str]:
         """Say what in the reference and prior should make a user careful, one sentence each."""
+        if self.options.threshold == math.inf:
+            yield "the configuration says to leave every row as it is"
+            return
         names = list(class_names or map(str, range(len(self.prior))))
         barred = np.flatnonzero(self.prior == 0)
         if len(barred):
@@ -160,6 +166,8 @@ class CANModel:
 
     def mismatch(self, moments: Moments) -> str | None:
         """Warn where the target's mean prediction lies far from the prior, else None."""
+        if self.options.threshold == math.inf:  # nothing is pulled anywhere
+            return None
         distance = 0.5 * float(np.abs(moments.mean - self.prior).sum())
         # Under the prior itself each class is off by |N(0, e²)| / 2, e its standard error.
         error = moments.standard_error
@@ -214,7 +222,7 @@ def is_ambiguous(probs: Array, options: CANOptions) -> Array:
     return top_k_entropy(probs, options.top_k) >= options.threshold
 
 
-def _stratified_sample(rows: Array, seed: int) -> NDArray[np.int64]:
+def stratified_sample(rows: Array, seed: int) -> NDArray[np.int64]:
     """Indices of at most max(5C, 1000) rows; each predicted class keeps its share of the rows."""
     predicted = as_numpy(rows).argmax(axis=1)
     wanted = max(5 * rows.shape[1], 1000)

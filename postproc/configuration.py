@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -17,22 +19,41 @@ FORMAT_VERSION = 1
 
 
 def save_can_options(
-    path: str | os.PathLike[str], options: CANOptions, *, overwrite: bool = False
+    path: str | os.PathLike[str],
+    options: CANOptions | None,
+    *,
+    overwrite: bool = False,
+    evidence: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the options of CAN as JSON, whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    options : CANOptions or None
+        The options; None for predictions that are best left alone, which is written as a
+        threshold of `null`: no row is ambiguous.
+    overwrite : bool
+        Whether a file that exists may be replaced.
+    evidence : mapping, optional
+        What speaks for the options, to be kept beside them for those who read the file.
 
     Raises
     ------
     FileExistsError, FileNotFoundError, PermissionError
         If the file exists, or its folder does not or is read-only.
     """
-    content = {"format_version": FORMAT_VERSION, "method": "can", "parameters": asdict(options)}
+    parameters = {"threshold": None} if options is None else asdict(options)
+    content = {"format_version": FORMAT_VERSION, "method": "can", "parameters": parameters}
+    if evidence is not None:
+        content["evidence"] = dict(evidence)
     with atomic_path(path, overwrite=overwrite) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def load_can_options(path: str | os.PathLike[str]) -> CANOptions:
-    """Read the options of CAN from JSON.
+    """Read the options of CAN from JSON; a threshold of `null` is infinite: no row is ambiguous.
 
     Raises
     ------
@@ -45,6 +66,8 @@ def load_can_options(path: str | os.PathLike[str]) -> CANOptions:
     if unknown:
         msg = f"{path}: parameters must be among {', '.join(known)}, got {unknown[0]!r}"
         raise ValueError(msg)
+    if "threshold" in parameters and parameters["threshold"] is None:
+        parameters["threshold"] = math.inf
     options = CANOptions(**parameters)
     try:
         options.check(sys.maxsize)  # k is held against the number of classes later

@@ -9,10 +9,10 @@ import sys
 
 import numpy as np
 
-from benchmarks.speed import can, ensemble, report, startup
+from benchmarks.speed import can, ensemble, report, startup, tuning
 from benchmarks.speed.timing import HEADING
 
-TOPICS = (can, ensemble, report, startup)
+TOPICS = (can, ensemble, report, startup, tuning)
 
 
 def main() -> None:

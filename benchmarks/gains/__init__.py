@@ -1,0 +1,1 @@
+"""Gains in accuracy on real predictions, as they come and under label shift."""
