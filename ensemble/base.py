@@ -16,6 +16,7 @@ from postproc.arrays import Array, as_numpy
 from postproc.blocks import row_blocks
 from postproc.checks import check_labels, fail, fail_type
 from postproc.kinds import Kind
+from postproc.threads import one_blas_thread
 
 #: Bytes of one member's block in float64: those of several members stay in the cache together.
 BLOCK_BYTES = 2**19
@@ -85,7 +86,8 @@ class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         self.kinds_ = list(checked.kinds)
         self.classes_ = None if checked.classes is None else list(checked.classes)
         self.solo_accuracy_ = None if labels is None else solo_accuracy(checked, labels)
-        self._fit(checked, labels)
+        with one_blas_thread():
+            self._fit(checked, labels)
         return self
 
     def predict_proba(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:

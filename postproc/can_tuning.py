@@ -21,6 +21,7 @@ from postproc.checks import check_labels
 from postproc.confidence import TopK, top_k_entropy
 from postproc.kinds import Kind, check_scores, probabilities
 from postproc.prior import class_prior
+from postproc.threads import one_blas_thread
 from postproc.tuning import (
     Progress,
     Right,
@@ -153,11 +154,10 @@ def tune_can(
         seed=seed,
         learns_labels=fixed is None,
     )
-    from threadpoolctl import threadpool_limits
 
     evaluate = _Grid(probs, y, settings, fixed, seed, progress, plan.n_evaluations)
     # All cores are busy with chains already; threads inside products would only wait for them.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         return cross_validate(
             evaluate,
             probs.argmax(axis=1) == y,
