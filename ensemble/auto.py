@@ -175,9 +175,8 @@ class AutoPostprocessor(Ensemble):
             )
             self.combination_, self.combiner_ = choice.name, choice.model
             self.best_, self.candidates_ = choice.best, choice.candidates
-            best = as_numpy(members[choice.best].winners(slice(0, len(y))))
             self.policy_ = learn_policy(
-                choice.out_of_fold, y, best, n_folds=n_folds, seed=seed, **options
+                choice.out_of_fold, y, choice.baseline, n_folds=n_folds, seed=seed, **options
             )
         self.member_weights_ = np.eye(len(members))[self.best_]
         if self.combiner_ is not None:

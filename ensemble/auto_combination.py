@@ -32,7 +32,7 @@ class Candidate:
     log_loss, accuracy : float
         Out of fold on the fit split; the log-loss in nats.
     gain : PairedGain
-        Out-of-fold accuracy less that of the best member.
+        Out-of-fold accuracy less that of the member that is best on the other folds.
     """
 
     log_loss: float
@@ -54,6 +54,8 @@ class Choice:
         The member with the most rows right.
     out_of_fold : ndarray of shape (n, C)
         Log-probabilities of the fit split, each row without the fit of its fold.
+    baseline : array of shape (n,)
+        Classes by the member that is best on the other folds: what gains are measured against.
     candidates : dict of str to Candidate
         All that were tried.
     """
@@ -62,6 +64,7 @@ class Choice:
     model: Ensemble | None
     best: int
     out_of_fold: Matrix
+    baseline: Labels
     candidates: dict[str, Candidate]
 
 
@@ -93,6 +96,7 @@ def choose_combination(
     models: dict[str, Ensemble | None] = {"best": None}
     if len(members) > 1 and len(y) >= 2:
         folds = random_folds(logs.mean(axis=0), y, min(n_folds, len(y)), seed)
+        before = _best_out_of_fold(logs.argmax(axis=2), y, folds)
         with warnings.catch_warnings():
             # Of unseen classes the calibrators warn; folds lack more of them, which is no news.
             warnings.simplefilter("ignore", UserWarning)
@@ -105,7 +109,7 @@ def choose_combination(
         candidates[name] = Candidate(mean_log_loss(output, y), float(np.mean(predicted == y)), gain)
     credible = [n for n, c in candidates.items() if n != "best" and c.gain.is_credible(min_z)]
     name = min(credible, key=lambda n: candidates[n].log_loss, default="best")
-    return Choice(name, models[name], best, outputs[name], candidates)
+    return Choice(name, models[name], best, outputs[name], before, candidates)
 
 
 #: Makes an ensemble; given one that is fitted, with the penalties that it has chosen.
@@ -141,6 +145,19 @@ def _cross_fit(
         outside = check_members(list(logs[:, held]), kinds="logits")
         output[held] = log_scores(make(model).fit(inside, y[~held]), outside, slice(0, held.sum()))
     return model, output
+
+
+def _best_out_of_fold(winners: Labels, y: Labels, folds: Labels) -> Labels:
+    """Classes by the member that is best on the other folds, from (M, n) of each member.
+
+    The best of many on the very rows that chose it looks better than it is.
+    """
+    before = np.empty_like(y)
+    for fold in np.unique(folds):
+        held = folds == fold
+        best = int(np.argmax(np.mean(winners[:, ~held] == y[~held], axis=1)))
+        before[held] = winners[best, held]
+    return before
 
 
 def log_scores(model: Ensemble, members: Members, rows: slice) -> Matrix:

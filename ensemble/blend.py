@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from ensemble.base import Ensemble
 from ensemble.features import Calibration
-from ensemble.folds import stratified_folds
 from ensemble.heads import LinearHead, label_log_loss, seen_classes, warn_unseen
 from ensemble.members import Members
 from ensemble.multinomial import MultinomialFit, MultinomialProblem
 from ensemble.weighting import choose_bias_ridge, fit_log_pool, warn_unconverged
 from postproc.arrays import Array, softmax
 from postproc.checks import check_count, check_number
+from postproc.folds import stratified_folds
 from postproc.kinds import LEAST_PROBABILITY
 
 Matrix = NDArray[np.float64]

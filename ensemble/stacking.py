@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ensemble.base import Ensemble
 from ensemble.features import Calibration
-from ensemble.folds import stratified_folds
 from ensemble.heads import (
     LinearHead,
     label_log_loss,
@@ -22,6 +21,7 @@ from ensemble.members import Members
 from ensemble.weighting import warn_unconverged
 from postproc.arrays import Array
 from postproc.checks import check_count, check_number, fail
+from postproc.folds import stratified_folds
 
 Matrix = NDArray[np.float64]
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.base import Ensemble
-from ensemble.folds import stratified_folds
 from ensemble.members import Members
 from postproc.arrays import Array, softmax
 from postproc.checks import check_count, check_number
+from postproc.folds import stratified_folds
 
 Matrix = NDArray[np.float64]
 

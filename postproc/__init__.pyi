@@ -10,7 +10,7 @@ from .discriminant import PooledScaling
 from .files import load_labels, load_predictions, save_predictions
 from .inspection import inspect_predictions
 from .kinds import check_scores, log_probabilities, probabilities
-from .label_shift import NoShiftTest, PriorEstimate, bbse_prior, em_prior, map_prior, no_shift_test
+from .label_shift import PriorEstimate, bbse_prior, em_prior, map_prior
 from .matrix_scaling import ResidualMatrixScaling
 from .metrics import class_metrics, evaluate
 from .predictions import Predictions
@@ -18,6 +18,7 @@ from .prior import class_prior, multilabel_prior
 from .reliability import reliability_bins
 from .report import AccuracyReport, accuracy_report
 from .shift_protocol import draw_target
+from .shift_test import NoShiftTest, no_shift_test
 from .tuning import TuningResult
 
 __all__ = [

@@ -11,8 +11,9 @@ from postproc.affine import Floats
 from postproc.arrays import Array
 from postproc.calibration import like_scores
 from postproc.checks import check_count, check_number
-from postproc.label_shift import TINY, check_probabilities, likelihood_ratios
+from postproc.label_shift import TINY, likelihood_ratios
 from postproc.prior import class_prior
+from postproc.shift_test import check_probabilities
 
 
 def reweight(probs: Array, source_prior: Any, target_prior: Any) -> Array:

@@ -32,16 +32,9 @@ from postproc.affine import AffineMap, Floats, Ints, class_counts, identity_map
 from postproc.calibration import TemperatureScaling
 from postproc.discriminant import PooledMap, PooledScaling
 from postproc.folds import canonical_order
-from postproc.label_shift import (
-    NoShiftTest,
-    PredictionMoments,
-    PriorEstimate,
-    compare_moments,
-    estimate_prior,
-    likelihood_ratios,
-    pseudo_counts,
-)
+from postproc.label_shift import PriorEstimate, estimate_prior, likelihood_ratios, pseudo_counts
 from postproc.rehearsal import PairedGain, Rehearsals, log_effect, rehearse
+from postproc.shift_test import NoShiftTest, PredictionMoments, compare_moments
 
 #: Below this many rows even one number, the temperature, cannot be checked on held-out rows.
 FEWEST_FIT_ROWS = 20

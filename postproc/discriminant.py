@@ -33,6 +33,9 @@ from postproc.matrix_scaling import MatrixMap, ResidualMatrixScaling, clipped_fe
 #: Shares of spherical covariance that cross-validation chooses from.
 SHRINKAGES = (0.9, 0.7, 0.5, 0.3, 0.1, 0.03, 0.01)
 
+#: A mean variance of the features below this is rounding error.
+LEAST_VARIANCE = 1e-12
+
 
 def fit_discriminant(
     features: Floats, shares: Floats, y: Ints, shrinkages: Sequence[float]
@@ -69,7 +72,9 @@ def fit_discriminant(
     inside = features - centers[y]
     values, vectors = np.linalg.eigh(inside.T @ inside / n)
     values = np.maximum(values, 0.0)
-    scale = max(float(values.mean()), float(np.finfo(np.float64).tiny))
+    scale = float(values.mean())
+    if scale < LEAST_VARIANCE:  # rows that lie on their centres know no scale
+        scale = 1.0
     rotated = centers @ vectors
     fitted = []
     for shrinkage in shrinkages:

@@ -1,4 +1,4 @@
-r"""Class prior of an unlabelled target, and a test of "no shift".
+r"""Class prior of an unlabelled target.
 
 Under label shift p(x | y) stays and p(y) moves. With calibrated source probabilities p_ij and the
 source prior s, the log-likelihood of a target prior q is, up to a constant,
@@ -7,7 +7,7 @@ source prior s, the log-likelihood of a target prior q is, up to a constant,
 
 which is concave in q (Saerens, Latinne, Decaestecker, Neural Computation 14, 2002). `em_prior`
 maximises it, `map_prior` adds a Dirichlet penalty, `bbse_prior` solves the confusion matrix
-instead, and `no_shift_test` asks whether the target's mean prediction is that of the fit split.
+instead.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ from typing import Any
 import numpy as np
 
 from postproc.affine import Floats, Ints, class_counts
-from postproc.arrays import Array, as_numpy
+from postproc.arrays import Array
 from postproc.checks import check_count, check_labels, check_number, fail
-from postproc.kinds import check_scores, probabilities
 from postproc.prior import class_prior
-
-#: A source share of exactly zero would make every likelihood ratio of its class infinite.
-LEAST_SHARE = 1e-9
-
-#: A direction of the predictions that fewer rows carry than this is far from normal.
-FEWEST_ROWS_A_DIRECTION = 5.0
+from postproc.shift_test import (
+    LEAST_SHARE,
+    PredictionMoments,
+    check_probabilities,
+    compare_moments,
+)
 
 #: An excess of the test's F over 1 below this counts as this: the weight of no shift is finite.
 LEAST_EXCESS = 1e-3
@@ -63,51 +62,6 @@ class PriorEstimate:
     converged: bool
     log_likelihood: float | None
     strength: float = 0.0
-
-
-@dataclass(frozen=True)
-class PredictionMoments:
-    """Mean and scatter of predictions: all that the test of "no shift" needs of a sample.
-
-    Attributes
-    ----------
-    n_rows : int
-        Number of rows n.
-    mean : ndarray of shape (C,)
-        Mean prediction.
-    scatter : ndarray of shape (C, C)
-        Sum of the outer products of the deviations from it.
-    """
-
-    n_rows: int
-    mean: Floats
-    scatter: Floats
-
-    @classmethod
-    def of(cls, probs: Floats) -> PredictionMoments:
-        """Moments of probabilities of shape (n, C)."""
-        mean = probs.mean(axis=0)
-        inside = probs - mean
-        return cls(len(probs), mean, inside.T @ inside)
-
-
-@dataclass(frozen=True)
-class NoShiftTest:
-    """Outcome of the test that the target has the class distribution of the fit split.
-
-    Attributes
-    ----------
-    p_value : float
-        Chance of so large a statistic where nothing has shifted.
-    ratio : float
-        The F statistic; about 1 without a shift.
-    dof : int
-        Its degrees of freedom: directions in which predictions vary.
-    """
-
-    p_value: float
-    ratio: float
-    dof: int
 
 
 def em_prior(
@@ -359,65 +313,6 @@ def bbse_prior(
     return PriorEstimate(prior, np.std(draws, axis=0, ddof=1), 0, True, None)
 
 
-def no_shift_test(probs: Array, fit_probs: Array) -> NoShiftTest:
-    """Test whether target rows have the same mean prediction as the fit rows.
-
-    Hotelling's two-sample T² of the class probabilities. The slope of l(q) at q = s is the mean of
-    p_ij / s_j, so this is the score test of q = s with the sampling error of both sets in its
-    variance: it does not take the source prior, itself an estimate, for the truth. Directions
-    that about five rows or fewer carry are left out.
-
-    Parameters
-    ----------
-    probs : array or tensor of shape (n, C)
-        Calibrated probabilities of the target rows.
-    fit_probs : array or tensor of shape (m, C)
-        Calibrated probabilities of the fit rows, best out-of-fold.
-
-    Returns
-    -------
-    NoShiftTest
-        Its p-value is 1 where there are too few rows to tell.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not valid.
-
-    References
-    ----------
-    Hotelling (1931). The generalization of Student's ratio. Annals of Mathematical Statistics 2.
-
-    Examples
-    --------
-    >>> fit = [[0.9, 0.1], [0.1, 0.9]] * 50
-    >>> no_shift_test([[0.9, 0.1]] * 60 + [[0.1, 0.9]] * 20, fit).p_value < 0.01
-    True
-    """
-    target = check_probabilities(probs)
-    fit = check_probabilities(fit_probs, name="fit_probs", n_classes=target.shape[1])
-    return compare_moments(PredictionMoments.of(target), PredictionMoments.of(fit))
-
-
-def compare_moments(target: PredictionMoments, fit: PredictionMoments) -> NoShiftTest:
-    """Pure core of `no_shift_test`."""
-    from scipy.stats import f as f_distribution
-
-    n, m = target.n_rows, fit.n_rows
-    overall = (n * target.mean + m * fit.mean) / (n + m)
-    scale = np.sqrt(np.maximum(overall, LEAST_SHARE))
-    difference = (target.mean - fit.mean) / scale
-    covariance = (target.scatter + fit.scatter) / np.outer(scale, scale) / max(n + m - 2, 1)
-    values, vectors = np.linalg.eigh(covariance)
-    kept = values > FEWEST_ROWS_A_DIRECTION / min(n, m)
-    dof, rest = int(kept.sum()), n + m - 1 - int(kept.sum())
-    if dof == 0 or rest < 1:
-        return NoShiftTest(1.0, 0.0, 0)
-    squared = (vectors[:, kept].T @ difference) ** 2 / values[kept] / (1.0 / n + 1.0 / m)
-    ratio = float(squared.sum()) * rest / ((n + m - 2) * dof)
-    return NoShiftTest(float(f_distribution.sf(ratio, dof, rest)), ratio, dof)
-
-
 def pseudo_counts(flat: float, ratio: float, n_rows: int, source: Floats) -> Floats:
     """Pseudo-rows of each class, shape (C,), that hold an estimated prior back.
 
@@ -440,19 +335,6 @@ def pseudo_counts(flat: float, ratio: float, n_rows: int, source: Floats) -> Flo
 def likelihood_ratios(probs: Floats, source: Floats) -> Floats:
     """p_ij / s_j, proportional to p(x_i | y = j), shape (n, C)."""
     return probs / np.maximum(source, LEAST_SHARE)
-
-
-def check_probabilities(
-    probs: Array, *, name: str = "probs", n_classes: int | None = None
-) -> Floats:
-    """Return probabilities (n, C) of one row or more in float64, each row summing to 1."""
-    checked, kind = check_scores(probs, kind="probs", name=name)
-    values = np.asarray(probabilities(as_numpy(checked).astype(np.float64), kind))
-    if len(values) == 0:
-        fail(name, "an array of one row or more", "no row")
-    if n_classes is not None and values.shape[1] != n_classes:
-        fail(name, f"an array of {n_classes} columns like `probs`", f"{values.shape[1]} columns")
-    return values
 
 
 def _log_likelihood(ratios: Floats, q: Floats) -> float:

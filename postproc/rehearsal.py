@@ -16,13 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.affine import Floats, Ints, class_counts
-from postproc.label_shift import (
-    PredictionMoments,
-    compare_moments,
-    expectation_maximization,
-    likelihood_ratios,
-    pseudo_counts,
-)
+from postproc.label_shift import expectation_maximization, likelihood_ratios, pseudo_counts
+from postproc.shift_test import PredictionMoments, compare_moments
 
 #: Spread of a class distribution around its centre, from wild (0.3) to hardly any (100).
 CONCENTRATIONS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)

@@ -102,7 +102,7 @@ def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any, list[st
     from cli.inputs import output_path
     from postproc.calibration import apply_map, as_logs
     from postproc.files import save_blocks
-    from postproc.label_shift import no_shift_test
+    from postproc.shift_test import no_shift_test
 
     target, fit, y = load_fit_and_target(path, given)
     output = output_path(target.name, given, "adapt")
@@ -216,7 +216,7 @@ def _print(summary: dict[str, Any], report: Any, names: list[str]) -> None:
         f"{summary['fit_rows']} rows; {summary['changed']} changed class"
     )
     click.echo(
-        f"no shift of class frequencies: p = {summary['p_value']:.3g}, "
+        f"test of unshifted class frequencies: p = {summary['p_value']:.3g}, "
         f"{summary['shift_ratio']:.2f} times the sampling noise"
     )
     pairs = list(zip(names, summary["source_prior"], summary["prior"], summary["prior_std"],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
+from cli.commands.auto import auto
 from cli.commands.can import adjust_file, can
 from cli.commands.ensemble import ensemble_command
 from cli.commands.inspect import inspect
@@ -63,6 +64,10 @@ def demo(ctx: click.Context, folder: Path, seed: int) -> None:
     _say("5. Combine the three, with weights learned on the val split. Is the gain real?")
     combined = folder / "combined.npy"
     _run(ctx, ensemble_command, "weights", runs["digits"], output=combined, overwrite=True)
+
+    _say("6. auto decides for itself what to do: here on the long tail that spoiled step 3.")
+    better = folder / "auto.npy"
+    _run(ctx, auto, runs["digits_longtail"], output=better, overwrite=True)
     click.echo("\nBelieve a gain when its interval lies above zero, and heed the warnings.")
 
 

@@ -63,7 +63,7 @@ def test_commands_shown_can_be_run_again(story, run_cli):
     import shlex
 
     shown = [line for line in story[0].output.splitlines() if line.startswith("$ postproc")]
-    assert len(shown) == 4
+    assert len(shown) == 5
     for line in shown:
         run_cli(*shlex.split(line)[2:])
 

@@ -81,7 +81,7 @@ def test_it_repeats_itself_and_survives_saving(tmp_path, fit_split, fitted):
 
 
 def test_members_are_combined_where_that_gains():
-    x, y = task(200, np.full(3, 1 / 3), 0, distance=2.0)
+    x, y = task(400, np.full(3, 1 / 3), 0, distance=2.0)
     rng = np.random.default_rng(1)
     members = [x + 4 * rng.normal(size=x.shape) for _ in range(3)]
     auto = AutoPostprocessor(n_rehearsals=6).fit(members, y)

@@ -7,9 +7,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from ensemble.folds import stratified_folds
 from ensemble.multinomial import MultinomialProblem
 from postproc import softmax
+from postproc.folds import stratified_folds
 
 
 def test_folds_follow_their_rows_and_spread_the_classes():

@@ -13,7 +13,8 @@ from postproc import (
     reweight,
     softmax,
 )
-from postproc.label_shift import PredictionMoments, expectation_maximization
+from postproc.label_shift import expectation_maximization
+from postproc.shift_test import PredictionMoments
 
 UNIFORM = np.full(3, 1 / 3)
 TRUTH = np.array([0.6, 0.3, 0.1])
