@@ -28,29 +28,30 @@ FORMAT_VERSION = 1
 #: Where the classes that can be saved live. Estimators are made from their parameters and the
 #: attributes that end in "_", dataclasses from their fields.
 HOMES = {
-    "AffineMap": "postproc.affine",
-    "AutoPostprocessor": "ensemble.auto",
     "Bagging": "ensemble.stacking",
-    "BiasCorrectedTemperatureScaling": "postproc.calibration",
     "Blend": "ensemble.blend",
     "CalibratedVoting": "ensemble.calibrated",
-    "Candidate": "ensemble.auto_combination",
     "DevilHeads": "ensemble.devil_heads",
     "DevilsAdvocate": "ensemble.devil",
     "GreedySelection": "ensemble.greedy",
     "LearnedLogPool": "ensemble.weighting",
     "LinearHead": "ensemble.heads",
+    "Stacking": "ensemble.stacking",
+    "Voting": "ensemble.voting",
+    # The pipeline of `auto`, calibrators, and what they are made of.
+    "AffineMap": "postproc.affine",
+    "AutoPostprocessor": "ensemble.auto",
+    "BiasCorrectedTemperatureScaling": "postproc.calibration",
+    "Candidate": "ensemble.auto_combination",
     "MatrixMap": "postproc.matrix_scaling",
     "PairedGain": "postproc.rehearsal",
     "Policy": "postproc.automatic",
     "PooledMap": "postproc.discriminant",
     "PooledScaling": "postproc.discriminant",
-    "PredictionMoments": "postproc.label_shift",
+    "PredictionMoments": "postproc.shift_test",
     "Rehearsals": "postproc.rehearsal",
     "ResidualMatrixScaling": "postproc.matrix_scaling",
-    "Stacking": "ensemble.stacking",
     "TemperatureScaling": "postproc.calibration",
-    "Voting": "ensemble.voting",
 }
 
 #: Arrays with more numbers are kept in the .npz, so that the JSON stays readable.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
+from cli.devil import devil_options
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Ways of combining by a fixed rule, and those that learn from labelled rows.
 VOTES = ("soft", "hard", "log", "median", "rank")
-FITTED = ("weights", "blend", "calibrated", "greedy", "stack", "bagging")
+FITTED = ("weights", "blend", "calibrated", "greedy", "stack", "bagging", "devil")
 
 
 @click.command(
@@ -31,6 +32,7 @@ Examples:
   postproc ensemble blend a.test.npy b.test.npy --fit a.val.npy --fit b.val.npy \\
       --fit-labels labels.val.npy --labels labels.test.npy --save blend.json
   postproc ensemble weights RUNDIR -o weights.npy
+  postproc ensemble devil RUNDIR --controls --plot curves.svg -o devil.npy
 """,
 )
 @click.argument("method", type=click.Choice([*VOTES, *FITTED]))
@@ -66,6 +68,7 @@ Examples:
 @click.option(
     "--save", type=click.Path(path_type=Path), help="Keep the ensemble, for postproc apply."
 )
+@devil_options
 @options.input_options
 @options.output_options
 @options.json_option
@@ -77,7 +80,8 @@ def ensemble_command(method: str, predictions: tuple[str, ...], **given: Any) ->
     By a fixed rule: soft (mean of the probabilities), log (mean of their logarithms), hard
     (majority), median, rank. Learned from labelled rows: weights (log pool of least log-loss),
     blend (the same with a class bias and an out-of-fold stacker), calibrated (a temperature for
-    each member, then soft), greedy (selection with replacement), stack, bagging.
+    each member, then soft), greedy (selection with replacement), stack, bagging,
+    devil (models in discussion with one that was trained to be wrong).
 
     One run directory in place of files is fitted on its val split and writes its test split.
     """
@@ -94,6 +98,7 @@ def ensemble_command(method: str, predictions: tuple[str, ...], **given: Any) ->
 def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     import warnings
 
+    from cli.devil import check_devil_usage, plot_curves
     from cli.inputs import output_path
     from cli.members import load_member_labels, load_members, member_names, open_run
     from postproc.files import check_output
@@ -101,6 +106,7 @@ def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[di
     learns = method in FITTED
     run = open_run(paths)
     _check_usage(method, paths, given, is_run=run is not None)
+    check_devil_usage(method, given)
     output = output_path(paths[0], given, "ensemble")
     if given["save"] is not None:
         check_output(given["save"], overwrite=given["overwrite"], suffixes=(".json",))
@@ -128,6 +134,8 @@ def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[di
             combiner.fit(_align(fit, given, like=members), fit_labels)
         else:
             combiner.fit(members)
+    if given["plot"] is not None:
+        plot_curves(combiner, given["plot"], overwrite=given["overwrite"])
     return combine_files(
         combiner,
         members,
@@ -179,6 +187,7 @@ def _align(
 def _make(method: str, given: dict[str, Any]) -> Ensemble:
     """The ensemble of a method, with the options that it knows."""
     import ensemble
+    from cli.devil import make_devil
 
     weights, seed = _weights(given["weights"]), given["seed"]
     makers: dict[str, Callable[[], Ensemble]] = {
@@ -188,6 +197,7 @@ def _make(method: str, given: dict[str, Any]) -> Ensemble:
         "greedy": lambda: ensemble.GreedySelection(metric=given["metric"], seed=seed),
         "stack": lambda: ensemble.Stacking(seed=seed),
         "bagging": lambda: ensemble.Bagging(seed=seed),
+        "devil": lambda: make_devil(given),
     }
     if method in makers:
         return makers[method]()
@@ -219,6 +229,7 @@ def combine_files(
     """Combine the members block by block into the output, and report on it."""
     import numpy as np
 
+    from cli.devil import contestants_of, devil_summary
     from postproc.files import save_blocks
 
     checked = combiner.check_members(members)
@@ -254,7 +265,10 @@ def combine_files(
         from ensemble.base import solo_accuracy
 
         solo, judged_on = solo_accuracy(checked, labels), "target"
-    report = _report(method, checked, target, labels, output, solo) if labels is not None else None
+    report = None
+    if labels is not None:
+        extra = contestants_of(combiner, checked)
+        report = _report(method, checked, target, labels, output, solo, extra)
     summary = {
         "method": method,
         "rows": shape[0],
@@ -275,6 +289,9 @@ def combine_files(
         "warnings": warnings,
         "report": None if report is None else report.to_dict(),
     }
+    devil = devil_summary(combiner, checked, labels)
+    if devil is not None:
+        summary["devil"] = devil
     return summary, report
 
 
@@ -285,6 +302,7 @@ def _report(
     labels: NDArray[Any],
     output: Path,
     solo: NDArray[Any] | None,
+    extra: dict[str, Any],
 ) -> Any:
     """Compare the result with the members; the baseline is the best of them."""
     from postproc import load_predictions
@@ -296,6 +314,7 @@ def _report(
         aligned = member.rows is None and member.columns is None
         models[member.name] = loaded if aligned else member.probabilities(whole)
     best = members.names[0] if solo is None else members.names[int(solo.argmax())]
+    models |= extra
     name = method if method not in models else f"{method} (ensemble)"
     models[name] = load_predictions(output, kind="probs", classes=members.classes)
     return accuracy_report(models, labels, baseline=best, classes=members.classes)
@@ -323,6 +342,10 @@ def print_ensemble(summary: dict[str, Any], report: Any) -> None:
     print_table(["member", "kind", "weight", accuracy], rows)
     if report is not None:
         click.echo(report.to_text(), nl=False)
+    if "devil" in summary:
+        from cli.devil import devil_lines
+
+        click.echo("\n".join(devil_lines(summary["devil"])))
     if summary["saved"] is not None:
         click.echo(f"saved: {summary['saved']}")
     click.echo(f"written: {summary['output']}")

@@ -1,0 +1,1 @@
+"""Devil's Advocate: what it gains, and how much of that the devil adds."""

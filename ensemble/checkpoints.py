@@ -1,0 +1,88 @@
+"""Checkpoints of a training: tensors in safetensors, everything else in JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from postproc.files.paths import atomic_path
+
+#: The file that says where training stands; it names the file of the tensors.
+STATE = "state.json"
+
+
+def save_checkpoint(
+    folder: Path, state: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]
+) -> None:
+    """Write a checkpoint, whole or not at all, in place of the one before.
+
+    The tensors are written first, under a name of their own, and count only once the JSON file
+    that names them has taken its place.
+
+    Parameters
+    ----------
+    folder : Path
+        The checkpoint; made if it does not exist.
+    state : mapping
+        What JSON knows, with the number of the checkpoint as "step".
+    tensors : mapping of str to tensor
+        Tensors on any device.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"tensors-{state['step']}.safetensors"
+    with atomic_path(file, overwrite=True) as temporary:
+        save_file({k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}, temporary)
+    with atomic_path(folder / STATE, overwrite=True) as temporary:
+        content = json.dumps({**state, "tensors": file.name}, indent=1)
+        temporary.write_text(content + "\n", encoding="utf-8")
+    for other in folder.glob("tensors-*.safetensors"):
+        if other != file:
+            other.unlink()
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
+    """Read a checkpoint; None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If the checkpoint is damaged.
+    """
+    file = folder / STATE
+    if not file.is_file():
+        return None
+    try:
+        state = json.loads(file.read_text(encoding="utf-8"))
+        tensors = load_file(folder / Path(state["tensors"]).name)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        msg = f"{folder}: the checkpoint is damaged: {error}; remove the folder to start anew"
+        raise ValueError(msg) from None
+    return state, tensors
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, torch.Tensor]:
+    """The running means and the like of an optimizer, by name."""
+    found = {}
+    for index, entry in optimizer.state_dict()["state"].items():
+        for key, value in entry.items():
+            if value is not None:
+                found[f"{prefix}.{index}.{key}"] = torch.as_tensor(value)
+    return found
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor], prefix: str
+) -> None:
+    """Put back what `optimizer_tensors` took."""
+    entries: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(f"{prefix}."):
+            index, key = name[len(prefix) + 1 :].split(".", 1)
+            entries.setdefault(int(index), {})[key] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": entries, "param_groups": groups})
