@@ -260,12 +260,8 @@ class DevilsAdvocate(Ensemble):
 
         Parameters
         ----------
-        members : sequence of M arrays or tensors of shape (n, C), or Members
-            Scores of the members, on rows that `fit` has not seen.
-        y : array_like of shape (n,)
-            True classes.
-        kinds : {"logits", "probs"} or sequence of them, optional
-            The kind of all members or of each; None detects it.
+        members, y, kinds
+            As for `compare`.
 
         Returns
         -------
@@ -274,10 +270,8 @@ class DevilsAdvocate(Ensemble):
 
         Raises
         ------
-        NotFittedError
-            If `fit` has not been called.
-        TypeError, ValueError
-            If members or labels are not valid, or the controls have not been fitted.
+        NotFittedError, TypeError, ValueError
+            As `compare`; also if the controls have not been fitted.
         """
         checked = self.check_members(members, kinds=kinds)
         labels = as_labels(y, checked)

@@ -381,11 +381,10 @@ def _rows(
     p: Predictions, ids: NDArray[np.str_] | None, predictions: Sequence[Predictions]
 ) -> Positions | None:
     """Where the rows stand in one member; None where they are in order."""
-    first = predictions[0]
     if p.ids is not None and ids is not None:
         mend = "keep the rows that all members have"
         return matching_order(p.ids, ids, f"ids of {p.name}", rule=RULE, mend=mend)
-    n_rows = first.n_rows if ids is None else len(ids)
+    n_rows = predictions[0].n_rows if ids is None else len(ids)
     if p.n_rows != n_rows:
         fail(p.name, f"an array of {n_rows} rows like the other members", f"{p.n_rows} rows")
     return None
