@@ -69,6 +69,23 @@ def load_members(
     return [replace(load(path, given), name=name) for path, name in zip(paths, names, strict=True)]
 
 
+def load_fit_members(
+    paths: Sequence[str], names: Sequence[str], given: dict[str, Any]
+) -> list[Predictions]:
+    """Load the files of --fit, which must be the members in the order of their names.
+
+    Raises
+    ------
+    click.BadParameter
+        If a file is given twice, or the files are those of the members in another order.
+    """
+    own = member_names(paths)
+    if sorted(own) == sorted(names) and list(own) != list(names):
+        message = f"must come in the order of PREDS ({', '.join(names)}), got {', '.join(own)}"
+        raise click.BadParameter(message, param_hint="--fit")
+    return load_members(paths, names, given)
+
+
 def load_member_labels(path: str, members: Sequence[Predictions]) -> NDArray[Any]:
     """Load labels in the order of the first member that has row ids."""
     from postproc.files import load_labels

@@ -107,7 +107,11 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
         with one_blas_thread():
             self._search(logs, labels)
         self.identity_log_loss_ = mean_log_loss(logs, labels)
-        self.improved_ = bool(self.held_out_log_loss_ < self.identity_log_loss_)
+        alike = bool((logs == logs[0]).all())
+        if alike:
+            msg = "all rows to be fitted on are alike, so nothing is learned from them"
+            warnings.warn(msg, UserWarning, stacklevel=2)
+        self.improved_ = bool(self.held_out_log_loss_ < self.identity_log_loss_) and not alike
         if not self.improved_:
             self.model_, self.out_of_fold_ = identity_map(logs.shape[1]), logs
             self._keep_identity()

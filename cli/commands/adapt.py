@@ -224,7 +224,7 @@ def _print(summary: dict[str, Any], report: Any, names: list[str]) -> None:
     moved = sorted(pairs, key=lambda pair: -abs(pair[2] - pair[1]))[:SHOWN]
     rows = [[n, percent(s), percent(q), percent(e)] for n, s, q, e in moved]
     title = "Classes that moved most" if len(pairs) > SHOWN else None
-    columns = ["class prior, %", "fit split", "target", "standard error"]
+    columns = ["class prior, %", "source (mean prediction)", "target", "standard error"]
     print_table(columns, rows, title=title)
     if report is not None:
         click.echo(report.to_text(), nl=False)

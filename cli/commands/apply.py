@@ -12,7 +12,7 @@ from cli import options
 
 @click.command(
     name="apply",
-    short_help="Apply a saved ensemble to new predictions.",
+    short_help="Apply a saved model to new predictions.",
     epilog="""\b
 Examples:
   postproc apply blend.json a.new.npy b.new.npy -o blended.npy
@@ -33,7 +33,9 @@ Examples:
 @options.json_option
 @options.quiet_option
 def apply_command(model: Path, predictions: tuple[str, ...], **given: Any) -> None:
-    """Combine PREDS by MODEL, which postproc ensemble has saved.
+    """Combine PREDS by MODEL, which postproc ensemble, auto or tune has saved.
+
+    What auto has saved looks at PREDS as a whole, and decides anew whether to adapt to them.
 
     Members are recognized by the names of their files less suffix and split (a.val.npy and
     a.test.npy are both a), and put in the order that MODEL knows. Another set of members, classes
@@ -45,6 +47,7 @@ def apply_command(model: Path, predictions: tuple[str, ...], **given: Any) -> No
     from cli.members import load_member_labels, load_members, member_names, open_run
     from cli.messages import print_json, warn
     from ensemble import AutoPostprocessor, align_members, load_model
+    from postproc.checks import fail
 
     combiner = load_model(model)
     output = output_path(predictions[0], given, "apply")
@@ -60,6 +63,10 @@ def apply_command(model: Path, predictions: tuple[str, ...], **given: Any) -> No
     if given["labels"] is not None:
         labels = load_member_labels(given["labels"], target)
     position = {member.name: member for member in target}
+    if len(position) == len(combiner.names_) and set(position) != set(combiner.names_):
+        wanted = f"the members {', '.join(combiner.names_)} of {model.name}, in any order"
+        mend = "--by-order takes files of other names in the order given"
+        fail("PREDS", wanted, ", ".join(position), mend)
     if set(position) == set(combiner.names_):
         target = [position[name] for name in combiner.names_]
     members = align_members(target, missing_class=given["missing_class"], classes=combiner.classes_)

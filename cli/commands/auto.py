@@ -74,7 +74,13 @@ def _run(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any],
     import warnings
 
     from cli.inputs import output_path
-    from cli.members import load_member_labels, load_members, member_names, open_run
+    from cli.members import (
+        load_fit_members,
+        load_member_labels,
+        load_members,
+        member_names,
+        open_run,
+    )
     from ensemble import AutoPostprocessor, align_members, save_model
     from postproc.files import check_output
 
@@ -89,7 +95,7 @@ def _run(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any],
     else:
         names = member_names(paths)
         target, labels = load_members(paths, names, given), None
-        fit = load_members(given["fit_files"], names, given)
+        fit = load_fit_members(given["fit_files"], names, given)
         y = load_member_labels(given["fit_labels"], fit)
     if given["labels"] is not None:
         labels = load_member_labels(given["labels"], target)
@@ -156,7 +162,8 @@ def adapt_files(
         method=method,
         notes=said,
     )
-    return {**summary, "decision": adapted.to_dict()}, report
+    stacker = getattr(pipeline.combiner_, "stacker_weight_", None)
+    return {**summary, "stacker_weight": stacker, "decision": adapted.to_dict()}, report
 
 
 def print_auto(summary: dict[str, Any], report: Any) -> None:

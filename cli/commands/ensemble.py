@@ -100,7 +100,13 @@ def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[di
 
     from cli.devil import check_devil_usage, plot_curves
     from cli.inputs import output_path
-    from cli.members import load_member_labels, load_members, member_names, open_run
+    from cli.members import (
+        load_fit_members,
+        load_member_labels,
+        load_members,
+        member_names,
+        open_run,
+    )
     from postproc.files import check_output
 
     learns = method in FITTED
@@ -122,7 +128,7 @@ def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[di
         target = load_members(paths, names, given)
         labels = None
         if learns:
-            fit = load_members(given["fit_files"], names, given)
+            fit = load_fit_members(given["fit_files"], names, given)
             fit_labels = load_member_labels(given["fit_labels"], fit)
     if given["labels"] is not None:
         labels = load_member_labels(given["labels"], target)
@@ -282,6 +288,7 @@ def combine_files(
             }
             for m, (name, kind) in enumerate(zip(checked.names, checked.kinds, strict=True))
         ],
+        "stacker_weight": getattr(combiner, "stacker_weight_", None),
         "judged_on": None if solo is None else judged_on,
         "output": str(output),
         "saved": None if saved is None else str(saved),
@@ -339,6 +346,8 @@ def print_ensemble(summary: dict[str, Any], report: Any) -> None:
     ]
     split = {"fit": "on the fit split, %", "target": "on these rows, %"}
     accuracy = f"accuracy {split.get(summary['judged_on'], '')}".strip()
+    if summary["stacker_weight"] is not None:
+        rows.append(["(stacker on all)", "", f"{summary['stacker_weight']:.3f}", "-"])
     print_table(["member", "kind", "weight", accuracy], rows)
     if report is not None:
         click.echo(report.to_text(), nl=False)
@@ -347,5 +356,7 @@ def print_ensemble(summary: dict[str, Any], report: Any) -> None:
 
         click.echo("\n".join(devil_lines(summary["devil"])))
     if summary["saved"] is not None:
-        click.echo(f"saved: {summary['saved']}")
+        beside = Path(summary["saved"]).with_suffix(".arrays.npz")
+        arrays = f", with arrays in {beside.name} beside it" if beside.exists() else ""
+        click.echo(f"saved: {summary['saved']}{arrays}")
     click.echo(f"written: {summary['output']}")
