@@ -97,6 +97,37 @@ def input_options(function: Command) -> Command:
     )(function)
 
 
+def fit_options(function: Command) -> Command:
+    """One file of labelled rows to fit on."""
+    function = click.option(
+        "--fit-labels", metavar="FILE", required=True, help="Labels of the rows of --fit."
+    )(function)
+    return click.option(
+        "--fit", "fit_file", metavar="FILE", required=True, help="Predictions for labelled rows."
+    )(function)
+
+
+def fit_members_options(function: Command) -> Command:
+    """Labelled rows to fit on, a file for each member."""
+    function = click.option("--fit-labels", metavar="FILE", help="Labels of the rows of --fit.")(
+        function
+    )
+    return click.option(
+        "--fit",
+        "fit_files",
+        metavar="FILE",
+        multiple=True,
+        help="Predictions for labelled rows, once for each of PREDS, in the same order.",
+    )(function)
+
+
+def labels_option(function: Command) -> Command:
+    """Labels to judge by."""
+    return click.option(
+        "--labels", metavar="FILE", help="True labels of PREDS: adds a report of before and after."
+    )(function)
+
+
 def missing_class_option(function: Command) -> Command:
     """What becomes of a member that does not know all classes."""
     return click.option(

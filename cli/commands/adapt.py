@@ -30,10 +30,7 @@ Examples:
 """,
 )
 @options.predictions_argument
-@click.option(
-    "--fit", "fit_file", metavar="FILE", required=True, help="Predictions for labelled rows."
-)
-@click.option("--fit-labels", metavar="FILE", required=True, help="Labels of the rows of --fit.")
+@options.fit_options
 @click.option(
     "--method",
     type=click.Choice(["em", "map", "bbse", "sinkhorn", "can"]),
@@ -62,9 +59,7 @@ Examples:
     show_default=True,
     help="How far sinkhorn pulls the mean prediction to the prior, 0 to 1.",
 )
-@click.option(
-    "--labels", metavar="FILE", help="True labels of PREDS: adds a report of before and after."
-)
+@options.labels_option
 @options.input_options
 @options.output_options
 @options.json_option

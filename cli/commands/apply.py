@@ -21,7 +21,7 @@ Examples:
 )
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("predictions", metavar="PREDS...", nargs=-1, required=True)
-@click.option("--labels", metavar="FILE", help="True labels of PREDS: adds a report.")
+@options.labels_option
 @click.option(
     "--by-order",
     is_flag=True,

@@ -28,22 +28,9 @@ Examples:
 """,
 )
 @click.argument("predictions", metavar="PREDS...", nargs=-1, required=True)
-@click.option(
-    "--fit",
-    "fit_files",
-    metavar="FILE",
-    multiple=True,
-    help="Predictions for labelled rows, once for each of PREDS, in the same order.",
-)
-@click.option("--fit-labels", metavar="FILE", help="Labels of the rows of --fit.")
-@click.option("--labels", metavar="FILE", help="True labels of PREDS: adds a report.")
-@click.option(
-    "--missing-class",
-    type=click.Choice(["error", "zero"]),
-    default="error",
-    show_default=True,
-    help="What to do with a member that lacks a class of another: stop, or give it zero there.",
-)
+@options.fit_members_options
+@options.labels_option
+@options.missing_class_option
 @click.option(
     "--save", type=click.Path(path_type=Path), help="Keep the pipeline, for postproc apply."
 )

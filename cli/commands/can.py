@@ -79,9 +79,7 @@ Examples:
     type=click.Path(path_type=Path),
     help="A configuration in JSON, in place of a preset.",
 )
-@click.option(
-    "--labels", metavar="FILE", help="True labels of PREDS: adds a report of before and after."
-)
+@options.labels_option
 @options.input_options
 @options.output_options
 @options.json_option

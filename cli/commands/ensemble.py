@@ -40,15 +40,8 @@ Examples:
 @click.option(
     "--weights", metavar="W,W,...", help="What each member counts.  [default: all the same]"
 )
-@click.option(
-    "--fit",
-    "fit_files",
-    metavar="FILE",
-    multiple=True,
-    help="Predictions for labelled rows, once for each member, in the order of PREDS.",
-)
-@click.option("--fit-labels", metavar="FILE", help="Labels of the rows of --fit.")
-@click.option("--labels", metavar="FILE", help="True labels of PREDS: adds a report.")
+@options.fit_members_options
+@options.labels_option
 @click.option(
     "--tie",
     type=click.Choice(["support", "lowest", "random"]),
