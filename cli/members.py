@@ -69,6 +69,34 @@ def load_members(
     return [replace(load(path, given), name=name) for path, name in zip(paths, names, strict=True)]
 
 
+def check_fit_usage(
+    paths: Sequence[str], given: dict[str, Any], method: str, *, learns: bool, is_run: bool
+) -> None:
+    """Whether --fit and --fit-labels are there where they are needed, and only there.
+
+    Raises
+    ------
+    click.UsageError
+        If one is missing, is of no use, or --fit is not given once for each file.
+    """
+    if not learns or is_run:
+        for name, option in (("fit_files", "--fit"), ("fit_labels", "--fit-labels")):
+            if given[name]:
+                why = "a run directory has its own" if is_run else f"{method} does not learn"
+                message = f"{why}; leave {option} away"
+                raise click.UsageError(message)
+        return
+    if len(given["fit_files"]) != len(paths):
+        message = (
+            f"{method} learns: --fit must be given once for each of the {len(paths)} files, "
+            f"got {len(given['fit_files'])}"
+        )
+        raise click.UsageError(message)
+    if given["fit_labels"] is None:
+        message = f"Missing option '--fit-labels': {method} learns from labelled rows."
+        raise click.UsageError(message)
+
+
 def load_fit_members(
     paths: Sequence[str], names: Sequence[str], given: dict[str, Any]
 ) -> list[Predictions]:

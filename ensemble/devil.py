@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from ensemble.base import Ensemble, Kinds, as_labels
 from ensemble.devil_heads import DevilHeads, Matrix, centred, member_features
 from ensemble.features import Calibration
-from ensemble.heads import seen_classes
+from ensemble.heads import seen_classes, warn_unseen
 from ensemble.members import Members
 from ensemble.voting import log_pool, soft_vote
 from postproc.arrays import Array, softmax
@@ -295,7 +294,8 @@ class DevilsAdvocate(Ensemble):
             if learned and w > 0:
                 mend = 'take vote="published" to give a weight'
                 fail("devil_weight", 'None or 0 where vote="learned"', repr(w), mend)
-        _warn_unseen(y, members.n_classes, self.classes_)
+        fate = "the norm models leave them what the members give"
+        warn_unseen(y, members.n_classes, self.classes_, fate=fate)
         seen, places = seen_classes(y)
         logs = members.log_tensor(slice(0, len(y)))
         order = _order(logs, places, seed)
@@ -390,15 +390,3 @@ def _order(logs: Matrix, y: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """An order of the rows that does not depend on how they were given."""
     directions = np.random.default_rng(seed).standard_normal((len(logs), 1, logs.shape[2]))
     return np.lexsort(((logs * directions).sum(axis=(0, 2)), y))
-
-
-def _warn_unseen(y: NDArray[np.int64], n_classes: int, classes: list[str] | None) -> None:
-    unseen = np.setdiff1d(np.arange(n_classes), y)
-    if len(unseen):
-        names = [str(c) if classes is None else classes[c] for c in unseen[:3]]
-        msg = (
-            f"{len(unseen)} of {n_classes} classes have no row in the fit split "
-            f"({', '.join(names)}{', ...' if len(unseen) > 3 else ''}); nothing is learned of "
-            "them, and the norm models leave them what the members give"
-        )
-        warnings.warn(msg, UserWarning, stacklevel=4)

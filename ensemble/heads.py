@@ -65,15 +65,21 @@ def seen_classes(y: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.in
     return seen.astype(np.int64), places.astype(np.int64)
 
 
-def warn_unseen(y: NDArray[np.int64], n_classes: int, classes: list[str] | None) -> None:
-    """Warn of classes without a row in the fit split."""
+#: What becomes of classes without a row in the fit split.
+UNSEEN_FATE = "the linear head leaves them what the calibrated members give on average"
+
+
+def warn_unseen(
+    y: NDArray[np.int64], n_classes: int, classes: list[str] | None, *, fate: str = UNSEEN_FATE
+) -> None:
+    """Warn of classes without a row in the fit split, and say what becomes of them."""
     unseen = np.setdiff1d(np.arange(n_classes), y)
     if len(unseen):
         names = [str(c) if classes is None else classes[c] for c in unseen[:3]]
         msg = (
             f"{len(unseen)} of {n_classes} classes have no row in the fit split "
             f"({', '.join(names)}{', ...' if len(unseen) > 3 else ''}); nothing is learned of "
-            "them, and the linear head leaves them what the calibrated members give on average"
+            f"them, and {fate}"
         )
         warnings.warn(msg, UserWarning, stacklevel=4)
 

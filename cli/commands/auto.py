@@ -62,6 +62,7 @@ def _run(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any],
 
     from cli.inputs import output_path
     from cli.members import (
+        check_fit_usage,
         load_fit_members,
         load_member_labels,
         load_members,
@@ -72,7 +73,7 @@ def _run(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any],
     from postproc.files import check_output
 
     run = open_run(paths)
-    _check_usage(paths, given, is_run=run is not None)
+    check_fit_usage(paths, given, "auto", learns=True, is_run=run is not None)
     output = output_path(paths[0], given, "auto")
     if given["save"] is not None:
         check_output(given["save"], overwrite=given["overwrite"], suffixes=(".json",))
@@ -99,24 +100,6 @@ def _run(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any],
     )
     summary["saved"] = None if given["save"] is None else str(given["save"])
     return summary, report
-
-
-def _check_usage(paths: tuple[str, ...], given: dict[str, Any], *, is_run: bool) -> None:
-    if is_run:
-        for name, option in (("fit_files", "--fit"), ("fit_labels", "--fit-labels")):
-            if given[name]:
-                message = f"a run directory has its own; leave {option} away"
-                raise click.UsageError(message)
-        return
-    if len(given["fit_files"]) != len(paths):
-        message = (
-            f"--fit must be given once for each of the {len(paths)} files, "
-            f"got {len(given['fit_files'])}"
-        )
-        raise click.UsageError(message)
-    if given["fit_labels"] is None:
-        message = "Missing option '--fit-labels': auto learns from labelled rows."
-        raise click.UsageError(message)
 
 
 def adapt_files(

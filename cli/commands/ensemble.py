@@ -151,27 +151,13 @@ def _check_usage(
     method: str, paths: tuple[str, ...], given: dict[str, Any], *, is_run: bool
 ) -> None:
     """Options that the method needs, or has no use for."""
+    from cli.members import check_fit_usage
+
     learns = method in FITTED
     if given["weights"] is not None and method not in (*VOTES, "calibrated"):
         message = f"{method} learns its weights; leave --weights away"
         raise click.UsageError(message)
-    if not learns or is_run:
-        for option in ("fit_files", "fit_labels"):
-            if given[option]:
-                why = "a run directory has its own" if is_run else f"{method} does not learn"
-                name = "--fit" if option == "fit_files" else "--fit-labels"
-                message = f"{why}; leave {name} away"
-                raise click.UsageError(message)
-        return
-    if len(given["fit_files"]) != len(paths):
-        message = (
-            f"{method} learns: --fit must be given once for each of the {len(paths)} files, "
-            f"got {len(given['fit_files'])}"
-        )
-        raise click.UsageError(message)
-    if given["fit_labels"] is None:
-        message = f"Missing option '--fit-labels': {method} learns from labelled rows."
-        raise click.UsageError(message)
+    check_fit_usage(paths, given, method, learns=learns, is_run=is_run)
 
 
 def _align(
