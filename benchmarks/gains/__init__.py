@@ -1,1 +1,1 @@
-"""Gains in accuracy on real predictions, as they come and under label shift."""
+"""Run directories from public data, to measure gains on."""

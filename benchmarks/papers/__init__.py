@@ -1,0 +1,1 @@
+"""CAN under the protocols that were published, and a simulation of when it can help."""
