@@ -11,6 +11,7 @@ import click
 from cli.commands.adapt import adapt
 from cli.commands.apply import apply_command
 from cli.commands.auto import auto
+from cli.commands.bench import bench
 from cli.commands.calibrate import calibrate
 from cli.commands.can import can
 from cli.commands.demo import demo
@@ -58,6 +59,7 @@ for command in (
     adapt,
     apply_command,
     auto,
+    bench,
     calibrate,
     can,
     demo,

@@ -1,4 +1,5 @@
 from .auto import AdaptedPipeline, AutoPostprocessor
+from .bench.runner import benchmark
 from .blend import Blend
 from .calibrated import CalibratedVoting
 from .devil import DevilsAdvocate
@@ -28,6 +29,7 @@ __all__ = [
     "Stacking",
     "Voting",
     "align_members",
+    "benchmark",
     "check_members",
     "hard_vote",
     "load_model",

@@ -26,3 +26,14 @@ function sort(head) {
 for (const button of document.querySelectorAll("table.sortable thead button")) {
   button.addEventListener("click", () => sort(button.closest("th")));
 }
+
+// Without this script all panels show and nothing chooses among them.
+for (const choice of document.querySelectorAll("fieldset.switch")) {
+  const inputs = [...choice.querySelectorAll("input")];
+  const show = () => {
+    for (const input of inputs) document.getElementById(input.value).hidden = !input.checked;
+  };
+  choice.addEventListener("change", show);
+  choice.hidden = false;
+  show();
+}

@@ -1,31 +1,17 @@
 """The page of a report: what it says, and how it behaves in a real browser."""
 
 import base64
-import contextlib
 import hashlib
-import json
-import os
 import re
-import select
-import shutil
-import subprocess
 import sys
-import time
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from postproc.report import accuracy_report
 from postproc.report_html import render_page
+from tests.browser import LABELS_OUTSIDE, LUMINANCE, OUTSIDE, Elements, headless
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-    "--disable-background-networking --disable-component-update --remote-debugging-pipe"
-)
 NASTY = "<script>alert(1)</script>&\"'$x$ \u0001 \u4e2d"
 LONG = "a_name_without_an_end_" * 8
 
@@ -41,24 +27,6 @@ def make_report(n_classes=30, names=("base", "better", "worse"), n=600):
     classes = [f"class_number_{j}_of_many" for j in range(n_classes)]
     classes[:2] = NASTY, LONG
     return accuracy_report(predictions, labels, classes=classes)
-
-
-class Elements(HTMLParser):
-    """All start tags with their attributes, and the text of the page."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.found, self.text = [], ""
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += data
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.found if name == tag]
 
 
 @pytest.fixture(scope="module")
@@ -170,89 +138,10 @@ def test_the_base_page_stands_alone():
     assert "<h1>empty</h1>" in page
 
 
-class Chromium:
-    """A headless browser, driven through its debugging pipe."""
-
-    def __init__(self, profile):
-        to_browser, self._out = os.pipe()
-        self._in, from_browser = os.pipe()
-        # The browser reads commands from its descriptor 3 and answers on 4.
-        shell = f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}'
-        self._process = subprocess.Popen(
-            ["bash", "-c", shell, CHROMIUM, *FLAGS.split(), f"--user-data-dir={profile}"],
-            pass_fds=(to_browser, from_browser),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(to_browser)
-        os.close(from_browser)
-        self._buffer, self._sent, self._session, self.events = b"", 0, None, []
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
-        self._session = attached["sessionId"]
-        for domain in ("Network", "Page", "Runtime", "Log"):
-            self.call(f"{domain}.enable")
-
-    def _receive(self):
-        deadline = time.monotonic() + 60
-        while b"\0" not in self._buffer:
-            ready, _, _ = select.select([self._in], [], [], deadline - time.monotonic())
-            part = os.read(self._in, 2**16) if ready else b""
-            if not part:
-                message = "the browser does not answer"
-                raise TimeoutError(message)
-            self._buffer += part
-        answer, self._buffer = self._buffer.split(b"\0", 1)
-        return json.loads(answer)
-
-    def call(self, method, **parameters):
-        self._sent += 1
-        message = {"id": self._sent, "method": method, "params": parameters}
-        if self._session:
-            message["sessionId"] = self._session
-        os.write(self._out, json.dumps(message).encode() + b"\0")
-        while (answer := self._receive()).get("id") != self._sent:
-            self.events.append(answer)
-        assert "error" not in answer, answer
-        return answer["result"]
-
-    def run(self, expression):
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-    def open(self, url, *, width, dark=False):
-        self.events.clear()
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width, height=800, deviceScaleFactor=1, mobile=width < 600,
-        )  # fmt: skip
-        self.call("Page.navigate", url=url)
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self.events.append(self._receive())
-
-    def close(self):
-        self._session = None
-        with contextlib.suppress(Exception):
-            self.call("Browser.close")
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        os.close(self._in)
-        os.close(self._out)
-
-
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    if CHROMIUM is None:
-        pytest.skip("no Chromium")
-    browser = Chromium(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
+    with headless(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -333,13 +222,6 @@ def test_browser_sorts_by_the_keyboard(browser, url):
     assert browser.run(sorted_by) == "accuracy"
 
 
-# Elements that reach out of the page to the right without a scroll container around them.
-OUTSIDE = """[...document.querySelectorAll("body *")]
-    .filter(e => !e.closest(".scroll, .unseen") || e.matches(".scroll"))
-    .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5)
-    .map(e => e.tagName + "." + e.getAttribute("class"))"""
-
-
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("names", ["url", "nasty_url"])
@@ -349,19 +231,7 @@ def test_browser_shows_nothing_outside_the_page(browser, request, width, dark, n
     assert browser.run("window.innerWidth") == width
     assert browser.run("document.documentElement.scrollWidth") <= width
     assert browser.run(OUTSIDE) == []
-    # Labels inside a plot end within it too.
-    outside = """[...document.querySelectorAll("svg text")].filter(e =>
-        e.getBoundingClientRect().right > e.closest("svg").getBoundingClientRect().right + 1
-        || e.getBoundingClientRect().left < e.closest("svg").getBoundingClientRect().left - 1)
-        .map(e => e.textContent)"""
-    assert browser.run(outside) == []
-
-
-LUMINANCE = """(colour => {
-    const [r, g, b] = colour.match(/[\\d.]+/g).map(Number).map(v => v / 255)
-        .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-})"""
+    assert browser.run(LABELS_OUTSIDE) == []
 
 
 @pytest.mark.parametrize("dark", [False, True])

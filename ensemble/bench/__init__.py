@@ -1,0 +1,1 @@
+"""Every method on every run directory, with shifts of the class frequencies."""

@@ -1,0 +1,171 @@
+"""Methods that combine all members of a task: votes, learned pools, stackers, boosting, the devil.
+
+All predict row by row but the pipeline `auto`, which looks at the target as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble.auto import AutoPostprocessor
+from ensemble.base import Ensemble, solo_accuracy
+from ensemble.bench.boosting import Boosting
+from ensemble.bench.member_methods import Predictor, RowWise, adapt_pipeline
+from ensemble.bench.shared import SharedFits
+from ensemble.blend import Blend
+from ensemble.calibrated import CalibratedVoting
+from ensemble.devil import NO_DEVIL, PLAIN, DevilsAdvocate
+from ensemble.greedy import GreedySelection
+from ensemble.members import Members
+from ensemble.stacking import Bagging, Stacking
+from ensemble.voting import Method, Voting
+from ensemble.weighting import LearnedLogPool
+from postproc.arrays import as_numpy
+
+Ints = NDArray[np.int64]
+
+
+@dataclass
+class TeamState:
+    """All members of a task, and what methods have learned from their fit split.
+
+    Attributes
+    ----------
+    fit, test : Members
+        Members on the splits.
+    fit_labels, labels : ndarray
+        Labels of the splits; those of the test split are for oracles alone.
+    seed : int
+        Seed of folds, resamples and trainings.
+    shared : SharedFits
+        What methods share.
+    """
+
+    fit: Members
+    test: Members
+    fit_labels: Ints
+    labels: Ints
+    seed: int
+    shared: SharedFits = field(default_factory=SharedFits)
+
+    @property
+    def best(self) -> int:
+        """The member with the most rows of the fit split right, the first of equals."""
+        return int(np.argmax(solo_accuracy(self.fit, self.fit_labels)))
+
+
+def fitted(state: TeamState, make: Callable[[], Ensemble]) -> Predictor:
+    """Fit an ensemble on the fit split, and apply it to the test split."""
+    return _row_wise(make().fit(state.fit, state.fit_labels), state)
+
+
+def vote(state: TeamState, rule: Method) -> Predictor:
+    """A vote by a fixed rule."""
+    return fitted(state, lambda: Voting(rule, seed=state.seed))
+
+
+def calibrated(state: TeamState) -> Predictor:
+    """A temperature for each member, then the linear pool."""
+    return fitted(state, CalibratedVoting)
+
+
+def weights(state: TeamState) -> Predictor:
+    """The learned log pool."""
+    return fitted(state, LearnedLogPool)
+
+
+def blend(state: TeamState) -> Predictor:
+    """The learned log pool with a class bias and a stacker."""
+    return fitted(state, lambda: Blend(seed=state.seed))
+
+
+def greedy(state: TeamState) -> Predictor:
+    """Greedy selection by accuracy."""
+    return fitted(state, lambda: GreedySelection(seed=state.seed))
+
+
+def boosting(state: TeamState) -> Predictor:
+    """Gradient-boosted trees that start from the calibrated vote."""
+    return fitted(state, lambda: Boosting(seed=state.seed))
+
+
+def stack(state: TeamState) -> Predictor:
+    """Logistic regression on the members' log-probabilities."""
+    return _row_wise(_stacking(state), state)
+
+
+def bagging(state: TeamState) -> Predictor:
+    """Stackers on bootstrap resamples, with the ridge that `stack` has chosen."""
+    return fitted(state, lambda: Bagging(cs=(_stacking(state).C_,), seed=state.seed))
+
+
+def _stacking(state: TeamState) -> Any:
+    return state.shared.get(
+        "stack", lambda: Stacking(seed=state.seed).fit(state.fit, state.fit_labels)
+    )
+
+
+def _row_wise(model: Ensemble, state: TeamState) -> RowWise:
+    return RowWise(lambda: np.asarray(as_numpy(model.predict(state.test))))
+
+
+def devil(state: TeamState, control: str | None = None) -> Predictor:
+    """The Devil's Advocate, or one of its controls; one fit gives all three."""
+
+    def fit() -> DevilsAdvocate:
+        return DevilsAdvocate(controls=True, seed=state.seed).fit(state.fit, state.fit_labels)
+
+    model = state.shared.get("devil", fit)
+    if control is None:
+        return _row_wise(model, state)
+    heads = model.controls_[control]
+
+    def apply() -> Ints:
+        logs = state.test.log_tensor(slice(0, state.test.n_rows))
+        return np.asarray(heads.scores(logs).argmax(axis=1))
+
+    return RowWise(apply)
+
+
+def devil_discussion(state: TeamState) -> Predictor:
+    """The discussion without the devil."""
+    return devil(state, NO_DEVIL)
+
+
+def devil_finetuning(state: TeamState) -> Predictor:
+    """Plain fine-tuning of every member."""
+    return devil(state, PLAIN)
+
+
+def best_single(state: TeamState) -> Predictor:
+    """The member that is best on the fit split."""
+    best = state.best
+    return RowWise(lambda: member_classes(state.test)[best])
+
+
+def oracle(state: TeamState) -> Predictor:
+    """Right wherever any member is right: a bound."""
+    best = state.best
+
+    def apply() -> Ints:
+        classes = member_classes(state.test)
+        return np.where((classes == state.labels).any(axis=0), state.labels, classes[best])
+
+    return RowWise(apply)
+
+
+def auto_team(state: TeamState) -> Predictor:
+    """The whole pipeline on all members."""
+    pipeline = AutoPostprocessor(seed=state.seed).fit(state.fit, state.fit_labels)
+    return adapt_pipeline(pipeline, state.test, state.shared)
+
+
+def member_classes(members: Members) -> Ints:
+    """Classes that each member predicts, shape (M, n)."""
+    whole = slice(0, members.n_rows)
+    return np.stack([np.asarray(as_numpy(member.winners(whole))) for member in members])

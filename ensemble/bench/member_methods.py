@@ -1,0 +1,265 @@
+"""Methods that act on one member: calibration, label shift, CAN.
+
+A method is fitted to a `MemberState` and says how it predicts the test split: row by row, which
+is done once and only indexed for each draw, or for a target as a whole, which is done for every
+draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble.auto import AutoPostprocessor
+from ensemble.bench.shared import SharedFits
+from ensemble.members import Member, Members
+from postproc import bbse_prior, em_prior, map_prior
+from postproc.adaptation import joint_normalization, reweight_rows
+from postproc.arrays import as_numpy
+from postproc.blocks import row_blocks
+from postproc.calibration import BiasCorrectedTemperatureScaling, TemperatureScaling
+from postproc.can_model import PRESETS, CANModel, CANOptions
+from postproc.can_tuning import PSEUDO_ROWS, tune_can
+from postproc.matrix_scaling import ResidualMatrixScaling
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+#: CAN against the fit split, whose prior is an estimate: more rows are doubtful than as published.
+CAN_ON_FIT = CANOptions(top_k=None, threshold=0.5)
+
+#: Calibrators by name.
+CALIBRATORS: dict[str, Any] = {
+    "temperature": TemperatureScaling,
+    "bcts": BiasCorrectedTemperatureScaling,
+    "matrix": ResidualMatrixScaling,
+}
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A target: row numbers of the test split, and their labels for oracles alone."""
+
+    rows: Ints
+    labels: Ints
+
+
+@dataclass(frozen=True)
+class RowWise:
+    """How a method predicts that takes one row at a time: all classes of the test split."""
+
+    apply: Callable[[], Ints]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """How a method predicts that looks at a target as a whole: classes of the rows of a draw."""
+
+    apply: Callable[[Draw], Ints]
+
+
+Predictor = RowWise | Whole
+
+
+@dataclass
+class MemberState:
+    """One member of a task, and what methods have learned from its fit split.
+
+    Attributes
+    ----------
+    fit, test : Member
+        Scores of the splits.
+    fit_labels : ndarray
+        Labels of the fit split.
+    seed : int
+        Seed of folds and samples.
+    shared : SharedFits
+        What methods share.
+    """
+
+    fit: Member
+    test: Member
+    fit_labels: Ints
+    seed: int
+    shared: SharedFits = field(default_factory=SharedFits)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes C."""
+        return self.fit.n_classes
+
+    def calibrator(self, name: str) -> Any:
+        """A calibrator fitted to the fit split."""
+
+        def make() -> Any:
+            model = CALIBRATORS[name](kind=self.fit.kind, random_state=self.seed)
+            return model.fit(self.fit.scores, self.fit_labels)
+
+        return self.shared.get(name, make)
+
+    def held_out(self, name: str) -> Floats:
+        """Calibrated probabilities of the fit split, out of fold, shape (m, C)."""
+        return np.asarray(np.exp(self.calibrator(name).out_of_fold_))
+
+    def calibrated(self, name: str) -> Floats:
+        """Calibrated probabilities of the test split, shape (n, C)."""
+        model = self.calibrator(name)
+        return self.shared.get(
+            f"{name} of test", lambda: np.exp(model.predict_log_proba(self.test.scores))
+        )
+
+    def source(self, name: str) -> Floats:
+        """Source prior: the mean calibrated prediction on the fit split, shape (C,)."""
+        return np.asarray(self.held_out(name).mean(axis=0))
+
+    @property
+    def label_prior(self) -> Floats:
+        """Class frequencies of the fit labels; half a row more for each if one has none."""
+        counts = np.bincount(self.fit_labels, minlength=self.n_classes).astype(np.float64)
+        if not counts.all():
+            counts += PSEUDO_ROWS
+        return np.asarray(counts / counts.sum())
+
+
+def can_preset(state: MemberState, preset: str) -> Predictor:
+    """CAN as published: the draw's own confident rows are the reference."""
+    probs, prior = _probabilities(state.test), state.label_prior
+
+    def apply(draw: Draw) -> Ints:
+        rows = probs[draw.rows]
+        model = CANModel.fit([rows], prior, PRESETS[preset], seed=state.seed)
+        return _winners(model.adjust(rows)[0])
+
+    return Whole(apply)
+
+
+def can_tuned(state: MemberState) -> Predictor:
+    """CAN with options chosen on the fit split, whose confident rows are the reference."""
+    probs, prior = _probabilities(state.fit), state.label_prior
+    options = tune_can(probs, state.fit_labels, prior=prior, kind="probs", seed=state.seed).options
+    if options is None:
+        return RowWise(lambda: _winners(_probabilities(state.test)))
+    model = CANModel.fit([probs], prior, options, seed=state.seed)
+    return RowWise(lambda: _winners(model.adjust(_probabilities(state.test))[0]))
+
+
+def can_on_fit(state: MemberState) -> Predictor:
+    """CAN with the fit split as the reference and the estimated prior of the draw."""
+    held_out, source = state.held_out("temperature"), state.source("temperature")
+
+    def apply(draw: Draw) -> Ints:
+        rows = state.calibrated("temperature")[draw.rows]
+        prior = map_prior(rows, source, fit_probs=held_out).prior
+        return _winners(CANModel.fit([held_out], prior, CAN_ON_FIT).adjust(rows)[0])
+
+    return Whole(apply)
+
+
+def calibrate(state: MemberState, name: str) -> Predictor:
+    """Calibration alone."""
+    state.calibrator(name)
+    return RowWise(lambda: _winners(state.calibrated(name)))
+
+
+def adapt(
+    state: MemberState, name: str, estimate: Callable[[Floats, Floats, Draw], Floats]
+) -> Predictor:
+    """Calibrate, estimate the class prior of the draw, re-weight."""
+    source = state.source(name)
+
+    def apply(draw: Draw) -> Ints:
+        rows = state.calibrated(name)[draw.rows]
+        return _winners(reweight_rows(rows, source, estimate(rows, source, draw)))
+
+    return Whole(apply)
+
+
+def em(state: MemberState) -> Predictor:
+    """The prior of maximum likelihood."""
+    return adapt(state, "bcts", lambda rows, source, draw: em_prior(rows, source).prior)
+
+
+def map_em(state: MemberState, name: str = "bcts") -> Predictor:
+    """The prior held back by as much as the evidence of a shift asks for."""
+    held_out = state.held_out(name)
+    return adapt(
+        state, name, lambda rows, source, draw: map_prior(rows, source, fit_probs=held_out).prior
+    )
+
+
+def map_8c(state: MemberState) -> Predictor:
+    """The prior held back by eight rows a class."""
+    strength = 8.0 * state.n_classes
+    return adapt(
+        state, "bcts", lambda rows, source, draw: map_prior(rows, source, strength=strength).prior
+    )
+
+
+def bbse(state: MemberState) -> Predictor:
+    """The prior that solves the confusion matrix; a singular one leaves the source prior."""
+    held_out = state.held_out("bcts")
+
+    def estimate(rows: Floats, source: Floats, draw: Draw) -> Floats:
+        try:
+            return bbse_prior(rows, held_out, state.fit_labels, n_bootstrap=2).prior
+        except ValueError:  # no estimate can be had
+            return source
+
+    return adapt(state, "bcts", estimate)
+
+
+def true_prior(state: MemberState) -> Predictor:
+    """The prior of the draw's own labels: a bound."""
+
+    def count(rows: Floats, source: Floats, draw: Draw) -> Floats:
+        return np.asarray(np.bincount(draw.labels, minlength=len(source)) / len(draw.labels))
+
+    return adapt(state, "bcts", count)
+
+
+def sinkhorn(state: MemberState) -> Predictor:
+    """Columns to the source prior, rows to 1."""
+    source = state.source("bcts")
+    return Whole(
+        lambda draw: _winners(joint_normalization(state.calibrated("bcts")[draw.rows], source))
+    )
+
+
+def auto_member(state: MemberState) -> Predictor:
+    """The whole pipeline on one member."""
+    pipeline = AutoPostprocessor(seed=state.seed)
+    pipeline.fit(Members((state.fit,), None, None, {}), state.fit_labels)
+    return adapt_pipeline(pipeline, Members((state.test,), None, None, {}), state.shared)
+
+
+def adapt_pipeline(pipeline: AutoPostprocessor, test: Members, shared: SharedFits) -> Predictor:
+    """Let a fitted pipeline look at each draw; members are combined once, for the whole split."""
+
+    def combine() -> Floats:
+        blocks = row_blocks(test.n_rows, test.n_classes)
+        return np.concatenate([pipeline.log_scores(test, rows) for rows in blocks])
+
+    def apply(draw: Draw) -> Ints:
+        logs = shared.get("auto of test", combine)[draw.rows]
+        policy = pipeline.policy_
+        if policy is None:
+            return _winners(logs)
+        blocks = list(row_blocks(*logs.shape))
+        decision = policy.decide(lambda rows: np.asarray(logs[rows]), blocks)
+        return _winners(decision.probabilities(logs))
+
+    return Whole(apply)
+
+
+def _probabilities(member: Member) -> Floats:
+    """Probabilities of all rows in float64, as the scores say them."""
+    whole = slice(0, member.n_rows)
+    return np.asarray(as_numpy(member.probabilities(whole)), dtype=np.float64)
+
+
+def _winners(rows: Any) -> Ints:
+    return np.asarray(np.asarray(rows).argmax(axis=1))

@@ -1,0 +1,168 @@
+"""The methods that a benchmark knows, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from ensemble.bench import ensemble_methods as team
+from ensemble.bench import member_methods as member
+from ensemble.bench.member_methods import Predictor
+from postproc.checks import fail
+
+Scope = Literal["member", "ensemble"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method.
+
+    Attributes
+    ----------
+    name : str
+        What options and tables call it; `auto` stands in both scopes.
+    scope : {"member", "ensemble"}
+        Whether it acts on one member or on all of a task.
+    description : str
+        One line.
+    fit : callable
+        Fits to a `MemberState` or `TeamState`, and says how it predicts.
+    group : str
+        Methods of an ensemble's group run in one process, since they share fits or are short.
+    bound : bool
+        Whether it looks at labels of the target: what could be had, and no method.
+    """
+
+    name: str
+    scope: Scope
+    description: str
+    fit: Callable[[Any], Predictor]
+    group: str = "member"
+    bound: bool = False
+
+
+def _member(
+    name: str, fit: Callable[[Any], Predictor], description: str, *, bound: bool = False
+) -> Method:
+    return Method(name, "member", description, fit, bound=bound)
+
+
+def _team(
+    name: str,
+    fit: Callable[[Any], Predictor],
+    description: str,
+    *,
+    group: str = "votes",
+    bound: bool = False,
+) -> Method:
+    return Method(name, "ensemble", description, fit, group, bound)
+
+
+#: All methods, in the order of tables.
+METHODS: tuple[Method, ...] = (
+    _member(
+        "can-blog",
+        partial(member.can_preset, preset="blog"),
+        "CAN, preset blog: the draw is its own reference, prior of the fit labels",
+    ),
+    _member(
+        "can-paper-code",
+        partial(member.can_preset, preset="paper-code"),
+        "CAN, preset paper-code: the same with the released code's rule and sample",
+    ),
+    _member("can-tuned", member.can_tuned, "CAN tuned on the fit split, its reference"),
+    _member(
+        "temperature",
+        partial(member.calibrate, name="temperature"),
+        "temperature scaling: changes no class",
+    ),
+    _member("bcts", partial(member.calibrate, name="bcts"), "bias-corrected temperature scaling"),
+    _member("matrix", partial(member.calibrate, name="matrix"), "residual matrix scaling"),
+    _member("em", member.em, "bcts, then the draw's prior by maximum likelihood (EM)"),
+    _member("map", member.map_em, "bcts, then EM held back by the evidence of a shift"),
+    _member("map-8c", member.map_8c, "bcts, then EM held back by 8 rows a class"),
+    _member(
+        "matrix-map",
+        partial(member.map_em, name="matrix"),
+        "matrix, then EM held back by the evidence of a shift",
+    ),
+    _member("bbse", member.bbse, "bcts, then the prior that solves the confusion matrix"),
+    _member("sinkhorn", member.sinkhorn, "bcts, then columns scaled to the source prior"),
+    _member("can-fit", member.can_on_fit, "temperature, then CAN: fit reference, prior as by map"),
+    _member("auto", member.auto_member, "the pipeline that postproc auto chooses"),
+    _member(
+        "true-prior", member.true_prior, "bcts with the draw's own class frequencies", bound=True
+    ),
+    _team("best-single", team.best_single, "the member that is best on the fit split"),
+    _team("hard", partial(team.vote, rule="hard"), "majority vote"),
+    _team("soft", partial(team.vote, rule="soft"), "mean of the probabilities"),
+    _team("log", partial(team.vote, rule="log"), "mean of the log-probabilities"),
+    _team("calibrated", team.calibrated, "a temperature for each member, then soft"),
+    _team("weights", team.weights, "log pool with learned weights"),
+    _team("blend", team.blend, "weights, a class bias and a stacker", group="blend"),
+    _team("greedy", team.greedy, "greedy selection by accuracy"),
+    _team("stack", team.stack, "logistic regression on all members", group="stack"),
+    _team("bagging", team.bagging, "stackers on ten bootstrap resamples", group="stack"),
+    _team("boosting", team.boosting, "gradient-boosted trees on candidate classes"),
+    _team("devil", team.devil, "Devil's Advocate", group="devil"),
+    _team(
+        "devil-discussion",
+        team.devil_discussion,
+        "its control: the discussion without the devil",
+        group="devil",
+    ),
+    _team(
+        "devil-finetuning",
+        team.devil_finetuning,
+        "its control: plain fine-tuning of every member",
+        group="devil",
+    ),
+    _team("auto", team.auto_team, "the pipeline that postproc auto chooses", group="auto"),
+    _team(
+        "oracle",
+        team.oracle,
+        "right wherever any member is: bound of every choice among them",
+        bound=True,
+    ),
+)
+
+#: Groups of ensemble methods, those that take longest first, so that all cores stay busy.
+GROUPS = ("auto", "devil", "stack", "blend", "votes")
+
+#: Words that stand for many methods.
+SELECTIONS = ("all", "member", "ensemble")
+
+#: What gains of ensembles are measured against.
+BASELINE = "best-single"
+
+
+def find_method(scope: str, name: str) -> Method:
+    """The method of a scope and name."""
+    return next(m for m in METHODS if (m.scope, m.name) == (scope, name))
+
+
+def choose_methods(words: Iterable[str]) -> tuple[Method, ...]:
+    """Methods by their names, or by the words `member`, `ensemble`, `all`; in the order of tables.
+
+    Raises
+    ------
+    ValueError
+        If a word is none of them, or there is none.
+
+    Examples
+    --------
+    >>> [method.scope for method in choose_methods(["auto"])]
+    ['member', 'ensemble']
+    """
+    given = list(words)
+    names = {method.name for method in METHODS}
+    for word in given:
+        if word not in names and word not in SELECTIONS:
+            known = ", ".join(dict.fromkeys([*SELECTIONS, *(m.name for m in METHODS)]))
+            fail("methods", f"names out of {known}", repr(word))
+    chosen = tuple(m for m in METHODS if {"all", m.scope, m.name}.intersection(given))
+    if not chosen:
+        fail("methods", "one name or more", "none")
+    return chosen

@@ -1,0 +1,228 @@
+"""The protocol: what is measured, cut into units of work, and how one unit is measured.
+
+Fitted on `val`, judged on targets drawn from `test`. Draws depend on the seed, their number and
+the labels alone, so that all methods and members of a task see the same ones and gains are paired.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble.bench.ensemble_methods import TeamState, member_classes
+from ensemble.bench.member_methods import Draw, MemberState, RowWise
+from ensemble.bench.methods import GROUPS, Method, Scope, find_method
+from ensemble.bench.results import ALL_MEMBERS
+from ensemble.bench.shared import SharedFits
+from ensemble.bench.tasks import Task, TaskData, load_task
+from postproc.shift_protocol import draw_target
+
+Ints = NDArray[np.int64]
+
+
+class CellKey(NamedTuple):
+    """What names a cell."""
+
+    task: str
+    model: str
+    scope: str
+    shift: str
+    method: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured, apart from tasks.
+
+    Attributes
+    ----------
+    methods : tuple of Method
+        In the order of tables.
+    shifts : tuple of str
+        As `postproc.draw_target` has them.
+    draws, rows, seed : int
+        Targets for each shift, most rows of each, and the seed of everything random.
+    """
+
+    methods: tuple[Method, ...]
+    shifts: tuple[str, ...]
+    draws: int
+    rows: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Work that one process does: methods on one member, or a group of them on all members."""
+
+    task: Task
+    model: str
+    scope: Scope
+    methods: tuple[str, ...]
+    shifts: tuple[str, ...]
+
+    @property
+    def cells(self) -> list[CellKey]:
+        """The unit's cells, in the order of the results file."""
+        return [
+            CellKey(self.task.name, self.model, self.scope, shift, method)
+            for method in self.methods
+            for shift in self.shifts
+        ]
+
+
+class Measured(NamedTuple):
+    """A cell: what the results file says of it, and what its side file says of time."""
+
+    record: dict[str, Any]
+    seconds: dict[str, Any]
+
+
+class _Judge(NamedTuple):
+    """Draws of each shift, and what the baseline has right on the test split."""
+
+    labels: Ints
+    draws: dict[str, list[Draw]]
+    baseline: NDArray[np.bool_]
+
+
+def plan_units(tasks: Sequence[Task], settings: Settings) -> list[Unit]:
+    """Cut the work into units: task by task, long ones first. One model alone is no ensemble."""
+    units = []
+    for task in tasks:
+        ensembles = [m for m in settings.methods if m.scope == "ensemble"]
+        for group in GROUPS if len(task.models) > 1 else ():
+            names = tuple(m.name for m in ensembles if m.group == group)
+            if names:
+                units.append(Unit(task, ALL_MEMBERS, "ensemble", names, settings.shifts))
+        names = tuple(m.name for m in settings.methods if m.scope == "member")
+        if names:
+            units += [Unit(task, m, "member", names, settings.shifts) for m in task.models]
+    return units
+
+
+def draw_seed(seed: int, number: int) -> int:
+    """Seed of a draw; those of different seeds have nothing to do with each other."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
+def measure_unit(unit: Unit, settings: Settings, wanted: Collection[CellKey]) -> list[Measured]:
+    """Measure the wanted cells of a unit, in their order."""
+    trains = any(find_method(unit.scope, name).group == "devil" for name in unit.methods)
+    with _one_thread(trains=trains), warnings.catch_warnings():
+        # Warnings of a method about its data are no news here: its gain says what they did.
+        warnings.simplefilter("ignore", UserWarning)
+        data = load_task(unit.task)
+        state, judge = _prepare(unit, data, settings)
+        found: list[Measured] = []
+        for name in unit.methods:
+            cells = [cell for cell in unit.cells if cell.method == name and cell in wanted]
+            if cells:
+                found += _measure(find_method(unit.scope, name), state, judge, cells)
+        return found
+
+
+def _prepare(
+    unit: Unit, data: TaskData, settings: Settings
+) -> tuple[MemberState | TeamState, _Judge]:
+    seeds = [draw_seed(settings.seed, number) for number in range(settings.draws)]
+    n_classes = data.fit.n_classes
+    draws: dict[str, list[Draw]] = {}
+    for shift in unit.shifts:
+        drawn = [draw_target(data.labels, shift, settings.rows, s, n_classes) for s in seeds]
+        draws[shift] = [Draw(rows, data.labels[rows]) for rows in drawn]
+    classes = member_classes(data.test)
+    state: MemberState | TeamState
+    if unit.scope == "ensemble":
+        state = TeamState(data.fit, data.test, data.fit_labels, data.labels, settings.seed)
+        place = state.best
+    else:
+        place = unit.task.models.index(unit.model)
+        fit, test = data.fit[place], data.test[place]
+        state = MemberState(fit, test, data.fit_labels, settings.seed)
+    return state, _Judge(data.labels, draws, classes[place] == data.labels)
+
+
+def _measure(
+    method: Method, state: MemberState | TeamState, judge: _Judge, cells: Sequence[CellKey]
+) -> Iterator[Measured]:
+    """Fit a method once, and judge it under each shift."""
+    shared: SharedFits = state.shared
+    try:
+        predictor, fit_seconds, paid = shared.timed(lambda: method.fit(state))
+        if isinstance(predictor, RowWise):
+            classes, once, _ = shared.timed(predictor.apply, paid)
+            right = np.asarray(classes) == judge.labels
+    except Exception as error:  # whatever a method does, the others go on
+        yield from (_failed(cell, error) for cell in cells)
+        return
+    for cell in cells:
+        draws = judge.draws[cell.shift]
+        if isinstance(predictor, RowWise):
+            hits, seconds = [right[draw.rows] for draw in draws], [once]
+        else:
+            hits, seconds = [], []
+            try:
+                for draw in draws:
+                    classes, taken, _ = shared.timed(partial(predictor.apply, draw), paid)
+                    hits.append(np.asarray(classes) == draw.labels)
+                    seconds.append(taken)
+            except Exception as error:
+                yield _failed(cell, error)
+                continue
+        before = [judge.baseline[draw.rows] for draw in draws]
+        yield Measured(
+            {
+                **cell._asdict(),
+                "n": [len(draw.rows) for draw in draws],
+                "right": [int(after.sum()) for after in hits],
+                "baseline": [int(old.sum()) for old in before],
+                "fixed": [int((a & ~b).sum()) for a, b in zip(hits, before, strict=True)],
+                "broken": [int((b & ~a).sum()) for a, b in zip(hits, before, strict=True)],
+                "error": None,
+            },
+            _timing(cell, fit_seconds, seconds),
+        )
+
+
+def _failed(cell: CellKey, error: Exception) -> Measured:
+    counts: dict[str, list[int]] = {
+        name: [] for name in ("n", "right", "baseline", "fixed", "broken")
+    }
+    told = " ".join(str(error).split())
+    reason = told if isinstance(error, ValueError) and told else f"{type(error).__name__}: {told}"
+    return Measured({**cell._asdict(), **counts, "error": reason}, _timing(cell, None, []))
+
+
+def _timing(cell: CellKey, fit_seconds: float | None, seconds: list[float]) -> dict[str, Any]:
+    names = cell._asdict()
+    return {
+        **names,
+        "fit_seconds": None if fit_seconds is None else round(fit_seconds, 6),
+        "seconds": [round(value, 6) for value in seconds],
+    }
+
+
+@contextmanager
+def _one_thread(*, trains: bool) -> Iterator[None]:
+    """Keep BLAS, OpenMP and torch to one thread, so that figures do not depend on the cores."""
+    from threadpoolctl import threadpool_limits
+
+    if trains:  # torch takes seconds to load, and is of use to these units only
+        import torch
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+    try:
+        with threadpool_limits(limits=1):
+            yield
+    finally:
+        if trains:
+            torch.set_num_threads(before)

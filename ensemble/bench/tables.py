@@ -1,0 +1,246 @@
+"""Tables of a benchmark's page: gains by task, ranks and tests, harm, and what failed."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ensemble.bench.board import BOUNDS, NOTHING_DONE, Board, Ranking
+from ensemble.bench.results import LOSS, Estimate, Result, contrast
+from ensemble.bench.statistics import wilcoxon_holm
+from ensemble.bench.summary import REFERENCE
+from postproc.comparison import CONFIDENCE
+from postproc.report_text import NOTHING, Cell, Table, interval, p_text, points
+
+#: Gains in points, of either sign, from which a heat map takes the next stronger colour.
+STEPS = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class HeatCell(NamedTuple):
+    """One cell of a heat map: text, what it sorts by, its colour, and whether zero is excluded."""
+
+    text: str
+    value: float | None
+    level: int | None
+    is_sure: bool
+
+
+class HeatRow(NamedTuple):
+    """One method of a heat map."""
+
+    method: str
+    is_bound: bool
+    cells: tuple[HeatCell, ...]
+
+
+class HeatMap(NamedTuple):
+    """Gains of methods by task."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[HeatRow, ...]
+
+
+def shift_title(shift: str) -> str:
+    """A shift in words."""
+    kind, _, number = shift.partition(":")
+    known = {
+        "none": "no shift",
+        "dirichlet": f"Dirichlet({number}) classes",
+        "longtail": f"long tail {number}:1",
+    }
+    return known.get(kind, shift)
+
+
+def heat_maps(board: Board) -> list[HeatMap]:
+    """Gains by task: one map for each shift and, where there are several, one of their mean."""
+    panels: list[tuple[tuple[str, ...], str]] = [
+        ((shift,), shift_title(shift)) for shift in board.shifts
+    ]
+    if len(panels) > 1:
+        panels.append((board.shifts, "mean of the shifts"))
+    return [_heat_map(board, shifts, title) for shifts, title in panels]
+
+
+def _heat_map(board: Board, shifts: Sequence[str], title: str) -> HeatMap:
+    groups: list[tuple[str, ...]] = [(task,) for task in board.tasks]
+    columns = list(board.tasks)
+    if len(groups) > 1:
+        groups.append(board.tasks)
+        columns.append("all tasks")
+    rows = (
+        HeatRow(
+            method,
+            method in BOUNDS,
+            tuple(_heat(board.gain(method, tasks=tasks, shifts=shifts)) for tasks in groups),
+        )
+        for method in board.methods
+    )
+    return HeatMap(title, ("method", *columns), tuple(rows))
+
+
+def _heat(estimate: Estimate) -> HeatCell:
+    if math.isnan(estimate.mean):
+        return HeatCell(NOTHING, None, None, False)
+    # What reads as 0.20 takes the colour of 0.20.
+    size = bisect_right(STEPS, round(abs(100 * estimate.mean), 2))
+    is_sure = estimate.low > 0 or estimate.high < 0
+    level = size if estimate.mean > 0 else -size
+    return HeatCell(points(estimate.mean), estimate.mean, level, is_sure)
+
+
+def control(board: Board, ranking: Ranking) -> str:
+    """The method that the others are tested against."""
+    if board.scope == "ensemble" and REFERENCE in ranking.methods:
+        return REFERENCE
+    return ranking.baseline
+
+
+def rank_table(board: Board, ranking: Ranking) -> Table:
+    """Wilcoxon's test of every method against the control."""
+    against = control(board, ranking)
+    at = ranking.methods.index(against)
+    others = [j for j in range(len(ranking.methods)) if j != at]
+    differences = np.round(ranking.scores[:, others] - ranking.scores[:, [at]], 12)
+    rows = []
+    for j, column, test in zip(others, differences.T, wilcoxon_holm(differences), strict=True):
+        method = ranking.methods[j]
+        estimate = _difference(board, method, against)
+        verdict = "unclear"
+        if test.p_holm < 1 - CONFIDENCE:
+            verdict = "better" if np.median(column) > 0 else "worse"
+        won, lost = int((column > 0).sum()), int((column < 0).sum())
+        rows.append(
+            (
+                Cell(method, method),
+                Cell(points(estimate.mean), estimate.mean),
+                _interval(estimate),
+                Cell(f"{won}/{len(column) - won - lost}/{lost}", won - lost),
+                Cell(p_text(test.p_value), test.p_value),
+                Cell(p_text(test.p_holm), test.p_holm),
+                Cell(verdict, verdict),
+            )
+        )
+    return Table(
+        f"Against {against}",
+        (
+            "method",
+            "gain",
+            "95 % interval",
+            "blocks won/tied/lost",
+            "p",
+            "p (Holm)",
+            "verdict",
+        ),
+        tuple(rows),
+    )
+
+
+def _difference(board: Board, method: str, against: str) -> Estimate:
+    if against == NOTHING_DONE:
+        return board.overall(method)
+    if method == NOTHING_DONE:
+        gain, low, high = board.overall(against)
+        return Estimate(-gain, -high, -low)
+    return contrast(board.cells(method), board.cells(against))
+
+
+def harm_table(board: Board) -> Table:
+    """Mean gain and worst cell of every method, and in how many cells it loses."""
+    rows = []
+    for method in board.methods:
+        harm, mean = board.harm(method), board.overall(method)
+        if harm is None:
+            continue
+        where = place(harm.worst)
+        rows.append(
+            (
+                Cell(f"{method} (bound)" if method in BOUNDS else method, method),
+                Cell(points(mean.mean), mean.mean),
+                _interval(mean),
+                _share(harm.n_losses, harm.n_cells),
+                _share(harm.n_sure_losses, harm.n_cells),
+                Cell(points(harm.worst.gain), harm.worst.gain),
+                _interval(Estimate(harm.worst.gain, *harm.worst.gain_ci)),
+                Cell(where, where),
+            )
+        )
+    return Table(
+        "Losses and worst cells",
+        (
+            "method",
+            "mean gain",
+            "95 % interval",
+            f"cells below {100 * LOSS:g}",
+            "cells surely below 0",
+            "worst gain",
+            "its interval",
+            "worst cell",
+        ),
+        tuple(rows),
+    )
+
+
+def place(result: Result) -> str:
+    """Where a result stands, in words."""
+    model = () if result.scope == "ensemble" else (result.model,)
+    return ", ".join((result.task, *model, shift_title(result.shift)))
+
+
+def error_table(results: Iterable[Result]) -> Table:
+    """What failed: one line for each task, method and message."""
+    found: dict[tuple[str, str, str], list[Result]] = {}
+    for result in results:
+        if result.error is not None:
+            found.setdefault((result.task, result.method, result.error), []).append(result)
+    rows = (
+        (
+            Cell(task, task),
+            Cell(method, method),
+            Cell(f"{len(failed):,}", len(failed)),
+            Cell(place(failed[0]), place(failed[0])),
+            Cell(message, message),
+        )
+        for (task, method, message), failed in found.items()
+    )
+    return Table("What failed", ("task", "method", "cells", "first of them", "error"), tuple(rows))
+
+
+def skipped_table(skipped: Mapping[str, Any]) -> Table:
+    """Run directories that were left out, and why."""
+    rows = ((Cell(str(name), str(name)), Cell(str(why), str(why))) for name, why in skipped.items())
+    return Table("Run directories left out", ("directory", "reason"), tuple(rows))
+
+
+def setting_table(settings: Mapping[str, Any]) -> Table:
+    """How the numbers were made; each part of a nested setting has a line of its own."""
+    flat: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat.update((f"{name}: {key}", _words(part)) for key, part in value.items())
+        else:
+            flat[str(name)] = _words(value)
+    rows = ((Cell(name, name), Cell(text, text)) for name, text in flat.items())
+    return Table("Settings", ("setting", "value"), tuple(rows))
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_words(part)}" for key, part in value.items())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return ", ".join(map(_words, value))
+    return NOTHING if value is None else str(value)
+
+
+def _share(number: int, total: int) -> Cell:
+    return Cell(f"{number:,} of {total:,}", number / total)
+
+
+def _interval(estimate: Estimate) -> Cell:
+    if math.isnan(estimate.low):
+        return Cell(NOTHING, None)
+    return interval((estimate.low, estimate.high), points)

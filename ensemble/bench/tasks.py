@@ -1,0 +1,180 @@
+"""Tasks of a benchmark: run directories, loaded and checked, with a fingerprint of their files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble.members import Member, Members, align_members
+from postproc.checks import fail
+from postproc.files import RunDirectory
+from postproc.files.labels import CLASS_FILE
+from postproc.files.paths import PREDICTION_SUFFIXES
+
+Ints = NDArray[np.int64]
+
+
+class Skipped(NamedTuple):
+    """A run directory that cannot be used, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run directory that was found sound; its arrays are loaded where they are needed.
+
+    Attributes
+    ----------
+    name : str
+        Name of the folder.
+    path : str
+        The folder.
+    models : tuple of str
+        Members that take part.
+    n_classes : int
+        Number of classes C.
+    fingerprint : str
+        Digest of all files that take part.
+    """
+
+    name: str
+    path: str
+    models: tuple[str, ...]
+    n_classes: int
+    fingerprint: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the header of a results file says of the task."""
+        return {
+            "task": self.name,
+            "models": list(self.models),
+            "classes": self.n_classes,
+            "fingerprint": self.fingerprint,
+        }
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """Arrays of a task: rows in the order of the labels, columns in that of the classes.
+
+    Attributes
+    ----------
+    fit, test : Members
+        Members on the splits `val` and `test`.
+    fit_labels, labels : ndarray
+        Their labels.
+    """
+
+    fit: Members
+    fit_labels: Ints
+    test: Members
+    labels: Ints
+
+
+def find_tasks(
+    paths: Sequence[str | Path], models: Sequence[str] | None = None
+) -> tuple[list[Task], list[Skipped]]:
+    """Check run directories.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Run directories.
+    models : sequence of str, optional
+        Members that take part, where a task has them; all by default.
+
+    Returns
+    -------
+    tuple of list
+        Tasks that are sound, and directories that are not: no such folder, a split or its labels
+        missing, members unlike in rows or classes, a name that another directory has.
+    """
+    tasks: list[Task] = []
+    skipped = []
+    for path in paths:
+        try:
+            task = _check_task(Path(path), models)
+            twin = next((other for other in tasks if other.name == task.name), None)
+            if twin is not None:
+                rule = "of different names, by which results are told apart"
+                fail("run directories", rule, f"{task.name!r} twice", f"the first is {twin.path}")
+            tasks.append(task)
+        except (OSError, TypeError, ValueError) as error:
+            reason = _one_line(error).removeprefix(f"{path}: ")
+            skipped.append(Skipped(str(path), reason))
+    return tasks, skipped
+
+
+def load_task(task: Task) -> TaskData:
+    """Load the arrays of a task, or give those that this process has loaded last."""
+    return _load(task.path, task.models, task.fingerprint)
+
+
+@lru_cache(maxsize=1)
+def _load(path: str, models: tuple[str, ...], _fingerprint: str) -> TaskData:
+    run = RunDirectory.open(path)
+    fit = align_members(run.predictions("val", models))
+    test = align_members(run.predictions("test", models), classes=fit.classes)
+    labels = {split: run.labels(split) for split in ("val", "test")}
+    for split, found in labels.items():
+        if found is None:
+            msg = f"{path}: must hold labels.{split}.npy, got none"
+            raise ValueError(msg)
+        if len(found) == 0:
+            fail(f"labels.{split}", "one label or more", "none")
+    if fit.n_classes != test.n_classes:
+        rule = f"of {fit.n_classes} classes like the split val"
+        fail("split test", rule, f"{test.n_classes} classes")
+    return TaskData(_in_order(fit), labels["val"], _in_order(test), labels["test"])  # type: ignore[arg-type]  # neither is None
+
+
+def _check_task(path: Path, models: Sequence[str] | None) -> Task:
+    run = RunDirectory.open(path)
+    kept = tuple(name for name in run.models if models is None or name in models)
+    if not kept:
+        wanted = f"one of its models ({', '.join(run.models)})"
+        fail("models", wanted, ", ".join(models or ()))
+    print_ = _fingerprint(path, kept)
+    data = _load(str(path), kept, print_)
+    return Task(path.resolve().name, str(path), kept, data.fit.n_classes, print_)
+
+
+def _fingerprint(path: Path, models: Sequence[str]) -> str:
+    """Digest of the names and contents of the files of these models, of labels and class names."""
+    stems = {f"{name}.{split}" for name in (*models, "labels") for split in ("val", "test")}
+    digest = hashlib.sha256()
+    for file in sorted(path.iterdir()):
+        wanted = file.stem in stems and file.suffix.lower() in PREDICTION_SUFFIXES
+        if file.is_file() and (wanted or file.name == CLASS_FILE):
+            with file.open("rb") as stream:
+                digest.update(f"{file.name}\0".encode())
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def _in_order(members: Members) -> Members:
+    """Members whose scores lie in the common order of rows and columns."""
+    items = []
+    for member in members:
+        scores = member.scores
+        if member.rows is not None:
+            scores = scores[member.rows]
+        if member.columns is not None:
+            scores = scores[:, member.columns]
+        items.append(Member(scores, member.kind, member.name))
+    return Members(tuple(items), members.classes, members.ids, {})
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())

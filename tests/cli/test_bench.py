@@ -1,0 +1,175 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.ensemble.bench.conftest import make_run
+
+CHEAP = ("--methods", "temperature,bcts,true-prior,soft,calibrated,oracle", "--draws", 2)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path / "task", n_fit=60, n_test=60)
+
+
+@pytest.fixture
+def bench(run_cli, tmp_path):
+    def call(*words, **options):
+        fixed = ("-o", tmp_path / "bench.jsonl", "--jobs", 1)
+        return run_cli("bench", *fixed, *words, **options)
+
+    return call
+
+
+def test_tables(bench, run):
+    said = bench(run, *CHEAP).stdout
+    assert "One member: 2 members of 1 task" in said
+    assert "All members: 1 task" in said
+    for word in ("baseline, %", "longtail:50", "over calibrated", "true-prior *", "oracle *"):
+        assert word in said
+    assert "2 draws for each shift" in said
+    assert "bench.jsonl" in said
+
+
+def test_json(bench, run):
+    found = json.loads(bench(run, *CHEAP, "--json").stdout)
+    assert list(found) == ["results", "skipped", "errors", "settings"]
+    assert len(found["results"]) == 3 * (2 * 3 + 3)
+    first = found["results"][0]
+    assert set(first) == {
+        "task", "model", "scope", "shift", "method", "accuracy", "gain", "gain_ci", "seconds",
+        "fit_seconds", "fixed", "broken", "draws", "rows",
+    }  # fmt: skip
+    assert 0 < first["accuracy"] < 1
+    low, high = first["gain_ci"]
+    assert low <= first["gain"] <= high
+    assert found["settings"]["draws"] == 2
+    assert found["skipped"] == found["errors"] == []
+
+
+def test_reports_can_be_read_again(bench, run, tmp_path, monkeypatch):
+    bench(run, *CHEAP)
+    # The results are there: nothing is measured again.
+    monkeypatch.setattr("ensemble.bench.runner.measure_unit", None)
+    names = {name: tmp_path / f"bench.{end}" for name, end in (("csv", "csv"), ("markdown", "md"))}
+    words = [word for name, path in names.items() for word in (f"--{name}", path)]
+    assert "written: " + str(names["csv"]) in bench(run, *CHEAP, *words).stdout
+    with names["csv"].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 27
+    for row in rows:
+        assert float(row["gain_low"]) <= float(row["gain"]) <= float(row["gain_high"])
+    lines = names["markdown"].read_text().splitlines()
+    heads = [line for line in lines if line.startswith("| method |")]
+    assert len(heads) == 2
+    widths = {line.count(" | ") for line in lines if line.startswith("| ")}
+    assert widths == {head.count(" | ") for head in heads}
+    assert "exists already" in bench(run, *CHEAP, *words, code=1).stderr
+    bench(run, *CHEAP, *words, "--overwrite")
+
+
+def test_page(bench, run, tmp_path):
+    pytest.importorskip("ensemble.bench.page")
+    page = tmp_path / "bench.html"
+    bench(run, *CHEAP, "--html", page, "--title", "My figures")
+    text = page.read_text()
+    assert "My figures" in text
+    assert "calibrated" in text
+
+
+def test_bad_directories_are_skipped_and_told(bench, run, tmp_path):
+    lacking = make_run(tmp_path / "lacking", n_fit=30, n_test=30)
+    (lacking / "labels.test.npy").unlink()
+    result = bench(lacking, tmp_path / "nowhere", run, *CHEAP, "--json", "--quiet", code=1)
+    found = json.loads(result.stdout)
+    assert [Path(entry["path"]).name for entry in found["skipped"]] == ["lacking", "nowhere"]
+    assert {entry["task"] for entry in found["results"]} == {"task"}
+    assert "skipped" in result.stderr
+    assert "must hold labels.test.npy" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_nothing_left(bench, run, tmp_path):
+    assert "no run directory is left" in bench(tmp_path / "nowhere", code=1).stderr
+    said = bench(run, "--methods", "soft", "--models", "good", code=1).stderr
+    assert "an ensemble needs two models or more" in said
+    assert not (tmp_path / "bench.jsonl").exists()
+
+
+def test_a_method_that_fails_is_told(bench, run, monkeypatch):
+    def broken(*args, **kwargs):
+        msg = "no good"
+        raise ValueError(msg)
+
+    monkeypatch.setattr("ensemble.bench.member_methods.em_prior", broken)
+    result = bench(run, "--methods", "em,bcts", "--draws", 2, "--json", code=1)
+    found = json.loads(result.stdout)
+    assert len(found["errors"]) == 6
+    assert found["errors"][0] == {
+        "task": "task", "model": "good", "shift": "none", "method": "em", "error": "no good",
+    }  # fmt: skip
+    assert "em failed on task, good, none: no good" in result.stderr
+    gains = {entry["method"]: entry["gain"] for entry in found["results"]}
+    assert gains["em"] is None
+    assert gains["bcts"] is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--methods", "no-such"], "`methods` must be names out of"),
+        (["--shift", "upwards"], '`shift` must be "none"'),
+        (["--draws", 0], "`draws` must be an integer >= 1"),
+        (["--jobs", 0], "`jobs` must be an integer >= 1"),
+        (["--models", "good,bad"], "must be models of a run directory, got bad"),
+    ],
+)
+def test_bad_options(bench, run, words, message):
+    assert message in bench(run, *words, code=2).stderr
+
+
+def test_report_of_a_wrong_suffix(bench, run, tmp_path):
+    assert "suffix" in bench(run, "--csv", tmp_path / "a.txt", code=1).stderr
+    assert not (tmp_path / "bench.jsonl").exists()
+
+
+def test_other_options_ask_for_overwrite(bench, run, tmp_path):
+    bench(run, *CHEAP)
+    said = bench(run, "--methods", "bcts", code=1).stderr
+    assert "holds the results of another run" in said
+    assert "--overwrite" in said
+    bench(run, "--methods", "bcts", "--overwrite", "--draws", 1)
+
+
+def test_one_draw_has_intervals(bench, run):
+    words = ("--methods", "bcts", "--draws", 1, "--shift", "none", "--shift", "longtail:5")
+    found = json.loads(bench(run, *words, "--json").stdout)["results"]
+    assert [entry["shift"] for entry in found] == ["none", "longtail:5"] * 2
+    assert all(np.isfinite(entry["gain_ci"]).all() for entry in found)
+    assert " to " in bench(run, *words).stdout
+
+
+def test_a_process_that_dies_is_told(bench, run, monkeypatch):
+    from concurrent.futures.process import BrokenProcessPool
+
+    def die(*args):
+        raise BrokenProcessPool
+
+    monkeypatch.setattr("ensemble.bench.runner.measure_unit", die)
+    said = bench(run, *CHEAP, code=1).stderr
+    assert "a process has died" in said
+    assert "0 of 27 cells are kept" in said
+
+
+def test_list_of_methods(run_cli):
+    from ensemble.bench.methods import METHODS
+
+    said = run_cli("bench", "--list-methods").stdout
+    assert all(f"  {method.name}" in said and method.description in said for method in METHODS)
+
+
+def test_quiet(bench, run):
+    assert bench(run, *CHEAP, "--quiet").output == ""

@@ -1,0 +1,140 @@
+import json
+
+import numpy as np
+import pytest
+
+from ensemble.bench.runner import benchmark
+
+WANTED = {"methods": ["temperature", "soft"], "shifts": ["none", "longtail:5"], "draws": 2}
+
+
+@pytest.fixture
+def run(make, tmp_path):
+    return make(tmp_path / "task", n_fit=40, n_test=40)
+
+
+@pytest.fixture
+def path(run, tmp_path):
+    benchmark(run, **WANTED, output=tmp_path / "bench.jsonl")
+    return tmp_path / "bench.jsonl"
+
+
+def test_header_and_cells(path, lines):
+    header, *cells = lines(path)
+    assert list(header) == [
+        "format", "postproc", "seed", "draws", "rows", "shifts", "methods", "tasks",
+    ]  # fmt: skip
+    assert header["methods"] == {"member": ["temperature"], "ensemble": ["soft"]}
+    (task,) = header["tasks"]
+    assert (task["task"], task["models"], task["classes"]) == ("task", ["good", "sharp"], 3)
+    assert [(c["model"], c["method"], c["shift"]) for c in cells] == [
+        ("all members", "soft", "none"),
+        ("all members", "soft", "longtail:5"),
+        ("good", "temperature", "none"),
+        ("good", "temperature", "longtail:5"),
+        ("sharp", "temperature", "none"),
+        ("sharp", "temperature", "longtail:5"),
+    ]
+    assert list(cells[0]) == [
+        "task", "model", "scope", "shift", "method",
+        "n", "right", "baseline", "fixed", "broken", "error",
+    ]  # fmt: skip
+    assert all(len(cell["right"]) == 2 and cell["n"] == [40, 40] for cell in cells)
+
+
+def test_times_lie_beside(path, lines):
+    times = lines(path.with_name("bench.seconds.jsonl"))
+    assert len(times) == 6
+    assert set(times[0]) == {
+        "task", "model", "scope", "shift", "method", "fit_seconds", "seconds",
+    }  # fmt: skip
+
+
+def test_complete_file_is_only_read(run, path, monkeypatch):
+    before = path.read_bytes(), path.with_name("bench.seconds.jsonl").read_bytes()
+    monkeypatch.setattr("ensemble.bench.runner.measure_unit", None)
+    found = benchmark(run, **WANTED, output=path)
+    assert len(found) == 6
+    assert all(result.seconds is not None for result in found)
+    assert before == (path.read_bytes(), path.with_name("bench.seconds.jsonl").read_bytes())
+
+
+@pytest.mark.parametrize("cut", [1, 40, 400])
+def test_torn_last_line_is_cut_and_measured_again(run, path, cut):
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])
+    times = path.with_name("bench.seconds.jsonl")
+    times.write_bytes(times.read_bytes()[:-cut])
+    assert len(benchmark(run, **WANTED, output=path)) == 6
+    assert path.read_bytes() == whole
+    for line in times.read_text().splitlines():
+        assert "fit_seconds" in json.loads(line)
+
+
+def test_lost_times_are_unknown(run, path):
+    path.with_name("bench.seconds.jsonl").unlink()
+    assert {result.seconds for result in benchmark(run, **WANTED, output=path)} == {None}
+
+
+def test_other_options_are_an_error_that_says_what_differs(run, path):
+    before = path.read_bytes()
+    other = WANTED | {"draws": 3, "methods": ["soft"]}
+    with pytest.raises(FileExistsError, match=r"draws 2, now 3; other methods.*--overwrite"):
+        benchmark(run, **other, output=path)
+    assert path.read_bytes() == before
+    assert len(benchmark(run, **other, output=path, overwrite=True)) == 2
+    assert path.read_bytes() != before
+
+
+def test_other_files_are_another_benchmark(run, path):
+    np.save(run / "labels.test.npy", 2 - np.load(run / "labels.test.npy"))
+    with pytest.raises(FileExistsError, match="other tasks"):
+        benchmark(run, **WANTED, output=path)
+
+
+def test_overwriting_does_not_throw_away_results_that_would_be_the_same(run, path, monkeypatch):
+    monkeypatch.setattr("ensemble.bench.runner.measure_unit", None)
+    assert len(benchmark(run, **WANTED, output=path, overwrite=True)) == 6
+
+
+@pytest.mark.parametrize("text", ["my notes\n", '{"a": 1}\n', "[1, 2]\n", "\xff\xfe no text"])
+@pytest.mark.parametrize("name", ["bench.jsonl", "bench.seconds.jsonl"])
+def test_a_foreign_file_is_never_touched(run, tmp_path, text, name):
+    (tmp_path / name).write_text(text + "\n", encoding="latin-1")
+    before = (tmp_path / name).read_bytes()
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match="was not made by postproc bench"):
+            benchmark(run, **WANTED, output=tmp_path / "bench.jsonl", overwrite=overwrite)
+    assert (tmp_path / name).read_bytes() == before
+    assert [p.name for p in tmp_path.glob("*.jsonl")] == [name]
+
+
+def test_an_empty_file_is_a_new_one(run, path):
+    whole = path.read_bytes()
+    path.write_bytes(b"")
+    benchmark(run, **WANTED, output=path)
+    assert path.read_bytes() == whole
+
+
+def test_a_cell_out_of_place_is_an_error(run, path):
+    header, first, second, *rest = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([header, second, first, *rest]))
+    with pytest.raises(ValueError, match="line 2 is not the cell that belongs there"):
+        benchmark(run, **WANTED, output=path)
+
+
+@pytest.mark.parametrize("name", ["nowhere/bench.jsonl", "bench.txt"])
+def test_bad_output(run, tmp_path, name):
+    with pytest.raises((OSError, ValueError), match=r"does not exist|suffix"):
+        benchmark(run, **WANTED, output=tmp_path / name)
+
+
+def test_two_runs_cannot_write_to_one_file(run, tmp_path):
+    path = tmp_path / "bench.jsonl"
+
+    def intrude(done, total):
+        with path.open("a") as file:
+            file.write("{}\n")
+
+    with pytest.raises(ValueError, match="another run writes to it"):
+        benchmark(run, **WANTED, output=path, progress=intrude)
