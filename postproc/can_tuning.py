@@ -36,7 +36,7 @@ from postproc.tuning import (
 GRID: Mapping[str, tuple[Any, ...]] = {
     "alpha": (0.5, 1.0, 1.5, 2.0),
     "iterations": (1, 2, 3, 4, 5),
-    "top_k": (3, "max"),
+    "top_k": (None, "max"),
     "threshold": (0.5, 0.7, 0.9),
     "smoothing": (0.0, 1.0),
     "reference_sample": ("all", "stratified"),
@@ -88,7 +88,7 @@ def tune_can(
         Classes 0..C-1.
     grid : mapping of str to list, optional
         Values to try of `alpha`, `iterations`, `top_k`, `threshold`, `smoothing` and
-        `reference_sample`; those left out have the values of `GRID`. A k beyond C counts as C.
+        `reference_sample`; those left out have the values of `GRID`.
     prior : array_like of shape (C,), labels, counts or "uniform", optional
         Class prior q. By default the class distribution of the labels of the training part; if
         that lacks a class, each gets half a row more.
@@ -171,11 +171,9 @@ def tune_can(
 
 def grid_settings(grid: Mapping[str, tuple[Any, ...]], n_classes: int) -> list[CANOptions]:
     """Points of a grid as checked options, the simplest first, each once."""
-    widths = [k if isinstance(k, str) or k is None else min(k, n_classes) for k in grid["top_k"]]
-    lists = {**grid, "top_k": widths}
     options = (
-        CANOptions(**dict(zip(lists, point, strict=True))).check(n_classes)
-        for point in product(*lists.values())
+        CANOptions(**dict(zip(grid, point, strict=True))).check(n_classes)
+        for point in product(*grid.values())
     )
     return sorted(dict.fromkeys(options), key=_complexity)
 

@@ -298,11 +298,20 @@ def choose(differences: NDArray[np.integer[Any]]) -> int | None:
         Place of the setting.
     """
     best = int(np.argmax(differences.sum(axis=1, dtype=np.int64)))
-    gain, error = _mean_and_error(differences[best : best + 1])
-    if gain[0] <= error[0]:
+    if _within_one_error(differences[best : best + 1])[0]:
         return None
-    behind, error = _mean_and_error(differences[best].astype(np.int16) - differences)
-    return int(np.argmax(behind <= error))
+    return int(np.argmax(_within_one_error(differences[best].astype(np.int16) - differences)))
+
+
+def _within_one_error(differences: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether the mean of each line of integers is at most its standard error, without rounding.
+
+    For n numbers x of sum b the mean is b / n and the squared error (Σx² / n - b² / n²) / (n - 1),
+    so that the rule is b <= 0 or b² <= Σx².
+    """
+    sums = differences.sum(axis=1, dtype=np.int64)
+    squares = np.einsum("ij,ij->i", differences, differences, dtype=np.int64)
+    return np.asarray((sums <= 0) | (sums**2 <= squares))
 
 
 def options_to_dict(options: Any) -> dict[str, Any]:

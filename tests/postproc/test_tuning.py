@@ -2,10 +2,11 @@
 
 import json
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from postproc import class_prior
@@ -183,24 +184,22 @@ def test_one_standard_error_rule_by_hand():
     assert choose(np.zeros((3, 5), np.int8)) is None
 
 
-@given(st.integers(1, 6), st.integers(1, 40), st.integers(0, 2**31))
+@given(st.integers(1, 6), st.integers(2, 40), st.integers(0, 2**31))
+@example(2, 34, 9660345)  # a difference that is its own standard error
 def test_one_standard_error_rule_against_a_loop(n_settings, n_rows, seed):
     d = np.random.default_rng(seed).integers(-1, 2, (n_settings, n_rows)).astype(np.int8)
 
-    def mean_and_error(x):
-        return x.mean(), x.std() / math.sqrt(max(1, n_rows - 1))
+    def beyond_error(x):
+        mean = Fraction(sum(x), n_rows)
+        squared_error = sum((value - mean) ** 2 for value in x) / n_rows / (n_rows - 1)
+        return mean > 0 and mean**2 > squared_error
 
-    best = max(range(n_settings), key=lambda s: (d[s].sum(), -s))
+    rows = [[int(value) for value in line] for line in d]
+    best = max(range(n_settings), key=lambda s: (sum(rows[s]), -s))
     wanted = None
-    gain, error = mean_and_error(d[best])
-    if gain > error + 1e-12:
-        for s in range(n_settings):
-            behind, error = mean_and_error(d[best].astype(int) - d[s])
-            if behind <= error + 1e-12:
-                wanted = s
-                break
-    elif gain > error - 1e-12:
-        return  # on the edge, where rounding decides
+    if beyond_error(rows[best]):
+        behind = ([a - b for a, b in zip(rows[best], line, strict=True)] for line in rows)
+        wanted = next(s for s, line in enumerate(behind) if not beyond_error(line))
     assert choose(d) == wanted
 
 
@@ -214,8 +213,10 @@ def test_settings_go_from_simple_to_complex():
     assert len(released) == 18 * 3 * 5
 
 
-def test_k_beyond_the_classes_counts_once():
-    assert {o.top_k for o in grid_settings(check_grid({"top_k": [2, 3, 9]}, GRID), 2)} == {2}
+def test_k_must_not_exceed_the_classes():
+    assert {o.top_k for o in grid_settings(check_grid({"top_k": [None, 2]}, GRID), 2)} == {2}
+    with pytest.raises(ValueError, match=r"`top_k` must be in \[2, 5\], got 9|got 9"):
+        grid_settings(check_grid({"top_k": [2, 9]}, GRID), 5)
 
 
 def test_repeats_average_and_are_repeatable():
