@@ -95,15 +95,22 @@ class RunDirectory:
         path = self.path / f"labels.{split}.npy"
         if not path.is_file():
             return None
-        like = load_predictions(self._file(self.models[0], split), classes=self.classes)
-        return load_labels(path, n_classes=like.n_classes, n_rows=like.n_rows, classes=self.classes)
+        # Every model has predictions for val and test; of train there may be labels alone.
+        file = self._find(self.models[0], split)
+        like = load_predictions(file or self._file(self.models[0], "val"), classes=self.classes)
+        n_rows = None if file is None else like.n_rows
+        return load_labels(path, n_classes=like.n_classes, n_rows=n_rows, classes=self.classes)
 
     def _file(self, model: str, split: str) -> Path:
-        return next(
-            path
-            for suffix in PREDICTION_SUFFIXES
-            if (path := self.path / f"{model}.{split}{suffix}").is_file()
-        )
+        file = self._find(model, split)
+        if file is None:
+            msg = f"{self.path}: the model {model!r} has no predictions for the split {split}"
+            raise FileNotFoundError(msg)
+        return file
+
+    def _find(self, model: str, split: str) -> Path | None:
+        files = (self.path / f"{model}.{split}{suffix}" for suffix in PREDICTION_SUFFIXES)
+        return next((path for path in files if path.is_file()), None)
 
 
 def _models(folder: Path, split: str) -> list[str]:

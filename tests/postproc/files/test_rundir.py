@@ -75,3 +75,11 @@ def test_too_few_labels_are_named(run):
     assert str(error.value) == (
         f"`{path}` must be as long as the predictions (8 rows), got 7 labels"
     )
+
+
+def test_labels_of_a_split_without_predictions(run):
+    np.save(run / "labels.train.npy", np.arange(30) % 3)
+    opened = RunDirectory.open(run)
+    assert opened.labels("train").shape == (30,)
+    with pytest.raises(FileNotFoundError, match="'a' has no predictions for the split train"):
+        opened.predictions("train")
