@@ -22,32 +22,35 @@ one column of X and Y per ambiguous row these follow from matrix products (∘ i
 
 This is the same arithmetic as the loop, at 4(d - 1)·n·C flops for an ambiguous row, all of it in
 GEMM. X and Y stay near 1, whatever α^t does to the entries of A.
+
+With α = 1 every P_t is A with factors for its rows and columns. They can be left out: A in place
+of P_t, w of z_t, A's column sums in place of the ones that X_0 gives, and b by its row factors
+alone in place of H_t leave the products X Y, and so the result, as they are.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Any
 
 import array_api_compat as api
 import numpy as np
 
 from postproc.arrays import Array, as_array, as_floating
 from postproc.blocks import row_blocks
+from postproc.can_iterates import Iterates, adjust_in_logs, iterate
 from postproc.checks import check_count, check_number, fail
 
 #: Iterations beyond which a value is a slip: the iterates have long settled.
 MAX_ITERATIONS = 1000
 
-#: Rows advance together in blocks whose row factors X fit the cache, but never fewer than these.
-WORK_BYTES = 2**20
-LEAST_ROWS_AT_ONCE = 256
+#: Rows advance together in blocks: as many as BLAS needs to be at its best, fewer where their row
+#: factors X would take more memory than this.
+WORK_BYTES = 2**26
+ROWS_AT_ONCE = (256, 2048)
 
 #: Growth of rounding errors, α^(d-1), up to which float32 input is computed in float32.
 FLOAT32_GROWTH = 2.0
-
-#: Least sum of a column or row of the reference with which float32 is trusted.
-FLOAT32_LEAST_SUM = 1e-20
 
 
 def alternating_normalization(
@@ -126,24 +129,18 @@ def alternating_normalization(
 
 @dataclass(frozen=True)
 class Reference:
-    """The iterates of the reference alone, ready to adjust any number of ambiguous rows.
+    """The reference and its iterates, ready to adjust any number of ambiguous rows.
 
     Attributes
     ----------
     rows, weights : arrays of shape (n, C) and (n,)
-        Reference rows with positive mass, in float64, and how often each counts.
+        Reference rows with positive mass, and how often each counts.
     prior : array of shape (C,)
         The prior q, summing to 1; the arrays here hold only its classes of positive mass.
     kept : array of bool, shape (C_all,)
         Which of all classes those are.
-    columns : array of shape (d, C)
-        Column sums s_t, in float64.
-    scaled : list of d arrays of shape (n, C), or empty where d = 1
-        The column-stochastic P_t, in the dtype of the computation.
-    factors : list of d - 1 arrays of shape (n,)
-        The row factors z_t.
-    stable : bool
-        False where an iterate left the range of float64; rows then go through logarithms.
+    iterates : Iterates
+        The iterates of the rows alone, in the dtype of the computation.
     dtype : dtype
         Of the computation.
     """
@@ -154,11 +151,8 @@ class Reference:
     kept: Array
     alpha: float
     iterations: int
-    columns: Array
-    scaled: list[Array]
-    factors: list[Array]
-    stable: bool
-    dtype: object
+    iterates: Iterates
+    dtype: Any
 
     @classmethod
     def build(
@@ -170,15 +164,15 @@ class Reference:
         iterations: int,
         smoothing: float,
         weights: Array | None,
-        dtype: object,
+        dtype: Any,
     ) -> Reference:
         """Iterate the reference alone; all arguments have been validated."""
         xp = api.array_namespace(reference)
         device = api.device(reference)
         n_classes = reference.shape[1]
-        a = xp.astype(reference, xp.float64)
+        a = reference
         w = xp.ones(a.shape[0], dtype=xp.float64, device=device) if weights is None else weights
-        one_hot = xp.eye(n_classes, dtype=xp.float64, device=device)
+        one_hot = xp.eye(n_classes, dtype=a.dtype, device=device)
         if a.shape[0] == 0:
             a, w = one_hot, xp.ones(n_classes, dtype=xp.float64, device=device)
         if smoothing > 0:
@@ -186,18 +180,15 @@ class Reference:
             w = xp.concat([w, xp.full((n_classes,), smoothing, dtype=xp.float64, device=device)])
         kept = prior > 0
         q = prior[kept] / xp.sum(prior)
-        a = a[:, kept]
-        counted = (xp.sum(a, axis=1) > 0) & (w > 0)
-        a, w = a[counted, :], w[counted]
+        if not xp.all(kept):
+            a = a[:, kept]
+        counted = (a @ xp.ones(a.shape[1], dtype=a.dtype, device=device) > 0) & (w > 0)
+        if not xp.all(counted):
+            a, w = a[counted, :], w[counted]
         if alpha ** (iterations - 1) > FLOAT32_GROWTH:
             dtype = xp.float64
-        columns, scaled, factors, stable = _iterate_alone(a, w, q, alpha, iterations)
-        sums = xp.concat([columns[columns > 0], *factors])
-        if stable and dtype == xp.float32 and not xp.any(sums < FLOAT32_LEAST_SUM):
-            scaled = [xp.astype(p, dtype) for p in scaled]
-        else:
-            dtype = xp.float64
-        return cls(a, w, q, kept, alpha, iterations, columns, scaled, factors, stable, dtype)
+        iterates, dtype = iterate(a, w, q, alpha, iterations, dtype)
+        return cls(a, w, q, kept, alpha, iterations, iterates, dtype)
 
     def adjust(self, rows: Array, *, all_depths: bool = False) -> Array:
         """Adjust rows of shape (k, C_all); (d, k, C_all) with `all_depths`, else (k, C_all)."""
@@ -205,11 +196,11 @@ class Reference:
         depths = self.iterations if all_depths else 1
         result = xp.stack([rows] * depths)
         keep_all = bool(xp.all(self.kept))
+        fewest, most = ROWS_AT_ONCE
         width = max(self.rows.shape[0], rows.shape[1])
-        block_bytes = max(WORK_BYTES, 8 * width * LEAST_ROWS_AT_ONCE)
-        n_at_once = min(rows.shape[0], block_bytes // (8 * width))
-        work = xp.empty((self.rows.shape[0], n_at_once), dtype=self.dtype, device=api.device(rows))
-        for block in row_blocks(rows.shape[0], width, block_bytes=block_bytes):
+        n_at_once = min(rows.shape[0], most, max(fewest, WORK_BYTES // (8 * width)))
+        work = self._buffers(n_at_once)
+        for block in row_blocks(rows.shape[0], 1, block_bytes=8 * max(1, n_at_once)):
             part = rows[block, :] if keep_all else rows[block, :][:, self.kept]
             alive = xp.sum(part, axis=1) > 0
             if keep_all and xp.all(alive):
@@ -220,10 +211,18 @@ class Reference:
                 result[:, block, :][:, alive, :] = full
         return result if all_depths else result[0, ...]
 
-    def _adjust_block(self, b: Array, work: Array, all_depths: bool) -> Array:
+    def _buffers(self, n_rows: int) -> list[Array]:
+        """Memory that all blocks share: fresh pages would cost more than the arithmetic in them."""
+        xp = api.array_namespace(self.rows)
+        n, n_classes = self.rows.shape
+        heights = (n if self.iterations > 1 else 0, n_classes, n_classes, n_classes)
+        device = api.device(self.rows)
+        return [xp.empty((height, n_rows), dtype=self.dtype, device=device) for height in heights]
+
+    def _adjust_block(self, b: Array, work: list[Array], all_depths: bool) -> Array:
         """Adjust rows with mass by products where that is safe, by logarithms where it is not."""
         xp = api.array_namespace(b)
-        if self.stable:
+        if self.iterates.stable:
             with np.errstate(all="ignore"):  # what overflows is not safe, and done anew in logs
                 adjusted, safe = self._multiply(xp.astype(b, self.dtype), work, all_depths)
             adjusted = xp.astype(adjusted, b.dtype)
@@ -233,118 +232,78 @@ class Reference:
             safe = xp.zeros(b.shape[0], dtype=xp.bool)
         if not xp.all(safe):
             for row in (row for row, is_safe in enumerate(safe) if not is_safe):
-                exact = self._adjust_in_logs(xp.astype(b[row, :], xp.float64))
+                exact = adjust_in_logs(
+                    self.rows,
+                    self.weights,
+                    self.prior,
+                    self.alpha,
+                    self.iterations,
+                    xp.astype(b[row, :], xp.float64),
+                )
                 adjusted[:, row, :] = xp.astype(exact if all_depths else exact[-1:, :], b.dtype)
         return adjusted
 
-    def _multiply(self, b: Array, work: Array, all_depths: bool) -> tuple[Array, Array]:
+    def _multiply(self, b: Array, work: list[Array], all_depths: bool) -> tuple[Array, Array]:
         """Depths for rows b by matrix products, and which rows lost nothing to underflow.
 
-        The factors X of all blocks live in `work`, of shape (n, rows at once): fresh memory for
-        every product would cost more than the arithmetic around it.
+        One column of every array belongs to one row of b: BLAS then walks all operands along
+        their memory, and sums over classes add whole lines.
 
         A product below the least float is lost. It would matter only if it were not far below
         the sum it belongs to; that is checked for every sum, row by row.
         """
         xp = api.array_namespace(b)
+        plain = self.iterates.plain
         lost = xp.finfo(b.dtype).smallest_normal / xp.finfo(b.dtype).eps * max(self.rows.shape)
-        q = xp.astype(self.prior, b.dtype)
+        # The scale of q is free, as rows are normalized; this one keeps unscaled factors near 1.
+        scale = xp.sum(self.weights) if plain else 1.0
+        q = xp.astype(self.prior * scale, b.dtype)[:, None]
         safe = xp.ones(b.shape[0], dtype=xp.bool, device=api.device(b))
+        x, h, sums, mass = (buffer[:, : b.shape[0]] for buffer in work)
+        h[...] = b.T  # y_0
         depths = []
-        y, largest = b, 1.0
-        x = work[:, : b.shape[0]]
+        largest: Any = 1.0
         for t in range(self.iterations):
-            s = xp.astype(self.columns[t, :], b.dtype)
+            s = xp.astype(self.iterates.columns[t, :], b.dtype)[:, None]
             empty = s == 0
-            if xp.any(empty):  # a class without mass in A: in units of its own, b's mass is 1
+            some_empty = bool(xp.any(empty))
+            if some_empty:  # a class without mass in A: in units of its own, b's mass is 1
                 s = xp.where(empty, xp.ones_like(s), s)
-                y = xp.where(empty, xp.astype(y > 0, b.dtype), y)
-            h = _power(y, self.alpha) / s
+                h[...] = xp.where(empty, xp.astype(h > 0, b.dtype), h)
+            if not plain:
+                if self.alpha != 1.0:
+                    h **= self.alpha
+                h /= s
             if t == 0:  # X = 1, and the columns of P sum to 1
-                sums = h + xp.astype(~empty, b.dtype)
+                xp.add(h, xp.where(empty, 0 * s, s if plain else xp.ones_like(s)), out=sums)
             else:
-                sums = _power(x, self.alpha).T @ self.scaled[t]
+                if self.alpha != 1.0:
+                    x **= self.alpha
+                xp.matmul(self.iterates.matrices[t].T, x, out=sums)
                 sums += h
-            if xp.any(empty):  # where b has no mass either, the factor multiplies zeros only
-                sums = xp.where(sums == 0, xp.ones_like(sums), sums)
-            least = xp.min(sums, axis=1)
-            factors = q / sums
-            totals = xp.vecdot(h, factors)
-            safe = safe & (largest * lost <= least) & (totals > lost)
+            if some_empty:  # where b has no mass either, the factor multiplies zeros only
+                sums[...] = xp.where(sums == 0, xp.ones_like(sums), sums)
+            least = xp.min(sums, axis=0)
+            safe = safe & (largest * lost <= least)
+            factors = xp.divide(q, sums, out=sums)
+            xp.multiply(h, factors, out=mass)
+            totals = xp.sum(mass, axis=0)
+            safe = safe & (totals > lost)
             if all_depths or t + 1 == self.iterations:
-                depths.append(h * factors / totals[:, None])
+                depths.append((mass / totals).T)
             if t + 1 < self.iterations:
-                y = h * q
-                y *= (1.0 / totals)[:, None]
-                z = xp.astype(self.factors[t], b.dtype)
-                xp.matmul(self.scaled[t], factors.T, out=x)
-                xp.divide(z[:, None], x, out=x)
-                # P (q ∘ Y) is at least min z / max X, and no factor of its terms beyond 1 / least.
+                if not plain:
+                    h *= q
+                h /= totals  # y_t
+                z = xp.astype(self.iterates.numerators[t], b.dtype)[:, None]
+                xp.matmul(self.iterates.matrices[t], factors, out=x)
+                xp.divide(z, x, out=x)
+                # The products with Y are at least min z / max X; no factor is beyond max q / least.
                 largest = xp.max(x, axis=0)
-                safe = safe & (largest * lost <= least * xp.min(z))
-                largest = _power(largest, self.alpha)
+                room = xp.clip(least / xp.max(q), None, 1.0) * xp.min(z)
+                safe = safe & (largest * lost <= room)
+                largest = xp.clip(largest, 1.0, None) ** self.alpha
         return xp.stack(depths), safe
-
-    def _adjust_in_logs(self, b: Array) -> Array:
-        """All depths for one row, by the loop of the paper in logarithms: slow and unbreakable."""
-        xp = api.array_namespace(b)
-        rows = xp.concat([self.rows, b[None, :]])
-        log_w = xp.log(xp.concat([self.weights, xp.ones_like(b[:1])]))[:, None]
-        logs = xp.log(xp.where(rows > 0, rows, xp.ones_like(rows)))
-        logs = xp.where(rows > 0, logs, xp.full_like(rows, -math.inf))
-        depths = []
-        for _ in range(self.iterations):
-            logs = self.alpha * logs
-            logs = logs - _log_sum(log_w + logs, axis=0) + xp.log(self.prior)
-            logs = logs - _log_sum(logs, axis=1)
-            depths.append(xp.exp(logs[-1, :]))
-        return xp.stack(depths)
-
-
-def _iterate_alone(
-    a: Array, w: Array, q: Array, alpha: float, iterations: int
-) -> tuple[Array, list[Array], list[Array], bool]:
-    """Column sums s_t, scaled matrices P_t, row factors z_t of the reference alone."""
-    xp = api.array_namespace(a)
-    lost = xp.finfo(xp.float64).smallest_normal / xp.finfo(xp.float64).eps
-    columns, scaled, factors = [], [], []
-    stable, iterate, counted = True, a, bool(xp.any(w != 1))
-    for t in range(iterations):
-        powers, unit = iterate, 1.0
-        if alpha != 1.0:
-            # In units of the column's maximum, α does not empty a column of small entries.
-            top = xp.max(iterate, axis=0)
-            top = xp.where(top > 0, top, xp.ones_like(top))
-            powers, unit = (iterate / top) ** alpha, top**alpha
-        if counted:
-            powers = powers * w[:, None]
-        sums = xp.sum(powers, axis=0)
-        columns.append(sums * unit)
-        stable = stable and bool(xp.all((columns[-1] > lost) | (sums == 0)))
-        if not stable or iterations == 1:
-            break
-        p = powers / xp.where(sums > 0, sums, xp.ones_like(sums))
-        scaled.append(p)
-        if t + 1 < iterations:
-            factors.append(p @ q)
-            stable = bool(xp.all(factors[-1] > lost * w))
-            iterate = p * q
-            iterate /= xp.where(factors[-1] > 0, factors[-1], xp.ones_like(w))[:, None]
-    return xp.stack(columns), scaled, factors, stable
-
-
-def _power(x: Array, alpha: float) -> Array:
-    return x if alpha == 1.0 else x**alpha
-
-
-def _log_sum(logs: Array, axis: int) -> Array:
-    """Logarithm of the sum of exponentials, 0 where every term is zero (the lines stay zero)."""
-    xp = api.array_namespace(logs)
-    top = xp.max(logs, axis=axis, keepdims=True)
-    void = xp.isinf(top)
-    top = xp.where(void, xp.zeros_like(top), top)
-    total = xp.sum(xp.exp(logs - top), axis=axis, keepdims=True)
-    return xp.where(void, top, top + xp.log(xp.where(void, xp.ones_like(total), total)))
 
 
 def _check_rows(rows: Array, name: str, n_columns: int | None = None) -> Array:

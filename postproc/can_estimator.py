@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from postproc.arrays import Array, as_numpy
 from postproc.blocks import row_blocks
+from postproc.can_condensed import ReferenceSize
 from postproc.can_model import CANModel, CANOptions, Moments
 from postproc.checks import check_labels, fail
 from postproc.confidence import TopK
@@ -40,6 +41,9 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         One-hot pseudo-rows a class added to the reference, >= 0.
     reference_sample : {"all", "stratified"}
         All confident rows, or at most max(5C, 1000), stratified by predicted class.
+    reference_size : "exact", "auto" or int
+        Number of reference rows beyond which several iterations work with C × C matrices in their
+        place: the same classes, at a cost that does not grow with the reference.
     kind : {"logits", "probs"} or None
         What scores are; None detects it once, in `fit`.
     multilabel : bool
@@ -72,9 +76,9 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     Examples
     --------
     >>> can = CAN(prior=[0.5, 0.5]).fit([[0.05, 0.95], [0.1, 0.9], [0.9, 0.1]])
-    >>> can.predict_proba([[0.5, 0.5], [0.99, 0.01]]).round(3)
-    array([[0.612, 0.388],
-           [0.99 , 0.01 ]])
+    >>> can.predict_proba([[0.5, 0.5], [0.99, 0.01]]).round(2)
+    array([[0.61, 0.39],
+           [0.99, 0.01]])
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         iterations: int = 1,
         smoothing: float = 0.0,
         reference_sample: str = "all",
+        reference_size: ReferenceSize = "exact",
         kind: Kind | None = None,
         multilabel: bool = False,
         random_state: int = 0,
@@ -98,6 +103,7 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         self.iterations = iterations
         self.smoothing = smoothing
         self.reference_sample = reference_sample
+        self.reference_size = reference_size
         self.kind = kind
         self.multilabel = multilabel
         self.random_state = random_state
@@ -129,6 +135,7 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
             threshold=self.threshold,
             smoothing=self.smoothing,
             reference_sample=self.reference_sample,  # type: ignore[arg-type]  # checked below
+            reference_size=self.reference_size,
         )
         scores, self.kind_ = check_scores(scores, kind=self.kind, multilabel=self.multilabel)
         self.n_features_in_ = int(scores.shape[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import array_api_compat as api
 import numpy as np
@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 
 from postproc.arrays import Array, as_numpy
 from postproc.can import MAX_ITERATIONS, Reference
+from postproc.can_condensed import Condensed, ReferenceSize, check_reference_size, condense
 from postproc.checks import check_choice, check_count, check_number, fail
 from postproc.confidence import DEFAULT_TOP_K, TopK, check_top_k, top_k_entropy
+
+if TYPE_CHECKING:
+    from postproc.shift_test import PredictionMoments
 
 #: Total variation between a target's mean prediction and the prior beyond which to warn ...
 FAR_FROM_PRIOR = 0.08
@@ -41,6 +45,11 @@ class CANOptions:
         One-hot pseudo-rows a class that are added to the reference, >= 0.
     reference_sample : {"all", "stratified"}
         All confident rows, or at most max(5C, 1000) of them, stratified by predicted class.
+    reference_size : "exact", "auto" or int
+        Number of reference rows beyond which several iterations work with C × C matrices in their
+        place, at a cost for each ambiguous row that does not grow with the reference. "auto" takes
+        20 for each class. The predicted classes stay the same; probabilities move by 0.001 at
+        most.
     """
 
     alpha: float = 1.0
@@ -49,6 +58,7 @@ class CANOptions:
     threshold: float = 0.9
     smoothing: float = 0.0
     reference_sample: Literal["all", "stratified"] = "all"
+    reference_size: ReferenceSize = "exact"
 
     def check(self, n_classes: int) -> CANOptions:
         """Return the options with k filled in.
@@ -64,6 +74,7 @@ class CANOptions:
             check_number(self.threshold, "threshold", low=0.0, high=1.0)
         check_number(self.smoothing, "smoothing", low=0.0)
         check_choice(self.reference_sample, "reference_sample", ("all", "stratified"))
+        check_reference_size(self.reference_size)
         default = min(DEFAULT_TOP_K, n_classes)
         top_k = default if self.top_k is None else check_top_k(self.top_k, n_classes)
         return replace(self, top_k=top_k)
@@ -86,7 +97,7 @@ class CANModel:
         The options, with k filled in.
     prior : ndarray of shape (C,)
         Class prior q.
-    reference : Reference
+    reference : Reference or Condensed
         The iterates of the confident rows.
     n_confident : int
         Confident rows that were found; the reference may be a sample of them.
@@ -96,7 +107,7 @@ class CANModel:
 
     options: CANOptions
     prior: NDArray[np.float64]
-    reference: Reference
+    reference: Reference | Condensed
     n_confident: int
     confident_mass: NDArray[np.float64]
 
@@ -127,7 +138,7 @@ class CANModel:
             weights=None,
             dtype=rows.dtype,
         )
-        return cls(options, prior, reference, n_confident, mass)
+        return cls(options, prior, condense(reference, options.reference_size), n_confident, mass)
 
     def adjust(self, probs: Array) -> tuple[Array, Array]:
         """Adjust the ambiguous rows of probabilities of shape (n, C); also says which they are."""
@@ -164,7 +175,7 @@ class CANModel:
                     "raise the smoothing (1, say) or the threshold"
                 )
 
-    def mismatch(self, moments: Moments) -> str | None:
+    def mismatch(self, moments: Moments | PredictionMoments) -> str | None:
         """Warn where the target's mean prediction lies far from the prior, else None."""
         if self.options.threshold == math.inf:  # nothing is pulled anywhere
             return None
@@ -193,25 +204,30 @@ class Moments:
 
     def __init__(self, n_classes: int) -> None:
         self.n_rows = 0
-        self._sums = np.zeros(n_classes)
-        self._squares = np.zeros(n_classes)
+        self.sums = np.zeros(n_classes)
+        self.squares = np.zeros(n_classes)
 
     def add(self, probs: NDArray[Any]) -> None:
         """Add a block of probabilities of shape (rows, C)."""
-        self.n_rows += len(probs)
-        self._sums += probs.sum(axis=0, dtype=np.float64)
-        self._squares += np.einsum("ij,ij->j", probs, probs, dtype=np.float64)
+        sums = probs.sum(axis=0, dtype=np.float64)
+        self.merge(len(probs), sums, np.einsum("ij,ij->j", probs, probs, dtype=np.float64))
+
+    def merge(self, n_rows: int, sums: NDArray[Any], squares: NDArray[Any]) -> None:
+        """Add the sums over other rows of probabilities and of their squares, each (C,)."""
+        self.n_rows += n_rows
+        self.sums += sums
+        self.squares += squares
 
     @property
     def mean(self) -> NDArray[np.float64]:
         """Mean prediction, shape (C,)."""
-        return self._sums / max(self.n_rows, 1)
+        return self.sums / max(self.n_rows, 1)
 
     @property
     def standard_error(self) -> NDArray[np.float64]:
         """Standard error of the mean prediction, shape (C,)."""
         n_rows = max(self.n_rows, 1)
-        variance = np.maximum(self._squares / n_rows - self.mean**2, 0.0)
+        variance = np.maximum(self.squares / n_rows - self.mean**2, 0.0)
         return np.sqrt(variance / n_rows)
 
 
@@ -224,8 +240,12 @@ def is_ambiguous(probs: Array, options: CANOptions) -> Array:
 
 def stratified_sample(rows: Array, seed: int) -> NDArray[np.int64]:
     """Indices of at most max(5C, 1000) rows; each predicted class keeps its share of the rows."""
-    predicted = as_numpy(rows).argmax(axis=1)
-    wanted = max(5 * rows.shape[1], 1000)
+    return stratified_picks(as_numpy(rows).argmax(axis=1), rows.shape[1], seed)
+
+
+def stratified_picks(predicted: NDArray[Any], n_classes: int, seed: int) -> NDArray[np.int64]:
+    """Indices of `stratified_sample` for rows of these predicted classes."""
+    wanted = max(5 * n_classes, 1000)
     if len(predicted) <= wanted:
         return np.arange(len(predicted))
     # A random order within classes, the classes one after another, and every n/wanted-th row.

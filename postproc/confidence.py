@@ -16,6 +16,10 @@ TopK = int | Literal["max"]
 #: k of the published method; where there are fewer classes, all of them.
 DEFAULT_TOP_K = 3
 
+#: Up to so many largest entries, if each is one of so many, are found one after another.
+FEW = 5
+FEW_OF = 32
+
 
 def check_top_k(top_k: object, n_classes: int) -> TopK:
     """Return `top_k` if it is "max" or an integer in 2..n_classes."""
@@ -83,6 +87,14 @@ def _largest(p: Array, k: int) -> Array:
     """The k largest entries of each row, in descending order."""
     if api.is_torch_array(p):
         return p.topk(k, dim=1).values
+    if k <= FEW and FEW_OF * k <= p.shape[1]:
+        each, rest = np.arange(len(p)), p.copy()
+        largest = np.empty((len(p), k), p.dtype)
+        for i in range(k):  # k times the largest is found much faster than a partition
+            best = rest.argmax(axis=1)
+            largest[:, i] = rest[each, best]
+            rest[each, best] = -np.inf
+        return largest
     if k < p.shape[1]:
         p = np.partition(p, p.shape[1] - k, axis=1)[:, -k:]
     return np.sort(p, axis=1)[:, ::-1]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from postproc import alternating_normalization
 from postproc.can import Reference
+from postproc.can_iterates import adjust_in_logs
 from tests.oracles import alternating_normalization_loop
 
 REFERENCE = [[0.2, 0.0, 0.8], [0.9, 0.1, 0.0], [0.0, 0.0, 1.0]]
@@ -278,8 +279,33 @@ def test_the_fallback_in_logarithms_agrees_with_the_products():
         reference, np.array([0.1, 0.2, 0.3, 0.4]), dtype=np.dtype(np.float64), **options
     )
     products = model.adjust(rows, all_depths=True)
-    logs = np.stack([model._adjust_in_logs(row) for row in rows], axis=1)
+    parts = (model.rows, model.weights, model.prior, model.alpha, model.iterations)
+    logs = np.stack([adjust_in_logs(*parts, row) for row in rows], axis=1)
     np.testing.assert_allclose(products, logs, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "iterations", "plain"),
+    [("f8", 100, True), ("f8", 400, False), ("f4", 10, True), ("f4", 50, False)],
+)
+def test_factors_that_leave_their_range_give_way_to_matrices(dtype, iterations, plain):
+    """The zeros leave no reference of these sums, so that its factors grow without end."""
+    reference = np.array([[1.0, 0.0], [1.0, 0.0], [0.5, 0.5]], dtype)
+    rows, prior = np.array([[0.3, 0.7], [0.9, 0.1]], dtype), np.array([0.1, 0.9])
+    options = {"alpha": 1.0, "iterations": iterations, "smoothing": 0.0, "weights": None}
+    model = Reference.build(reference, prior, dtype=np.dtype(dtype), **options)
+    assert model.iterates.plain == plain
+    assert model.dtype == dtype
+    expected = alternating_normalization_loop(rows, reference, prior, 1.0, iterations)
+    got = model.adjust(rows, all_depths=True)
+    np.testing.assert_allclose(got, expected, atol=1e-6 if dtype == "f4" else 1e-13, rtol=0)
+
+
+def test_the_reference_is_not_copied_where_alpha_is_one():
+    reference = dirichlet(0, 50, 4).astype(np.float32)
+    options = {"alpha": 1.0, "iterations": 5, "smoothing": 0.0, "weights": None}
+    model = Reference.build(reference, np.full(4, 0.25), dtype=np.dtype(np.float32), **options)
+    assert all(np.shares_memory(matrix, reference) for matrix in model.iterates.matrices)
 
 
 @pytest.mark.parametrize(

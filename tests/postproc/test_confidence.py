@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postproc import top_k_entropy
+from postproc.confidence import _largest
 from tests.oracles import top_k_entropy_loop
 
 
@@ -71,3 +72,14 @@ def test_one_dimension_is_too_few():
     with pytest.raises(ValueError) as error:
         top_k_entropy([0.5, 0.5], 2)
     assert str(error.value) == "`probs` must be two-dimensional, (rows, classes), got shape (2,)"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_few_of_many_entries_are_the_largest(k, dtype):
+    rng = np.random.default_rng(k)
+    probs = np.round(rng.dirichlet(np.full(200, 0.05), 40), 2).astype(dtype)  # with ties
+    before = probs.copy()
+    wanted = np.sort(probs, axis=1)[:, ::-1][:, :k]
+    np.testing.assert_array_equal(_largest(probs, k), wanted)
+    np.testing.assert_array_equal(probs, before)

@@ -30,6 +30,7 @@ def test_the_file_is_readable_and_versioned(tmp_path):
             "threshold": 0.25,
             "smoothing": 1.0,
             "reference_sample": "all",
+            "reference_size": "exact",
         },
     }
 
@@ -58,7 +59,7 @@ def _parameters(**parameters):
 
 
 KEYS = "must be a configuration with the keys method and parameters"
-NAMES = "alpha, iterations, top_k, threshold, smoothing, reference_sample"
+NAMES = "alpha, iterations, top_k, threshold, smoothing, reference_sample, reference_size"
 
 
 @pytest.mark.parametrize(
