@@ -59,7 +59,7 @@ def devil_options(function: options.Command) -> options.Command:
         ),
     ):
         function = decorate(function)
-    return options.device_option(function)
+    return function
 
 
 def check_devil_usage(method: str, given: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cli.engines import Runner
     from postproc.files.rundir import RunDirectory
     from postproc.predictions import Predictions
 
@@ -20,13 +21,30 @@ SPLIT_ENDINGS = (".train", ".val", ".test")
 
 
 def open_run(paths: Sequence[str]) -> RunDirectory | None:
-    """The run directory, where one is given in place of files; else None."""
+    """The run directory, where one is given in place of files; else None.
+
+    Folders of shards and Zarr arrays stand for one prediction each, as files do.
+    """
     from postproc.files import RunDirectory
 
-    if any(Path(path).is_dir() for path in paths) and len(paths) > 1:
+    folders = [path for path in paths if Path(path).is_dir() and not _is_array(Path(path))]
+    if folders and len(paths) > 1:
         message = "must be files, or one run directory alone"
         raise click.BadParameter(message, param_hint="PREDS")
-    return RunDirectory.open(paths[0]) if Path(paths[0]).is_dir() else None
+    return RunDirectory.open(paths[0]) if folders else None
+
+
+def _is_array(folder: Path) -> bool:
+    """Whether a folder is one array: of Zarr, or shards without a run directory's files."""
+    from postproc.files.shards import find_shards
+    from postproc.files.sources import is_zarr
+
+    if is_zarr(folder):
+        return True
+    splits = tuple(f"{ending}." for ending in SPLIT_ENDINGS)
+    if any(mark in file.name for file in folder.iterdir() for mark in splits):
+        return False
+    return bool(find_shards(folder))
 
 
 def file_names(paths: Sequence[str]) -> list[str]:
@@ -61,12 +79,19 @@ def member_names(paths: Sequence[str]) -> list[str]:
 
 
 def load_members(
-    paths: Sequence[str], names: Sequence[str], given: dict[str, Any]
+    paths: Sequence[str],
+    names: Sequence[str],
+    given: dict[str, Any],
+    *,
+    runner: Runner | None = None,
 ) -> list[Predictions]:
-    """Load files, each called by the name of its model."""
+    """Load files, each called by the name of its model; as `load` with a runner."""
     from cli.inputs import load
 
-    return [replace(load(path, given), name=name) for path, name in zip(paths, names, strict=True)]
+    return [
+        replace(load(path, given, runner=runner), name=name)
+        for path, name in zip(paths, names, strict=True)
+    ]
 
 
 def check_fit_usage(

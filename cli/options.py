@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +12,12 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
+
+#: Engines that there are; `cli.engines.make_engine` makes them.
+ENGINES = ("local", "dask")
+
+#: What a folder's path may end in.
+SLASHES = tuple(mark for mark in (os.sep, os.altsep) if mark)
 
 
 class Number(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
@@ -65,6 +73,26 @@ def _not_a(error: ValueError, what: str, value: Any) -> str:
     return message if message.startswith("`") else f"{value!r} is not a valid {what}"
 
 
+class OutputPath(click.ParamType):  # type: ignore[type-arg]
+    """A path; one that ends in a slash is a folder that gets shards."""
+
+    name = "path"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | FolderPath:
+        """Keep in mind whether there was a slash."""
+        text = os.fspath(value)
+        return FolderPath(Path(text)) if text.endswith(SLASHES) else Path(text)
+
+
+@dataclass(frozen=True)
+class FolderPath:
+    """An output that was named as a folder."""
+
+    path: Path
+
+
 def predictions_argument(function: Command) -> Command:
     """One prediction file."""
     return click.argument("predictions", metavar="PREDS")(function)
@@ -78,9 +106,40 @@ def output_options(function: Command) -> Command:
     return click.option(
         "-o",
         "--output",
-        type=click.Path(path_type=Path),
-        help="Output file; its suffix is its format.  [default: <stem>.<command>.npy in the "
-        "input's folder]",
+        type=OutputPath(),
+        help="Output file; its suffix is its format. With a slash at its end: a folder of shards.  "
+        "[default: <stem>.<command>.npy in the input's folder]",
+    )(function)
+
+
+def engine_options(function: Command) -> Command:
+    """Where blocks of rows are computed, and what becomes of a job that was stopped."""
+    function = click.option(
+        "--resume",
+        is_flag=True,
+        help="Go on with a job that was stopped; what it had finished is not computed again.",
+    )(function)
+    return engine_option(function)
+
+
+def engine_option(function: Command) -> Command:
+    """Where blocks of rows are computed."""
+    function = click.option(
+        "--workers",
+        type=Count(1),
+        help="With --engine dask: processes on this machine.  [default: one a core]",
+    )(function)
+    function = click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="With --engine dask: a scheduler that runs, as tcp://host:8786.",
+    )(function)
+    return click.option(
+        "--engine",
+        type=click.Choice(ENGINES),
+        default="local",
+        show_default=True,
+        help="Where blocks of rows are computed.",
     )(function)
 
 
@@ -158,8 +217,13 @@ def seed_option(function: Command) -> Command:
     )(function)
 
 
-def device_option(function: Command) -> Command:
-    """Where to compute."""
+def device_options(function: Command) -> Command:
+    """Where to compute, and how precisely."""
+    function = click.option(
+        "--fast",
+        is_flag=True,
+        help="With --device cuda: let products of float32 matrices round their factors to TF32.",
+    )(function)
     return click.option(
         "--device",
         type=click.Choice(["cpu", "cuda"]),

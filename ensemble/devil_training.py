@@ -279,9 +279,9 @@ def check_device(device: Any) -> str:
     ValueError
         If there is none of that name.
     """
-    from postproc.checks import check_choice, fail
+    from postproc import device as devices
+    from postproc.checks import check_choice
 
     check_choice(device, "device", ("cpu", "cuda"))
-    if device == "cuda" and not torch.cuda.is_available():
-        fail("device", "one that torch has here", "'cuda'", 'use "cpu"')
+    devices.check_device(device)
     return str(device)

@@ -1,5 +1,6 @@
 from .adaptation import joint_normalization, reweight
 from .arrays import log_softmax, softmax
+from .bbse import bbse_prior
 from .calibration import BiasCorrectedTemperatureScaling, TemperatureScaling
 from .can import alternating_normalization
 from .can_estimator import CAN
@@ -10,7 +11,7 @@ from .discriminant import PooledScaling
 from .files import load_labels, load_predictions, save_predictions
 from .inspection import inspect_predictions
 from .kinds import check_scores, log_probabilities, probabilities
-from .label_shift import PriorEstimate, bbse_prior, em_prior, map_prior
+from .label_shift import PriorEstimate, em_prior, map_prior
 from .matrix_scaling import ResidualMatrixScaling
 from .metrics import class_metrics, evaluate
 from .predictions import Predictions

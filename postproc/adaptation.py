@@ -5,15 +5,16 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import array_api_compat as api
 import numpy as np
 
 from postproc.affine import Floats
-from postproc.arrays import Array
+from postproc.arrays import Array, beside
 from postproc.calibration import like_scores
 from postproc.checks import check_count, check_number
-from postproc.label_shift import TINY, likelihood_ratios
+from postproc.label_shift import TINY, Likelihood
 from postproc.prior import class_prior
-from postproc.shift_test import check_probabilities
+from postproc.shift_test import LEAST_SHARE, check_probabilities
 
 
 def reweight(probs: Array, source_prior: Any, target_prior: Any) -> Array:
@@ -57,7 +58,21 @@ def reweight(probs: Array, source_prior: Any, target_prior: Any) -> Array:
 
 def reweight_rows(probs: Floats, source: Floats, target: Floats) -> Floats:
     """Pure core of `reweight`."""
-    return _normalized(likelihood_ratios(probs, source) * target, probs)
+    return np.asarray(scale_columns(probs, prior_factors(source, target)))
+
+
+def prior_factors(source: Floats, target: Floats) -> Floats:
+    """Column factors q_j / s_j that lead from one class prior to another, shape (C,)."""
+    return target / np.maximum(source, LEAST_SHARE)
+
+
+def scale_columns(probs: Array, factors: Floats) -> Array:
+    """Scale columns, then rows to sum 1; a row that is left without mass stays as it was."""
+    xp = api.array_namespace(probs)
+    scaled = probs * beside(factors, probs)
+    total = xp.sum(scaled, axis=1, keepdims=True)
+    has_mass = total > 0
+    return xp.where(has_mass, scaled / xp.where(has_mass, total, xp.ones_like(total)), probs)
 
 
 def joint_normalization(
@@ -111,26 +126,42 @@ def joint_normalization(
     power = check_number(strength, "strength", low=0.0, high=1.0)
     check_count(max_iter, "max_iter", low=1)
     check_number(tol, "tol", low=0.0)
-    factors = np.ones(p.shape[1])
+    factors = match_columns(Likelihood.of(p), q, power, max_iter=max_iter, tol=tol)
+    return like_scores(scale_columns(p, factors), probs)
+
+
+def match_columns(
+    sums: Likelihood,
+    prior: Floats,
+    power: float,
+    *,
+    max_iter: int = 1000,
+    tol: float = 1e-8,
+) -> Floats:
+    """Pure core of `joint_normalization`: the column factors, shape (C,).
+
+    Parameters
+    ----------
+    sums : Likelihood
+        Sums over the probabilities themselves, in place of likelihood ratios.
+    prior : array of shape (C,)
+        Wanted mean of each column.
+    power : float
+        The strength.
+    max_iter, tol
+        As for `joint_normalization`, which also says when it warns.
+    """
+    factors = np.ones(len(prior))
     for _ in range(max_iter):
-        rows = np.maximum(p @ factors, TINY)
         # The column mean without its own factor: the factor that would make the column exact is
         # q / mass, and its power is the proximal step of the penalty.
-        mass = p.T @ (1.0 / rows) / len(p)
-        new = np.where(mass > 0, (q / np.maximum(mass, TINY)) ** power, factors)
+        mass = sums.slope(factors) / sums.n_rows
+        new = np.where(mass > 0, (prior / np.maximum(mass, TINY)) ** power, factors)
         new /= new.max()
         moved = np.abs(np.log(np.maximum(new, TINY)) - np.log(np.maximum(factors, TINY))).max()
         factors = new
         if moved <= tol:
-            break
-    else:
-        msg = f"joint normalization has not converged after {max_iter} iterations"
-        warnings.warn(f"{msg}; raise `max_iter`", UserWarning, stacklevel=2)
-    return like_scores(_normalized(p * factors, p), probs)
-
-
-def _normalized(rows: Floats, otherwise: Floats) -> Floats:
-    """Rows scaled to sum 1; where a row has no mass, the row of `otherwise`."""
-    total = rows.sum(axis=1, keepdims=True)
-    has_mass = total > 0
-    return np.where(has_mass, rows / np.where(has_mass, total, 1.0), otherwise)
+            return factors
+    msg = f"joint normalization has not converged after {max_iter} iterations"
+    warnings.warn(f"{msg}; raise `max_iter`", UserWarning, stacklevel=3)
+    return factors

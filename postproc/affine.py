@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import array_api_compat as api
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.arrays import log_softmax
+from postproc.arrays import Array, beside, log_softmax
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -32,9 +33,9 @@ def mean_log_loss(logs: Floats, y: Ints) -> float:
     return float(-logs[np.arange(len(y)), y].mean())
 
 
-def temper(beta: float, logs: Floats) -> Floats:
+def temper(beta: float, logs: Array) -> Array:
     """Log softmax(β log p), shape (n, C)."""
-    return np.asarray(log_softmax(beta * logs))
+    return log_softmax(beta * logs)
 
 
 def fit_temperature(logs: Floats, y: Ints) -> float:
@@ -92,10 +93,10 @@ class AffineMap:
     bias: Floats
     unseen: Ints
 
-    def __call__(self, logs: Floats) -> Floats:
+    def __call__(self, logs: Array) -> Array:
         """Calibrated log-probabilities, shape (n, C)."""
         scaled = self.beta * logs
-        return keep_unseen(scaled + self.bias, scaled, self.unseen)
+        return keep_unseen(scaled + beside(self.bias, logs), scaled, self.unseen)
 
 
 def identity_map(n_classes: int) -> AffineMap:
@@ -108,32 +109,34 @@ def unseen_classes(y: Ints, n_classes: int) -> Ints:
     return np.flatnonzero(class_counts(y, n_classes) == 0)
 
 
-def keep_unseen(logits: Floats, own: Floats, unseen: Ints) -> Floats:
+def keep_unseen(logits: Array, own: Array, unseen: Ints) -> Array:
     """Log softmax of `logits`, but unseen classes keep their share of softmax(`own`).
 
     Labels say nothing of a class that has none: what is learned of the others must not move it.
 
     Parameters
     ----------
-    logits, own : array of shape (n, C)
+    logits, own : array or tensor of shape (n, C)
         Scores with and without what was learned.
     unseen : array of int
         Classes without a row.
 
     Returns
     -------
-    array of shape (n, C)
+    array or tensor of shape (n, C)
         Log-probabilities.
     """
     if len(unseen) == 0:
-        return np.asarray(log_softmax(logits))
-    shares = np.asarray(log_softmax(own))
-    seen = np.ones(logits.shape[1], dtype=bool)
-    seen[unseen] = False
+        return log_softmax(logits)
+    xp = api.array_namespace(logits)
+    shares = log_softmax(own)
+    seen = np.setdiff1d(np.arange(logits.shape[1]), unseen)
+    columns = xp.asarray(seen, device=api.device(logits))
     # The sum of the seen shares and not 1 less the unseen: a difference would lose its digits.
-    top = shares[:, seen].max(axis=1, keepdims=True)
-    rest = top + np.log(np.exp(shares[:, seen] - top).sum(axis=1, keepdims=True))
-    shares[:, seen] = rest + log_softmax(logits[:, seen])
+    own_seen = shares[:, columns]
+    top = xp.max(own_seen, axis=1, keepdims=True)
+    rest = top + xp.log(xp.sum(xp.exp(own_seen - top), axis=1, keepdims=True))
+    shares[:, columns] = rest + log_softmax(logits[:, columns])
     return shares
 
 

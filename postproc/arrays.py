@@ -43,6 +43,12 @@ def as_floating(x: Array) -> Array:
     return xp.astype(x, xp.float32 if narrow else xp.float64)
 
 
+def beside(values: Any, x: Array) -> Array:
+    """Return an array in the library, in the precision and on the device of `x`."""
+    xp = api.array_namespace(x)
+    return xp.asarray(values, dtype=x.dtype, device=api.device(x))
+
+
 def as_numpy(x: Array) -> np.ndarray[Any, Any]:
     """Return a NumPy view or copy of an array or tensor on any device."""
     if api.is_torch_array(x):

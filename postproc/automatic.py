@@ -32,7 +32,13 @@ from postproc.affine import AffineMap, Floats, Ints, class_counts, identity_map
 from postproc.calibration import TemperatureScaling
 from postproc.discriminant import PooledMap, PooledScaling
 from postproc.folds import canonical_order
-from postproc.label_shift import PriorEstimate, estimate_prior, likelihood_ratios, pseudo_counts
+from postproc.label_shift import (
+    Likelihood,
+    PriorEstimate,
+    estimate_prior,
+    likelihood_ratios,
+    pseudo_counts,
+)
 from postproc.rehearsal import PairedGain, Rehearsals, log_effect, rehearse
 from postproc.shift_test import NoShiftTest, PredictionMoments, compare_moments
 
@@ -135,7 +141,8 @@ class Policy:
         for rows_ in blocks:
             ratios[rows_] = likelihood_ratios(np.exp(start(read(rows_))), source)
         pseudo = pseudo_counts(flat, test.ratio, moments.n_rows, source)
-        prior = estimate_prior(ratios, source, pseudo, max_iter=1000, tol=1e-4)
+        likelihood = Likelihood.of(ratios)
+        prior = estimate_prior(likelihood, source, pseudo, max_iter=1000, tol=1e-4)
         after = reweight_rows(self.held_out, source, prior.prior).argmax(axis=1)
         frequencies = class_counts(self.labels, len(source)) / len(self.labels)
         weights = (prior.prior / np.maximum(frequencies, 1e-12))[self.labels]
@@ -211,7 +218,7 @@ class Decision:
 
     def probabilities(self, logs: Floats) -> Floats:
         """Apply the decision to log-probabilities (k, C)."""
-        probs = np.exp(self.model(logs))
+        probs = np.asarray(np.exp(self.model(logs)))
         if self.prior is None or self.source_prior is None:
             return probs
         return reweight_rows(probs, self.source_prior, self.prior.prior)

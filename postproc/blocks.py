@@ -7,6 +7,10 @@ from collections.abc import Iterator
 #: Bytes of one block in float64; small enough to stay near the cache, large enough for BLAS.
 BLOCK_BYTES = 8 * 2**20
 
+#: Bytes, in float64, of what is computed at once within a block where one row does not need others:
+#: what it takes stays in the cache, and in memory that the process has already.
+PASS_BYTES = 2**20
+
 
 def row_blocks(n_rows: int, n_columns: int, *, block_bytes: int | None = None) -> Iterator[slice]:
     """Cut n_rows rows of n_columns float64 numbers into slices of about `block_bytes`.
@@ -22,3 +26,17 @@ def row_blocks(n_rows: int, n_columns: int, *, block_bytes: int | None = None) -
     step = max(1, size // (8 * max(1, n_columns)))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
+
+
+def row_cuts(n_rows: int, n_columns: int) -> tuple[slice, ...]:
+    """All cuts of `row_blocks`, once for every engine and pass that is to agree on them.
+
+    Those who read M members at once ask for the columns of all of them.
+    """
+    return tuple(row_blocks(n_rows, n_columns))
+
+
+def sub_blocks(rows: slice, n_columns: int, block_bytes: int) -> Iterator[slice]:
+    """Cut the rows of one block further, into slices of about `block_bytes`."""
+    for part in row_blocks(rows.stop - rows.start, n_columns, block_bytes=block_bytes):
+        yield slice(rows.start + part.start, rows.start + part.stop)

@@ -370,8 +370,14 @@ def apply_map(model: Any, scores: Array, kind: Kind) -> Floats:
     """Calibrated log-probabilities of checked scores (n, C), block by block."""
     out = np.empty(tuple(scores.shape))
     for rows in row_blocks(*out.shape):
-        out[rows] = model(as_logs(scores[rows, :], kind))
+        out[rows] = as_numpy(map_rows(model, scores[rows, :], kind))
     return out
+
+
+def map_rows(model: Any, scores: Array, kind: Kind) -> Array:
+    """Calibrated log-probabilities in float64 of a block of checked scores, where they are."""
+    xp = api.array_namespace(scores)
+    return model(log_probabilities(xp.astype(scores, xp.float64), kind))
 
 
 def like_scores(values: Floats, scores: Array) -> Array:

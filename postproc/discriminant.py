@@ -23,7 +23,7 @@ from postproc.affine import (
     mean_log_loss,
     temper,
 )
-from postproc.arrays import log_softmax
+from postproc.arrays import Array, beside, log_softmax
 from postproc.calibration import BiasCorrectedTemperatureScaling, Calibrator
 from postproc.checks import check_number, fail
 from postproc.folds import random_folds
@@ -114,10 +114,11 @@ class PooledMap:
     clip: float
     unseen: Ints
 
-    def __call__(self, logs: Floats) -> Floats:
+    def __call__(self, logs: Array) -> Array:
         """Calibrated log-probabilities, shape (n, C)."""
-        linear = clipped_features(logs, self.feature_beta, self.clip) @ self.weight + self.bias
-        members = self.matrix(logs), self.scaling(np.asarray(log_softmax(linear)))
+        features = clipped_features(logs, self.feature_beta, self.clip)
+        linear = features @ beside(self.weight, logs) + beside(self.bias, logs)
+        members = self.matrix(logs), self.scaling(log_softmax(linear))
         pooled = self.weights[0] * members[0] + self.weights[1] * members[1]
         return keep_unseen(pooled, self.feature_beta * logs, self.unseen)
 

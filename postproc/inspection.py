@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from postproc.checks import fail
 from postproc.confidence import DEFAULT_TOP_K, top_k_entropy
+from postproc.kinds import Walk
 from postproc.predictions import Predictions
 
 #: Bins of the histograms, each 1/N_BINS wide over [0, 1].
@@ -67,7 +69,7 @@ class Inspection:
 
 
 def inspect_predictions(
-    predictions: Predictions, *, prior: NDArray[np.float64] | None = None
+    predictions: Predictions, *, prior: NDArray[np.float64] | None = None, walk: Walk = map
 ) -> Inspection:
     """Measure entropies, confidence and mean prediction, and look for what is suspicious.
 
@@ -77,6 +79,9 @@ def inspect_predictions(
         Scores of shape (n, C), n >= 1.
     prior : ndarray of shape (C,), optional
         A class prior to hold the mean prediction against.
+    walk : callable
+        Takes a function of row slices and the slices, and gives its results in order; as `map`
+        does, or with progress, or elsewhere.
 
     Returns
     -------
@@ -91,32 +96,14 @@ def inspect_predictions(
     n_rows, n_classes = predictions.n_rows, predictions.n_classes
     if prior is not None and prior.shape != (n_classes,):
         fail("prior", f"of shape ({n_classes},)", f"shape {prior.shape}")
-    entropies, confidences = np.zeros(N_BINS, dtype=int), np.zeros(N_BINS, dtype=int)
-    sums = {"entropy": 0.0, "confidence": 0.0}
-    mass = np.zeros(n_classes)
-    predicted = np.zeros(n_classes, dtype=int)
-    tied, zeros, largest, alike = 0, 0, 0.0, True
     first = predictions.probabilities(slice(0, 1))
-    for rows in predictions.blocks():
-        probs = predictions.probabilities(rows)
-        entropy = top_k_entropy(probs, min(DEFAULT_TOP_K, n_classes))
-        confidence = probs.max(axis=1)
-        entropies += _histogram(entropy)
-        confidences += _histogram(confidence)
-        sums["entropy"] += float(entropy.sum())
-        sums["confidence"] += float(confidence.sum(dtype=np.float64))
-        mass += probs.sum(axis=0, dtype=np.float64)
-        predicted += np.bincount(probs.argmax(axis=1), minlength=n_classes)
-        tied += int(((probs == confidence[:, None]).sum(axis=1) > 1).sum())
-        zeros += int((probs == 0).sum())
-        largest = max(largest, float(confidence.max()))
-        alike = alike and bool((probs == first).all())
-    suspicions = list(_suspicions(predictions, tied, zeros, largest, alike and n_rows > 1))
-    if (predicted == 0).any() and n_rows >= 10 * n_classes:
-        never = [predictions.class_name(int(j)) for j in np.flatnonzero(predicted == 0)]
+    sums = reduce(RowSums.merge, walk(InspectRows(predictions, first), predictions.cuts()))
+    suspicions = list(_suspicions(predictions, sums))
+    if (sums.predicted == 0).any() and n_rows >= 10 * n_classes:
+        never = [predictions.class_name(int(j)) for j in np.flatnonzero(sums.predicted == 0)]
         shown = ", ".join(never[:3]) + (", ..." if len(never) > 3 else "")
         suspicions.append(f"{len(never)} of {n_classes} classes are never predicted ({shown})")
-    mean = mass / n_rows
+    mean = sums.mass / n_rows
     return Inspection(
         name=predictions.name,
         kind=predictions.kind,
@@ -124,16 +111,74 @@ def inspect_predictions(
         rows=n_rows,
         classes=n_classes,
         class_names=[predictions.class_name(j) for j in range(n_classes)],
-        entropy_histogram=entropies.tolist(),
-        confidence_histogram=confidences.tolist(),
-        mean_entropy=sums["entropy"] / n_rows,
-        mean_confidence=sums["confidence"] / n_rows,
+        entropy_histogram=sums.entropies.tolist(),
+        confidence_histogram=sums.confidences.tolist(),
+        mean_entropy=sums.entropy / n_rows,
+        mean_confidence=sums.confidence / n_rows,
         mean_prediction=mean.tolist(),
-        predicted=predicted.tolist(),
+        predicted=sums.predicted.tolist(),
         prior=None if prior is None else prior.tolist(),
         prior_distance=None if prior is None else float(np.abs(mean - prior).sum() / 2),
         suspicions=suspicions,
     )
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """What inspection counts and sums up over rows; histograms and classes are arrays."""
+
+    entropies: NDArray[np.int64]
+    confidences: NDArray[np.int64]
+    entropy: float
+    confidence: float
+    mass: NDArray[np.float64]
+    predicted: NDArray[np.int64]
+    tied: int
+    zeros: int
+    largest: float
+    alike: bool
+
+    def merge(self, other: RowSums) -> RowSums:
+        """Over the rows of both."""
+        return RowSums(
+            self.entropies + other.entropies,
+            self.confidences + other.confidences,
+            self.entropy + other.entropy,
+            self.confidence + other.confidence,
+            self.mass + other.mass,
+            self.predicted + other.predicted,
+            self.tied + other.tied,
+            self.zeros + other.zeros,
+            max(self.largest, other.largest),
+            self.alike and other.alike,
+        )
+
+
+@dataclass(frozen=True)
+class InspectRows:
+    """Sums over some rows; `first` is the row that others may all be like, shape (1, C)."""
+
+    predictions: Predictions
+    first: NDArray[Any]
+
+    def __call__(self, rows: slice) -> RowSums:
+        """Sums over the rows start..stop."""
+        n_classes = self.predictions.n_classes
+        probs = self.predictions.probabilities(rows)
+        entropy = top_k_entropy(probs, min(DEFAULT_TOP_K, n_classes))
+        confidence = probs.max(axis=1)
+        return RowSums(
+            entropies=_histogram(entropy),
+            confidences=_histogram(confidence),
+            entropy=float(entropy.sum()),
+            confidence=float(confidence.sum(dtype=np.float64)),
+            mass=probs.sum(axis=0, dtype=np.float64),
+            predicted=np.bincount(probs.argmax(axis=1), minlength=n_classes),
+            tied=int(((probs == confidence[:, None]).sum(axis=1) > 1).sum()),
+            zeros=int((probs == 0).sum()),
+            largest=float(confidence.max()),
+            alike=bool((probs == self.first).all()),
+        )
 
 
 def _histogram(values: NDArray[Any]) -> NDArray[np.int64]:
@@ -141,26 +186,25 @@ def _histogram(values: NDArray[Any]) -> NDArray[np.int64]:
     return np.bincount(bins, minlength=N_BINS)
 
 
-def _suspicions(
-    predictions: Predictions, tied: int, zeros: int, largest: float, alike: bool
-) -> list[str]:
+def _suspicions(predictions: Predictions, sums: RowSums) -> list[str]:
     n_rows, n_classes = predictions.n_rows, predictions.n_classes
     # The softmax of probabilities cannot pass the value that it gives to a one-hot row.
     ceiling = math.e / (math.e + n_classes - 1)
     found = []
-    if predictions.kind == "probs" and largest <= ceiling * (1 + 1e-6):
+    if predictions.kind == "probs" and sums.largest <= ceiling * (1 + 1e-6):
         found.append(
-            f"softmaxed twice? the largest probability is {largest:.4f} and never passes "
+            f"softmaxed twice? the largest probability is {sums.largest:.4f} and never passes "
             f"e/(e + C - 1) = {ceiling:.4f}; if so, their logarithm is the first softmax again, "
             "but for a constant in each row"
         )
-    if alike:
+    if sums.alike and n_rows > 1:
         found.append("all rows are alike: the predictions say nothing about the rows")
-    if tied:
+    if sums.tied:
         found.append(
-            f"{tied} of {n_rows} rows have ties for the largest score; the lowest class wins them"
+            f"{sums.tied} of {n_rows} rows have ties for the largest score; the lowest class wins "
+            "them"
         )
-    if zeros > 0.5 * n_rows * n_classes:
-        share = 100 * zeros / (n_rows * n_classes)
+    if sums.zeros > 0.5 * n_rows * n_classes:
+        share = 100 * sums.zeros / (n_rows * n_classes)
         found.append(f"{share:.0f} % of the probabilities are exact zeros: rounded, or hard votes?")
     return found

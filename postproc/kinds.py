@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, cast
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, cast
 
 import array_api_compat as api
 
 from postproc.arrays import Array, as_array, as_floating, log_softmax, row_sums, softmax
-from postproc.blocks import row_blocks
+from postproc.blocks import row_cuts, sub_blocks
 from postproc.checks import check_choice, fail
+from postproc.files.sources import Source
 
 Kind = Literal["logits", "probs"]
+
+#: How row slices are walked through; `map`, for one.
+Walk = Callable[[Callable[[slice], Any], Iterable[slice]], Iterable[Any]]
 
 #: How far the sum of a row of probabilities may lie from 1.
 SUM_TOLERANCE = 1e-3
@@ -31,6 +37,7 @@ def check_scores(
     name: str = "scores",
     multilabel: bool = False,
     narrow: bool = False,
+    walk: Walk = map,
 ) -> tuple[Array, Kind]:
     """Validate an (n, C) array of scores and say what kind it is.
 
@@ -50,6 +57,9 @@ def check_scores(
         Every column is a two-class problem of its own, so rows need not sum to 1.
     narrow : bool
         The scores come from 16-bit floats, also if they have been widened since.
+    walk : callable
+        Takes a function of row slices and the slices, and gives its results in their order; as
+        `map` does, or with progress, or elsewhere.
 
     Returns
     -------
@@ -71,7 +81,7 @@ def check_scores(
     >>> check_scores([[0.25, 0.75]])[1], check_scores([[0.25, 1.75]])[1]
     ('probs', 'logits')
     """
-    array = as_array(scores, name)
+    array = scores if isinstance(scores, Source) else as_array(scores, name)
     declared = None if kind is None else cast(Kind, check_choice(kind, "kind", ("logits", "probs")))
     least = 1 if multilabel else 2
     if array.ndim != 2:
@@ -81,28 +91,61 @@ def check_scores(
         fail(name, f"an array of {least} or more {what}", f"{array.shape[1]} column(s)")
     tolerance = SUM_TOLERANCE_FLOAT16 if narrow or _is_narrow(array) else SUM_TOLERANCE
     values = array.detach() if api.is_torch_array(array) else array  # floats leave the graph
+    check = CheckRows(values, name, math.inf if multilabel else tolerance)
     outside: tuple[int, int, float] | None = None
     unlike: tuple[int, float] | None = None
-    for rows in row_blocks(*array.shape, block_bytes=PASS_BYTES):
-        block = as_floating(values[rows, :])
-        xp = api.array_namespace(block)
-        if block.shape[0] == 0:
-            continue
-        low, high = float(xp.min(block)), float(xp.max(block))  # NaN if any entry is
-        if not math.isfinite(low) or not math.isfinite(high):
-            row, column = _first(~xp.isfinite(block))
-            where = f"{name}, row {rows.start + row}, column {column}"
-            fail(where, "a finite number", f"{float(block[row, column])}")
-        if outside is None and (low < 0 or high > 1):
-            row, column = _first((block < 0) | (block > 1))
-            outside = (rows.start + row, column, float(block[row, column]))
-        if unlike is None and outside is None and not multilabel:
-            sums = row_sums(block)
-            bad = xp.abs(sums - 1) > tolerance
-            if xp.any(bad):
-                row = int(xp.argmax(xp.astype(bad, xp.int8)))
-                unlike = (rows.start + row, float(sums[row]))
+    for found in walk(check, row_cuts(*array.shape)):
+        outside = outside or found.outside
+        unlike = unlike or found.unlike
     return array, _decide(declared, outside, unlike, tolerance, name)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What speaks of the kind in some rows.
+
+    Attributes
+    ----------
+    outside : (row, column, value), optional
+        The first score outside [0, 1].
+    unlike : (row, sum), optional
+        The first row that does not sum to 1.
+    """
+
+    outside: tuple[int, int, float] | None
+    unlike: tuple[int, float] | None
+
+
+@dataclass(frozen=True)
+class CheckRows:
+    """Looks through rows of scores for what is not finite, outside [0, 1] or of another sum."""
+
+    values: Array
+    name: str
+    tolerance: float
+
+    def __call__(self, rows: slice) -> Found:
+        """Look through the rows start..stop."""
+        outside: tuple[int, int, float] | None = None
+        unlike: tuple[int, float] | None = None
+        for part in sub_blocks(rows, self.values.shape[1], PASS_BYTES):
+            block = as_floating(self.values[part, :])
+            xp = api.array_namespace(block)
+            low, high = float(xp.min(block)), float(xp.max(block))  # NaN if any entry is
+            if not math.isfinite(low) or not math.isfinite(high):
+                row, column = _first(~xp.isfinite(block))
+                where = f"{self.name}, row {part.start + row}, column {column}"
+                fail(where, "a finite number", f"{float(block[row, column])}")
+            if outside is None and (low < 0 or high > 1):
+                row, column = _first((block < 0) | (block > 1))
+                outside = (part.start + row, column, float(block[row, column]))
+            if unlike is None and outside is None and self.tolerance < math.inf:
+                sums = row_sums(block)
+                bad = xp.abs(sums - 1) > self.tolerance
+                if xp.any(bad):
+                    row = int(xp.argmax(xp.astype(bad, xp.int8)))
+                    unlike = (part.start + row, float(sums[row]))
+        return Found(outside, unlike)
 
 
 def _decide(

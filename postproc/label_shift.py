@@ -6,21 +6,24 @@ source prior s, the log-likelihood of a target prior q is, up to a constant,
 .. math:: l(q) = \sum_i \log \sum_j p_{ij} q_j / s_j
 
 which is concave in q (Saerens, Latinne, Decaestecker, Neural Computation 14, 2002). `em_prior`
-maximises it, `map_prior` adds a Dirichlet penalty, `bbse_prior` solves the confusion matrix
+maximises it, `map_prior` adds a Dirichlet penalty; `bbse.bbse_prior` solves the confusion matrix
 instead.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import array_api_compat as api
 import numpy as np
 
-from postproc.affine import Floats, Ints, class_counts
-from postproc.arrays import Array
-from postproc.checks import check_count, check_labels, check_number, fail
+from postproc.affine import Floats
+from postproc.arrays import Array, as_numpy, beside
+from postproc.checks import check_count, check_number, fail
 from postproc.prior import class_prior
 from postproc.shift_test import (
     LEAST_SHARE,
@@ -31,6 +34,10 @@ from postproc.shift_test import (
 
 #: An excess of the test's F over 1 below this counts as this: the weight of no shift is finite.
 LEAST_EXCESS = 1e-3
+
+#: When EM stops: after so many iterations, or when q moves by less than this in sum.
+MAX_ITER = 1000
+TOLERANCE = 1e-6
 
 TINY = float(np.finfo(np.float64).tiny)
 
@@ -65,7 +72,7 @@ class PriorEstimate:
 
 
 def em_prior(
-    probs: Array, source_prior: Any, *, max_iter: int = 1000, tol: float = 1e-6
+    probs: Array, source_prior: Any, *, max_iter: int = MAX_ITER, tol: float = TOLERANCE
 ) -> PriorEstimate:
     r"""Estimate the target prior by maximum likelihood (EM).
 
@@ -118,8 +125,8 @@ def map_prior(
     *,
     strength: float | None = None,
     fit_probs: Array | None = None,
-    max_iter: int = 1000,
-    tol: float = 1e-6,
+    max_iter: int = MAX_ITER,
+    tol: float = TOLERANCE,
 ) -> PriorEstimate:
     r"""Estimate the target prior with pseudo-rows that hold it back at the source prior (MAP-EM).
 
@@ -173,38 +180,91 @@ def map_prior(
         fail("strength", "given, or `fit_probs` to choose it by", None)
     else:
         fit = check_probabilities(fit_probs, name="fit_probs", n_classes=n_classes)
-        test = compare_moments(PredictionMoments.of(p), PredictionMoments.of(fit))
-        pseudo = pseudo_counts(1.0, test.ratio, len(p), source)
-    return estimate_prior(likelihood_ratios(p, source), source, pseudo, max_iter=max_iter, tol=tol)
+        pseudo = evidence_counts(PredictionMoments.of(p), fit, source)
+    likelihood = Likelihood.of(likelihood_ratios(p, source))
+    return estimate_prior(likelihood, source, pseudo, max_iter=max_iter, tol=tol)
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The likelihood of a target prior, as sums over blocks of likelihood ratios.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of target rows n.
+    over_blocks : callable
+        Takes a function of the ratios of some rows, an array or tensor, and yields what it gives
+        for every block of the target in turn. The function can be pickled.
+    """
+
+    n_rows: int
+    over_blocks: Callable[[Callable[[Array], Any]], Iterable[Any]]
+
+    @classmethod
+    def of(cls, ratios: Floats) -> Likelihood:
+        """The likelihood of ratios that are in memory, shape (n, C), as one block."""
+        return cls(len(ratios), lambda part: [part(ratios)])
+
+    def slope(self, q: Floats) -> Floats:
+        """Slope of l at q: Σ_i ratios_ij / Σ_k ratios_ik q_k, shape (C,)."""
+        return np.asarray(sum(self.over_blocks(partial(_slope, q=q))))
+
+    def value(self, q: Floats) -> float:
+        """Return l(q) in nats."""
+        return float(sum(self.over_blocks(partial(_value, q=q))))
+
+    def information(self, q: Floats) -> Floats:
+        """Negative second derivative of l at q, shape (C, C)."""
+        return np.asarray(sum(self.over_blocks(partial(_information, q=q))))
+
+
+def _slope(ratios: Array, q: Floats) -> Floats:
+    # Two matrix-vector products, no copy of the ratios.
+    return as_numpy(ratios.T @ (1.0 / _mixture(ratios, q)))
+
+
+def _value(ratios: Array, q: Floats) -> float:
+    xp = api.array_namespace(ratios)
+    return float(xp.sum(xp.log(_mixture(ratios, q))))
+
+
+def _information(ratios: Array, q: Floats) -> Floats:
+    scaled = ratios / _mixture(ratios, q)[:, None]
+    return as_numpy(scaled.T @ scaled)
+
+
+def _mixture(ratios: Array, q: Floats) -> Array:
+    return api.array_namespace(ratios).clip(ratios @ beside(q, ratios), TINY, None)
 
 
 def estimate_prior(
-    ratios: Floats, source: Floats, pseudo: Floats, *, max_iter: int, tol: float
+    likelihood: Likelihood, source: Floats, pseudo: Floats, *, max_iter: int, tol: float
 ) -> PriorEstimate:
-    """Pure core of `map_prior`: likelihood ratios (n, C), pseudo-rows of each class (C,)."""
+    """Pure core of `map_prior`; `pseudo` holds the pseudo-rows of each class, shape (C,)."""
     n_classes = len(source)
     # A start inside the simplex: EM never leaves a face that it starts on.
     start = (source + 1e-6 / n_classes) / (1.0 + 1e-6)
     q, n_iter, converged = expectation_maximization(
-        ratios, start, pseudo, max_iter=max_iter, tol=tol
+        likelihood, start, pseudo, max_iter=max_iter, tol=tol
     )
     if not converged:
         msg = f"the prior still moves after {n_iter} iterations; raise `max_iter`, now {max_iter}"
         warnings.warn(msg, UserWarning, stacklevel=3)
-    gain = _log_likelihood(ratios, q) - _log_likelihood(ratios, source)
-    std = _information_std(ratios, q, pseudo)
+    gain = likelihood.value(q) - likelihood.value(source)
+    std = _information_std(likelihood, q, pseudo)
     return PriorEstimate(q, std, n_iter, converged, gain, float(pseudo.sum()))
 
 
 def expectation_maximization(
-    ratios: Floats, start: Floats, pseudo: Floats, *, max_iter: int, tol: float
+    likelihood: Likelihood, start: Floats, pseudo: Floats, *, max_iter: int, tol: float
 ) -> tuple[Floats, int, bool]:
     """Iterate q <- (Σ_i r_i + pseudo) / total, r_ij proportional to ratios_ij q_j.
 
     Parameters
     ----------
-    ratios : array of shape (n, C)
-        Likelihood ratios.
+    likelihood : Likelihood
+        Of the target.
     start : array of shape (C,)
         First q; entries of zero stay zero where `pseudo` is zero.
     pseudo : array of shape (C,)
@@ -218,12 +278,10 @@ def expectation_maximization(
     -------
     tuple of q (C,), number of iterations, whether they converged
     """
-    total = len(ratios) + pseudo.sum()
+    total = likelihood.n_rows + pseudo.sum()
     q = start
     for step in range(1, max_iter + 1):
-        mixture = np.maximum(ratios @ q, TINY)
-        # Σ_i r_ij = q_j Σ_i ratios_ij / mixture_i: two matrix-vector products, no (n, C) copy.
-        new = (q * (ratios.T @ (1.0 / mixture)) + pseudo) / total
+        new = (q * likelihood.slope(q) + pseudo) / total
         # Exact in exact arithmetic; rows whose mass underflowed would otherwise leak.
         new /= new.sum()
         moved = float(np.abs(new - q).sum())
@@ -233,84 +291,10 @@ def expectation_maximization(
     return q, max_iter, False
 
 
-def bbse_prior(
-    probs: Array,
-    fit_probs: Array,
-    fit_labels: Any,
-    *,
-    soft: bool = True,
-    n_bootstrap: int = 50,
-    seed: int = 0,
-) -> PriorEstimate:
-    """Estimate the target prior by inverting the fit split's confusion matrix (BBSE).
-
-    Parameters
-    ----------
-    probs : array or tensor of shape (n, C)
-        Probabilities of the target rows.
-    fit_probs : array or tensor of shape (m, C)
-        Probabilities of labelled rows, best out-of-fold.
-    fit_labels : array_like of shape (m,)
-        Their labels, integers in 0..C-1.
-    soft : bool
-        Average probabilities; otherwise count the predicted classes.
-    n_bootstrap : int
-        Resamples >= 2 of both sets behind the standard errors.
-    seed : int
-        Seed of the resamples.
-
-    Returns
-    -------
-    PriorEstimate
-        Negative entries of the solution are cut to zero and the rest is scaled to sum 1.
-
-    Raises
-    ------
-    TypeError
-        If an argument is not of the right type.
-    ValueError
-        If one is not valid, or the confusion matrix is singular: two classes are predicted alike,
-        or one has no fit label.
-
-    References
-    ----------
-    Lipton, Wang, Smola (2018). Detecting and Correcting for Label Shift with Black Box Predictors.
-    ICML, equation 3.
-
-    Examples
-    --------
-    >>> fit = [[0.8, 0.2], [0.8, 0.2], [0.2, 0.8], [0.2, 0.8]]
-    >>> target = [[0.8, 0.2], [0.8, 0.2], [0.8, 0.2], [0.2, 0.8]]
-    >>> bbse_prior(target, fit, [0, 0, 1, 1]).prior.round(2)
-    array([0.75, 0.25])
-    """
-    target = check_probabilities(probs)
-    n_classes = target.shape[1]
-    fit = check_probabilities(fit_probs, name="fit_probs", n_classes=n_classes)
-    labels = check_labels(fit_labels, n_classes=n_classes, n_rows=len(fit), name="fit_labels")
-    check_count(n_bootstrap, "n_bootstrap", low=2)
-    check_count(seed, "seed", low=0)
-    if not soft:
-        target, fit = (np.eye(n_classes)[a.argmax(axis=1)] for a in (target, fit))
-    confusion = _confusion(fit, labels)
-    rank = int(np.linalg.matrix_rank(confusion))
-    if rank < n_classes:
-        fail(
-            "confusion matrix of fit_probs",
-            f"of rank {n_classes}, the number of classes",
-            f"rank {rank}",
-            "a class has no label or two are predicted alike: use `map_prior`, which inverts "
-            "nothing",
-        )
-    rng = np.random.default_rng(seed)
-    draws = []
-    for _ in range(n_bootstrap):
-        i = rng.integers(len(labels), size=len(labels))
-        j = rng.integers(len(target), size=len(target))
-        # Least squares, since a resample may lose a class that the full set has.
-        draws.append(_solve(_confusion(fit[i], labels[i]), target[j].mean(axis=0)))
-    prior = _solve(confusion, target.mean(axis=0))
-    return PriorEstimate(prior, np.std(draws, axis=0, ddof=1), 0, True, None)
+def evidence_counts(target: PredictionMoments, fit: Floats, source: Floats) -> Floats:
+    """Pseudo-rows of each class that the evidence of a shift chooses, one for every class."""
+    test = compare_moments(target, PredictionMoments.of(fit))
+    return pseudo_counts(1.0, test.ratio, target.n_rows, source)
 
 
 def pseudo_counts(flat: float, ratio: float, n_rows: int, source: Floats) -> Floats:
@@ -337,32 +321,13 @@ def likelihood_ratios(probs: Floats, source: Floats) -> Floats:
     return probs / np.maximum(source, LEAST_SHARE)
 
 
-def _log_likelihood(ratios: Floats, q: Floats) -> float:
-    return float(np.log(np.maximum(ratios @ q, TINY)).sum())
-
-
-def _information_std(ratios: Floats, q: Floats, pseudo: Floats) -> Floats:
+def _information_std(likelihood: Likelihood, q: Floats, pseudo: Floats) -> Floats:
     """Return standard errors from the observed information, restricted to Σ q = 1."""
-    scaled = ratios / np.maximum(ratios @ q, TINY)[:, None]
     # In z = q^-1/2 dq the information of well separated classes is n times the identity, so that
     # classes of very different size do not spoil the conditioning.
-    root = np.sqrt(np.maximum(q, 1.0 / (1e3 * len(ratios))))
-    information = scaled.T @ scaled * np.outer(root, root)
+    root = np.sqrt(np.maximum(q, 1.0 / (1e3 * likelihood.n_rows)))
+    information = likelihood.information(q) * np.outer(root, root)
     information[np.diag_indices_from(information)] += pseudo * (root / np.maximum(q, 1e-12)) ** 2
     basis = np.linalg.svd(root[None, :])[2][1:].T
     covariance = basis @ np.linalg.pinv(basis.T @ information @ basis, hermitian=True) @ basis.T
     return np.asarray(root * np.sqrt(np.maximum(np.diag(covariance), 0.0)))
-
-
-def _confusion(probs: Floats, labels: Ints) -> Floats:
-    """Return P(predicted = row | label = column), shape (C, C); no label, a column of zeros."""
-    n_classes = probs.shape[1]
-    sums = np.zeros((n_classes, n_classes))
-    np.add.at(sums, labels, probs)
-    return np.asarray((sums / np.maximum(class_counts(labels, n_classes), 1.0)[:, None]).T)
-
-
-def _solve(confusion: Floats, mean: Floats) -> Floats:
-    solution = np.maximum(np.linalg.lstsq(confusion, mean, rcond=None)[0], 0.0)
-    total = solution.sum()
-    return np.asarray(solution / total if total > 0 else np.full(len(mean), 1.0 / len(mean)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import array_api_compat as api
 import numpy as np
 
 from postproc.affine import (
@@ -19,6 +20,7 @@ from postproc.affine import (
     temper,
     unseen_classes,
 )
+from postproc.arrays import Array, beside
 from postproc.calibration import (
     BIAS_RIDGES,
     PATIENCE,
@@ -32,10 +34,11 @@ from postproc.kinds import Kind
 RIDGES = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0)
 
 
-def clipped_features(logs: Floats, beta: float, clip: float) -> Floats:
+def clipped_features(logs: Array, beta: float, clip: float) -> Array:
     """Log-probabilities at inverse temperature β, cut off at -clip and centred in each row."""
-    cut = np.maximum(temper(beta, logs), -clip)
-    return np.asarray(cut - cut.mean(axis=1, keepdims=True))
+    xp = api.array_namespace(logs)
+    cut = xp.clip(temper(beta, logs), -clip, None)
+    return cut - xp.mean(cut, axis=1, keepdims=True)
 
 
 def within_class_whitening(
@@ -101,11 +104,12 @@ class MatrixMap:
     clip: float
     unseen: Ints
 
-    def __call__(self, logs: Floats) -> Floats:
+    def __call__(self, logs: Array) -> Array:
         """Calibrated log-probabilities, shape (n, C)."""
         scaled = self.beta * logs
         features = clipped_features(logs, self.feature_beta, self.clip)
-        return keep_unseen(scaled + features @ self.weight + self.bias, scaled, self.unseen)
+        weight, bias = beside(self.weight, logs), beside(self.bias, logs)
+        return keep_unseen(scaled + features @ weight + bias, scaled, self.unseen)
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.arrays import Array, as_array, as_floating, as_numpy
-from postproc.blocks import row_blocks
+from postproc.blocks import PASS_BYTES, row_cuts, sub_blocks
 from postproc.checks import check_choice, check_count, check_labels, fail
 from postproc.comparison import wilson_interval
-from postproc.kinds import LEAST_PROBABILITY, Kind, check_scores
+from postproc.kinds import LEAST_PROBABILITY, Kind, Walk, check_scores
 from postproc.reliability import ReliabilityBins, reliability_bins
 
 #: The k of top-k accuracy.
 TOP_K = 5
-
-#: Bytes of a block in float64: half a dozen arrays of this size stay in the cache together.
-PASS_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -115,6 +112,8 @@ class MetricAccumulator:
         What the scores are. They should have passed `check_scores`.
     name : str
         What messages call the scores.
+    first_row : int
+        Number of the first row to come, for messages.
 
     Raises
     ------
@@ -130,10 +129,19 @@ class MetricAccumulator:
     0.6667
     """
 
-    def __init__(self, labels: Any, n_classes: int, *, kind: Kind, name: str = "scores") -> None:
+    def __init__(
+        self,
+        labels: Any,
+        n_classes: int,
+        *,
+        kind: Kind,
+        name: str = "scores",
+        first_row: int = 0,
+    ) -> None:
         self._classes = check_count(n_classes, "n_classes", low=2)
         self._kind = cast(Kind, check_choice(kind, "kind", ("logits", "probs")))
         self._name = name
+        self._first_row = first_row
         self._labels = check_labels(labels, n_classes=self._classes)
         if len(self._labels) == 0:
             fail("labels", "one label or more", "0 labels")
@@ -204,6 +212,30 @@ class MetricAccumulator:
         self._brier.append(float(brier.sum()))
         self._rows = end
 
+    def merge(self, other: MetricAccumulator) -> None:
+        """Take in the next rows as another accumulator has gathered them.
+
+        Raises
+        ------
+        ValueError
+            If there are more of them than labels are left.
+        """
+        end = self._rows + other._rows
+        if end > len(self._labels):
+            rule = f"at most {len(self._labels) - self._rows} rows"
+            fail(self._name, rule, f"{other._rows} rows")
+        if self._rows == 0:
+            self._confidence = np.empty(len(self._labels), other._confidence.dtype)
+        self._predicted[self._rows : end] = other._predicted[: other._rows]
+        self._confidence[self._rows : end] = other._confidence[: other._rows]
+        self._top5 += other._top5
+        self._log_loss += other._log_loss
+        self._brier += other._brier
+        self._rows = end
+
+    def __getstate__(self) -> dict[str, Any]:  # the buffer is only for rows to come
+        return {**self.__dict__, "_buffer": np.empty((0, self._classes))}
+
     def result(self) -> Metrics:
         """Return the metrics of all rows.
 
@@ -235,13 +267,14 @@ class MetricAccumulator:
         bad = ~np.isfinite(block)
         if bad.any():
             row, column = (int(index[0]) for index in np.nonzero(bad))
-            where = f"{self._name}, row {self._rows + row}, column {column}"
+            where = f"{self._name}, row {self._first_row + self._rows + row}, column {column}"
             fail(where, "a finite number", f"{block[row, column]}")
 
     def _check_rows(self, good: NDArray[np.bool_], rule: str, block: NDArray[Any]) -> None:
         if not good.all():
             row = int(np.argmin(good))
-            fail(f"{self._name}, row {self._rows + row}", rule, block[row])
+            where = f"{self._name}, row {self._first_row + self._rows + row}"
+            fail(where, rule, block[row])
 
 
 def evaluate(
@@ -292,13 +325,52 @@ def evaluate(
 
 
 def measure(
-    scores: Array, labels: NDArray[np.int64], *, kind: Kind, name: str = "scores"
+    scores: Array,
+    labels: NDArray[np.int64],
+    *,
+    kind: Kind,
+    name: str = "scores",
+    columns: NDArray[Any] | None = None,
+    walk: Walk = map,
 ) -> Metrics:
-    """Measure checked scores against checked labels: `evaluate` without the first pass."""
-    accumulator = MetricAccumulator(labels, scores.shape[1], kind=kind, name=name)
-    for rows in row_blocks(*scores.shape, block_bytes=PASS_BYTES):
-        accumulator.update(scores[rows, :])
-    return accumulator.result()
+    """Measure checked scores against checked labels: `evaluate` without the first pass.
+
+    Parameters
+    ----------
+    scores, labels, kind, name
+        As for `evaluate`.
+    columns : array of shape (C,), optional
+        Position of each class among the columns.
+    walk : callable
+        Takes a function of row slices and the slices, and gives its results in order, as `map`.
+    """
+    total = MetricAccumulator(labels, scores.shape[1], kind=kind, name=name)
+    part = MeasureRows(scores, labels, kind, name, columns)
+    for some in walk(part, row_cuts(*scores.shape)):
+        total.merge(some)
+    return total.result()
+
+
+@dataclass(frozen=True)
+class MeasureRows:
+    """Gathers the metrics of some rows; the arguments are those of `measure`."""
+
+    scores: Array
+    labels: NDArray[np.int64]
+    kind: Kind
+    name: str
+    columns: NDArray[Any] | None = None
+
+    def __call__(self, rows: slice) -> MetricAccumulator:
+        """The metrics of the rows start..stop, to be merged."""
+        n_classes = self.scores.shape[1]
+        found = MetricAccumulator(
+            self.labels[rows], n_classes, kind=self.kind, name=self.name, first_row=rows.start
+        )
+        for part in sub_blocks(rows, n_classes, PASS_BYTES):
+            block = self.scores[part, :]
+            found.update(block if self.columns is None else as_numpy(block)[:, self.columns])
+        return found
 
 
 def class_metrics(predicted: Any, labels: Any, *, n_classes: int) -> ClassMetrics:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.blocks import row_blocks
+from postproc.blocks import row_blocks, row_cuts
 from postproc.checks import fail
-from postproc.kinds import Kind, check_scores, log_probabilities, probabilities
+from postproc.files.sources import as_source
+from postproc.kinds import Kind, Walk, check_scores, log_probabilities, probabilities
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Predictions:
     Attributes
     ----------
     scores : array of shape (n, C)
-        Scores; often a memory map.
+        Scores; often a memory map, or a source of rows that stay in their files.
     kind : {"logits", "probs"}
         What the scores are, decided once for all of them.
     classes : tuple of C str, optional
@@ -49,6 +50,7 @@ class Predictions:
         name: str = "predictions",
         multilabel: bool = False,
         narrow: bool = False,
+        walk: Walk = map,
     ) -> Predictions:
         """Validate scores, names and ids; errors name the row or column at fault.
 
@@ -61,7 +63,7 @@ class Predictions:
             rows, or one occurs twice.
         """
         scores, found = check_scores(
-            scores, kind=kind, name=name, multilabel=multilabel, narrow=narrow
+            scores, kind=kind, name=name, multilabel=multilabel, narrow=narrow, walk=walk
         )
         n_rows, n_classes = scores.shape
         names = None if classes is None else tuple(str(c) for c in classes)
@@ -87,9 +89,23 @@ class Predictions:
     @property
     def output_dtype(self) -> np.dtype[Any]:
         """Float32 for scores of 32 bits or fewer, else float64 (integers too)."""
-        dtype = np.asarray(self.scores[:0]).dtype
+        dtype = np.dtype(np.asarray(self.scores[:0]).dtype)
         narrow = dtype.kind == "f" and dtype.itemsize <= 4
         return np.dtype(np.float32 if narrow else np.float64)
+
+    def streamed(self) -> Predictions:
+        """These predictions with scores that are read from their file block by block.
+
+        Unlike a memory map such scores can be pickled, and a file that shrinks is an error.
+        """
+        return replace(self, scores=as_source(self.scores))
+
+    def __getstate__(self) -> dict[str, Any]:  # a memory map is pickled by path
+        return {**self.__dict__, "scores": as_source(self.scores)}
+
+    def cuts(self) -> tuple[slice, ...]:
+        """All of `blocks`."""
+        return row_cuts(self.n_rows, self.n_classes)
 
     def blocks(self) -> Iterator[slice]:
         """Row slices of bounded size that cover all rows."""

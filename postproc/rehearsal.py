@@ -16,7 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.affine import Floats, Ints, class_counts
-from postproc.label_shift import expectation_maximization, likelihood_ratios, pseudo_counts
+from postproc.label_shift import (
+    Likelihood,
+    expectation_maximization,
+    likelihood_ratios,
+    pseudo_counts,
+)
 from postproc.shift_test import PredictionMoments, compare_moments
 
 #: Spread of a class distribution around its centre, from wild (0.3) to hardly any (100).
@@ -170,9 +175,10 @@ def rehearse(
         test = compare_moments(PredictionMoments.of(tempered[picked]), reference)
         effects[r], p_values[r] = log_effect(test.ratio, rows, m), test.p_value
         ratios = likelihood_ratios(held_out[picked], source)
+        likelihood = Likelihood.of(ratios)
         for k, candidate in enumerate(candidates):
             pseudo = pseudo_counts(candidate, test.ratio, rows, source)
-            q, _, _ = expectation_maximization(ratios, source, pseudo, max_iter=60, tol=1e-3)
+            q, _, _ = expectation_maximization(likelihood, source, pseudo, max_iter=60, tol=1e-3)
             gain[k, r], disagreement[k, r] = _against((ratios * q).argmax(axis=1), right, truth)
     return Rehearsals(
         np.array(candidates, dtype=np.float64),

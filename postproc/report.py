@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.alignment import matching_order
-from postproc.arrays import as_numpy
-from postproc.blocks import row_blocks
 from postproc.changes import ClassChanges, ConfusionChange, class_changes, confusion_changes
 from postproc.checks import check_count, check_labels, fail, fail_type
 from postproc.comparison import CONFIDENCE, Comparison, compare, holm
-from postproc.kinds import Kind
-from postproc.metrics import PASS_BYTES, MetricAccumulator, Metrics
+from postproc.kinds import Kind, Walk
+from postproc.metrics import Metrics, measure
 from postproc.predictions import Predictions
 
 #: Confusions that tables list.
@@ -227,6 +225,7 @@ def accuracy_report(
     baseline: str | None = None,
     kinds: Kind | Mapping[str, Kind] | None = None,
     classes: Sequence[str] | None = None,
+    walk: Walk = map,
 ) -> AccuracyReport:
     """Compare models on the same labelled rows.
 
@@ -248,6 +247,9 @@ def accuracy_report(
         Declared kinds of arrays; without them each kind is detected from the whole array.
     classes : sequence of C str, optional
         Class names; those that the predictions carry by default.
+    walk : callable
+        Takes a function of row slices and the slices, and gives its results in order; as `map`
+        does, or with progress, or elsewhere.
 
     Returns
     -------
@@ -286,7 +288,7 @@ def accuracy_report(
         twice = next(name for name in class_names if class_names.count(name) > 1)
         fail("classes", "different from each other", f"{twice!r} twice or more")
 
-    metrics = [_measure(model, first, y, class_names, ids) for model in checked]
+    metrics = [_measure(model, first, y, class_names, ids, walk) for model in checked]
     comparisons = [compare(metrics[0].predicted, m.predicted, y) for m in metrics[1:]]
     corrected = holm([comparison.p_value for comparison in comparisons])
     compared = zip(names[1:], metrics[1:], comparisons, corrected, strict=True)
@@ -338,6 +340,7 @@ def _measure(
     labels: NDArray[np.int64],
     classes: tuple[str, ...] | None,
     ids: NDArray[np.str_] | None,
+    walk: Walk,
 ) -> Metrics:
     """Metrics of one model; its predicted classes come in the labels' order of rows."""
     if model.n_classes != first.n_classes:
@@ -354,11 +357,9 @@ def _measure(
         of_file = np.empty_like(labels)
         of_file[rows] = labels
         labels = of_file
-    accumulator = MetricAccumulator(labels, model.n_classes, kind=model.kind, name=model.name)
-    for block_rows in row_blocks(model.n_rows, model.n_classes, block_bytes=PASS_BYTES):
-        block = model.scores[block_rows, :]
-        accumulator.update(block if columns is None else as_numpy(block)[:, columns])
-    metrics = accumulator.result()
+    metrics = measure(
+        model.scores, labels, kind=model.kind, name=model.name, columns=columns, walk=walk
+    )
     return metrics if rows is None else replace(metrics, predicted=metrics.predicted[rows])
 
 

@@ -43,6 +43,19 @@ class PredictionMoments:
         inside = probs - mean
         return cls(len(probs), mean, inside.T @ inside)
 
+    @property
+    def standard_error(self) -> Floats:
+        """Standard error of the mean prediction, shape (C,)."""
+        return np.asarray(np.sqrt(np.diag(self.scatter)) / self.n_rows)
+
+    def merge(self, other: PredictionMoments) -> PredictionMoments:
+        """Moments of the rows of both (Chan, Golub, LeVeque 1983, equation 2.1)."""
+        n_rows = self.n_rows + other.n_rows
+        apart = other.mean - self.mean
+        mean = self.mean + apart * (other.n_rows / n_rows)
+        between = np.outer(apart, apart) * (self.n_rows * other.n_rows / n_rows)
+        return PredictionMoments(n_rows, mean, self.scatter + other.scatter + between)
+
 
 @dataclass(frozen=True)
 class NoShiftTest:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,14 +12,25 @@ from cli import options
 from cli.commands.calibrate import METHODS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
+    from cli.engines import Runner
+    from postproc.adapt_stream import AdaptedRows, CalibratedRows, OverBlocks, ReadRows
     from postproc.calibration import Calibrator
     from postproc.label_shift import PriorEstimate
     from postproc.predictions import Predictions
+    from postproc.shift_test import PredictionMoments
 
 #: Classes that the table of the prior shows.
 SHOWN = 10
+
+#: Rows a class below which maximum likelihood is a gamble.
+FEW_ROWS = 10
+
+#: Names a pass over the target and gives what runs parts in it.
+Passes = Callable[[str], "OverBlocks"]
 
 
 @click.command(
@@ -63,7 +76,9 @@ Examples:
 @options.input_options
 @options.output_options
 @options.json_option
+@options.device_options
 @options.seed_option
+@options.engine_options
 @options.quiet_option
 def adapt(predictions: str, **given: Any) -> None:
     """Calibrate PREDS and adapt them to their own class frequencies, which are estimated.
@@ -94,45 +109,46 @@ def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any, list[st
         load_target_labels,
         lost_ids,
     )
-    from cli.inputs import output_path
-    from postproc.calibration import apply_map, as_logs
-    from postproc.files import save_blocks
-    from postproc.shift_test import no_shift_test
+    from cli.engines import make_runner
+    from cli.inputs import make_output, output_path
+    from postproc.adapt_stream import CalibratedRows, target_moments
+    from postproc.calibration import as_logs
+    from postproc.shift_test import PredictionMoments, compare_moments
 
-    target, fit, y = load_fit_and_target(path, given)
+    runner = make_runner(given, "adapt")
+    target, fit, y = load_fit_and_target(path, given, runner)
     output = output_path(target.name, given, "adapt")
     labels = load_target_labels(target, given)
     scaling: Calibrator | None = None
     notes: list[str] = []
+    held_out = np.exp(as_logs(fit.scores, fit.kind))
     if given["calibration"] != "none":
         scaling, notes = fit_calibrator(given["calibration"], fit, y, given["seed"])
-        probs = np.exp(apply_map(scaling.model_, target.scores, target.kind))
         held_out = np.exp(scaling.out_of_fold_)
-    else:
-        probs = np.exp(as_logs(target.scores, target.kind))
-        held_out = np.exp(as_logs(fit.scores, fit.kind))
-    with warnings.catch_warnings(record=True) as caught:
+    source = held_out.mean(axis=0)
+    rows = CalibratedRows(target, None if scaling is None else scaling.model_, given["device"])
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        _readable(rows, output, runner, fit) as read,
+    ):
         warnings.simplefilter("always")
-        test = no_shift_test(probs, held_out)
-        source = held_out.mean(axis=0)
-        prior = _estimate(probs, held_out, y, source, given)
-        adapted = _apply(probs, scaling, fit, source, prior, given)
+        passes = _passes(runner, target)
+        moments = target_moments(read, passes("looking for a shift"))
+        test = compare_moments(moments, PredictionMoments.of(held_out))
+        prior = _estimate(read, moments, held_out, y, source, passes, given)
+        part = _adapted_rows(rows, read, moments, fit, source, prior, passes, given)
     notes += [str(warning.message) for warning in caught]
-    if test.p_value >= 0.05:
-        notes.append(
-            f"the target shows no shift of class frequencies (p = {test.p_value:.2g}): adapting "
-            "may do harm"
-        )
-    save_blocks(
+    notes += _doubts(test.p_value, prior, target, fit, y, given)
+    whole = make_output(
         output,
-        (adapted[rows] for rows in target.blocks()),
-        shape=adapted.shape,
-        dtype=target.output_dtype,
+        (target.n_rows, target.n_classes),
+        target.output_dtype,
         classes=target.classes,
         ids=target.ids,
-        overwrite=given["overwrite"],
+        like=target.scores,
     )
-    report = before_and_after("adapted", target, output, labels)
+    counts = list(runner.write(part, target.cuts(), whole, inputs=[target, fit]))
+    report = before_and_after("adapted", target, output, labels, runner)
     summary = {
         "method": given["method"],
         "calibration": given["calibration"],
@@ -148,7 +164,7 @@ def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any, list[st
         "iterations": prior.n_iter,
         "converged": prior.converged,
         "strength": prior.strength,
-        "changed": int(np.count_nonzero(adapted.argmax(1) != _winners(target))),
+        "changed": sum(count["changed"] for count in counts),
         "output": str(output),
         "warnings": notes + lost_ids(target, output),
         "report": None if report is None else report.to_dict(),
@@ -156,50 +172,141 @@ def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any, list[st
     return summary, report, [target.class_name(j) for j in range(target.n_classes)]
 
 
-def _winners(target: Predictions) -> NDArray[Any]:
+@contextmanager
+def _readable(
+    rows: CalibratedRows, output: Path, runner: Runner, fit: Predictions
+) -> Iterator[ReadRows]:
+    """Calibrated rows for any number of passes: in memory, or in a file beside the output."""
+    from dataclasses import replace
+
     import numpy as np
 
-    return np.concatenate([target.probabilities(rows).argmax(1) for rows in target.blocks()])
+    from cli.inputs import make_output
+    from postproc.adapt_stream import ReadRows
+    from postproc.predictions import Predictions
+
+    target, cuts = rows.target, rows.target.cuts()
+    if len(cuts) == 1:
+        yield ReadRows(Predictions(rows(cuts[0])[0], "probs", name=target.name), rows.device)
+        return
+    aside = output.with_name(f".{output.name}.calibrated.npy")
+    shape = (target.n_rows, target.n_classes)
+    whole = make_output(aside, shape, target.output_dtype, classes=None, ids=None, like=None)
+    writer = replace(runner, given={**runner.given, "overwrite": True})
+    try:
+        for _ in writer.write(rows, cuts, whole, inputs=[target, fit]):
+            pass
+        calibrated = np.load(aside, mmap_mode="r")
+        yield ReadRows(Predictions(calibrated, "probs", name=target.name).streamed(), rows.device)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _passes(runner: Runner, target: Predictions) -> Passes:
+    """Passes over the target, each under a name of its own."""
+    cuts = target.cuts()
+    return lambda what: lambda part: runner.reduce(part, cuts, what)
 
 
 def _estimate(
-    probs: NDArray[Any],
+    read: ReadRows,
+    moments: PredictionMoments,
     held_out: NDArray[Any],
     y: NDArray[Any],
     source: NDArray[Any],
+    passes: Passes,
     given: dict[str, Any],
 ) -> PriorEstimate:
-    from postproc.label_shift import bbse_prior, em_prior, map_prior
+    import numpy as np
 
-    if given["method"] == "em":
-        return em_prior(probs, source)
+    from postproc.adapt_stream import target_likelihood, target_moments
+    from postproc.adaptation import prior_factors
+    from postproc.bbse import N_BOOTSTRAP, one_hot_winners, solve_confusion
+    from postproc.label_shift import MAX_ITER, TOLERANCE, estimate_prior, evidence_counts
+
     if given["method"] == "bbse":
-        return bbse_prior(probs, held_out, y, soft=given["soft"], seed=given["seed"])
-    return map_prior(probs, source, fit_probs=held_out)
+        fit = held_out
+        if not given["soft"]:
+            moments = target_moments(read, passes("counting classes"), winners=True)
+            fit = one_hot_winners(held_out)
+        return solve_confusion(moments, fit, y, n_bootstrap=N_BOOTSTRAP, seed=given["seed"])
+    ratios = prior_factors(source, np.ones_like(source))
+    likelihood = target_likelihood(read, ratios, passes("estimating the prior"))
+    pseudo = np.zeros_like(source)
+    if given["method"] != "em":
+        pseudo = evidence_counts(moments, held_out, source)
+    return estimate_prior(likelihood, source, pseudo, max_iter=MAX_ITER, tol=TOLERANCE)
 
 
-def _apply(
-    probs: NDArray[Any],
-    scaling: Calibrator | None,
+def _adapted_rows(
+    rows: CalibratedRows,
+    read: ReadRows,
+    moments: PredictionMoments,
     fit: Predictions,
     source: NDArray[Any],
     prior: PriorEstimate,
+    passes: Passes,
     given: dict[str, Any],
-) -> Any:
+) -> AdaptedRows:
+    """What is written: rows scaled in their columns, or adjusted by CAN."""
+    import warnings
+    from dataclasses import replace
+
     import numpy as np
 
-    from postproc.adaptation import joint_normalization, reweight
-    from postproc.calibration import apply_map, as_logs
-    from postproc.can_estimator import CAN
+    from postproc.adapt_stream import AdaptedRows, target_likelihood
+    from postproc.adaptation import match_columns, prior_factors
+    from postproc.can_model import CANModel, CANOptions
 
-    if given["method"] == "sinkhorn":
-        return joint_normalization(probs, prior.prior, strength=given["strength"])
     if given["method"] == "can":
-        logs = as_logs(fit.scores, fit.kind)
-        if scaling is not None:
-            logs = apply_map(scaling.model_, fit.scores, fit.kind)
-        return CAN(prior=prior.prior, kind="probs").fit(np.exp(logs)).predict_proba(probs)
-    return reweight(probs, source, prior.prior)
+        reference = replace(rows, target=fit).probabilities(slice(0, fit.n_rows))
+        can = CANModel.fit([reference], prior.prior, CANOptions())
+        for risk in filter(None, (*can.risks(), can.mismatch(moments))):
+            warnings.warn(risk, UserWarning, stacklevel=2)
+        return AdaptedRows(rows, np.ones_like(source), can)
+    if given["method"] == "sinkhorn":
+        sums = target_likelihood(read, np.ones_like(source), passes("matching columns"))
+        return AdaptedRows(rows, match_columns(sums, prior.prior, given["strength"]))
+    return AdaptedRows(rows, prior_factors(source, prior.prior))
+
+
+def _doubts(
+    p_value: float,
+    prior: PriorEstimate,
+    target: Predictions,
+    fit: Predictions,
+    y: NDArray[Any],
+    given: dict[str, Any],
+) -> list[str]:
+    """What speaks against trusting the result."""
+    import numpy as np
+
+    doubts = []
+    if p_value >= 0.05:
+        doubts.append(
+            f"the target shows no shift of class frequencies (p = {p_value:.2g}): adapting may do "
+            "harm"
+        )
+    if given["method"] == "em" and target.n_rows < FEW_ROWS * target.n_classes:
+        doubts.append(
+            f"em estimates {target.n_classes} shares from {target.n_rows} rows and nothing holds "
+            "it back; use map"
+        )
+    if prior.strength > target.n_rows:
+        doubts.append(
+            f"the prior was held at that of the source by {prior.strength:.3g} pseudo-rows against "
+            f"{target.n_rows} rows: standard errors say how far rows could move it, not how far it "
+            "may lie from the truth"
+        )
+    unseen = np.setdiff1d(np.arange(fit.n_classes), y)
+    if len(unseen):
+        shown = ", ".join(target.class_name(j) for j in unseen[:3])
+        more = ", ..." if len(unseen) > 3 else ""
+        doubts.append(
+            f"no row of the fit split has the label {shown}{more}: the target's share of "
+            f"{'it' if len(unseen) == 1 else 'these'} is guesswork"
+        )
+    return doubts
 
 
 def _print(summary: dict[str, Any], report: Any, names: list[str]) -> None:

@@ -31,6 +31,7 @@ Examples:
 @options.input_options
 @options.output_options
 @options.json_option
+@options.engine_options
 @options.quiet_option
 def apply_command(model: Path, predictions: tuple[str, ...], **given: Any) -> None:
     """Combine PREDS by MODEL, which postproc ensemble, auto or tune has saved.
@@ -43,12 +44,14 @@ def apply_command(model: Path, predictions: tuple[str, ...], **given: Any) -> No
     """
     from cli.commands.auto import adapt_files, print_auto
     from cli.commands.ensemble import combine_files, print_ensemble
+    from cli.engines import make_runner
     from cli.inputs import output_path
     from cli.members import load_member_labels, load_members, member_names, open_run
     from cli.messages import print_json, warn
     from ensemble import AutoPostprocessor, align_members, load_model
     from postproc.checks import fail
 
+    runner = make_runner(given, "apply")
     combiner = load_model(model)
     output = output_path(predictions[0], given, "apply")
     run = open_run(predictions)
@@ -59,7 +62,7 @@ def apply_command(model: Path, predictions: tuple[str, ...], **given: Any) -> No
         if len(names) != len(predictions):
             message = f"must be the {len(names)} members of {model.name}, got {len(predictions)}"
             raise click.BadParameter(message, param_hint="PREDS")
-        target, labels = load_members(predictions, names, given), None
+        target, labels = load_members(predictions, names, given, runner=runner), None
     if given["labels"] is not None:
         labels = load_member_labels(given["labels"], target)
     position = {member.name: member for member in target}
@@ -73,7 +76,7 @@ def apply_command(model: Path, predictions: tuple[str, ...], **given: Any) -> No
     is_pipeline = isinstance(combiner, AutoPostprocessor)
     write, show = (adapt_files, print_auto) if is_pipeline else (combine_files, print_ensemble)
     summary, report = write(
-        combiner, members, target, labels, output, given, method=model.stem, notes=[]
+        combiner, members, target, labels, output, runner, method=model.stem, notes=[]
     )
     warn(summary["warnings"], quiet=given["quiet"])
     if given["as_json"]:

@@ -12,6 +12,7 @@ from cli import options
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cli.engines import Runner
     from ensemble import Members
     from ensemble.auto import AutoPostprocessor
     from postproc.predictions import Predictions
@@ -60,6 +61,7 @@ def auto(predictions: tuple[str, ...], **given: Any) -> None:
 def _run(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     import warnings
 
+    from cli.engines import make_runner
     from cli.inputs import output_path
     from cli.members import (
         check_fit_usage,
@@ -96,7 +98,14 @@ def _run(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any],
     if given["save"] is not None:
         save_model(pipeline, given["save"], overwrite=given["overwrite"])
     summary, report = adapt_files(
-        pipeline, members, target, labels, output, given, method="auto", notes=notes
+        pipeline,
+        members,
+        target,
+        labels,
+        output,
+        make_runner(given, "auto"),
+        method="auto",
+        notes=notes,
     )
     summary["saved"] = None if given["save"] is None else str(given["save"])
     return summary, report
@@ -108,13 +117,14 @@ def adapt_files(
     target: list[Predictions],
     labels: NDArray[Any] | None,
     output: Path,
-    given: dict[str, Any],
+    runner: Runner,
     *,
     method: str,
     notes: list[str],
 ) -> tuple[dict[str, Any], Any]:
     """Adapt a fitted pipeline to the members as a whole and write what comes out."""
     import warnings
+    from dataclasses import replace
 
     from cli.commands.ensemble import combine_files
 
@@ -128,7 +138,7 @@ def adapt_files(
         target,
         labels,
         output,
-        {**given, "save": None},
+        replace(runner, given={**runner.given, "save": None}),
         method=method,
         notes=said,
     )

@@ -12,10 +12,14 @@ from cli import options
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cli.engines import Runner
     from postproc.calibration import Calibrator
     from postproc.predictions import Predictions
 
 METHODS = ("temperature", "bcts", "matrix")
+
+#: What progress calls the passes of a report.
+PASSES = ("checking the output", "measuring")
 
 
 @click.command(
@@ -39,7 +43,9 @@ Examples:
 @options.input_options
 @options.output_options
 @options.json_option
+@options.device_options
 @options.seed_option
+@options.engine_options
 @options.quiet_option
 def calibrate(predictions: str, **given: Any) -> None:
     """Calibrate PREDS by a map that was fitted to other rows with labels.
@@ -58,31 +64,28 @@ def calibrate(predictions: str, **given: Any) -> None:
 
 
 def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    import numpy as np
+    from cli.engines import make_runner
+    from cli.inputs import make_output, output_path
+    from postproc.adapt_stream import CalibratedRows
 
-    from cli.inputs import output_path
-    from postproc.calibration import apply_map
-    from postproc.files import save_blocks
-
-    target, fit, y = load_fit_and_target(path, given)
+    runner = make_runner(given, "calibrate")
+    target, fit, y = load_fit_and_target(path, given, runner)
     output = output_path(target.name, given, "calibrate")
     labels = load_target_labels(target, given)
     scaling, warnings = fit_calibrator(given["method"], fit, y, given["seed"])
-    blocks = (
-        np.exp(apply_map(scaling.model_, target.scores[rows], target.kind))
-        for rows in target.blocks()
-    )
-    save_blocks(
+    whole = make_output(
         output,
-        blocks,
-        shape=(target.n_rows, target.n_classes),
-        dtype=target.output_dtype,
+        (target.n_rows, target.n_classes),
+        target.output_dtype,
         classes=target.classes,
         ids=target.ids,
-        overwrite=given["overwrite"],
+        like=target.scores,
     )
+    part = CalibratedRows(target, scaling.model_, given["device"])
+    for _ in runner.write(part, target.cuts(), whole, inputs=[target, fit]):
+        pass
     warnings += lost_ids(target, output)
-    report = before_and_after("calibrated", target, output, labels)
+    report = before_and_after("calibrated", target, output, labels, runner)
     summary = {
         "method": given["method"],
         "rows": target.n_rows,
@@ -101,14 +104,17 @@ def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
 
 
 def load_fit_and_target(
-    path: str, given: dict[str, Any]
+    path: str, given: dict[str, Any], runner: Runner | None = None
 ) -> tuple[Predictions, Predictions, NDArray[Any]]:
-    """Load the target, the labelled predictions of the same model, and their labels."""
+    """Load the target, the labelled predictions of the same model, and their labels.
+
+    With a runner the target is read block by block.
+    """
     from cli.inputs import load
     from postproc.checks import fail
     from postproc.files import load_labels
 
-    target = load(path, given)
+    target = load(path, given, runner=runner)
     fit = load(given["fit_file"], given, like=target)
     if fit.kind != target.kind:
         mend = "declare --logits or --probs if both are of one kind"
@@ -160,13 +166,17 @@ def fit_calibrator(
 
 def lost_ids(target: Predictions, output: Path) -> list[str]:
     """Say where the format of the output keeps no row ids."""
-    if target.ids is None or output.suffix.lower() != ".npy":
-        return []
-    return [f"{output.name} keeps no row ids; name an output with -o x.npz, .csv, ..."]
+    from cli import inputs
+
+    return inputs.lost_ids(target.ids, output)
 
 
 def before_and_after(
-    name: str, target: Predictions, output: Path, labels: NDArray[Any] | None
+    name: str,
+    target: Predictions,
+    output: Path,
+    labels: NDArray[Any] | None,
+    runner: Runner | None = None,
 ) -> Any:
     """Report on the written file beside the target; None without labels."""
     if labels is None:
@@ -174,9 +184,14 @@ def before_and_after(
     from postproc import load_predictions
     from postproc.report import accuracy_report
 
-    after = load_predictions(output, kind="probs", classes=target.classes)
+    checking, measuring = (map, map) if runner is None else map(runner.walk, PASSES)
+    after = load_predictions(
+        output, kind="probs", classes=target.classes, mapped=False, walk=checking
+    )
     models = {"as given": target, name: after}
-    return accuracy_report(models, labels, baseline="as given", classes=target.classes)
+    return accuracy_report(
+        models, labels, baseline="as given", classes=target.classes, walk=measuring
+    )
 
 
 def _print(summary: dict[str, Any], report: Any) -> None:

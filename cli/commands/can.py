@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,7 @@ from cli import options
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from postproc.can_model import CANModel, CANOptions
-    from postproc.predictions import Predictions
+    from postproc.can_model import CANOptions
 
 
 @click.command(
@@ -24,6 +22,7 @@ Examples:
   postproc can preds.npy --prior train_labels
   postproc can test.npy --prior uniform --reference val.npy --threshold 0.7 -o better.npz
   postproc can test.npy --prior 120,30,50 --labels test_labels.txt --json
+  postproc can shards/ --prior train_labels -o better/ --resume
 """,
 )
 @options.predictions_argument
@@ -67,6 +66,12 @@ Examples:
     help="One-hot pseudo-rows a class added to the reference.  [default: 0]",
 )
 @click.option(
+    "--reference-size",
+    type=options.Count(1, words=("exact", "auto")),
+    help="Reference rows beyond which several iterations work with class-by-class matrices in "
+    "their place, for the same classes in less time; `auto` is 20 a class.  [default: exact]",
+)
+@click.option(
     "--multilabel", is_flag=True, help="Every column is a label, a two-class problem of its own."
 )
 @click.option(
@@ -83,8 +88,9 @@ Examples:
 @options.input_options
 @options.output_options
 @options.json_option
-@options.device_option
+@options.device_options
 @options.seed_option
+@options.engine_options
 @options.quiet_option
 def can(predictions: str, **given: Any) -> None:
     """Adjust the doubtful rows of PREDS by alternating normalization (CAN).
@@ -106,12 +112,15 @@ def can(predictions: str, **given: Any) -> None:
 
 def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
     """Adjust a file and write the result; `given` holds the parameters of the command."""
-    from cli.inputs import device_mover, load, output_path
-    from postproc.can_model import CANModel
-    from postproc.files import load_labels, load_multilabels, load_prior, save_blocks
+    from cli.engines import make_runner
+    from cli.inputs import load, lost_ids, make_output, output_path
+    from postproc.can_condensed import Condensed
+    from postproc.can_stream import AdjustRows, ProbabilityRows, fit_can
+    from postproc.files import load_labels, load_multilabels, load_prior
 
+    runner = make_runner(given, "can")
     multilabel = given["multilabel"]
-    target = load(path, given, multilabel=multilabel)
+    target = load(path, given, multilabel=multilabel, runner=runner)
     output = output_path(target.name, given, "can")
     n_classes = 2 if multilabel else target.n_classes
     prior = load_prior(
@@ -127,7 +136,7 @@ def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
         positive = load_multilabels(
             given["labels"], shape=shape, classes=target.classes, ids=target.ids
         )
-        labels = 1 - positive  # class 0 is "has the label"
+        labels = (1 - positive).reshape(-1)  # class 0 is "has the label"
     elif given["labels"] is not None:
         labels = load_labels(
             given["labels"],
@@ -138,41 +147,43 @@ def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
         )
     reference = target
     if given["reference"] is not None:
-        reference = load(given["reference"], given, multilabel=multilabel, like=target)
-    to_device = device_mover(given["device"])
-    model = CANModel.fit(
-        (to_device(block) for block in _rows(reference, multilabel)),
+        reference = load(
+            given["reference"], given, multilabel=multilabel, like=target, runner=runner
+        )
+    model = fit_can(
+        ProbabilityRows(reference, multilabel, given["device"]),
         prior,
         _options(given),
+        lambda part, cuts: runner.reduce(part, cuts, "finding confident rows"),
         seed=given["seed"],
     )
     names = ["positive", "negative"] if multilabel else target.classes
-    warnings = list(model.risks(names))
-    tally = _Tally(labels, n_classes)
-    blocks = (tally.adjust(model, to_device(block)) for block in _rows(target, multilabel))
-    if multilabel:
-        blocks = (block[:, 0].reshape(-1, target.n_classes) for block in blocks)
-    keeps_names = output.suffix.lower() != ".npy"
-    if target.ids is not None and not keeps_names:
-        warnings.append(f"{output.name} keeps no row ids; name an output with -o x.npz, .csv, ...")
-    save_blocks(
-        output,
-        blocks,
-        shape=(target.n_rows, target.n_classes),
-        dtype=target.output_dtype,
-        classes=target.classes,
-        ids=target.ids,
-        overwrite=given["overwrite"],
-    )
+    warnings = list(model.risks(names)) + lost_ids(target.ids, output)
+    tally = _Tally(n_classes, labelled=labels is not None)
+    for counts in runner.write(
+        AdjustRows(ProbabilityRows(target, multilabel, given["device"]), model, labels),
+        target.cuts(),
+        make_output(
+            output,
+            (target.n_rows, target.n_classes),
+            target.output_dtype,
+            classes=target.classes,
+            ids=target.ids,
+            like=target.scores,
+        ),
+        inputs=[target] if reference is target else [target, reference],
+    ):
+        tally.merge(counts)
     mismatch = model.mismatch(tally.moments)
     return {
         "rows": target.n_rows,
         "classes": target.n_classes,
         "kind": target.kind,
-        "confident": tally.rows - tally.ambiguous,
-        "ambiguous": tally.ambiguous,
-        "changed": tally.changed,
+        "confident": tally["rows"] - tally["ambiguous"],
+        "ambiguous": tally["ambiguous"],
+        "changed": tally["changed"],
         "reference_rows": model.n_confident,
+        "condensed": isinstance(model.reference, Condensed),
         "output": str(output),
         "warnings": warnings + ([mismatch] if mismatch else []),
         "report": tally.report(),
@@ -192,70 +203,46 @@ def _options(given: dict[str, Any]) -> CANOptions:
     base = PRESETS[given["preset"] or "blog"]
     if given["config"] is not None:
         base = load_can_options(given["config"])
-    names = ("alpha", "iterations", "top_k", "threshold", "smoothing")
+    names = ("alpha", "iterations", "top_k", "threshold", "smoothing", "reference_size")
     return replace(base, **{name: given[name] for name in names if given[name] is not None})
-
-
-def _rows(predictions: Predictions, multilabel: bool) -> Iterator[NDArray[Any]]:
-    """Blocks of probabilities; with `multilabel` two-class rows, one for each label."""
-    from postproc.kinds import two_class_rows
-
-    for rows in predictions.blocks():
-        if multilabel:
-            yield two_class_rows(predictions.scores[rows], predictions.kind)
-        else:
-            yield predictions.probabilities(rows)
 
 
 class _Tally:
     """Counts of what was adjusted and, where labels are known, of what that did."""
 
-    def __init__(self, labels: NDArray[Any] | None, n_classes: int) -> None:
+    def __init__(self, n_classes: int, *, labelled: bool) -> None:
         from postproc.can_model import Moments
 
-        self.labels = None if labels is None else labels.reshape(-1)
-        self.rows = self.ambiguous = self.changed = 0
-        self.fixed = self.broken = 0
-        self.right_confident = self.right_before = self.right_after = 0
+        self.labelled = labelled
+        self.counts: dict[str, int] = {}
         self.moments = Moments(n_classes)
 
-    def adjust(self, model: CANModel, probs: Any) -> NDArray[Any]:
-        """Adjust a block, counting; blocks come in the order of the rows."""
-        from postproc.arrays import as_numpy
+    def __getitem__(self, name: str) -> int:
+        return self.counts[name]
 
-        adjusted, ambiguous = (as_numpy(part) for part in model.adjust(probs))
-        probs = as_numpy(probs)
-        before, after = probs.argmax(axis=1), adjusted.argmax(axis=1)
-        if self.labels is not None:
-            truth = self.labels[self.rows : self.rows + len(probs)]
-            was_right, is_right = before == truth, after == truth
-            self.fixed += int((~was_right & is_right).sum())
-            self.broken += int((was_right & ~is_right).sum())
-            self.right_confident += int(was_right[~ambiguous].sum())
-            self.right_before += int(was_right[ambiguous].sum())
-            self.right_after += int(is_right[ambiguous].sum())
-        self.rows += len(probs)
-        self.ambiguous += int(ambiguous.sum())
-        self.changed += int((before != after).sum())
-        self.moments.add(probs)
-        return adjusted
+    def merge(self, counts: dict[str, Any]) -> None:
+        """Add the counts of a block, as `AdjustRows` gives them."""
+        sums, squares = counts.pop("sums"), counts.pop("squares")
+        self.moments.merge(counts["rows"], sums, squares)
+        for name, count in counts.items():
+            self.counts[name] = self.counts.get(name, 0) + count
 
     def report(self) -> dict[str, Any] | None:
         """Accuracy before and after, of all, confident and ambiguous rows; None without labels."""
-        if self.labels is None:
+        if not self.labelled:
             return None
         from postproc.comparison import Comparison
 
-        compared = Comparison(self.rows, self.fixed, self.broken)
-        confident = self.rows - self.ambiguous
+        compared = Comparison(self["rows"], self["fixed"], self["broken"])
+        confident = self["rows"] - self["ambiguous"]
         groups = {
             "all": (
-                self.rows,
-                self.right_confident + self.right_before,
-                self.right_confident + self.right_after,
+                self["rows"],
+                self["right_confident"] + self["right_before"],
+                self["right_confident"] + self["right_after"],
             ),
-            "confident": (confident, self.right_confident, self.right_confident),
-            "ambiguous": (self.ambiguous, self.right_before, self.right_after),
+            "confident": (confident, self["right_confident"], self["right_confident"]),
+            "ambiguous": (self["ambiguous"], self["right_before"], self["right_after"]),
         }
         return {
             "accuracy": {
@@ -268,8 +255,8 @@ class _Tally:
             },
             "gain": compared.gain,
             "gain_ci": list(compared.gain_ci),
-            "fixed": self.fixed,
-            "broken": self.broken,
+            "fixed": compared.fixed,
+            "broken": compared.broken,
             "p_value": compared.p_value,
         }
 

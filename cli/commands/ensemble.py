@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from cli.devil import devil_options
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cli.engines import Runner
     from ensemble import Members
     from ensemble.base import Ensemble
     from postproc.predictions import Predictions
@@ -65,7 +66,9 @@ Examples:
 @options.input_options
 @options.output_options
 @options.json_option
+@options.device_options
 @options.seed_option
+@options.engine_options
 @options.quiet_option
 def ensemble_command(method: str, predictions: tuple[str, ...], **given: Any) -> None:
     """Combine PREDS by METHOD.
@@ -92,6 +95,7 @@ def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[di
     import warnings
 
     from cli.devil import check_devil_usage, plot_curves
+    from cli.engines import make_runner
     from cli.inputs import output_path
     from cli.members import (
         load_fit_members,
@@ -103,6 +107,7 @@ def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[di
     from postproc.files import check_output
 
     learns = method in FITTED
+    runner = make_runner(given, f"ensemble {method}")
     run = open_run(paths)
     _check_usage(method, paths, given, is_run=run is not None)
     check_devil_usage(method, given)
@@ -118,7 +123,7 @@ def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[di
             fit, fit_labels = run.predictions("val"), run.labels("val")
     else:
         names = member_names(paths)
-        target = load_members(paths, names, given)
+        target = load_members(paths, names, given, runner=runner)
         labels = None
         if learns:
             fit = load_fit_members(given["fit_files"], names, given)
@@ -141,9 +146,10 @@ def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[di
         target,
         labels,
         output,
-        given,
+        runner,
         method=method,
         notes=[str(warning.message) for warning in caught],
+        inputs=fit,
     )
 
 
@@ -206,54 +212,56 @@ def combine_files(
     target: list[Predictions],
     labels: NDArray[Any] | None,
     output: Path,
-    given: dict[str, Any],
+    runner: Runner,
     *,
     method: str,
     notes: list[str],
+    inputs: Sequence[Predictions] = (),
 ) -> tuple[dict[str, Any], Any]:
-    """Combine the members block by block into the output, and report on it."""
+    """Combine the members block by block into the output, and report on it.
+
+    `inputs` are files that the combiner was fitted to, for the signature of the job.
+    """
     import numpy as np
 
     from cli.devil import contestants_of, devil_summary
-    from postproc.files import save_blocks
+    from cli.inputs import lost_ids, make_output
+    from ensemble.streaming import CombineRows, member_cuts, streamed
 
-    checked = combiner.check_members(members)
+    given = runner.given
+    checked = streamed(combiner.check_members(members), given.get("device", "cpu"))
     dtype = np.dtype(np.float32 if checked.narrow else np.float64)
-
-    def blocks() -> Iterator[NDArray[Any]]:
-        for rows in target[0].blocks():
-            yield np.asarray(combiner.combine(checked, rows))
-
     shape = (checked.n_rows, checked.n_classes)
-    save_blocks(
+    whole = make_output(
         output,
-        blocks(),
-        shape=shape,
-        dtype=dtype,
+        shape,
+        dtype,
         classes=checked.classes,
         ids=checked.ids,
-        overwrite=given["overwrite"],
+        like=checked[0].scores,
     )
+    solo, judged_on = combiner.solo_accuracy_, "fit"
+    judged = labels if solo is None else None
+    part = CombineRows(combiner, checked, judged)
+    right = np.zeros(len(checked))
+    for counts in runner.write(part, member_cuts(checked), whole, inputs=[*checked, *inputs]):
+        right += counts.get("right", 0)
+    if judged is not None:
+        solo, judged_on = right / max(1, shape[0]), "target"
     warnings = list(notes)
     for name, lacking in checked.missing.items():
         shown = ", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else "")
         warnings.append(f"{name} does not know {shown}: it gives zero there")
-    if checked.ids is not None and output.suffix == ".npy":
-        warnings.append(f"{output.name} keeps no row ids; name an output with -o x.npz, .csv, ...")
+    warnings += lost_ids(checked.ids, output)
     saved = given.get("save")
     if saved is not None:
         from ensemble import save_model
 
         save_model(combiner, saved, overwrite=given["overwrite"])
-    solo, judged_on = combiner.solo_accuracy_, "fit"
-    if solo is None and labels is not None:
-        from ensemble.base import solo_accuracy
-
-        solo, judged_on = solo_accuracy(checked, labels), "target"
     report = None
     if labels is not None:
         extra = contestants_of(combiner, checked)
-        report = _report(method, checked, target, labels, output, solo, extra)
+        report = _report(method, checked, target, labels, output, solo, extra, runner)
     summary = {
         "method": method,
         "rows": shape[0],
@@ -289,21 +297,32 @@ def _report(
     output: Path,
     solo: NDArray[Any] | None,
     extra: dict[str, Any],
+    runner: Runner,
 ) -> Any:
     """Compare the result with the members; the baseline is the best of them."""
-    from postproc import load_predictions
+    from dataclasses import replace
+
+    from ensemble.streaming import MemberSource
+    from postproc import Predictions, load_predictions
     from postproc.report import accuracy_report
 
     models: dict[str, Any] = {}
-    whole = slice(0, members.n_rows)
     for member, loaded in zip(members, target, strict=True):
         aligned = member.rows is None and member.columns is None
-        models[member.name] = loaded if aligned else member.probabilities(whole)
+        models[member.name] = (
+            replace(loaded, scores=member.scores)
+            if aligned
+            else Predictions(MemberSource(member), "probs", name=member.name)
+        )
     best = members.names[0] if solo is None else members.names[int(solo.argmax())]
     models |= extra
     name = method if method not in models else f"{method} (ensemble)"
-    models[name] = load_predictions(output, kind="probs", classes=members.classes)
-    return accuracy_report(models, labels, baseline=best, classes=members.classes)
+    walk = runner.walk("checking the output")
+    models[name] = load_predictions(
+        output, kind="probs", classes=members.classes, mapped=False, walk=walk
+    )
+    walk = runner.walk("measuring")
+    return accuracy_report(models, labels, baseline=best, classes=members.classes, walk=walk)
 
 
 def print_ensemble(summary: dict[str, Any], report: Any) -> None:

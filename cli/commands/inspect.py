@@ -36,6 +36,7 @@ Examples:
     help="What the file of the prior holds.  [default: seen from its length and values]",
 )
 @options.input_options
+@options.engine_option
 @options.json_option
 def inspect(predictions: tuple[str, ...], prior: str | None, **given: Any) -> None:
     """Show shape, kind, entropy, confidence and mean prediction of PREDS.
@@ -43,14 +44,16 @@ def inspect(predictions: tuple[str, ...], prior: str | None, **given: Any) -> No
     Says what looks suspicious: scores softmaxed twice, ties, rows all alike, classes never
     predicted.
     """
+    from cli.engines import make_runner
     from cli.inputs import load
     from cli.messages import print_json
     from postproc.files import load_prior
     from postproc.inspection import inspect_predictions
 
+    runner = make_runner(given, "inspect")
     found = []
     for path in predictions:
-        loaded = load(path, given)
+        loaded = load(path, given, runner=runner)
         vector = None
         if prior is not None:
             vector = load_prior(
@@ -59,7 +62,7 @@ def inspect(predictions: tuple[str, ...], prior: str | None, **given: Any) -> No
                 classes=loaded.classes,
                 kind=given["prior_kind"],
             )
-        found.append(inspect_predictions(loaded, prior=vector))
+        found.append(inspect_predictions(loaded, prior=vector, walk=runner.walk("inspecting")))
     if given["as_json"]:
         print_json({"predictions": [inspection.to_dict() for inspection in found]})
         return

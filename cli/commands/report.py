@@ -13,6 +13,7 @@ from cli import options
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cli.engines import Runner
     from ensemble.diversity import Diversity
     from postproc.files.rundir import RunDirectory
     from postproc.predictions import Predictions
@@ -53,6 +54,7 @@ Examples:
 @click.option("--title", default="Accuracy report", show_default=True, help="Title of the page.")
 @click.option("--overwrite", is_flag=True, help="Replace a page that exists.")
 @options.input_options
+@options.engine_option
 @options.quiet_option
 def report(predictions: tuple[str, ...], **given: Any) -> None:
     """Compare PREDS on the same labelled rows; the first file is the baseline.
@@ -63,14 +65,16 @@ def report(predictions: tuple[str, ...], **given: Any) -> None:
 
     One run directory in place of files stands for the predictions of its test split.
     """
+    from cli.engines import make_runner
     from cli.members import open_run
     from postproc.report import accuracy_report
 
     run = open_run(predictions)
     _check(predictions, given, is_run=run is not None)
-    models, labels = load_models(predictions, run, given)
+    runner = make_runner(given, "report")
+    models, labels = load_models(predictions, run, given, runner)
     classes = next((m.classes for m in models.values() if m.classes is not None), None)
-    found = accuracy_report(models, labels, classes=classes)
+    found = accuracy_report(models, labels, classes=classes, walk=runner.walk("measuring"))
     unlike = None
     if given["diversity"]:
         from ensemble import align_members, pairwise_diversity
@@ -107,21 +111,21 @@ def _check(paths: Sequence[str], given: dict[str, Any], *, is_run: bool) -> None
 
 
 def load_models(
-    paths: Sequence[str], run: RunDirectory | None, given: dict[str, Any]
+    paths: Sequence[str], run: RunDirectory | None, given: dict[str, Any], runner: Runner
 ) -> tuple[dict[str, Predictions], NDArray[Any]]:
     """Load predictions, the baseline's first, and labels in the order of its rows."""
     from cli.members import load_member_labels, load_members, member_names
 
     labels = None
     if run is not None:
-        names, loaded = list(run.models), run.predictions("test")
+        names, loaded = list(run.models), [one.streamed() for one in run.predictions("test")]
         labels = run.labels("test") if given["labels"] is None else None
         if labels is None and given["labels"] is None:
             message = f"Missing option '--labels': {run.path} has no labels of its test split."
             raise click.UsageError(message)
     else:
         names = member_names(paths)
-        loaded = load_members(paths, names, given)
+        loaded = load_members(paths, names, given, runner=runner)
     first = _baseline(given["baseline"], names, paths)
     loaded.insert(0, loaded.pop(first))
     if labels is None:

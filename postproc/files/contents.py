@@ -22,7 +22,7 @@ class Contents:
 
     Attributes
     ----------
-    values : ndarray
+    values : ndarray or Source
         Scores or labels.
     classes, ids
         Names of columns and of rows, where the file has any.
@@ -34,7 +34,7 @@ class Contents:
         The first value of a column of labels may be its heading.
     """
 
-    values: NDArray[Any]
+    values: Any
     classes: tuple[str, ...] | None = None
     ids: NDArray[np.str_] | None = None
     kind: Kind | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,14 @@ from postproc.files import formats
 from postproc.files.contents import Contents
 from postproc.files.labels import CLASS_FILE, load_class_names
 from postproc.files.paths import PREDICTION_SUFFIXES, atomic_path, check_output, resolve_path
-from postproc.kinds import Kind
+from postproc.files.shards import find_shards, open_shards, shard_name
+from postproc.files.sources import ZarrSource, as_source, is_zarr
+from postproc.kinds import Kind, Walk
 from postproc.predictions import Predictions
 
 PathLike = str | os.PathLike[str]
+
+SHARD_EXAMPLE = shard_name("name", 0)
 
 
 def load_predictions(
@@ -28,6 +33,8 @@ def load_predictions(
     kind: Kind | None = None,
     classes: Sequence[str] | None = None,
     multilabel: bool = False,
+    mapped: bool = True,
+    walk: Walk = map,
 ) -> Predictions:
     """Load and validate predictions from a file; `.npy` files are memory-mapped.
 
@@ -36,7 +43,9 @@ def load_predictions(
     path : path-like
         `.npy`, `.npz` (keys scores, logits or probs; optional classes, ids), `.csv` or `.tsv`
         (header of class names, optional first column id), `.parquet`, `.safetensors` or `.pt`
-        (tensors only). The suffix may be left away.
+        (tensors only). The suffix may be left away. Or a Zarr array, or a folder of shards
+        `name-00000.npy`, `name-00001.npy` and so on, given as the folder or as folder/name; the
+        scores of both stay in their files until they are read.
     kind : {"logits", "probs"}, optional
         The declared kind; without it the key of the file or the values decide.
     classes : sequence of C str, optional
@@ -44,6 +53,11 @@ def load_predictions(
         with names of its own are put in this order.
     multilabel : bool
         Every column is a label of its own.
+    mapped : bool
+        Whether the scores of a `.npy` file are a memory map. If not, they stay in the file until
+        they are read, too: they can be pickled, and a file that shrinks is an error.
+    walk : callable
+        How the rows are walked through to be checked, as in `check_scores`.
 
     Returns
     -------
@@ -57,8 +71,7 @@ def load_predictions(
     TypeError, ValueError
         If it is damaged, or its scores or names are not valid; messages name the file.
     """
-    found = resolve_path(path, PREDICTION_SUFFIXES)
-    contents = formats.read(found)
+    found, contents = _open(path)
     if contents.values.ndim == 2 and contents.values.shape[0] == 0:
         fail(str(found), "an array of one row or more", "0 rows")
     if contents.values.dtype.kind in "UST":
@@ -77,15 +90,45 @@ def load_predictions(
             classes = listed
         if classes is not None and tuple(classes) != tuple(names):
             values, names = values[:, [names.index(c) for c in classes]], tuple(classes)
-    return Predictions.check(
-        values,
+    checked = Predictions.check(
+        as_source(values),
         kind=kind or contents.kind,
         classes=names,
         ids=contents.ids,
         name=str(found),
         multilabel=multilabel,
         narrow=contents.narrow,
+        walk=walk,
     )
+    if isinstance(values, np.ndarray) and mapped:
+        return replace(checked, scores=np.asarray(values))
+    return checked
+
+
+def _open(given: PathLike) -> tuple[Path, Contents]:
+    """The file, Zarr array or shards that a path names, and what is in them."""
+    path, is_folder = Path(given), os.fspath(given).endswith(os.sep)
+    if path.is_file():
+        found = resolve_path(path, PREDICTION_SUFFIXES)
+        return found, formats.read(found)
+    if is_zarr(path):
+        return path, Contents(ZarrSource.open(path))
+    shards = find_shards(path)
+    if not shards:
+        if path.is_dir():
+            msg = (
+                f"{path}: must be a file, got a folder that is no Zarr array and holds no shards "
+                f"({SHARD_EXAMPLE}, ...)"
+            )
+            raise ValueError(msg)
+        found = resolve_path(path, PREDICTION_SUFFIXES)
+        return found, formats.read(found)
+    file = next((f for s in PREDICTION_SUFFIXES if (f := Path(f"{path}{s}")).is_file()), None)
+    if file is not None and not is_folder:
+        fitting = f"{file.name} and {shards[0].relative_to(path.parent)}"
+        msg = f"{path}: both {fitting} fit this name; give the suffix, or a slash for the folder"
+        raise ValueError(msg)
+    return path, Contents(open_shards(path, shards))
 
 
 def save_predictions(
@@ -200,8 +243,9 @@ def save_blocks(
     return target
 
 
-def _names_beside(path: Path, values: NDArray[Any]) -> tuple[str, ...] | None:
-    beside = path.parent / CLASS_FILE
+def _names_beside(path: Path, values: Any) -> tuple[str, ...] | None:
+    inside = path / CLASS_FILE  # of a folder of shards
+    beside = inside if inside.is_file() else path.parent / CLASS_FILE
     if values.ndim != 2 or not beside.is_file():
         return None
     n_columns = values.shape[1]

@@ -337,4 +337,6 @@ def test_bad_parameters(options, message, fit_split):
 def test_no_cuda(fit_split):
     with pytest.raises(ValueError) as error:
         ensemble.DevilsAdvocate(device="cuda").fit(*fit_split)
-    assert str(error.value) == "`device` must be one that torch has here, got 'cuda'; use \"cpu\""
+    assert str(error.value) == (
+        "`device` must be one that is there, got cuda; no CUDA device was found, use cpu"
+    )

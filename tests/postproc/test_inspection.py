@@ -1,11 +1,14 @@
 """Inspection: figures against a naive count, and every suspicion raised and not raised."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
 from postproc import Predictions, blocks, inspect_predictions, softmax, top_k_entropy
+from postproc.engine import reduce
+from tests.postproc.test_engine import Shuffled
 
 
 def _inspect(scores, prior=None, **options):
@@ -106,3 +109,14 @@ def test_real_predictions_are_not_suspected(shared_data):
 
     loaded = load_predictions(shared_data / "agnews" / "minilm_lr.test.npy")
     assert inspect_predictions(loaded).suspicions == []
+
+
+def test_figures_of_blocks_in_any_order_are_those_of_one_piece(monkeypatch):
+    scores = np.random.default_rng(0).dirichlet(np.ones(5), 400)
+    whole = _inspect(scores)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 8 * 5 * 11)
+    loaded = Predictions.check(scores, name=whole.name)
+    parts = inspect_predictions(loaded, walk=partial(reduce, Shuffled(4)))
+    assert parts.entropy_histogram == whole.entropy_histogram
+    assert parts.predicted == whole.predicted
+    np.testing.assert_allclose(parts.mean_prediction, whole.mean_prediction, rtol=1e-13)

@@ -1,6 +1,7 @@
 """Kind of scores: decided once, for a whole array, by rules that are stated."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from postproc import blocks, check_scores, log_probabilities, probabilities
+from postproc.engine import reduce
 from postproc.kinds import two_class_rows
+from tests.postproc.test_engine import Shuffled
 
 LIBRARIES = [np.asarray, torch.as_tensor]
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -242,3 +245,17 @@ def test_two_class_rows_are_label_after_label(library):
     np.testing.assert_allclose(
         np.asarray(two_class_rows(logits, "logits")), [[0, 1], [0.5, 0.5], [0.75, 0.25]], atol=1e-12
     )
+
+
+def test_blocks_checked_in_any_order_give_the_first_fault(monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 8 * 2 * 3)
+    walk = partial(reduce, Shuffled(2))
+    scores = np.full((20, 2), 0.5)
+    assert check_scores(scores, walk=walk)[1] == "probs"
+    scores[[7, 15]] = [[0.25, 0.25], [0.1, 0.1]]
+    with pytest.raises(ValueError, match=r"row 7 sums to 0\.5"):
+        check_scores(scores, walk=walk)
+    scores[[4, 18], 1] = 3.0
+    assert check_scores(scores, walk=walk)[1] == "logits"
+    with pytest.raises(ValueError, match="row 4, column 1"):
+        check_scores(scores, kind="probs", walk=walk)

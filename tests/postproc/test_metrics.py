@@ -1,6 +1,8 @@
 """Metrics against scikit-learn and per-row loops, and their invariances."""
 
+import pickle
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,8 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import postproc.blocks
 from postproc import log_softmax, softmax
+from postproc.engine import reduce
 from postproc.metrics import MetricAccumulator, class_metrics, evaluate, measure
+from tests.postproc.test_engine import Shuffled
 from tests.postproc.test_reliability import ece_loop
 
 NUMBERS = ("accuracy", "top5", "macro_f1", "log_loss", "brier", "ece")
@@ -291,3 +296,45 @@ def test_errors(call, error, message):
     with pytest.raises(error) as caught:
         call()
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("kind", ["probs", "logits"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_metrics_of_blocks_in_any_order_are_those_of_one_piece(monkeypatch, kind, seed):
+    rng = np.random.default_rng(3)
+    scores = rng.dirichlet(np.ones(7), 500) if kind == "probs" else rng.normal(size=(500, 7))
+    labels = rng.integers(0, 7, 500)
+    whole = measure(scores, labels, kind=kind)
+    monkeypatch.setattr(postproc.blocks, "BLOCK_BYTES", 8 * 7 * 13)
+    parts = measure(scores, labels, kind=kind, walk=partial(reduce, Shuffled(seed)))
+    assert (parts.correct, parts.top5, parts.macro_f1) == (
+        whole.correct,
+        whole.top5,
+        whole.macro_f1,
+    )
+    assert parts.log_loss == pytest.approx(whole.log_loss, rel=1e-13)
+    assert parts.brier == pytest.approx(whole.brier, rel=1e-13)
+    assert parts.ece == pytest.approx(whole.ece, rel=1e-12)
+    np.testing.assert_array_equal(parts.predicted, whole.predicted)
+
+
+def test_merging_more_rows_than_labels_is_refused():
+    total, some = (MetricAccumulator([0, 1], 2, kind="probs") for _ in range(2))
+    some.update([[0.5, 0.5], [0.5, 0.5]])
+    total.merge(some)
+    with pytest.raises(ValueError, match="at most 0 rows"):
+        total.merge(some)
+
+
+def test_rows_of_later_blocks_are_named_by_their_number(monkeypatch):
+    scores = np.full((50, 2), 0.5)
+    scores[37, 1] = np.nan
+    monkeypatch.setattr(postproc.blocks, "BLOCK_BYTES", 8 * 2 * 10)
+    with pytest.raises(ValueError, match="row 37, column 1"):
+        measure(scores, np.zeros(50, np.int64), kind="probs")
+
+
+def test_accumulators_are_pickled_without_their_buffer():
+    accumulator = MetricAccumulator(np.zeros(1000, np.int64), 100, kind="logits")
+    accumulator.update(np.zeros((1000, 100)))
+    assert len(pickle.dumps(accumulator)) < 100_000

@@ -1,0 +1,97 @@
+"""Files larger than a block through the command line: peak memory, and the rate of copying.
+
+At full size the file is 2,000,000 x 1,000 float32, 8 GB, and results take as much again.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.speed.child import Run, postproc, python
+from benchmarks.speed.timing import Figure, in_bytes
+from postproc.blocks import row_blocks
+
+#: Peak of private memory that a command may take, in bytes.
+MOST_MEMORY = 1e9
+
+#: Copies a mapped file into another: the same bytes, read and written once.
+COPY = """
+import sys, numpy as np
+a = np.load(sys.argv[1], mmap_mode='r')
+b = np.lib.format.open_memmap(sys.argv[2], mode='w+', dtype=a.dtype, shape=a.shape)
+np.copyto(b, a)
+b.flush()
+"""
+
+#: Commands, and how many times the file's bytes they must read and write at the least: CAN reads
+#: once for the reference and once to adjust.
+COMMANDS = {
+    "can, d = 1": (("can", "{scores}", "--prior", "uniform"), 3),
+    "ensemble soft of 1": (("ensemble", "soft", "{scores}"), 2),
+    "report": (("report", "{scores}", "--labels", "{labels}", "--json"), 1),
+}
+
+
+def write(path: Path, n_rows: int, n_classes: int) -> None:
+    """Write probabilities of which three rows in four are confident; a block is repeated."""
+    rng = np.random.default_rng(0)
+    file = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n_rows, n_classes))
+    blocks = list(row_blocks(n_rows, n_classes))
+    size = blocks[0].stop
+    block = np.exp(rng.standard_normal((size, n_classes), dtype=np.float32))
+    most = rng.choice(np.array([1, 100], np.float32), size, p=[0.25, 0.75]) * n_classes
+    block[np.arange(size), rng.integers(0, n_classes, size)] += most
+    block /= block.sum(axis=1, keepdims=True)
+    for rows in blocks:
+        file[rows] = block[: rows.stop - rows.start]
+    file.flush()
+
+
+def figures(*, quick: bool) -> Iterator[Figure]:
+    """Peak memory of three commands, and their time over that of copying as many bytes."""
+    n_rows, n_classes = (40_000, 250) if quick else (2_000_000, 1_000)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        scores, labels, out = folder / "scores.npy", folder / "labels.npy", folder / "out.npy"
+        write(scores, n_rows, n_classes)
+        np.save(labels, np.random.default_rng(1).integers(0, n_classes, n_rows))
+        size = f"{n_rows} x {n_classes} float32, {in_bytes(scores.stat().st_size)}"
+        for command, (words, moved) in COMMANDS.items():
+            given = [word.format(scores=scores, labels=labels) for word in words]
+            if moved > 1:
+                given += ["-o", str(out), "--overwrite", "--quiet"]
+            runs: list[tuple[Run, Run]] = []
+            for _ in range(1 if quick else 3):
+                done = postproc(*given)
+                out.unlink(missing_ok=True)
+                runs.append((done, python(COPY, str(scores), str(out))))
+                out.unlink()
+            yield from _figures(f"postproc {command}, {size}", runs, moved)
+
+
+def _figures(what: str, runs: list[tuple[Run, Run]], moved: int) -> Iterator[Figure]:
+    peaks = sorted(done.peak for done, _ in runs)
+    took = statistics.median(done.seconds for done, _ in runs)
+    yield Figure(
+        f"peak memory of {what}, over 1 GB",
+        peaks[-1] / MOST_MEMORY,
+        (peaks[0] / MOST_MEMORY, peaks[-1] / MOST_MEMORY),
+        "<= 1",
+        f"{took:.3g} s",
+        in_bytes(peaks[-1]),
+    )
+    if moved > 1:
+        rates = [moved / 2 * copied.seconds / done.seconds for done, copied in runs]
+        copied = statistics.median(copied.seconds for _, copied in runs)
+        yield Figure(
+            f"rate of {what}, over that of np.copyto for as many bytes",
+            statistics.median(rates),
+            (min(rates), max(rates)),
+            ">= 0.6",
+            f"command {took:.3g} s for {moved} times the file, copy {copied:.3g} s for 2 times",
+        )

@@ -1,0 +1,91 @@
+"""Ensembles of members that are read block by block: the parts that an engine runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble.base import Ensemble
+from ensemble.members import Member, Members
+from postproc.arrays import as_numpy
+from postproc.blocks import PASS_BYTES, row_cuts, sub_blocks
+from postproc.device import OnDevice
+from postproc.files.sources import Source, as_source, signature_of
+
+#: Members beyond these do not make blocks smaller: products of few rows are slow.
+MEMBERS_A_BLOCK = 8
+
+
+def streamed(members: Members, device: str = "cpu") -> Members:
+    """Members whose scores are read from their files, and not through memory maps, to a device."""
+
+    def source(scores: Any) -> Any:
+        return as_source(scores) if device == "cpu" else OnDevice(as_source(scores), device)
+
+    items = tuple(replace(member, scores=source(member.scores)) for member in members)
+    return replace(members, items=items)
+
+
+def member_cuts(members: Members) -> tuple[slice, ...]:
+    """Blocks of rows of several members at once."""
+    return row_cuts(members.n_rows, members.n_classes * min(len(members), MEMBERS_A_BLOCK))
+
+
+@dataclass(frozen=True)
+class CombineRows:
+    """Combines some rows; with labels also counts what each member alone has right.
+
+    Attributes
+    ----------
+    combiner : Ensemble
+        Fitted.
+    members : Members
+        Members that `combiner.check_members` has passed.
+    labels : array of shape (n,), optional
+        True classes.
+    """
+
+    combiner: Ensemble
+    members: Members
+    labels: NDArray[np.int64] | None = None
+
+    def __call__(self, rows: slice) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Probabilities of the rows start..stop, shape (rows, C), and counts."""
+        dtype = np.float32 if self.members.narrow else np.float64
+        combined = np.empty((rows.stop - rows.start, self.members.n_classes), dtype)
+        right = np.zeros(len(self.members), np.int64)
+        for part in sub_blocks(rows, self.members.n_classes, PASS_BYTES):
+            inside = slice(part.start - rows.start, part.stop - rows.start)
+            combined[inside] = as_numpy(self.combiner.combine(self.members, part))
+            if self.labels is not None:
+                winners = (as_numpy(member.winners(part)) for member in self.members)
+                right += [int((won == self.labels[part]).sum()) for won in winners]
+        return combined, {} if self.labels is None else {"right": right.tolist()}
+
+
+@dataclass(frozen=True)
+class MemberSource(Source):
+    """Probabilities of a member with its rows and columns in the order of the others'."""
+
+    member: Member
+
+    @property
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]  # follows the member
+        """Rows and columns."""
+        return self.member.n_rows, self.member.n_classes
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
+        """That of the probabilities."""
+        return np.dtype(self.read(slice(0, 0)).dtype)
+
+    def read(self, rows: slice) -> NDArray[Any]:
+        """Probabilities of the rows start..stop."""
+        return as_numpy(self.member.probabilities(rows))
+
+    def signature(self) -> dict[str, Any]:
+        """That of the member's scores."""
+        return signature_of(self.member.scores)

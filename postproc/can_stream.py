@@ -1,0 +1,347 @@
+"""CAN on predictions that are read block by block: the parts that an engine runs.
+
+At one iteration a reference counts only by the sums of its columns (section 3 of the paper: the
+first normalization divides by them), so that a block of confident rows leaves C numbers behind.
+More iterations need the rows themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import array_api_compat as api
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.arrays import Array, as_numpy
+from postproc.blocks import PASS_BYTES, sub_blocks
+from postproc.can import Reference
+from postproc.can_condensed import Condensed, condense
+from postproc.can_model import CANModel, CANOptions, is_ambiguous, stratified_picks
+from postproc.checks import fail
+from postproc.device import to_device
+from postproc.kinds import two_class_rows
+from postproc.memory import available_bytes
+from postproc.predictions import Predictions
+
+#: Runs a part on the cuts of a pass and yields what it gives, in order.
+OverCuts = Callable[[Callable[[slice], Any], Sequence[slice]], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class ProbabilityRows:
+    """Probabilities of some rows, where they are to be computed with.
+
+    Attributes
+    ----------
+    predictions : Predictions
+        The scores.
+    multilabel : bool
+        Give two-class rows, one for each label of a row.
+    device : str
+        "cpu" for NumPy arrays, else the device of torch tensors.
+    """
+
+    predictions: Predictions
+    multilabel: bool = False
+    device: str = "cpu"
+
+    def __call__(self, rows: slice) -> Array:
+        """Array of shape (rows, C), or (rows·m, 2)."""
+        if self.multilabel:
+            probs = two_class_rows(self.predictions.scores[rows], self.predictions.kind)
+        else:
+            probs = self.predictions.probabilities(rows)
+        return to_device(probs, self.device)
+
+    def parts(self, rows: slice) -> Iterable[slice]:
+        """Rows to be computed at once within a block: few for the cache, all on other devices."""
+        if self.device != "cpu":
+            return [rows]
+        return sub_blocks(rows, self.predictions.n_classes, PASS_BYTES)
+
+
+@dataclass(frozen=True)
+class ColumnSums:
+    """What confident rows leave behind, in units of the largest entries of the columns.
+
+    With units α does not empty a column of small entries.
+
+    Attributes
+    ----------
+    n_confident : int
+        Number of rows.
+    mass : array of shape (C,)
+        Their sum.
+    unit : array of shape (C,)
+        The columns' largest entries.
+    sums : array of shape (C,)
+        Sums of (entry / unit)^α.
+    """
+
+    n_confident: int
+    mass: NDArray[np.float64]
+    unit: NDArray[np.float64]
+    sums: NDArray[np.float64]
+    alpha: float
+
+    def merge(self, other: ColumnSums) -> ColumnSums:
+        """The sums over the rows of both."""
+        unit = np.maximum(self.unit, other.unit)
+        safe = np.where(unit > 0, unit, 1.0)
+        sums = self.sums * (self.unit / safe) ** self.alpha
+        sums += other.sums * (other.unit / safe) ** self.alpha
+        n_confident = self.n_confident + other.n_confident
+        return ColumnSums(n_confident, self.mass + other.mass, unit, sums, self.alpha)
+
+
+@dataclass(frozen=True)
+class SumConfident:
+    """Column sums of the confident rows of a block."""
+
+    rows: ProbabilityRows
+    options: CANOptions
+
+    def __call__(self, rows: slice) -> ColumnSums:
+        """Sums over the rows start..stop."""
+        return reduce(ColumnSums.merge, (self._sum(part) for part in self.rows.parts(rows)))
+
+    def _sum(self, rows: slice) -> ColumnSums:
+        probs = self.rows(rows)
+        xp = api.array_namespace(probs)
+        a = xp.astype(probs[~is_ambiguous(probs, self.options), :], xp.float64)
+        mass, alpha = as_numpy(xp.sum(a, axis=0)), self.options.alpha
+        if a.shape[0] == 0:
+            return ColumnSums(0, mass, np.zeros_like(mass), mass, alpha)
+        if alpha == 1.0:
+            return ColumnSums(int(a.shape[0]), mass, (mass > 0).astype(np.float64), mass, alpha)
+        unit = xp.max(a, axis=0)
+        sums = xp.sum((a / xp.where(unit > 0, unit, xp.ones_like(unit))) ** alpha, axis=0)
+        return ColumnSums(int(a.shape[0]), mass, as_numpy(unit), as_numpy(sums), alpha)
+
+
+@dataclass(frozen=True)
+class FindConfident:
+    """Where the confident rows of a block are, and what they predict; with `keep`, themselves."""
+
+    rows: ProbabilityRows
+    options: CANOptions
+    keep: bool
+
+    def __call__(self, rows: slice) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], Any]:
+        """Positions, predicted classes, sum of the rows, and the rows where they are kept."""
+        probs = self.rows(rows)
+        xp = api.array_namespace(probs)
+        confident = ~is_ambiguous(probs, self.options)
+        found = probs[confident, :]
+        per_row = probs.shape[0] // max(rows.stop - rows.start, 1)
+        where = np.flatnonzero(as_numpy(confident)) + rows.start * per_row
+        mass = as_numpy(xp.sum(found, axis=0, dtype=xp.float64))
+        predicted = as_numpy(found).argmax(axis=1).astype(np.int32)
+        return where, predicted, mass, found if self.keep else None
+
+
+def fit_can(
+    rows: ProbabilityRows,
+    prior: NDArray[np.float64],
+    options: CANOptions,
+    over: OverCuts,
+    *,
+    seed: int = 0,
+) -> CANModel:
+    """Fit `CANModel` to predictions of any length.
+
+    Parameters
+    ----------
+    rows : ProbabilityRows
+        The predictions whose confident rows are the reference.
+    prior : ndarray of shape (C,)
+        Class prior q.
+    options : CANOptions
+        Options of CAN.
+    over : callable
+        Runs a part on row slices and gives its results in order, as `map` does.
+    seed : int
+        Seed of the stratified sample.
+
+    Returns
+    -------
+    CANModel
+        As `CANModel.fit` makes it.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of range, or several iterations need more rows than fit in memory.
+    """
+    options = options.check(len(prior))
+    cuts = rows.predictions.cuts()
+    if options.reference_sample == "stratified":
+        return _fit_sample(rows, prior, options, over, seed)
+    if options.iterations > 1:
+        fitting = _Fitting(len(prior), options.iterations)
+        blocks = (
+            fitting.check(block) for *_, block in over(FindConfident(rows, options, True), cuts)
+        )
+        everyone = [block for block in blocks if block.shape[0]] or [rows(slice(0, 0))]
+        return _with_rows(rows, everyone, prior, options)
+    total = reduce(ColumnSums.merge, over(SumConfident(rows, options), cuts))
+    # A row for each class, as large as its column's largest entry, that counts as often as needed.
+    diagonal = np.diag(total.unit) if total.n_confident else np.empty((0, len(prior)))
+    reference = to_device(diagonal, rows.device)
+    weights = to_device(total.sums if total.n_confident else np.empty(0), rows.device)
+    return CANModel(
+        options,
+        prior,
+        _build(rows, reference, prior, options, weights),
+        total.n_confident,
+        total.mass,
+    )
+
+
+def _fit_sample(
+    rows: ProbabilityRows,
+    prior: NDArray[np.float64],
+    options: CANOptions,
+    over: OverCuts,
+    seed: int,
+) -> CANModel:
+    """A stratified sample: the classes of all confident rows in one pass, then the rows picked."""
+    found = list(over(FindConfident(rows, options, False), rows.predictions.cuts()))
+    where = np.concatenate([part[0] for part in found])
+    predicted = np.concatenate([part[1] for part in found])
+    mass = np.sum([part[2] for part in found], axis=0)
+    picked = where[stratified_picks(predicted, len(prior), seed)]
+    per_row = rows.predictions.n_classes if rows.multilabel else 1
+    blocks = []
+    for cut in rows.predictions.cuts():
+        first, last = np.searchsorted(picked, (cut.start * per_row, cut.stop * per_row))
+        if last > first:
+            blocks.append(rows(cut)[picked[first:last] - cut.start * per_row, :])
+    return _with_rows(rows, blocks or [rows(slice(0, 0))], prior, options, len(where), mass)
+
+
+def _with_rows(
+    rows: ProbabilityRows,
+    blocks: Sequence[Array],
+    prior: NDArray[np.float64],
+    options: CANOptions,
+    n_confident: int | None = None,
+    mass: NDArray[np.float64] | None = None,
+) -> CANModel:
+    xp = api.array_namespace(*blocks)
+    reference = xp.concat(list(blocks))
+    if mass is None:
+        mass = as_numpy(xp.sum(reference, axis=0, dtype=xp.float64))
+    found = int(reference.shape[0]) if n_confident is None else n_confident
+    return CANModel(options, prior, _build(rows, reference, prior, options, None), found, mass)
+
+
+def _build(
+    rows: ProbabilityRows,
+    reference: Array,
+    prior: NDArray[np.float64],
+    options: CANOptions,
+    weights: Array | None,
+) -> Reference | Condensed:
+    xp = api.array_namespace(reference)
+    exact = Reference.build(
+        reference,
+        xp.asarray(prior, dtype=xp.float64, device=api.device(reference)),
+        alpha=options.alpha,
+        iterations=options.iterations,
+        smoothing=options.smoothing,
+        weights=weights,
+        dtype=rows(slice(0, 0)).dtype,
+    )
+    return condense(exact, options.reference_size)
+
+
+class _Fitting:
+    """Watches that the rows of a reference fit in memory, with what iterating them takes."""
+
+    def __init__(self, n_classes: int, iterations: int) -> None:
+        # In float64: the rows, two copies at work, and a scaled matrix for each iteration.
+        self.bytes_a_row = 8 * n_classes * (iterations + 3)
+        self.iterations = iterations
+        left = available_bytes()
+        self.most = None if left is None else left // self.bytes_a_row
+        self.n_rows = 0
+
+    def check(self, block: Array) -> Array:
+        """Let a block pass if there is room for it."""
+        self.n_rows += int(block.shape[0])
+        if self.most is not None and self.n_rows > self.most:
+            fail(
+                "reference",
+                f"at most {self.most} confident rows, to be iterated {self.iterations} times in "
+                "memory",
+                f"{self.n_rows} or more",
+                "take one iteration, --preset paper-code (a stratified sample) or a --reference "
+                "of fewer rows",
+            )
+        return block
+
+
+@dataclass(frozen=True)
+class AdjustRows:
+    """Adjusts the ambiguous rows of a block and counts what that did.
+
+    Attributes
+    ----------
+    rows : ProbabilityRows
+        The target.
+    model : CANModel
+        Reference and prior.
+    labels : array of shape (n,), or (n·m,) of two-class rows, optional
+        True classes.
+    """
+
+    rows: ProbabilityRows
+    model: CANModel
+    labels: NDArray[Any] | None = None
+
+    def __call__(self, rows: slice) -> tuple[NDArray[Any], dict[str, Any]]:
+        """The rows start..stop after adjustment, (rows, C), and counts."""
+        predictions = self.rows.predictions
+        block = np.empty((rows.stop - rows.start, predictions.n_classes), predictions.output_dtype)
+        total: dict[str, Any] = {}
+        parts = self.rows.parts(rows) if self.model.options.iterations == 1 else [rows]
+        for part in parts:
+            adjusted, counts = self._adjust(part)
+            block[part.start - rows.start : part.stop - rows.start] = adjusted
+            total = {name: total.get(name, 0) + count for name, count in counts.items()}
+        return block, total
+
+    def _adjust(self, rows: slice) -> tuple[NDArray[Any], dict[str, Any]]:
+        given = self.rows(rows)
+        adjusted, ambiguous = (as_numpy(part) for part in self.model.adjust(given))
+        probs = as_numpy(given)
+        before = probs.argmax(axis=1)
+        after = before.copy()
+        after[ambiguous] = adjusted[ambiguous].argmax(axis=1)
+        wide, ones = probs.astype(np.float64), np.ones(len(probs))
+        counts: dict[str, Any] = {
+            "rows": len(probs),
+            "ambiguous": int(ambiguous.sum()),
+            "changed": int((before != after).sum()),
+            "sums": ones @ wide,  # half the time of a sum over the rows
+            "squares": ones @ np.square(wide, out=wide),
+        }
+        if self.labels is not None:
+            per_row = len(probs) // (rows.stop - rows.start)
+            truth = self.labels[rows.start * per_row : rows.stop * per_row]
+            was_right, is_right = before == truth, after == truth
+            counts |= {
+                "fixed": int((~was_right & is_right).sum()),
+                "broken": int((was_right & ~is_right).sum()),
+                "right_confident": int(was_right[~ambiguous].sum()),
+                "right_before": int(was_right[ambiguous].sum()),
+                "right_after": int(is_right[ambiguous].sum()),
+            }
+        if self.rows.multilabel:
+            adjusted = adjusted[:, 0].reshape(-1, self.rows.predictions.n_classes)
+        return adjusted, counts

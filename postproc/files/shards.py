@@ -1,0 +1,132 @@
+"""Shards: one array in a folder of files `name-00000.npy`, `name-00001.npy` and so on."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.files.sources import NpySource, Source
+
+#: Name and number of a shard.
+SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5})\.npy")
+
+
+def shard_name(name: str, number: int) -> str:
+    """File name of a shard."""
+    return f"{name}-{number:05d}.npy"
+
+
+@dataclass(frozen=True)
+class ShardSource(Source):
+    """Rows in consecutive shards.
+
+    Attributes
+    ----------
+    path : str
+        What was opened: the folder, or the folder and the shards' common name.
+    shards : tuple of NpySource
+        The files in order.
+    """
+
+    path: str
+    shards: tuple[NpySource, ...]
+
+    @cached_property
+    def edges(self) -> NDArray[np.int64]:
+        """Row at which each shard starts, and the number of rows."""
+        return np.cumsum([0, *(shard.shape[0] for shard in self.shards)])
+
+    @property
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]  # follows the shards
+        """Rows and columns of all shards together."""
+        return int(self.edges[-1]), self.shards[0].shape[1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
+        """That of all shards."""
+        return self.shards[0].dtype
+
+    def read(self, rows: slice) -> NDArray[Any]:
+        """Read the rows start..stop, from as many shards as it takes."""
+        block = np.empty((rows.stop - rows.start, self.shape[1]), self.dtype)
+        first = int(np.searchsorted(self.edges, rows.start, side="right")) - 1
+        at = rows.start
+        while at < rows.stop:
+            stop = min(rows.stop, int(self.edges[first + 1]))
+            inside = block[at - rows.start : stop - rows.start]
+            self.shards[first].read_into(inside, at - int(self.edges[first]))
+            at, first = stop, first + 1
+        return block
+
+    def signature(self) -> dict[str, Any]:
+        """Path, shape, dtype, a digest of a few rows, and size and time of each shard."""
+        return {
+            "path": str(Path(self.path).absolute()),
+            "shape": list(self.shape),
+            "dtype": self.dtype.str,
+            "sample": self._sample(),
+            "shards": [[shard.size, shard.mtime_ns] for shard in self.shards],
+        }
+
+
+def find_shards(path: str | os.PathLike[str]) -> list[Path]:
+    """The shards that a folder, or a folder and a name, stand for; none where there are none.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one is missing in the sequence.
+    ValueError
+        If a folder holds shards of several names.
+    """
+    given = Path(path)
+    folder, wanted = (given, None) if given.is_dir() else (given.parent, given.name)
+    if not folder.is_dir():
+        return []
+    found: dict[str, dict[int, Path]] = {}
+    for file in folder.iterdir():
+        match = SHARD.fullmatch(file.name)
+        if match is not None and not file.name.startswith(".") and wanted in (None, match["name"]):
+            found.setdefault(match["name"], {})[int(match["number"])] = file
+    if len(found) > 1:
+        names = ", ".join(sorted(found)[:3]) + (", ..." if len(found) > 3 else "")
+        msg = f"{given}: holds shards of several names ({names}); name one: {given / min(found)}"
+        raise ValueError(msg)
+    for name, shards in found.items():
+        missing = set(range(max(shards) + 1)).difference(shards)
+        if missing:
+            lacking = folder / shard_name(name, min(missing))
+            msg = f"{lacking}: no such file, though {shards[max(shards)].name} is there"
+            raise FileNotFoundError(msg)
+        return [shards[number] for number in range(len(shards))]
+    return []
+
+
+def open_shards(path: str | os.PathLike[str], files: list[Path]) -> ShardSource:
+    """Open shards as one array.
+
+    Raises
+    ------
+    ValueError
+        If one is damaged, or of another width or dtype than the first.
+    """
+    shards = tuple(NpySource.open(file) for file in files)
+    first = shards[0]
+    for file, shard in zip(files, shards, strict=True):
+        if shard.shape[1] != first.shape[1]:
+            msg = (
+                f"{file}: must have {first.shape[1]} columns like {files[0].name}, "
+                f"got {shard.shape[1]}"
+            )
+            raise ValueError(msg)
+        if shard.dtype != first.dtype:
+            msg = f"{file}: must be {first.dtype} like {files[0].name}, got {shard.dtype}"
+            raise ValueError(msg)
+    return ShardSource(str(path), shards)

@@ -1,0 +1,30 @@
+"""Memory that is left, as far as the system tells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def available_bytes() -> int | None:
+    """Bytes that a process can still take, the limit of its container included; None if unknown."""
+    found = [value for value in (_system(), _container()) if value is not None]
+    return min(found, default=None)
+
+
+def _system() -> int | None:
+    for line in _read("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _container() -> int | None:
+    limit, used = (_read(f"/sys/fs/cgroup/memory.{name}").strip() for name in ("max", "current"))
+    return int(limit) - int(used) if limit.isdigit() and used.isdigit() else None
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except OSError:
+        return ""

@@ -1,0 +1,51 @@
+"""`postproc adapt` on a target of many blocks, and what it says against trusting it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from postproc import blocks
+
+METHODS = ("em", "map", "bbse", "sinkhorn", "can")
+
+
+@pytest.fixture
+def task(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for split, prior, seed in (("val", [1 / 3] * 3, 0), ("test", [0.7, 0.2, 0.1], 1)):
+        rng = np.random.default_rng(seed)
+        y = rng.choice(3, 300, p=prior)
+        np.save(f"labels.{split}.npy", y)
+        np.save(f"a.{split}.npy", 2.0 * (rng.normal(size=(300, 3)) + 1.3 * np.eye(3)[y]))
+    return ("adapt", "a.test.npy", "--fit", "a.val.npy", "--fit-labels", "labels.val.npy")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_many_blocks_give_what_one_gives(task, run_cli, monkeypatch, tmp_path, method):
+    words = (*task, "--method", method, "--json")
+    one = json.loads(run_cli(*words, "-o", "one.npy").stdout)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 24 * 40)
+    many = json.loads(run_cli(*words, "-o", "many.npy").stdout)
+    np.testing.assert_allclose(np.load("many.npy"), np.load("one.npy"), atol=1e-6)
+    np.testing.assert_allclose(many["prior"], one["prior"], atol=1e-7)
+    assert many["changed"] == one["changed"] > 0
+    left = [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert left == []
+
+
+def test_few_rows_and_unseen_classes_are_named(task, run_cli):
+    np.save("a.few.npy", np.load("a.test.npy")[:5])
+    np.save("labels.val.npy", np.minimum(np.load("labels.val.npy"), 1))
+    words = ("adapt", "a.few.npy", *task[2:], "--method", "em", "--json")
+    warnings = " ".join(json.loads(run_cli(*words).stdout)["warnings"])
+    assert "em estimates 3 shares from 5 rows and nothing holds it back" in warnings
+    assert "no row of the fit split has the label 2: the target's share of it" in warnings
+
+
+def test_a_prior_that_did_not_move_is_no_certainty(task, run_cli):
+    np.save("a.same.npy", np.load("a.val.npy")[::2])
+    words = ("adapt", "a.same.npy", *task[2:], "--json")
+    found = json.loads(run_cli(*words).stdout)
+    assert found["strength"] > found["rows"]
+    assert "standard errors say how far rows could move it" in " ".join(found["warnings"])
