@@ -1,7 +1,10 @@
 """The README's examples run word for word."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,13 @@ README = Path(__file__).parents[1] / "README.md"
 
 def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def commands(word):
+    """Commands of the one section that holds a word."""
+    (section,) = [block for block in blocks("console") if word in block]
+    lines = re.sub(r"\\\n\s*", "", section).strip().splitlines()
+    return [line.removeprefix("$ ") for line in lines]
 
 
 def test_python(capsys):
@@ -23,8 +33,18 @@ def test_python(capsys):
 def test_commands(tmp_path, monkeypatch, run_cli):
     monkeypatch.chdir(tmp_path)
     run_cli("demo")
-    (section,) = [block for block in blocks("console") if "postproc-demo" in block]
-    commands = re.sub(r"\\\n\s*", "", section).strip().splitlines()
-    assert len(commands) > 5
-    for command in commands:
-        run_cli(*shlex.split(command.removeprefix("$ postproc ")))
+    assert len(commands("postproc-demo")) > 5
+    for command in commands("postproc-demo"):
+        run_cli(*shlex.split(command.removeprefix("postproc ")))
+
+
+@pytest.mark.slow
+def test_a_benchmark_of_ones_own(tmp_path, monkeypatch, run_cli):
+    monkeypatch.chdir(tmp_path)
+    prepare, bench = commands("benchmarks.gains.prepare")
+    subprocess.run(
+        [sys.executable, *shlex.split(prepare)[1:]],
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(README.parent)},
+    )
+    assert "auto" in run_cli(*shlex.split(bench.removeprefix("postproc "))).stdout

@@ -9,10 +9,19 @@ import sys
 
 import numpy as np
 
-from benchmarks.speed import can, ensemble, report, startup, tuning
+from benchmarks.speed import (
+    can,
+    dask_engine,
+    ensemble,
+    report,
+    scaling,
+    startup,
+    streaming,
+    tuning,
+)
 from benchmarks.speed.timing import HEADING
 
-TOPICS = (can, ensemble, report, startup, tuning)
+TOPICS = (can, ensemble, report, startup, tuning, scaling, streaming, dask_engine)
 
 
 def main() -> None:
