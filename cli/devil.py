@@ -136,8 +136,8 @@ def devil_lines(summary: dict[str, Any]) -> list[str]:
     if share is not None:
         low, high = (100 * limit for limit in share["gain_ci"])
         lines.append(
-            f"devil's share (against the discussion without it): {100 * share['gain']:+.2f} "
-            f"points, 95 % interval {low:+.2f} to {high:+.2f}, {share['fixed']} fixed, "
+            f"devil's share (against the discussion without it): {100 * share['gain']:+z.2f} "
+            f"points, 95 % interval {low:+z.2f} to {high:+z.2f}, {share['fixed']} fixed, "
             f"{share['broken']} broken, p = {share['p_value']:.2g}"
         )
     return lines

@@ -14,9 +14,9 @@ import click
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from postproc.blocks import Walk
     from postproc.engine import Engine
-    from postproc.kinds import Walk
-    from postproc.resume import Output
+    from postproc.outputs import Output
 
 T = TypeVar("T")
 
@@ -116,8 +116,15 @@ class Runner:
         inputs : sequence of Predictions or Member
             What is read, with `scores` and `name`, for the signature of the job.
         """
+        from cli.messages import warn
         from cli.progress import watching
+        from postproc.files.sources import Source
         from postproc.resume import write
+
+        def verify() -> None:
+            for each in inputs:
+                if isinstance(each.scores, Source):  # what was fitted to is no longer read
+                    each.scores.verify()
 
         signature = {} if len(cuts) <= 1 and output.is_file else self._signature(part, inputs)
         quiet = bool(self.given.get("quiet"))
@@ -131,6 +138,8 @@ class Runner:
                 resume=self.given.get("resume"),
                 overwrite=self.given["overwrite"],
                 watch=watch,
+                verify=verify,
+                tell=lambda message: warn([message], quiet=quiet),
             )
 
     def _signature(self, part: object, inputs: Sequence[Any]) -> dict[str, Any]:
@@ -143,7 +152,8 @@ class Runner:
         return {
             "command": self.command,
             "version": version("postproc"),
-            "inputs": {each.name: signature_of(each.scores) for each in inputs},
+            # Files to fit to have the names of those that they are for: no dict, which keeps one.
+            "inputs": [[each.name, signature_of(each.scores)] for each in inputs],
             "options": {key: value for key, value in given.items() if key not in WITHOUT_EFFECT},
             "fitted state": _digest(part),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cli.engines import Runner
+    from postproc.outputs import Output
     from postproc.predictions import Predictions
-    from postproc.resume import Output
 
 
 def load(
@@ -64,27 +65,71 @@ def output_path(source: str, given: dict[str, Any], command: str) -> Path:
 
     An output that was named with a slash at its end, a folder, is told by having none of the
     suffixes of files.
+
+    Raises
+    ------
+    click.BadParameter
+        If the name is none of a folder, or a folder that was named is or holds an input.
+    FileExistsError, FileNotFoundError, ImportError, PermissionError, ValueError
+        If it cannot be written, or another job writes it.
     """
     from cli.options import FolderPath
     from postproc.files import check_output
+    from postproc.files.locks import check_unlocked
     from postproc.files.paths import PREDICTION_SUFFIXES
-    from postproc.resume import check_target
+    from postproc.files.targets import check_target
+    from postproc.outputs import has_journal
 
     target = given["output"]
+    overwrite = given["overwrite"]
     if isinstance(target, FolderPath):
         if target.path.suffix.lower() in (*PREDICTION_SUFFIXES, ".zarr"):
             message = f"must not end with a slash where it has the suffix of a file, {target.path}"
             raise click.BadParameter(message, param_hint="--output")
-        check_target(target.path, overwrite=given["overwrite"])
-        return target.path
-    if target is None:
-        # A run directory such as "." has no stem before it is resolved.
-        path = Path(source).resolve() if Path(source).is_dir() else Path(source)
-        target = path.with_name(f"{path.stem}.{command}.npy")
-    if target.suffix.lower() == ".zarr":
-        check_target(target, overwrite=given["overwrite"])
-        return Path(target)
-    return check_output(target, overwrite=given["overwrite"], suffixes=PREDICTION_SUFFIXES)
+        # Of "./" and "../" nothing is left as a name before they are resolved.
+        path = target.path if target.path.name not in ("", "..") else target.path.resolve()
+    elif target is None:
+        path = Path(source)
+        name = path.stem
+        if path.is_dir():
+            path = path.resolve()
+            name = path.stem if path.suffix.lower() == ".zarr" else path.name
+        path = path.with_name(f"{name}.{command}.npy")
+    else:
+        path = Path(target)
+    if given.get("resume") and path.name and has_journal(path):
+        overwrite = True  # a job that was killed at its very end has left it: it is looked at later
+    if not isinstance(target, FolderPath) and path.suffix.lower() != ".zarr":
+        check_output(path, overwrite=overwrite, suffixes=PREDICTION_SUFFIXES)
+    else:
+        _check_apart(path, [source, *_texts(given)])
+    check_target(path, overwrite=overwrite)
+    check_unlocked(path)
+    return path
+
+
+def _texts(given: dict[str, Any]) -> list[str]:
+    """All that was given to a command and may be the name of a file, but for the output."""
+    context = click.get_current_context(silent=True)
+    found: list[str] = []
+    for key, value in [*given.items(), *(context.params.items() if context else ())]:
+        values = value if isinstance(value, tuple | list) else [value]
+        if key != "output":
+            found += [str(each) for each in values if isinstance(each, str | Path)]
+    return found
+
+
+def _check_apart(output: Path, inputs: list[str]) -> None:
+    """Refuse a folder as output that is, or holds, a file that is read."""
+    whole = output.resolve()
+    for text in inputs:
+        path = Path(text)
+        # Shards may be named by their folder and common name; other words are no names of files.
+        if path.name == text and not os.path.exists(text):  # noqa: PTH110  # any text, however long
+            continue
+        if whole == path.resolve() or (whole.is_dir() and whole in path.resolve().parents):
+            message = f"must not be or hold the input {text}, got {output}; name another folder"
+            raise click.BadParameter(message, param_hint="--output")
 
 
 def make_output(
@@ -97,12 +142,10 @@ def make_output(
     like: Any,
 ) -> Output:
     """What is written; shards are cut as those of the input `like` where it has any."""
-    from postproc.files.shards import ShardSource
-    from postproc.resume import Output
+    from postproc.files.sources import Source
+    from postproc.outputs import Output
 
-    edges: tuple[int, ...] = ()
-    if isinstance(like, ShardSource):
-        edges = tuple(int(edge) for edge in like.edges)
+    edges = like.edges if isinstance(like, Source) else ()
     return Output(path, shape, dtype, classes, ids, edges)
 
 

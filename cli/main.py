@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import sys
 from typing import Any
 
@@ -19,6 +20,13 @@ from cli.commands.ensemble import ensemble_command
 from cli.commands.inspect import inspect
 from cli.commands.report import report
 from cli.commands.tune import tune
+from postproc.interrupts import terminable
+
+#: Errors that are told in one line: those of data and files, and those of parts of a long job,
+#: which come from devices, workers and other packages.
+FAULTS = (
+    ValueError, TypeError, OSError, ImportError, RuntimeError, MemoryError, pickle.PicklingError,
+)  # fmt: skip
 
 
 class _Group(click.Group):
@@ -29,17 +37,15 @@ class _Group(click.Group):
             if isinstance(stream, io.TextIOWrapper):  # a narrow console shows \u... and goes on
                 stream.reconfigure(errors="backslashreplace")
         try:
-            return super().invoke(ctx)
-        except BrokenPipeError:  # the reader of a pipe has left; click knows what to do
+            with terminable():
+                return super().invoke(ctx)
+        # The reader of a pipe has left, or click itself ends: click knows what to do.
+        except (BrokenPipeError, click.Abort, click.exceptions.Exit):
             raise
-        except (ValueError, TypeError, OSError, ImportError) as error:
-            raise click.ClickException(_one_line(error)) from error
+        except FAULTS as error:
+            from postproc.checks import one_line
 
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+            raise click.ClickException(one_line(error)) from error
 
 
 @click.group(

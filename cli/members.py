@@ -37,7 +37,7 @@ def open_run(paths: Sequence[str]) -> RunDirectory | None:
 def _is_array(folder: Path) -> bool:
     """Whether a folder is one array: of Zarr, or shards without a run directory's files."""
     from postproc.files.shards import find_shards
-    from postproc.files.sources import is_zarr
+    from postproc.files.zarr_arrays import is_zarr
 
     if is_zarr(folder):
         return True

@@ -48,4 +48,4 @@ def percent(share: float) -> str:
 
 def points(difference: float) -> str:
     """A difference of shares in signed points."""
-    return f"{100 * difference:+.2f}"
+    return f"{100 * difference:+z.2f}"

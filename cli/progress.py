@@ -20,11 +20,24 @@ RATE_OVER = 20.0
 
 
 @contextmanager
-def watching(what: str, n_rows: int, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """Give a function that is told the number of rows that are done."""
-    shown = _Bar(what, n_rows) if sys.stderr.isatty() else _Lines(what, n_rows)
+def watching(
+    what: str,
+    total: int,
+    *,
+    unit: str = "rows",
+    done: int = 0,
+    over: float = RATE_OVER,
+    quiet: bool = False,
+) -> Iterator[Callable[[int], None]]:
+    """Give a function that is told how many rows, or other units, have been done since.
+
+    `done` of them were there before; the rate is taken over the last `over` seconds. Without a
+    unit only the share that is done is said.
+    """
+    kind = _Bar if sys.stderr.isatty() else _Lines
+    shown = kind(what, total, unit, done, over)
     try:
-        yield (lambda rows: None) if quiet else shown.advance
+        yield (lambda count: None) if quiet else shown.advance
     finally:
         shown.stop()
 
@@ -32,38 +45,45 @@ def watching(what: str, n_rows: int, *, quiet: bool = False) -> Iterator[Callabl
 class _Lines:
     """A line now and then."""
 
-    def __init__(self, what: str, n_rows: int) -> None:
-        self.what, self.n_rows = what, n_rows
-        self.done = 0
+    def __init__(self, what: str, total: int, unit: str, done: int, over: float) -> None:
+        self.what, self.total, self.unit = what, total, unit
+        self.done, self.over = done, over
         self.begin = self.last = time.monotonic()
-        self.marks = deque([(self.begin, 0)])
+        self.marks = deque([(self.begin, done)])
 
-    def advance(self, rows: int) -> None:
+    def advance(self, count: int) -> None:
         """Say how far it is, where that has not been said for long."""
-        now = self.count(rows)
-        if now - self.last >= LINE_EVERY and self.done < self.n_rows:
+        now = self.count(count)
+        if now - self.last >= LINE_EVERY and self.done < self.total:
             self.last = now
-            left = (self.n_rows - self.done) / self.rate(now)
-            click.echo(
-                f"{self.what}: {self.done} of {self.n_rows} rows, {self.rate(now):,.0f} rows/s, "
-                f"{duration(left)} left",
-                err=True,
-            )
+            rate = self.rate(now)
+            left = f", {duration((self.total - self.done) / rate)} left" if rate > 0 else ""
+            said = f"{100 * self.done / self.total:.0f} %"
+            if self.unit:
+                said = f"{self.done} of {self.total} {self.unit}, {self.speed(now)}"
+            click.echo(f"{self.what}: {said}{left}", err=True)
 
-    def count(self, rows: int) -> float:
-        """Count rows and say when that was."""
+    def count(self, count: int) -> float:
+        """Count what is done and say when that was."""
         now = time.monotonic()
-        self.done += rows
-        if now - self.marks[-1][0] >= RATE_OVER / 50:
+        self.done += count
+        if now - self.marks[-1][0] >= self.over / 50:
             self.marks.append((now, self.done))
-        while len(self.marks) > 2 and now - self.marks[1][0] >= RATE_OVER:
+        while len(self.marks) > 2 and now - self.marks[1][0] >= self.over:
             self.marks.popleft()
         return now
 
     def rate(self, now: float) -> float:
-        """Rows a second of late: what a resumed job finds done comes in a rush."""
+        """Units a second of late: what a resumed job finds done comes in a rush."""
         then, done = self.marks[0]
         return (self.done - done) / max(now - then, 1e-9)
+
+    def speed(self, now: float) -> str:
+        """The rate in words; slow work is counted by the minute."""
+        rate = self.rate(now)
+        if rate < 1:
+            return f"{60 * rate:,.0f} {self.unit}/min"
+        return f"{rate:,.0f} {self.unit}/s"
 
     def stop(self) -> None:
         """Nothing is left on the screen."""
@@ -72,17 +92,15 @@ class _Lines:
 class _Bar(_Lines):
     """A bar with rate and time left, for what takes longer than a moment."""
 
-    def __init__(self, what: str, n_rows: int) -> None:
-        super().__init__(what, n_rows)
-        self.bar: Any = None
+    bar: Any = None
 
-    def advance(self, rows: int) -> None:
+    def advance(self, count: int) -> None:
         """Move the bar."""
-        now = self.count(rows)
+        now = self.count(count)
         if self.bar is None and now - self.begin >= BAR_AFTER:
             self._start()
         if self.bar is not None:
-            rate = f"{self.rate(now):,.0f} rows/s"
+            rate = f", {self.speed(now)}" if self.unit else ""
             self.bar.update(self.task, completed=self.done, rate=rate)
 
     def _start(self) -> None:
@@ -92,13 +110,14 @@ class _Bar(_Lines):
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.percentage:.0f} %, {task.fields[rate]}"),
+            TextColumn("{task.percentage:.0f} %{task.fields[rate]}"),
             TimeRemainingColumn(),
             TextColumn("left"),
             console=Console(stderr=True),
             transient=True,
+            speed_estimate_period=self.over,
         )
-        self.task = self.bar.add_task(self.what, total=self.n_rows, rate="")
+        self.task = self.bar.add_task(self.what, total=self.total, completed=self.done, rate="")
         self.bar.start()
 
     def stop(self) -> None:

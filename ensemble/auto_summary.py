@@ -93,4 +93,4 @@ def _quote(auto: AutoPostprocessor, decision: Decision, gain: PairedGain) -> str
 
 def _points(gain: PairedGain) -> str:
     low, high = (100.0 * value for value in gain.interval)
-    return f"{100.0 * gain.gain:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f}"
+    return f"{100.0 * gain.gain:+z.2f} points, 95 % interval {low:+z.2f} to {high:+z.2f}"

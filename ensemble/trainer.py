@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -18,11 +17,13 @@ from torch.nn import functional
 from ensemble.checkpoints import (
     load_checkpoint,
     optimizer_tensors,
+    part_of,
     restore_optimizer,
     save_checkpoint,
 )
 from ensemble.devil_losses import NEGATIVES, Negatives, devil_loss, devil_vote, discussion_loss
 from ensemble.devil_training import check_device
+from ensemble.trainer_batches import module_logits, move_batch, sow
 from postproc.checks import check_choice, check_count, check_number, fail
 from postproc.files.paths import atomic_path
 
@@ -189,7 +190,7 @@ class DevilsAdvocateTrainer:
             modules["devil"] = self.devil
         found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in modules}
         for batch in loader:
-            inputs = self._split(batch)[0]
+            inputs = move_batch(batch, self.device)[0]
             for name, module in modules.items():
                 module.eval()
                 with torch.no_grad():
@@ -227,7 +228,7 @@ class DevilsAdvocateTrainer:
         target.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, NDArray[Any]] = dict(self.predict_logits(loader))
         arrays.pop("devil", None)
-        labels = [self._split(batch)[1].cpu().numpy() for batch in loader]
+        labels = [move_batch(batch, self.device)[1].cpu().numpy() for batch in loader]
         arrays["labels"] = np.concatenate(labels)
         for name, array in arrays.items():
             with atomic_path(target / f"{name}.{split}.npy") as temporary:
@@ -251,11 +252,11 @@ class DevilsAdvocateTrainer:
             standing.history[phase] = [list(standing.least)]
             best = [copy.deepcopy(module.state_dict()) for module in modules]
         else:
-            best = [_part(tensors, f"best{m}") for m in range(len(modules))]
+            best = [part_of(tensors, f"best{m}") for m in range(len(modules))]
             for m, optimizer in enumerate(optimizers):
                 restore_optimizer(optimizer, tensors, f"optimizer{m}")
         while standing.epoch < self.epochs[phase] and standing.idle < self.patience:
-            self._sow(train, standing)
+            sow(train, self.seed, standing.phase, standing.epoch)
             self._train(phase, modules, optimizers, train)
             losses = self._judge(phase, modules, valid)
             standing.history[phase].append(losses)
@@ -289,7 +290,7 @@ class DevilsAdvocateTrainer:
         for module in (*self.norm_models, *([] if self.devil is None else [self.devil])):
             module.train(any(module is trained for trained in modules))
         for batch in train:
-            inputs, y = self._split(batch)
+            inputs, y = move_batch(batch, self.device)
             logits = [self._logits(module, inputs) for module in modules]
             if phase == "devil":
                 loss = devil_loss(logits[0], y, negatives=self.negatives)
@@ -315,6 +316,9 @@ class DevilsAdvocateTrainer:
         with torch.no_grad():
             return self._logits(self.devil, inputs)
 
+    def _logits(self, module: nn.Module, inputs: Any) -> torch.Tensor:
+        return module_logits(module, inputs, self.device, mixed_precision=self.mixed_precision)
+
     @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is unknown to mypy here
     def _judge(
         self, phase: Phase, modules: Sequence[nn.Module], valid: Iterable[Any]
@@ -322,7 +326,7 @@ class DevilsAdvocateTrainer:
         """Loss of each module on the valid rows: the devil's own, of norm models the log-loss."""
         totals, n_rows = [0.0] * len(modules), 0
         for batch in valid:
-            inputs, y = self._split(batch)
+            inputs, y = move_batch(batch, self.device)
             n_rows += len(y)
             for m, module in enumerate(modules):
                 module.eval()
@@ -335,37 +339,6 @@ class DevilsAdvocateTrainer:
         if n_rows == 0:
             fail("valid", "one batch or more", "none")
         return [total / n_rows for total in totals]
-
-    def _split(self, batch: Any) -> tuple[Any, torch.Tensor]:
-        inputs, y = batch
-        if isinstance(inputs, Mapping):
-            return {key: value.to(self.device) for key, value in inputs.items()}, y.to(self.device)
-        if isinstance(inputs, tuple | list):
-            return tuple(value.to(self.device) for value in inputs), y.to(self.device)
-        return inputs.to(self.device), y.to(self.device)
-
-    def _logits(self, module: nn.Module, inputs: Any) -> torch.Tensor:
-        with self._precision():
-            if isinstance(inputs, dict):
-                logits = module(**inputs)
-            else:
-                logits = module(*inputs) if isinstance(inputs, tuple) else module(inputs)
-        return logits.float()
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        if not self.mixed_precision:
-            return nullcontext()
-        context: AbstractContextManager[Any] = torch.autocast(self.device, dtype=torch.bfloat16)
-        return context
-
-    def _sow(self, train: Iterable[Any], standing: _Standing) -> None:
-        """Seed torch and the loader for one epoch."""
-        words = [self.seed, standing.phase, standing.epoch]
-        seed = int(np.random.SeedSequence(words).generate_state(1)[0])
-        torch.manual_seed(seed)
-        generator = getattr(train, "generator", None)
-        if generator is not None:
-            generator.manual_seed(seed)
 
     def _settings(self) -> dict[str, Any]:
         return {
@@ -407,15 +380,9 @@ class DevilsAdvocateTrainer:
             fail("checkpoint", rule, self._settings()[name], "remove the folder to start anew")
         state.pop("tensors")
         for name, module in self._all():
-            module.load_state_dict(_part(tensors, name))
+            module.load_state_dict(part_of(tensors, name))
         return _Standing(**state), tensors
 
     def _all(self) -> list[tuple[str, nn.Module]]:
         named = [(f"norm{m}", model) for m, model in enumerate(self.norm_models)]
         return named if self.devil is None else [*named, ("devil", self.devil)]
-
-
-def _part(tensors: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
-    """Tensors below a name."""
-    start = f"{name}."
-    return {key[len(start) :]: t for key, t in tensors.items() if key.startswith(start)}

@@ -13,7 +13,8 @@ from .inspection import inspect_predictions
 from .kinds import check_scores, log_probabilities, probabilities
 from .label_shift import PriorEstimate, em_prior, map_prior
 from .matrix_scaling import ResidualMatrixScaling
-from .metrics import class_metrics, evaluate
+from .metrics import evaluate
+from .per_class import class_metrics
 from .predictions import Predictions
 from .prior import class_prior, multilabel_prior
 from .reliability import reliability_bins

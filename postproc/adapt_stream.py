@@ -20,11 +20,11 @@ from postproc.adaptation import scale_columns
 from postproc.affine import Floats
 from postproc.arrays import Array, as_numpy, beside
 from postproc.bbse import one_hot_winners
-from postproc.calibration import map_rows
 from postproc.can_model import CANModel
 from postproc.device import to_device
 from postproc.label_shift import Likelihood
 from postproc.predictions import Predictions
+from postproc.score_maps import map_rows
 from postproc.shift_test import PredictionMoments
 
 #: Runs a part on every block of the target and yields what it gives, in order.

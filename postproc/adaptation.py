@@ -10,10 +10,10 @@ import numpy as np
 
 from postproc.affine import Floats
 from postproc.arrays import Array, beside
-from postproc.calibration import like_scores
 from postproc.checks import check_count, check_number
 from postproc.label_shift import TINY, Likelihood
 from postproc.prior import class_prior
+from postproc.score_maps import like_scores
 from postproc.shift_test import LEAST_SHARE, check_probabilities
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+#: Runs a part on row slices and gives its results in their order: as `map` does, or with
+#: progress, or elsewhere.
+Walk = Callable[[Callable[[slice], Any], Iterable[slice]], Iterable[Any]]
 
 #: Bytes of one block in float64; small enough to stay near the cache, large enough for BLAS.
 BLOCK_BYTES = 8 * 2**20

@@ -28,11 +28,11 @@ from postproc.affine import (
     start_solution,
     unseen_classes,
 )
-from postproc.arrays import Array, as_numpy
-from postproc.blocks import row_blocks
+from postproc.arrays import Array
 from postproc.checks import check_count, check_labels, check_number, fail
 from postproc.folds import random_folds
-from postproc.kinds import Kind, check_scores, log_probabilities
+from postproc.kinds import Kind, check_scores
+from postproc.score_maps import apply_map, as_logs, like_scores
 from postproc.threads import one_blas_thread
 
 __all__ = [
@@ -359,38 +359,6 @@ class BiasCorrectedTemperatureScaling(Calibrator):
     def _keep_identity(self) -> None:
         super()._keep_identity()
         self.bias_ = np.zeros(self.n_features_in_)
-
-
-def as_logs(scores: Array, kind: Kind) -> Floats:
-    """Log-probabilities of checked scores in float64; narrower floats are widened first."""
-    return np.asarray(log_probabilities(as_numpy(scores).astype(np.float64), kind))
-
-
-def apply_map(model: Any, scores: Array, kind: Kind) -> Floats:
-    """Calibrated log-probabilities of checked scores (n, C), block by block."""
-    out = np.empty(tuple(scores.shape))
-    for rows in row_blocks(*out.shape):
-        out[rows] = as_numpy(map_rows(model, scores[rows, :], kind))
-    return out
-
-
-def map_rows(model: Any, scores: Array, kind: Kind) -> Array:
-    """Calibrated log-probabilities in float64 of a block of checked scores, where they are."""
-    xp = api.array_namespace(scores)
-    return model(log_probabilities(xp.astype(scores, xp.float64), kind))
-
-
-def like_scores(values: Floats, scores: Array) -> Array:
-    """Bring a result into the library, and on the device, of the scores it came from.
-
-    Float32 for floats of 32 bits or fewer, else float64.
-    """
-    if not api.is_array_api_obj(scores):
-        return values
-    xp = api.array_namespace(scores)
-    narrow = xp.isdtype(scores.dtype, "real floating") and xp.finfo(scores.dtype).bits <= 32
-    dtype = xp.float32 if narrow else xp.float64
-    return xp.asarray(values, dtype=dtype, device=api.device(scores))
 
 
 def check_penalties(values: Any, name: str) -> list[float]:

@@ -79,7 +79,7 @@ def condense(reference: Reference, size: ReferenceSize) -> Reference | Condensed
     return Condensed.build(reference)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Condensed:
     """A reference with the matrices M, for rows of clear outcome, and itself, for the others.
 
@@ -89,13 +89,10 @@ class Condensed:
         The exact reference.
     moments : list of d - 1 arrays of shape (C, C)
         The matrices M_t.
-    recomputed : int
-        Rows that have been computed exactly so far.
     """
 
     reference: Reference
     moments: list[Array]
-    recomputed: int = 0
 
     @classmethod
     def build(cls, reference: Reference) -> Condensed:
@@ -109,6 +106,18 @@ class Condensed:
 
     def adjust(self, rows: Array) -> Array:
         """Adjust rows of shape (k, C_all), those of unclear outcome exactly."""
+        result, clear = self._approximate(rows)
+        xp = api.array_namespace(rows)
+        if not xp.all(clear):  # all at once: a product with few rows costs as much as with many
+            result[~clear, :] = self.reference.adjust(rows[~clear, :])
+        return result
+
+    def undecided(self, rows: Array) -> Array:
+        """Which rows of shape (k, C_all) `adjust` computes exactly."""
+        return ~self._approximate(rows)[1]
+
+    def _approximate(self, rows: Array) -> tuple[Array, Array]:
+        """The middle of the bounds of each row, and whether that is good enough."""
         xp = api.array_namespace(rows)
         kept = self.reference.kept
         keep_all = bool(xp.all(kept))
@@ -123,10 +132,7 @@ class Condensed:
                 result[block, :] = adjusted
             else:
                 result[block, :][:, kept] = adjusted
-        if not xp.all(clear):  # all at once: a product with few rows costs as much as with many
-            result[~clear, :] = self.reference.adjust(rows[~clear, :])
-            self.recomputed += int(xp.sum(xp.astype(~clear, xp.int64)))
-        return result
+        return result, clear
 
     def bounded(self, b: Array) -> tuple[Array, Array, Array]:
         """Approximate adjusted rows, and what is known of the exact ones.

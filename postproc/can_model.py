@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 import array_api_compat as api
 import numpy as np
@@ -16,9 +16,6 @@ from postproc.can import MAX_ITERATIONS, Reference
 from postproc.can_condensed import Condensed, ReferenceSize, check_reference_size, condense
 from postproc.checks import check_choice, check_count, check_number, fail
 from postproc.confidence import DEFAULT_TOP_K, TopK, check_top_k, top_k_entropy
-
-if TYPE_CHECKING:
-    from postproc.shift_test import PredictionMoments
 
 #: Total variation between a target's mean prediction and the prior beyond which to warn ...
 FAR_FROM_PRIOR = 0.08
@@ -175,7 +172,7 @@ class CANModel:
                     "raise the smoothing (1, say) or the threshold"
                 )
 
-    def mismatch(self, moments: Moments | PredictionMoments) -> str | None:
+    def mismatch(self, moments: MeanPrediction) -> str | None:
         """Warn where the target's mean prediction lies far from the prior, else None."""
         if self.options.threshold == math.inf:  # nothing is pulled anywhere
             return None
@@ -193,8 +190,24 @@ class CANModel:
         )
 
 
+class MeanPrediction(Protocol):
+    """Mean prediction of a target, and how well it is known: `Moments`, `PredictionMoments`."""
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean prediction, shape (C,)."""
+        ...
+
+    @property
+    def standard_error(self) -> NDArray[np.float64]:
+        """Its standard error, shape (C,)."""
+        ...
+
+
 class Moments:
     """Mean prediction of a target and its standard error, summed up block by block.
+
+    `PredictionMoments` has the covariances besides, at C numbers for each of these.
 
     Parameters
     ----------

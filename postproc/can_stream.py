@@ -7,7 +7,7 @@ More iterations need the rows themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.arrays import Array, as_numpy
-from postproc.blocks import PASS_BYTES, sub_blocks
+from postproc.blocks import PASS_BYTES, Walk, sub_blocks
 from postproc.can import Reference
 from postproc.can_condensed import Condensed, condense
 from postproc.can_model import CANModel, CANOptions, is_ambiguous, stratified_picks
@@ -26,9 +26,6 @@ from postproc.device import to_device
 from postproc.kinds import two_class_rows
 from postproc.memory import available_bytes
 from postproc.predictions import Predictions
-
-#: Runs a part on the cuts of a pass and yields what it gives, in order.
-OverCuts = Callable[[Callable[[slice], Any], Sequence[slice]], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -148,7 +145,7 @@ def fit_can(
     rows: ProbabilityRows,
     prior: NDArray[np.float64],
     options: CANOptions,
-    over: OverCuts,
+    walk: Walk,
     *,
     seed: int = 0,
 ) -> CANModel:
@@ -162,8 +159,8 @@ def fit_can(
         Class prior q.
     options : CANOptions
         Options of CAN.
-    over : callable
-        Runs a part on row slices and gives its results in order, as `map` does.
+    walk : callable
+        Takes a function of row slices and the slices, and gives its results in order, as `map`.
     seed : int
         Seed of the stratified sample.
 
@@ -180,15 +177,15 @@ def fit_can(
     options = options.check(len(prior))
     cuts = rows.predictions.cuts()
     if options.reference_sample == "stratified":
-        return _fit_sample(rows, prior, options, over, seed)
+        return _fit_sample(rows, prior, options, walk, seed)
     if options.iterations > 1:
         fitting = _Fitting(len(prior), options.iterations)
         blocks = (
-            fitting.check(block) for *_, block in over(FindConfident(rows, options, True), cuts)
+            fitting.check(block) for *_, block in walk(FindConfident(rows, options, True), cuts)
         )
         everyone = [block for block in blocks if block.shape[0]] or [rows(slice(0, 0))]
         return _with_rows(rows, everyone, prior, options)
-    total = reduce(ColumnSums.merge, over(SumConfident(rows, options), cuts))
+    total = reduce(ColumnSums.merge, walk(SumConfident(rows, options), cuts))
     # A row for each class, as large as its column's largest entry, that counts as often as needed.
     diagonal = np.diag(total.unit) if total.n_confident else np.empty((0, len(prior)))
     reference = to_device(diagonal, rows.device)
@@ -206,11 +203,11 @@ def _fit_sample(
     rows: ProbabilityRows,
     prior: NDArray[np.float64],
     options: CANOptions,
-    over: OverCuts,
+    walk: Walk,
     seed: int,
 ) -> CANModel:
     """A stratified sample: the classes of all confident rows in one pass, then the rows picked."""
-    found = list(over(FindConfident(rows, options, False), rows.predictions.cuts()))
+    found = list(walk(FindConfident(rows, options, False), rows.predictions.cuts()))
     where = np.concatenate([part[0] for part in found])
     predicted = np.concatenate([part[1] for part in found])
     mass = np.sum([part[2] for part in found], axis=0)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.metrics import ClassMetrics, class_metrics
+from postproc.per_class import ClassMetrics, class_metrics
 
 
 @dataclass(frozen=True)

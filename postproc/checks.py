@@ -25,6 +25,21 @@ def _message(name: str, rule: str, got: object, mend: str) -> str:
     return f"`{name}` must be {rule}, got {got}" + (f"; {mend}" if mend else "")
 
 
+def one_line(error: Exception) -> str:
+    r"""What an error says, in one line; an error of the system with its file.
+
+    Examples
+    --------
+    >>> one_line(ValueError("two\nlines")), one_line(FileNotFoundError(2, "No such file", "a.npy"))
+    ('two lines', 'a.npy: No such file')
+    """
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def check_number(
     value: object,
     name: str,

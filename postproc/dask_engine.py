@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from postproc.checks import check_count, fail
+from postproc.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster
@@ -66,8 +67,9 @@ class _Parcel:
         return _unpack, (pickle.dumps(self.content),)
 
     def __call__(self, cuts: Sequence[slice]) -> _Parcel:
-        """Compute the results of some blocks."""
-        return _Parcel([self.content(rows) for rows in cuts])
+        """Compute the results of some blocks, as here on one thread of BLAS."""
+        with one_blas_thread():
+            return _Parcel([self.content(rows) for rows in cuts])
 
 
 def _unpack(data: bytes) -> _Parcel:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 
 from postproc.arrays import Array
 from postproc.checks import fail
+from postproc.engine import LocalEngine
 from postproc.files.sources import Source, signature_of
 
 T = TypeVar("T")
@@ -76,6 +75,16 @@ class OnDevice(Source):
         dtype: np.dtype[Any] = np.dtype(self.source.dtype)
         return dtype
 
+    @property
+    def edges(self) -> tuple[int, ...]:
+        """Those of the source."""
+        return self.source.edges if isinstance(self.source, Source) else ()
+
+    def verify(self) -> None:
+        """Check the files of the source."""
+        if isinstance(self.source, Source):
+            self.source.verify()
+
     def read(self, rows: slice) -> NDArray[Any]:
         """Read the rows start..stop."""
         return np.asarray(self.source[rows])
@@ -89,7 +98,7 @@ class OnDevice(Source):
         return signature_of(self.source)
 
 
-class DeviceEngine:
+class DeviceEngine(LocalEngine):
     """Computes blocks in threads, each with a stream of its own, so that copies overlap with work.
 
     Parameters
@@ -99,26 +108,17 @@ class DeviceEngine:
     """
 
     def __init__(self, device: str) -> None:
+        super().__init__(BLOCKS_AT_A_TIME)
         self.device = device
         self._own = threading.local()
 
     def run(self, part: Callable[[slice], T], cuts: Sequence[slice]) -> Iterator[tuple[int, T]]:
         """Yield (i, part(cuts[i])) in order; a bounded number of blocks is under way."""
-        self._wait_for_all()  # what the part holds was put there by another stream
-        waiting: deque[tuple[int, Future[T]]] = deque()
-        with ThreadPoolExecutor(BLOCKS_AT_A_TIME) as pool:
-            try:
-                for number, rows in enumerate(cuts):
-                    waiting.append((number, pool.submit(self._compute, part, rows)))
-                    if len(waiting) > BLOCKS_AT_A_TIME:
-                        first, done = waiting.popleft()
-                        yield first, done.result()
-                while waiting:
-                    first, done = waiting.popleft()
-                    yield first, done.result()
-            finally:
-                for _, later in waiting:
-                    later.cancel()
+        if self.device.startswith("cuda"):
+            import torch
+
+            torch.cuda.synchronize()  # what the part holds was put there by another stream
+        yield from super().run(part, cuts)
 
     def _compute(self, part: Callable[[slice], T], rows: slice) -> T:
         if not self.device.startswith("cuda"):
@@ -131,9 +131,3 @@ class DeviceEngine:
             result = part(rows)
             self._own.stream.synchronize()
         return result
-
-    def _wait_for_all(self) -> None:
-        if self.device.startswith("cuda"):
-            import torch
-
-            torch.cuda.synchronize()

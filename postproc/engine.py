@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
+from postproc.threads import available_cores, one_blas_thread
+
 T = TypeVar("T")
+
+#: Blocks at a time beyond which disks are the limit, and memory goes.
+MOST_WORKERS = 8
 
 #: Is told the number of rows of each block that is done.
 Watch = Callable[[int], None]
@@ -33,12 +40,44 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """Computes the blocks one after another in this process."""
+    """Computes blocks in threads of this process, one thread of BLAS in each.
+
+    NumPy lets other threads run while it computes. Several blocks at a time keep all cores busy
+    also where there is no matrix product in them, and products come out alike on every machine.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Blocks that are computed at a time: one a core by default, but no more than MOST_WORKERS.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or min(available_cores(), MOST_WORKERS)
 
     def run(self, part: Callable[[slice], T], cuts: Sequence[slice]) -> Iterator[tuple[int, T]]:
-        """Yield (i, part(cuts[i])) in order."""
-        for number, rows in enumerate(cuts):
-            yield number, part(rows)
+        """Yield (i, part(cuts[i])) in order; a bounded number of blocks is under way."""
+        with one_blas_thread():
+            if min(self.workers, len(cuts)) <= 1:
+                for number, rows in enumerate(cuts):
+                    yield number, self._compute(part, rows)
+                return
+            waiting: deque[tuple[int, Future[T]]] = deque()
+            with ThreadPoolExecutor(self.workers) as pool:
+                try:
+                    for number, rows in enumerate(cuts):
+                        waiting.append((number, pool.submit(self._compute, part, rows)))
+                        if len(waiting) > self.workers:
+                            first, done = waiting.popleft()
+                            yield first, done.result()
+                    while waiting:
+                        first, done = waiting.popleft()
+                        yield first, done.result()
+                finally:
+                    for _, later in waiting:
+                        later.cancel()
+
+    def _compute(self, part: Callable[[slice], T], rows: slice) -> T:
+        return part(rows)
 
 
 def reduce(

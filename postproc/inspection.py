@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.blocks import Walk
 from postproc.checks import fail
 from postproc.confidence import DEFAULT_TOP_K, top_k_entropy
-from postproc.kinds import Walk
 from postproc.predictions import Predictions
 
 #: Bins of the histograms, each 1/N_BINS wide over [0, 1].

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import array_api_compat as api
 
 from postproc.arrays import Array, as_array, as_floating, log_softmax, row_sums, softmax
-from postproc.blocks import row_cuts, sub_blocks
+from postproc.blocks import Walk, row_cuts, sub_blocks
 from postproc.checks import check_choice, fail
 from postproc.files.sources import Source
 
 Kind = Literal["logits", "probs"]
-
-#: How row slices are walked through; `map`, for one.
-Walk = Callable[[Callable[[slice], Any], Iterable[slice]], Iterable[Any]]
 
 #: How far the sum of a row of probabilities may lie from 1.
 SUM_TOLERANCE = 1e-3
 SUM_TOLERANCE_FLOAT16 = 1e-2
 
 #: Bytes of the blocks, in float64, in which scores are checked: small enough to stay in the cache.
-PASS_BYTES = 2**19
+CHECK_BYTES = 2**19
 
 #: Exact zeros of probabilities count as this in logarithms: the least normal float32.
 LEAST_PROBABILITY = 1.1754943508222875e-38
@@ -85,10 +81,12 @@ def check_scores(
     declared = None if kind is None else cast(Kind, check_choice(kind, "kind", ("logits", "probs")))
     least = 1 if multilabel else 2
     if array.ndim != 2:
-        fail(name, "two-dimensional, (rows, classes)", f"shape {tuple(array.shape)}")
+        rule = "two-dimensional, (rows, classes)"
+        fail(name, rule, f"shape {tuple(array.shape)}", _label_hint(array))
     if array.shape[1] < least:
         what = "label" if multilabel else "classes"
-        fail(name, f"an array of {least} or more {what}", f"{array.shape[1]} column(s)")
+        rule = f"an array of {least} or more {what}"
+        fail(name, rule, f"{array.shape[1]} column(s)", _label_hint(array))
     tolerance = SUM_TOLERANCE_FLOAT16 if narrow or _is_narrow(array) else SUM_TOLERANCE
     values = array.detach() if api.is_torch_array(array) else array  # floats leave the graph
     check = CheckRows(values, name, math.inf if multilabel else tolerance)
@@ -128,7 +126,7 @@ class CheckRows:
         """Look through the rows start..stop."""
         outside: tuple[int, int, float] | None = None
         unlike: tuple[int, float] | None = None
-        for part in sub_blocks(rows, self.values.shape[1], PASS_BYTES):
+        for part in sub_blocks(rows, self.values.shape[1], CHECK_BYTES):
             block = as_floating(self.values[part, :])
             xp = api.array_namespace(block)
             low, high = float(xp.min(block)), float(xp.max(block))  # NaN if any entry is
@@ -240,6 +238,15 @@ def two_class_rows(scores: Array, kind: Kind) -> Array:
     if kind == "logits":
         return softmax(xp.stack([flat, xp.zeros_like(flat)], axis=1))
     return xp.stack([flat, 1 - flat], axis=1)
+
+
+def _label_hint(array: Array) -> str:
+    """Say that what is no array of scores looks like labels, where it does."""
+    xp = api.array_namespace(array)
+    is_column = array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1)
+    if is_column and xp.isdtype(array.dtype, "integral"):
+        return "one column of integers looks like labels, not predictions"
+    return ""
 
 
 def _is_narrow(array: Array) -> bool:

@@ -20,7 +20,12 @@ def _system() -> int | None:
 
 def _container() -> int | None:
     limit, used = (_read(f"/sys/fs/cgroup/memory.{name}").strip() for name in ("max", "current"))
-    return int(limit) - int(used) if limit.isdigit() and used.isdigit() else None
+    if not (limit.isdigit() and used.isdigit()):
+        return None
+    lines = (line.split() for line in _read("/sys/fs/cgroup/memory.stat").splitlines())
+    # Pages of files count as used, and are given back when a process asks for memory.
+    files = sum(int(words[1]) for words in lines if words[0] in ("inactive_file", "active_file"))
+    return min(int(limit), max(0, int(limit) - int(used) + files))
 
 
 def _read(path: str) -> str:

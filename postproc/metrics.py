@@ -10,39 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.arrays import Array, as_array, as_floating, as_numpy
-from postproc.blocks import PASS_BYTES, row_cuts, sub_blocks
+from postproc.blocks import PASS_BYTES, Walk, row_cuts, sub_blocks
 from postproc.checks import check_choice, check_count, check_labels, fail
 from postproc.comparison import wilson_interval
-from postproc.kinds import LEAST_PROBABILITY, Kind, Walk, check_scores
+from postproc.kinds import LEAST_PROBABILITY, Kind, check_scores
+from postproc.per_class import count_classes
 from postproc.reliability import ReliabilityBins, reliability_bins
 
 #: The k of top-k accuracy.
 TOP_K = 5
-
-
-@dataclass(frozen=True)
-class ClassMetrics:
-    """Metrics of every class; NaN where one is undefined (no such label, no such prediction).
-
-    Attributes
-    ----------
-    support, predicted, correct : array of shape (C,)
-        Rows with this label, rows with this prediction, rows with both.
-    precision, recall, f1 : array of shape (C,)
-        correct / predicted, correct / support, 2 correct / (predicted + support).
-    """
-
-    support: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-    correct: NDArray[np.int64]
-    precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
-    f1: NDArray[np.float64]
-
-    @property
-    def macro_f1(self) -> float:
-        """Mean F1 of the classes that occur among the labels or the predictions."""
-        return float(np.nanmean(self.f1))
 
 
 @dataclass(frozen=True)
@@ -253,7 +229,7 @@ class MetricAccumulator:
             classes=self._classes,
             correct=int(np.count_nonzero(correct)),
             top5=self._top5 / n,
-            macro_f1=_class_metrics(self._predicted, self._labels, self._classes).macro_f1,
+            macro_f1=count_classes(self._predicted, self._labels, self._classes).macro_f1,
             log_loss=math.fsum(self._log_loss) / n,
             brier=math.fsum(self._brier) / n,
             reliability=reliability_bins(self._confidence, correct),
@@ -373,58 +349,6 @@ class MeasureRows:
         return found
 
 
-def class_metrics(predicted: Any, labels: Any, *, n_classes: int) -> ClassMetrics:
-    """Precision, recall, F1 and support of every class.
-
-    Parameters
-    ----------
-    predicted, labels : array_like of shape (n,)
-        Predicted and true classes in 0..C-1.
-    n_classes : int
-        Number of classes C.
-
-    Returns
-    -------
-    ClassMetrics
-        Counts and metrics of shape (C,). As in scikit-learn, the macro-F1 leaves out classes
-        that occur in neither; a precision without predictions or a recall without labels is NaN
-        here.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the classes are not integers of 0..C-1 or the lengths differ.
-
-    Examples
-    --------
-    >>> class_metrics([0, 1, 1], [0, 1, 0], n_classes=3).f1.round(4)
-    array([0.6667, 0.6667,    nan])
-    """
-    n_classes = check_count(n_classes, "n_classes", low=1)
-    y = check_labels(labels, n_classes=n_classes)
-    z = check_labels(predicted, n_classes=n_classes, name="predicted")
-    if len(z) != len(y):
-        fail("predicted", f"as long as `labels` ({len(y)} rows)", f"{len(z)} rows")
-    return _class_metrics(z, y, n_classes)
-
-
-def _class_metrics(
-    predicted: NDArray[Any], labels: NDArray[np.int64], n_classes: int
-) -> ClassMetrics:
-    right = labels[labels == predicted]
-    support, n_predicted, correct = (
-        np.bincount(classes, minlength=n_classes) for classes in (labels, predicted, right)
-    )
-    return ClassMetrics(
-        support=support,
-        predicted=n_predicted,
-        correct=correct,
-        precision=_ratio(correct, n_predicted),
-        recall=_ratio(correct, support),
-        f1=_ratio(2 * correct, n_predicted + support),
-    )
-
-
 def _count_outside(block: NDArray[Any], labels: NDArray[np.int64], wrong: NDArray[np.bool_]) -> int:
     """How many rows do not have their label among the TOP_K first by score, then by class."""
     if block.shape[1] <= TOP_K:
@@ -449,9 +373,3 @@ def _count(flags: NDArray[np.bool_]) -> NDArray[np.int32]:
     """How many flags of each row are set."""
     counts: NDArray[np.int32] = flags.sum(axis=1, dtype=np.int32)
     return counts
-
-
-def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    ratio = np.full(len(whole), np.nan)
-    np.divide(part, whole, out=ratio, where=whole > 0)
-    return ratio

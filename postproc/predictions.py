@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.blocks import row_blocks, row_cuts
+from postproc.blocks import Walk, row_blocks, row_cuts
 from postproc.checks import fail
 from postproc.files.sources import as_source
-from postproc.kinds import Kind, Walk, check_scores, log_probabilities, probabilities
+from postproc.kinds import Kind, check_scores, log_probabilities, probabilities
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.alignment import matching_order
+from postproc.blocks import Walk
 from postproc.changes import ClassChanges, ConfusionChange, class_changes, confusion_changes
 from postproc.checks import check_count, check_labels, fail, fail_type
 from postproc.comparison import CONFIDENCE, Comparison, compare, holm
-from postproc.kinds import Kind, Walk
+from postproc.kinds import Kind
 from postproc.metrics import Metrics, measure
 from postproc.predictions import Predictions
 

@@ -274,7 +274,7 @@ def percent(share: float) -> str:
 
 def points(difference: float) -> str:
     """A difference of shares in signed points."""
-    return f"{100 * difference:+.2f}"
+    return f"{100 * difference:+z.2f}"
 
 
 def p_text(p: float) -> str:

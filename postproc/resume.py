@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import zlib
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,61 +16,23 @@ from postproc.engine import Engine, Watch
 from postproc.files import formats
 from postproc.files.contents import Contents
 from postproc.files.journal import Journal
-from postproc.files.paths import PREDICTION_SUFFIXES, atomic_path, check_output
+from postproc.files.locks import locked
+from postproc.files.paths import atomic_path
+from postproc.files.sources import SourceChangedError
 from postproc.files.store import save_blocks
-from postproc.files.targets import (
-    SHARD_BYTES,
-    NpyTarget,
-    ShardTarget,
-    Target,
-    ZarrTarget,
-    is_replaceable,
-)
+from postproc.files.targets import Target, check_target
+from postproc.outputs import AnyTarget, Output, has_journal, make_target
 
 #: Computes some rows: the block of shape (rows, C) and what is to be known of it, as numbers,
 #: text, lists and arrays.
 Part = Callable[[slice], tuple[NDArray[Any], dict[str, Any]]]
 
+#: Bytes that are read of a file at a time.
+CHUNK_BYTES = 2**23
+
 
 class StoppedError(OSError):
     """A job was stopped; what it had finished is kept."""
-
-
-@dataclass(frozen=True)
-class Output:
-    """Where probabilities go.
-
-    Attributes
-    ----------
-    path : Path
-        A file with the suffix of its format, a Zarr array (`.zarr`), or a folder (no such suffix)
-        that gets shards.
-    shape : (n, C)
-        Of the whole.
-    dtype : dtype
-        Of its numbers.
-    classes, ids
-        Names of columns and rows, for formats that keep them.
-    edges : tuple of int
-        Row at which each shard starts, and n; empty for shards of about 256 MiB.
-    """
-
-    path: Path
-    shape: tuple[int, int]
-    dtype: np.dtype[Any]
-    classes: tuple[str, ...] | None = None
-    ids: NDArray[np.str_] | None = field(default=None, repr=False)
-    edges: tuple[int, ...] = ()
-
-    @property
-    def is_file(self) -> bool:
-        """Whether it is one file and no folder."""
-        return self.path.suffix.lower() in PREDICTION_SUFFIXES
-
-    @property
-    def partial(self) -> Path:
-        """The folder in which the output lies until it is whole; absolute, for other processes."""
-        return self.path.absolute().with_name(f".{self.path.name}.partial")
 
 
 @dataclass(frozen=True)
@@ -98,6 +58,8 @@ def write(
     resume: bool | None = False,
     overwrite: bool = False,
     watch: Watch | None = None,
+    verify: Callable[[], None] = lambda: None,
+    tell: Callable[[str], None] = lambda message: None,
 ) -> Iterator[dict[str, Any]]:
     """Compute an output block by block, and yield what is to be known of each block in order.
 
@@ -123,121 +85,153 @@ def write(
         Whether an output that exists may be replaced.
     watch : callable, optional
         Is told the number of rows of each block that is done or found done.
+    verify : callable
+        Raises an error if an input is no longer what it was; called before the output takes its
+        name.
+    tell : callable
+        Is told of finished blocks that are not used.
 
     Raises
     ------
     StoppedError
-        If the job is interrupted, the disk is full, or an input vanishes or changes; finished
-        blocks are kept.
-    FileExistsError, FileNotFoundError, PermissionError, TypeError, ValueError
-        If the output cannot be written, the job to be resumed was another, or the data are at
-        fault; in the last case nothing is kept.
+        If the job is interrupted, the disk is full, an input vanishes or changes, or a part fails
+        for other reasons than its data; finished blocks are kept.
+    SourceChangedError
+        If `verify` finds that an input has changed; nothing is kept.
+    FileExistsError, FileNotFoundError, ImportError, PermissionError, TypeError, ValueError
+        If the output cannot be written, another job is at it, the job to be resumed was another,
+        or the data are at fault; in the last case nothing is kept.
     """
-    check_target(output.path, overwrite=overwrite)
-    if len(cuts) <= 1 and output.is_file:
-        stats: list[dict[str, Any]] = []
-        _remove(output.partial)
-        blocks = _computed(part, cuts, stats, watch)
-        save_blocks(
-            output.path,
-            blocks,
-            shape=output.shape,
-            dtype=output.dtype,
-            classes=output.classes,
-            ids=output.ids,
-            overwrite=overwrite,
-        )
-        yield from stats
-        return
-    job = {"cuts": [output.shape[0], cuts[0].stop, len(cuts)], **signature}
-    target = _target(output, cuts[0].stop)
-    journal = _begin(output, target, job, resume=bool(resume))
-    try:
-        with _terminable():
-            _fill(engine, WritePart(part, target), cuts, journal, watch)
-            target.flush()
+    left = bool(resume) and has_journal(output.path)
+    check_target(output.path, overwrite=overwrite or left)
+    with locked(output.path):
+        if len(cuts) <= 1 and output.is_file:
+            yield from _write_at_once(part, cuts, output, watch, verify, overwrite=overwrite)
+            return
+        job = {"cuts": [output.shape[0], cuts[0].stop, len(cuts)], **signature}
+        target = make_target(output, cuts[0].stop)
+        journal = _kept(output, job, resume=bool(resume))
+        if journal is None or not (resume and _is_in_place(output, target, cuts, journal)):
             check_target(output.path, overwrite=overwrite)
-            _put_in_place(output, target)
-    except (ValueError, TypeError):
-        _remove(output.partial)
-        raise
-    except (KeyboardInterrupt, OSError, MemoryError) as error:
-        if resume is None:
-            _remove(output.partial)
-            raise
-        _stop(error, output, len(journal.finished), len(cuts))
-    try:
-        yield from journal.stats(range(len(cuts)))
-    finally:
-        _remove(output.partial)
-
-
-def check_target(path: Path, *, overwrite: bool) -> None:
-    """Check that an output can be written: a file, or a folder of shards or of a Zarr array.
-
-    Raises
-    ------
-    FileExistsError, FileNotFoundError, PermissionError, ValueError
-        As `check_output`; a folder that exists is replaced only if nothing else is in it.
-    """
-    if path.suffix.lower() in PREDICTION_SUFFIXES or not path.is_dir():
-        check_output(path, overwrite=overwrite)
-        if path.suffix.lower() not in PREDICTION_SUFFIXES and path.exists():
-            msg = f"{path}: must be a folder, got a file; name another output"
-            raise FileExistsError(msg)
-        return
-    if not any(path.iterdir()):  # an empty folder is as good as none
-        return
-    if not overwrite:
-        msg = f"{path}: exists already; name another output or allow overwriting (--overwrite)"
-        raise FileExistsError(msg)
-    if not is_replaceable(path):
-        msg = f"{path}: holds more than shards or a Zarr array; name another output"
-        raise FileExistsError(msg)
-
-
-def _computed(
-    part: Part, cuts: Sequence[slice], stats: list[dict[str, Any]], watch: Watch | None
-) -> Iterator[NDArray[Any]]:
-    for rows in cuts:
-        block, found = part(rows)
-        stats.append(found)
-        if watch is not None:
-            watch(rows.stop - rows.start)
-        yield block
-
-
-def _target(output: Output, step: int) -> Target:
-    """What the blocks are written into; formats that cannot be filled come from an `.npy`."""
-    n_rows, n_classes = output.shape
-    if output.is_file:
-        return NpyTarget(output.partial / "rows.npy", output.shape, output.dtype)
-    if output.path.suffix.lower() == ".zarr":
-        return ZarrTarget(output.partial / "rows.zarr", output.shape, output.dtype, step)
-    edges = output.edges
-    if not edges:
-        at_once = max(1, SHARD_BYTES // (output.dtype.itemsize * n_classes * step)) * step
-        edges = (*range(0, n_rows, at_once), n_rows)
-    return ShardTarget(output.partial / "rows", edges, n_classes, output.dtype)
-
-
-def _begin(output: Output, target: Target, job: Mapping[str, Any], *, resume: bool) -> Journal:
-    """The journal of this job: that of a stopped one where it is resumed, else a new one."""
-    path = output.partial / "journal.jsonl"
-    if resume and path.is_file():
+            if journal is None or not resume or not target.exists():
+                if resume is not None and journal is not None and journal.finished:
+                    tell(_lost(len(journal.finished), resumed=resume))
+                journal = _begin(output, target, job)
+            try:
+                _fill(engine, WritePart(part, target), cuts, journal, watch)
+                _verify(verify, output, journal)
+                target.flush()
+                check_target(output.path, overwrite=overwrite)
+                _put_in_place(output, target, journal)
+            except (ValueError, TypeError):
+                _discard(output, journal)
+                raise
+            except (KeyboardInterrupt, Exception) as error:
+                told = isinstance(error, KeyboardInterrupt | OSError | MemoryError)
+                if resume is None or not (told or journal.finished):
+                    _discard(output, journal)
+                    raise
+                _stop(error, output, journal, len(cuts))
         try:
-            return Journal.open(path, job)
-        except ValueError as error:
-            msg = f"{output.path}: cannot be resumed: {error}; without --resume it starts anew"
-            raise ValueError(msg) from None
+            yield from journal.stats(range(len(cuts)))
+        finally:
+            _discard(output, journal)
+
+
+def _write_at_once(
+    part: Part,
+    cuts: Sequence[slice],
+    output: Output,
+    watch: Watch | None,
+    verify: Callable[[], None],
+    *,
+    overwrite: bool,
+) -> list[dict[str, Any]]:
+    """Write a file of one block, which needs no journal."""
+    stats: list[dict[str, Any]] = []
+
+    def computed() -> Iterator[NDArray[Any]]:
+        for rows in cuts:
+            block, found = part(rows)
+            stats.append(found)
+            if watch is not None:
+                watch(rows.stop - rows.start)
+            yield block
+        verify()
+
+    _remove(output.partial)
+    save_blocks(
+        output.path,
+        computed(),
+        shape=output.shape,
+        dtype=output.dtype,
+        classes=output.classes,
+        ids=output.ids,
+        overwrite=overwrite,
+    )
+    return stats
+
+
+def _kept(output: Output, job: Mapping[str, Any], *, resume: bool) -> Journal | None:
+    """The journal that a job like this has left; None where there is none."""
+    if not has_journal(output.path):
+        return None
+    try:
+        return Journal.open(output.partial / "journal.jsonl", job)
+    except ValueError as error:
+        if not resume:
+            return None
+        msg = f"{output.path}: cannot be resumed: {error}; without --resume it starts anew"
+        raise ValueError(msg) from None
+
+
+def _lost(n_blocks: int, *, resumed: bool) -> str:
+    some = "1 finished block" if n_blocks == 1 else f"{n_blocks} finished blocks"
+    if resumed:
+        return f"{some} of a stopped job had lost the file they were in; it starts anew"
+    were = "was" if n_blocks == 1 else "were"
+    return (
+        f"{some} of a stopped job {were} discarded; --resume would have gone on with "
+        f"{'it' if n_blocks == 1 else 'them'}"
+    )
+
+
+def _begin(output: Output, target: Target, job: Mapping[str, Any]) -> Journal:
+    """A new journal, and an empty target."""
     _remove(output.partial)
     output.partial.mkdir()
     try:
         target.create()
-        return Journal.begin(path, job)
+        return Journal.begin(output.partial / "journal.jsonl", job)
     except BaseException:
         _remove(output.partial)
         raise
+
+
+def _is_in_place(
+    output: Output,
+    target: AnyTarget,
+    cuts: Sequence[slice],
+    journal: Journal,
+) -> bool:
+    """Whether the output took its name before the job was killed."""
+    if not output.path.exists() or not journal.finished.keys() >= set(range(len(cuts))):
+        return False
+    if not output.is_moved:
+        return journal.whole is not None and _file_checksum(output.path) == journal.whole
+    if target.path.exists():
+        return False
+    moved = replace(target, path=output.path.absolute())
+    return all(_is_there(moved, rows, journal, number) for number, rows in enumerate(cuts))
+
+
+def _is_there(target: Target, rows: slice, journal: Journal, number: int) -> bool:
+    """Whether the rows of a block are as they were written; what cannot be read is not."""
+    found = journal.finished.get(number)
+    try:
+        return found is not None and target.checksum(rows) == found[0]
+    except Exception:  # files, formats and codecs fail each in their own way
+        return False
 
 
 def _fill(
@@ -250,27 +244,38 @@ def _fill(
     """Compute the blocks that are not there yet, or not as they were written."""
     todo = []
     for number, rows in enumerate(cuts):
-        found = journal.finished.get(number)
-        if found is not None and part.target.checksum(rows) == found[0]:
+        if _is_there(part.target, rows, journal, number):
             if watch is not None:
                 watch(rows.stop - rows.start)
         else:
             journal.finished.pop(number, None)
             todo.append(number)
-    for at, (checksum, stats) in engine.run(part, [cuts[number] for number in todo]):
-        journal.note(todo[at], checksum, stats)
-        if watch is not None:
-            watch(cuts[todo[at]].stop - cuts[todo[at]].start)
+    results = engine.run(part, [cuts[number] for number in todo])
+    try:
+        for at, (checksum, stats) in results:
+            journal.note(todo[at], checksum, stats)
+            if watch is not None:
+                watch(cuts[todo[at]].stop - cuts[todo[at]].start)
+    finally:  # what has begun ends here, not at some time after the lock has been given back
+        if isinstance(results, Generator):
+            results.close()
 
 
-def _put_in_place(output: Output, target: Any) -> None:
+def _verify(verify: Callable[[], None], output: Output, journal: Journal) -> None:
+    """Check the inputs; what was computed of several states of them is not kept."""
+    try:
+        verify()
+    except SourceChangedError:
+        _discard(output, journal)
+        raise
+
+
+def _put_in_place(output: Output, target: Any, journal: Journal) -> None:
     """Give a whole output its name; the journal stays until its statistics have been read."""
-    if not output.is_file:
+    journal.check()
+    if output.is_moved:
         if output.path.is_dir():
             output.path.replace(output.partial / "replaced")
-        target.path.replace(output.path)
-        return
-    if output.path.suffix.lower() == ".npy":
         target.path.replace(output.path)
         return
     whole = np.load(target.path, mmap_mode="r")
@@ -281,42 +286,51 @@ def _put_in_place(output: Output, target: Any) -> None:
         except ValueError as error:
             msg = f"{output.path}: cannot be written: {error}"
             raise ValueError(msg) from None
+        journal.note_whole(_file_checksum(temporary))
 
 
-def _stop(error: BaseException, output: Output, done: int, n_blocks: int) -> NoReturn:
+def _file_checksum(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while data := file.read(CHUNK_BYTES):
+            checksum = zlib.crc32(data, checksum)
+    return checksum
+
+
+def _stop(error: BaseException, output: Output, journal: Journal, n_blocks: int) -> NoReturn:
     """Say why a job stopped and what is kept of it."""
-    reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "out of memory"
-    if isinstance(error, OSError):
-        reason = str(error)
-        if error.strerror:
-            reason = f"{error.filename or output.path}: {error.strerror}"
-    if done == 0:
-        _remove(output.partial)
-        msg = f"{reason}; stopped before the first of {n_blocks} blocks was finished"
-    elif not output.partial.is_dir():
+    if isinstance(error, SourceChangedError) and not output.partial.is_dir():
+        raise error
+    reason, done = _reason(error, output), len(journal.finished)
+    if output.partial.is_dir() and not journal.is_ours:
+        msg = f"{output.path}: another job has taken over this output, and this one was stopped"
+    elif done and not output.partial.is_dir():
         msg = f"{reason}; {output.partial} was removed, and nothing is kept"
+    elif done == 0:
+        _discard(output, journal)
+        msg = f"{reason}; stopped before the first of {n_blocks} blocks was finished"
     else:
         kept = "which are kept" if done > 1 else "which is kept"
         msg = f"{reason}; stopped after {done} of {n_blocks} blocks, {kept}; go on with --resume"
     raise StoppedError(msg) from error
 
 
+def _reason(error: BaseException, output: Output) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or output.path}: {error.strerror}"
+    said = " ".join(str(error).split())
+    return said if isinstance(error, OSError) else f"{type(error).__name__}: {said}"
+
+
+def _discard(output: Output, journal: Journal) -> None:
+    """Remove what is left, unless it has become another job's."""
+    if journal.is_ours:
+        _remove(output.partial)
+
+
 def _remove(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let a request to terminate end the job as Ctrl-C does, with all that is kept."""
-
-    def interrupt(number: int, frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,9 +1,17 @@
-"""Threads of BLAS: fits are many small products, which go faster, and steadily, on one."""
+"""Cores, and threads of BLAS: many small products go faster, and steadily, on one."""
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from typing import Any
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:

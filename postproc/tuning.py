@@ -122,7 +122,7 @@ class TuningResult:
     def reason(self) -> str:
         """One sentence on why this was chosen."""
         low, high = (100 * limit for limit in self.nested_gain_ci)
-        gain = f"{100 * self.nested_gain:+.2f} points ({low:+.2f} to {high:+.2f})"
+        gain = f"{100 * self.nested_gain:+z.2f} points ({low:+z.2f} to {high:+z.2f})"
         if self.candidate is None:
             return "no setting gains more than one standard error over doing nothing"
         if self.options is None:

@@ -141,7 +141,7 @@ def _classes_kept(quick: bool) -> Iterator[Figure]:
             condensed = Condensed.build(exact)
             other = condensed.adjust(rows).argmax(axis=1) != exact.adjust(rows).argmax(axis=1)
             worst = max(worst, float(other.mean()))
-            total, done_anew = total + len(rows), done_anew + condensed.recomputed
+            total, done_anew = total + len(rows), done_anew + int(condensed.undecided(rows).sum())
     name = (
         "CAN, condensed: share of rows with another class than the exact one, worst of 36 settings"
     )
@@ -165,7 +165,7 @@ def _condensed(n: int, k: int, n_classes: int) -> Iterator[Figure]:
         once.append(seconds(lambda: exact.adjust(some)) / len(some))
         whole.append(seconds(lambda: condensed[0].adjust(rows)) / k)
     slow, fast = float(np.median(once)), float(np.median(whole))
-    recomputed = condensed[0].recomputed / (3 * k)
+    recomputed = condensed[0].undecided(rows).mean()
     size = f"reference {n} x {n_classes}, d = 3, float32"
     ratios = [a / b for a, b in zip(once, whole, strict=True)]
     detail = (

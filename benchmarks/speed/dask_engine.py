@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.speed.timing import Figure, ratio
-from postproc.threads import one_blas_thread
 
 #: One thread of BLAS for each process: what is compared is where blocks are computed.
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -59,7 +58,7 @@ def call(folder: Path, *words: str) -> None:
     """Run a command in this process, where everything is loaded."""
     from cli.main import main
 
-    with contextlib.chdir(folder), one_blas_thread():
+    with contextlib.chdir(folder):
         main(list(words), standalone_mode=False)
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.speed.timing import Figure, ratio
-from postproc.blocks import row_blocks
-from postproc.metrics import PASS_BYTES
+from postproc.blocks import PASS_BYTES, row_blocks
 from postproc.report import accuracy_report
 
 Array = np.ndarray

@@ -107,12 +107,11 @@ def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any, list[st
         fit_calibrator,
         load_fit_and_target,
         load_target_labels,
-        lost_ids,
     )
     from cli.engines import make_runner
-    from cli.inputs import make_output, output_path
+    from cli.inputs import lost_ids, make_output, output_path
     from postproc.adapt_stream import CalibratedRows, target_moments
-    from postproc.calibration import as_logs
+    from postproc.score_maps import as_logs
     from postproc.shift_test import PredictionMoments, compare_moments
 
     runner = make_runner(given, "adapt")
@@ -166,7 +165,7 @@ def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any, list[st
         "strength": prior.strength,
         "changed": sum(count["changed"] for count in counts),
         "output": str(output),
-        "warnings": notes + lost_ids(target, output),
+        "warnings": notes + lost_ids(target.ids, output),
         "report": None if report is None else report.to_dict(),
     }
     return summary, report, [target.class_name(j) for j in range(target.n_classes)]
@@ -179,10 +178,10 @@ def _readable(
     """Calibrated rows for any number of passes: in memory, or in a file beside the output."""
     from dataclasses import replace
 
-    import numpy as np
-
     from cli.inputs import make_output
     from postproc.adapt_stream import ReadRows
+    from postproc.files.locks import locked
+    from postproc.files.sources import NpySource
     from postproc.predictions import Predictions
 
     target, cuts = rows.target, rows.target.cuts()
@@ -193,13 +192,14 @@ def _readable(
     shape = (target.n_rows, target.n_classes)
     whole = make_output(aside, shape, target.output_dtype, classes=None, ids=None, like=None)
     writer = replace(runner, given={**runner.given, "overwrite": True})
-    try:
-        for _ in writer.write(rows, cuts, whole, inputs=[target, fit]):
-            pass
-        calibrated = np.load(aside, mmap_mode="r")
-        yield ReadRows(Predictions(calibrated, "probs", name=target.name).streamed(), rows.device)
-    finally:
-        aside.unlink(missing_ok=True)
+    with locked(output, ".adapt"):  # the file aside belongs to this job until all passes are done
+        try:
+            for _ in writer.write(rows, cuts, whole, inputs=[target, fit]):
+                pass
+            calibrated = NpySource.open(aside)  # no map: it could not be removed on Windows
+            yield ReadRows(Predictions(calibrated, "probs", name=target.name), rows.device)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 def _passes(runner: Runner, target: Predictions) -> Passes:

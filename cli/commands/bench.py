@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from cli import options
 if TYPE_CHECKING:
     from ensemble.bench.records import RecordsFile
     from ensemble.bench.results import Result
-    from ensemble.bench.runner import Plan, Progress
+    from ensemble.bench.runner import Plan
     from ensemble.bench.tasks import Skipped
 
 #: Reports beside the results file: option, what it is, and the suffixes it may have.
@@ -23,6 +22,9 @@ REPORTS = {
     "csv": ("every cell as comma-separated values, shares as fractions", (".csv",)),
     "markdown": ("the tables as Markdown", (".md", ".markdown")),
 }
+
+#: Seconds over which the speed is taken: units take from a second to half a minute.
+RATE_OVER = 300.0
 
 
 def _report_options(function: options.Command) -> options.Command:
@@ -122,8 +124,9 @@ def bench(ctx: click.Context, /, paths: tuple[str, ...], **given: Any) -> None:
     methods see the same targets. Gains of methods on one member are over the member's own
     predictions, those of ensembles over the member that is best on val.
 
-    A run that was stopped goes on from the results file when the same command is given again. A
-    file that is complete is only shown, so that another report costs nothing.
+    A run that was stopped goes on from the results file when the same command is given again, and
+    cells that failed are measured again. A file that is complete is only shown, so that another
+    report costs nothing.
     """
     from cli.messages import warn
     from ensemble.bench.runner import Plan
@@ -197,14 +200,23 @@ def _measure(plan: Plan, file: RecordsFile, given: dict[str, Any]) -> None:
     """Measure what is not there yet; what is there is kept whatever happens."""
     from concurrent.futures import BrokenExecutor
 
+    from cli.progress import watching
+
     total = len(plan.cells)
     if len(file.records) == total:
         return
     try:
-        with _progress(len(file.records), total, quiet=given["quiet"]) as report:
-            for cells in plan.run(len(file.records), jobs=given["jobs"]):
+        with watching(
+            "measuring",
+            total,
+            unit="cells",
+            done=len(file.records),
+            over=RATE_OVER,
+            quiet=given["quiet"],
+        ) as advance:
+            for cells in plan.run(file.done, jobs=given["jobs"]):
                 file.append(cells)
-                report(len(file.records), total)
+                advance(len(cells))
     except (KeyboardInterrupt, BrokenExecutor) as error:
         why, mend = "interrupted", "the same command goes on from there"
         if isinstance(error, BrokenExecutor):
@@ -212,37 +224,6 @@ def _measure(plan: Plan, file: RecordsFile, given: dict[str, Any]) -> None:
             mend += ", with fewer processes (--jobs)"
         message = f"{why}: {len(file.records)} of {total} cells are kept in {file.path}; {mend}"
         raise click.ClickException(message) from None
-
-
-@contextmanager
-def _progress(done: int, total: int, *, quiet: bool) -> Iterator[Progress]:
-    """A bar on stderr, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("cells"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        # Units take from a second to half a minute, so the speed is that of the last minutes.
-        TimeRemainingColumn(),
-    )
-    disable = quiet or not console.is_terminal
-    with Progress(
-        *columns, console=console, disable=disable, transient=True, speed_estimate_period=300
-    ) as bar:
-        job = bar.add_task("cells", total=total, completed=done)
-        yield lambda now, _: bar.update(job, completed=now)
 
 
 def _plain_settings(plan: Plan, given: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
+from postproc import calibrators
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from postproc.calibration import Calibrator
     from postproc.predictions import Predictions
 
-METHODS = ("temperature", "bcts", "matrix")
+METHODS = tuple(calibrators.METHODS)
 
 #: What progress calls the passes of a report.
 PASSES = ("checking the output", "measuring")
@@ -64,6 +65,7 @@ def calibrate(predictions: str, **given: Any) -> None:
 
 
 def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    from cli import inputs
     from cli.engines import make_runner
     from cli.inputs import make_output, output_path
     from postproc.adapt_stream import CalibratedRows
@@ -84,7 +86,7 @@ def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     part = CalibratedRows(target, scaling.model_, given["device"])
     for _ in runner.write(part, target.cuts(), whole, inputs=[target, fit]):
         pass
-    warnings += lost_ids(target, output)
+    warnings += inputs.lost_ids(target.ids, output)
     report = before_and_after("calibrated", target, output, labels, runner)
     summary = {
         "method": given["method"],
@@ -151,24 +153,11 @@ def fit_calibrator(
     """Fit one of METHODS; also the warnings that it gave."""
     import warnings
 
-    import postproc
-
-    kinds: dict[str, Any] = {
-        "temperature": postproc.TemperatureScaling,
-        "bcts": postproc.BiasCorrectedTemperatureScaling,
-        "matrix": postproc.ResidualMatrixScaling,
-    }
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        scaling = kinds[method](kind=fit.kind, random_state=seed).fit(fit.scores, y)
+        scaling = calibrators.make_calibrator(method, kind=fit.kind, random_state=seed)
+        scaling.fit(fit.scores, y)
     return scaling, [str(warning.message) for warning in caught]
-
-
-def lost_ids(target: Predictions, output: Path) -> list[str]:
-    """Say where the format of the output keeps no row ids."""
-    from cli import inputs
-
-    return inputs.lost_ids(target.ids, output)
 
 
 def before_and_after(

@@ -154,7 +154,7 @@ def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
         ProbabilityRows(reference, multilabel, given["device"]),
         prior,
         _options(given),
-        lambda part, cuts: runner.reduce(part, cuts, "finding confident rows"),
+        runner.walk("finding confident rows"),
         seed=given["seed"],
     )
     names = ["positive", "negative"] if multilabel else target.classes

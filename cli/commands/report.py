@@ -188,7 +188,7 @@ def _diversity_table(unlike: Diversity) -> Table:
             (
                 *(Cell(unlike.names[m], unlike.names[m]) for m in (a, b)),
                 *(Cell(percent(values[a, b]), float(values[a, b])) for values in shares),
-                Cell(f"{q:+.3f}", q) if q == q else Cell(NOTHING, None),
+                Cell(f"{q:+z.3f}", q) if q == q else Cell(NOTHING, None),
             )
         )
     return Table(

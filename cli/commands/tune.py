@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -141,6 +140,9 @@ def tune(method: str, predictions: tuple[str, ...], **given: Any) -> None:
         _print(summary, result)
 
 
+#: Steps of the progress from nothing to all.
+STEPS = 1000
+
 #: Parameters of the grid that a method knows.
 GRID_OPTIONS = {
     "can": (
@@ -268,14 +270,18 @@ def _grid(method: str, given: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _bar(*, shows: bool) -> Iterator[Callable[[float], None]]:
-    """A progress bar on stderr that takes the share of the work that is done; or silence."""
-    if not shows:
-        yield lambda share: None
-        return
-    steps = 1000
-    bar: Any
-    with click.progressbar(length=steps, label="tuning", file=sys.stderr) as bar:
-        yield lambda share: bar.update(int(share * steps) - bar.pos)
+    """Progress that takes the share of the work that is done; or silence."""
+    from cli.progress import watching
+
+    done = 0
+    with watching("tuning", STEPS, unit="", quiet=not shows) as advance:
+
+        def report(share: float) -> None:
+            nonlocal done
+            advance(round(share * STEPS) - done)
+            done = round(share * STEPS)
+
+        yield report
 
 
 def _print(summary: dict[str, Any], result: TuningResult) -> None:

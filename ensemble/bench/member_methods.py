@@ -21,23 +21,15 @@ from postproc import bbse_prior, em_prior, map_prior
 from postproc.adaptation import joint_normalization, reweight_rows
 from postproc.arrays import as_numpy
 from postproc.blocks import row_blocks
-from postproc.calibration import BiasCorrectedTemperatureScaling, TemperatureScaling
+from postproc.calibrators import make_calibrator
 from postproc.can_model import PRESETS, CANModel, CANOptions
 from postproc.can_tuning import PSEUDO_ROWS, tune_can
-from postproc.matrix_scaling import ResidualMatrixScaling
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 #: CAN against the fit split, whose prior is an estimate: more rows are doubtful than as published.
 CAN_ON_FIT = CANOptions(top_k=None, threshold=0.5)
-
-#: Calibrators by name.
-CALIBRATORS: dict[str, Any] = {
-    "temperature": TemperatureScaling,
-    "bcts": BiasCorrectedTemperatureScaling,
-    "matrix": ResidualMatrixScaling,
-}
 
 
 @dataclass(frozen=True)
@@ -96,7 +88,7 @@ class MemberState:
         """A calibrator fitted to the fit split."""
 
         def make() -> Any:
-            model = CALIBRATORS[name](kind=self.fit.kind, random_state=self.seed)
+            model = make_calibrator(name, kind=self.fit.kind, random_state=self.seed)
             return model.fit(self.fit.scores, self.fit_labels)
 
         return self.shared.get(name, make)

@@ -269,7 +269,7 @@ def time_plot(costs: Sequence[Cost], *, title: str, key: str) -> str:
         )
         strip(axes)
         names = [
-            cost.method + f" {gain:+.1f}" * bool(gain < low)
+            cost.method + f" {gain:+z.1f}" * bool(gain < low)
             for cost, gain in zip(costs, gains, strict=True)
         ]
         _name_marks(figure, axes, names, np.column_stack((seconds, np.maximum(gains, low))), within)

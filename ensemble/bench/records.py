@@ -1,7 +1,8 @@
 """The results file: a header and one line a cell, which a run that was stopped goes on with.
 
 The same tasks, options and seed give the same bytes, whatever the number of processes and however
-often the run was stopped: so times lie in a file beside it, `<stem>.seconds.jsonl`.
+often the run was stopped: so times lie in a file beside it, `<stem>.seconds.jsonl`. A cell whose
+method failed is measured again when the run goes on, and takes the place of the failure.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ class RecordsFile:
 
     Attributes
     ----------
-    records : list of dict
-        Complete cells, the first of `cells`.
+    failed : set of CellKey
+        Cells of an earlier run that failed; `append` puts new ones in their place.
 
     Raises
     ------
@@ -76,12 +77,14 @@ class RecordsFile:
     ) -> None:
         self.path = check_output(path, overwrite=True, suffixes=(".jsonl",))
         self.seconds_path = check_output(path.with_suffix(".seconds.jsonl"), overwrite=True)
+        self._header = header
         # Whether either may be written at all is known before either is touched.
         found = self._read_header()
         timed = _complete_lines(self.seconds_path)
         if timed and "fit_seconds" not in (_parse(timed[0]) or {}):
             raise ValueError(_foreign(self.seconds_path))
-        self.records: list[dict[str, Any]] = []
+        self.failed: set[CellKey] = set()
+        self._records: dict[CellKey, dict[str, Any]] = {}  # the first of all cells, in their order
         if found is not None and found == json.loads(json.dumps(header)):
             self._resume(cells)
             self._size = path.stat().st_size
@@ -96,6 +99,16 @@ class RecordsFile:
             temporary.write_text(_line(header), encoding="utf-8")
         self._size = path.stat().st_size
 
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """Cells that need not be measured, in the order of the file."""
+        return [record for key, record in self._records.items() if key not in self.failed]
+
+    @property
+    def done(self) -> set[CellKey]:
+        """Their keys."""
+        return self._records.keys() - self.failed
+
     def append(self, measured: Sequence[Measured]) -> None:
         """Add cells; their times come first, so that a complete cell has them.
 
@@ -108,9 +121,16 @@ class RecordsFile:
             msg = f"{self.path}: another run writes to it; name another output (-o) for one of them"
             raise ValueError(msg)
         _append(self.seconds_path, [cell.seconds for cell in measured])
-        _append(self.path, [cell.record for cell in measured])
+        new = {_key(cell.record): cell.record for cell in measured}
+        self._records |= new  # what failed before keeps its place
+        if self.failed.isdisjoint(new):
+            _append(self.path, new.values())
+        else:
+            self.failed -= new.keys()
+            lines = [_line(self._header), *map(_line, self._records.values())]
+            with atomic_path(self.path, overwrite=True) as temporary:
+                temporary.write_text("".join(lines), encoding="utf-8")
         self._size = self.path.stat().st_size
-        self.records += [cell.record for cell in measured]
 
     def results(self) -> list[Result]:
         """Complete cells with their times."""
@@ -137,7 +157,9 @@ class RecordsFile:
                     "the file or name another output (-o)"
                 )
                 raise ValueError(msg)
-            self.records.append(record)
+            self._records[cells[number]] = record
+            if record.get("error") is not None:
+                self.failed.add(cells[number])
         _cut(self.path, sum(map(len, lines)))
         if self.seconds_path.exists():
             _cut(self.seconds_path, sum(map(len, _complete_lines(self.seconds_path))))

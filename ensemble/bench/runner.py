@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from ensemble.bench.results import Result
 from ensemble.bench.tasks import Task, find_tasks
 from postproc.checks import check_count, fail
 from postproc.shift_protocol import SHIFTS, draw_target
+from postproc.threads import available_cores
 
 #: Called with the numbers of cells done and of all.
 Progress = Callable[[int, int], None]
@@ -50,12 +52,14 @@ class Plan:
         header = make_header(self.tasks, self.settings)
         return RecordsFile(path, header, self.cells, overwrite=overwrite)
 
-    def run(self, n_done: int = 0, *, jobs: int | None = None) -> Iterator[list[Measured]]:
-        """Measure all cells but the first `n_done`, unit by unit.
+    def run(
+        self, done: Collection[CellKey] = (), *, jobs: int | None = None
+    ) -> Iterator[list[Measured]]:
+        """Measure all cells but those that are done, unit by unit.
 
         Parameters
         ----------
-        n_done : int
+        done : collection of CellKey
             Cells that are there already.
         jobs : int, optional
             Processes; as many as there are cores by default. Results do not depend on it.
@@ -65,7 +69,7 @@ class Plan:
         list of Measured
             Cells of one unit, in the order of the results file.
         """
-        wanted = set(self.cells[n_done:])
+        wanted = set(self.cells).difference(done)
         units = [unit for unit in self.units if wanted.intersection(unit.cells)]
         n_jobs = min(available_cores() if jobs is None else jobs, max(len(units), 1))
         if n_jobs == 1:
@@ -77,9 +81,12 @@ class Plan:
         # A generator hands results on in the order of the units, as soon as they are there.
         parallel = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=1)
         call = delayed(measure_unit)
-        yield from parallel(
-            call(unit, self.settings, wanted.intersection(unit.cells)) for unit in units
-        )
+        with warnings.catch_warnings():
+            # A process that has grown large makes room for a new one, and no result is lost.
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+            yield from parallel(
+                call(unit, self.settings, wanted.intersection(unit.cells)) for unit in units
+            )
 
 
 def benchmark(
@@ -119,7 +126,8 @@ def benchmark(
     jobs : int, optional
         Processes; None for as many as there are cores. Results do not depend on it.
     output : path, optional
-        Results file, written as results come; a run that was stopped goes on from it.
+        Results file, written as results come; a run that was stopped goes on from it, and
+        measures again what failed.
     overwrite : bool
         Whether a results file of another run may be replaced.
     progress : callable, optional
@@ -153,7 +161,7 @@ def benchmark(
                 progress(len(measured), total)
         return join_times((m.record for m in measured), (m.seconds for m in measured))
     file = plan.open(Path(output), overwrite=overwrite)
-    for cells in plan.run(len(file.records), jobs=n_jobs):
+    for cells in plan.run(file.done, jobs=n_jobs):
         file.append(cells)
         if progress is not None:
             progress(len(file.records), total)
@@ -183,10 +191,3 @@ def check_settings(
         check_count(rows, "rows", low=1),
         check_count(seed, "seed", low=0),
     )
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

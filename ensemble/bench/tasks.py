@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.members import Member, Members, align_members
-from postproc.checks import fail
+from postproc.checks import fail, one_line
 from postproc.files import RunDirectory
 from postproc.files.labels import CLASS_FILE
 from postproc.files.paths import PREDICTION_SUFFIXES
@@ -109,7 +109,7 @@ def find_tasks(
                 fail("run directories", rule, f"{task.name!r} twice", f"the first is {twin.path}")
             tasks.append(task)
         except (OSError, TypeError, ValueError) as error:
-            reason = _one_line(error).removeprefix(f"{path}: ")
+            reason = one_line(error).removeprefix(f"{path}: ")
             skipped.append(Skipped(str(path), reason))
     return tasks, skipped
 
@@ -172,9 +172,3 @@ def _in_order(members: Members) -> Members:
             scores = scores[:, member.columns]
         items.append(Member(scores, member.kind, member.name))
     return Members(tuple(items), members.classes, members.ids, {})
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())

@@ -6,6 +6,7 @@ import json
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,20 @@ def _reason(error: Exception) -> str:
     if any(word in reason for word in ("allow_pickle", "Weights only", "Python objects in dtype")):
         return "it holds Python objects, and nothing is unpickled; save plain arrays instead"
     return reason
+
+
+def check_writer(path: Path) -> None:
+    """Check that the package is there that writes the format of a suffix.
+
+    Raises
+    ------
+    ImportError
+        If it is missing; the message says how to get it.
+    """
+    package, install = _PACKAGES.get(path.suffix.lower(), ("numpy", ""))
+    if find_spec(package) is None:
+        msg = f"{path}: {path.suffix.lower()} needs {package}; pip install {install}"
+        raise ImportError(msg)
 
 
 def write(path: Path, contents: Contents, *, suffix: str) -> None:
@@ -250,4 +265,12 @@ _WRITERS: dict[str, Callable[[Path, Contents], None]] = {
     ".parquet": _write_parquet,
     ".safetensors": _write_safetensors,
     ".pt": _write_pt,
+}
+
+#: Packages that not everyone has, by the suffix that needs them, and how to get them.
+_PACKAGES = {
+    ".parquet": ("pyarrow", '"postproc[parquet]"'),
+    ".safetensors": ("safetensors", "safetensors"),
+    ".pt": ("torch", "torch"),
+    ".zarr": ("zarr", '"postproc[zarr]"'),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,11 @@ from typing import Any
 import numpy as np
 
 #: Version of the layout; journals of another are not gone on with.
-JOURNAL_VERSION = 1
+JOURNAL_VERSION = 2
+
+
+class TakenOverError(OSError):
+    """Another job has made a journal its own."""
 
 
 @dataclass
@@ -23,33 +28,40 @@ class Journal:
     ----------
     path : Path
         The file.
+    token : str
+        Tells the run that writes it from others; the file begins with it.
     finished : dict of int to (checksum, position)
         The blocks that are finished, and where in the file their lines begin.
+    whole : int, optional
+        Checksum of the output, where that is another file than the blocks were written to.
     """
 
     path: Path
+    token: str
     finished: dict[int, tuple[int, int]] = field(default_factory=dict)
+    whole: int | None = None
 
     @classmethod
     def begin(cls, path: Path, job: Mapping[str, Any]) -> Journal:
         """Start a journal for a job, given as JSON's own types."""
-        head = {"journal": JOURNAL_VERSION, "job": job}
+        token = uuid.uuid4().hex
+        head = {"journal": JOURNAL_VERSION, "token": token, "job": job}
         path.write_text(json.dumps(head) + "\n", encoding="utf-8")
-        return cls(path)
+        return cls(path, token)
 
     @classmethod
     def open(cls, path: Path, job: Mapping[str, Any]) -> Journal:
-        """Go on with a journal of the same job; a last line that was cut off is dropped.
+        """Go on with a journal of the same job, up to the first line that is damaged or cut off.
 
         Raises
         ------
         ValueError
             If it is of another job (the first difference is named) or damaged.
         """
-        journal = cls(path)
+        journal = cls(path, uuid.uuid4().hex)
         with path.open("rb") as file:
             head = _parse(file.readline())
-            if head is None or head.get("journal") != JOURNAL_VERSION:
+            if head is None or head.get("journal") != JOURNAL_VERSION or "job" not in head:
                 msg = "its journal is damaged or of another version"
                 raise ValueError(msg)
             # As it looks once it has been through JSON.
@@ -57,20 +69,79 @@ class Journal:
             if unlike is not None:
                 raise ValueError(unlike)
             at = file.tell()
-            while (line := _parse(file.readline())) is not None:
-                journal.finished[int(line["block"])] = (int(line["crc32"]), at)
+            while journal._take(_parse(file.readline()), at):
                 at = file.tell()
         with path.open("rb+") as file:
             file.truncate(at)
+            file.write(journal._start)  # as long as the one that was there
         return journal
 
+    @property
+    def _start(self) -> bytes:
+        """How the file begins as long as it is this run's."""
+        start = json.dumps({"journal": JOURNAL_VERSION, "token": self.token})
+        return start[:-1].encode()
+
+    def _take(self, line: dict[str, Any] | None, at: int) -> bool:
+        """Take in a line that stands at a position; False if it is none."""
+        if line is None:
+            return False
+        block, checksum, whole = (line.get(key) for key in ("block", "crc32", "whole"))
+        if isinstance(whole, int):
+            self.whole = whole
+            return True
+        if not isinstance(block, int) or not isinstance(checksum, int) or "stats" not in line:
+            return False
+        self.finished[block] = (checksum, at)
+        return True
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the file is still that of this run."""
+        try:
+            self.check()
+        except OSError:
+            return False
+        return True
+
     def note(self, block: int, checksum: int, stats: Mapping[str, Any]) -> None:
-        """Note that a block is finished."""
-        line = {"block": block, "crc32": checksum, "stats": stats}
+        """Note that a block is finished.
+
+        Raises
+        ------
+        TakenOverError
+            If another job has made the journal its own.
+        """
+        at = self._append({"block": block, "crc32": checksum, "stats": stats})
+        self.finished[block] = (checksum, at)
+
+    def note_whole(self, checksum: int) -> None:
+        """Note what the output will be, before it is put in place; raises as `note`."""
+        self._append({"whole": checksum})
+        self.whole = checksum
+
+    def check(self) -> None:
+        """Check that the file is still that of this run.
+
+        Raises
+        ------
+        TakenOverError
+            If another job has made it its own.
+        OSError
+            If it is gone.
+        """
+        with self.path.open("rb") as file:
+            if file.read(len(self._start)) != self._start:
+                msg = f"{self.path}: another job has taken over"
+                raise TakenOverError(msg)
+
+    def _append(self, line: dict[str, Any]) -> int:
+        data = json.dumps(line, default=_encode).encode() + b"\n"
+        self.check()
         with self.path.open("ab") as file:
             at = file.tell()
-            file.write(json.dumps(line, default=_encode).encode() + b"\n")
-        self.finished[block] = (checksum, at)
+            file.write(data)
+        return at
 
     def stats(self, blocks: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Read what was noted of blocks, in the order wanted."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files.sources import NpySource, Source
+
+#: How many shards the numbers in their names reach to.
+MAX_SHARDS = 100_000
 
 #: Name and number of a shard.
 SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5})\.npy")
@@ -39,14 +44,14 @@ class ShardSource(Source):
     shards: tuple[NpySource, ...]
 
     @cached_property
-    def edges(self) -> NDArray[np.int64]:
+    def edges(self) -> tuple[int, ...]:
         """Row at which each shard starts, and the number of rows."""
-        return np.cumsum([0, *(shard.shape[0] for shard in self.shards)])
+        return tuple(accumulate((shard.shape[0] for shard in self.shards), initial=0))
 
     @property
     def shape(self) -> tuple[int, int]:  # type: ignore[override]  # follows the shards
         """Rows and columns of all shards together."""
-        return int(self.edges[-1]), self.shards[0].shape[1]
+        return self.edges[-1], self.shards[0].shape[1]
 
     @property
     def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
@@ -56,14 +61,19 @@ class ShardSource(Source):
     def read(self, rows: slice) -> NDArray[Any]:
         """Read the rows start..stop, from as many shards as it takes."""
         block = np.empty((rows.stop - rows.start, self.shape[1]), self.dtype)
-        first = int(np.searchsorted(self.edges, rows.start, side="right")) - 1
+        first = bisect_right(self.edges, rows.start) - 1
         at = rows.start
         while at < rows.stop:
-            stop = min(rows.stop, int(self.edges[first + 1]))
+            stop = min(rows.stop, self.edges[first + 1])
             inside = block[at - rows.start : stop - rows.start]
-            self.shards[first].read_into(inside, at - int(self.edges[first]))
+            self.shards[first].read_into(inside, at - self.edges[first])
             at, first = stop, first + 1
         return block
+
+    def verify(self) -> None:
+        """Check each of the files."""
+        for shard in self.shards:
+            shard.verify()
 
     def signature(self) -> dict[str, Any]:
         """Path, shape, dtype, a digest of a few rows, and size and time of each shard."""

@@ -8,13 +8,13 @@ would kill the process without a word.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,22 @@ class Source:
         """What tells this source from another, as JSON's own types."""
         raise NotImplementedError
 
+    def verify(self) -> None:
+        """Check that the files, where there are any, are those that were opened.
+
+        Raises
+        ------
+        SourceChangedError
+            If one has changed since.
+        OSError
+            If one is gone.
+        """
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        """Row at which each of several files starts, and n; empty where there is one."""
+        return ()
+
     def columns(self, order: NDArray[Any]) -> Source:
         """The same rows with columns picked by position."""
         return PickedColumns(self, tuple(int(column) for column in order))
@@ -65,7 +81,8 @@ class Source:
         if isinstance(index, tuple):
             rows, columns = index
             picked = self[rows]
-            return picked if columns == slice(None) else picked[..., columns]
+            whole = isinstance(columns, slice) and columns == slice(None)
+            return picked if whole else picked[..., columns]
         if isinstance(index, slice):
             start, stop, step = index.indices(self.shape[0])
             if step < 0:
@@ -124,6 +141,8 @@ class NpySource(Source):
         Where the first row starts, in bytes.
     size, mtime_ns : int
         The file's size and time of change when it was opened.
+    fortran : bool
+        Whether columns, not rows, lie one after another; a block is then as many reads as columns.
     """
 
     path: str
@@ -132,6 +151,7 @@ class NpySource(Source):
     offset: int
     size: int
     mtime_ns: int
+    fortran: bool = False
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> NpySource:
@@ -156,17 +176,14 @@ class NpySource(Source):
                 msg = f"{path}: cannot be read: it is not an .npy file"
                 raise ValueError(msg) from None
             offset, status = stream.tell(), os.fstat(stream.fileno())
-        if len(shape) != 2 or dtype.kind not in "fiub" or (fortran and min(shape) > 1):
-            order = ", column after column" if fortran else ""
-            msg = (
-                f"{path}: must be an array of numbers, (rows, classes), row after row, "
-                f"got shape {shape} of {dtype}{order}"
-            )
+        if len(shape) != 2 or dtype.kind not in "fiub":
+            got = f"shape {shape} of {dtype}"
+            msg = f"{path}: must be an array of numbers, (rows, classes), got {got}"
             raise ValueError(msg)
         if status.st_size < offset + shape[0] * shape[1] * dtype.itemsize:
             msg = f"{path}: cannot be read: it is shorter than its header says"
             raise ValueError(msg)
-        return cls(str(file), shape, dtype, offset, status.st_size, status.st_mtime_ns)
+        return cls(str(file), shape, dtype, offset, status.st_size, status.st_mtime_ns, fortran)
 
     def read(self, rows: slice) -> NDArray[Any]:
         """Read the rows start..stop.
@@ -184,19 +201,36 @@ class NpySource(Source):
 
     def read_into(self, block: NDArray[Any], start: int) -> None:
         """Fill a contiguous block with the rows from `start` on; raises as `read`."""
-        left = block.reshape(-1).view(np.uint8).data
         with open(self.path, "rb", buffering=0) as stream:  # noqa: PTH123  # once a block
-            status = os.fstat(stream.fileno())
-            if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
-                self._changed(status.st_size)
-            stream.seek(self.offset + start * self.shape[1] * self.dtype.itemsize)
-            while left:
-                got = stream.readinto(left)
-                if not got:
-                    self._changed(os.fstat(stream.fileno()).st_size)
+            self._check(os.fstat(stream.fileno()))
+            if not self.fortran:
+                self._fill(stream, start * self.shape[1], block)
+                return
+            column = np.empty(len(block), self.dtype)
+            for number in range(self.shape[1]):
+                self._fill(stream, number * self.shape[0] + start, column)
+                block[:, number] = column
+
+    def _fill(self, stream: io.RawIOBase, first: int, values: NDArray[Any]) -> None:
+        """Fill a contiguous array with the numbers from the first on."""
+        left = values.reshape(-1).view(np.uint8).data
+        stream.seek(self.offset + first * self.dtype.itemsize)
+        while left:
+            got = stream.readinto(left)
+            if not got:
+                self._changed(os.fstat(stream.fileno()).st_size)
+            else:
                 left = left[got:]
 
-    def _changed(self, size: int) -> None:
+    def verify(self) -> None:
+        """Check that size and time of change are those of the file that was opened."""
+        self._check(Path(self.path).stat())
+
+    def _check(self, status: os.stat_result) -> None:
+        if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
+            self._changed(status.st_size)
+
+    def _changed(self, size: int) -> NoReturn:
         what = "shrank" if size < self.size else "grew" if size > self.size else "was written to"
         sizes = f" from {self.size} to {size} bytes" if size != self.size else ""
         msg = f"{self.path}: the file {what}{sizes} while it was read"
@@ -231,6 +265,15 @@ class PickedColumns(Source):
         """That of the source."""
         return self.source.dtype
 
+    @property
+    def edges(self) -> tuple[int, ...]:
+        """Those of the source."""
+        return self.source.edges
+
+    def verify(self) -> None:
+        """Check the files of the source."""
+        self.source.verify()
+
     def read(self, rows: slice) -> NDArray[Any]:
         """Read the rows start..stop."""
         return np.take(self.source.read(rows), self.order, axis=1)
@@ -240,95 +283,9 @@ class PickedColumns(Source):
         return {**self.source.signature(), "columns": list(self.order)}
 
 
-@dataclass(frozen=True)
-class ZarrSource(Source):
-    """Rows in a Zarr array; needs the package zarr.
-
-    Attributes
-    ----------
-    path : str
-        The folder of the array, absolute.
-    """
-
-    path: str
-    shape: tuple[int, int]
-    dtype: np.dtype[Any]
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> ZarrSource:
-        """Open an array.
-
-        Raises
-        ------
-        ImportError
-            If zarr is missing.
-        ValueError
-            If the folder holds no array of numbers, (rows, classes).
-        """
-        zarr = import_zarr(path)
-        try:
-            array = zarr.open_array(str(path), mode="r")
-        except Exception as error:  # zarr has a dozen of its own for damaged metadata
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            msg = f"{path}: cannot be read as a Zarr array: {reason}"
-            raise ValueError(msg) from None
-        if len(array.shape) != 2 or np.dtype(array.dtype).kind not in "fiub":
-            got = f"shape {array.shape} of {array.dtype}"
-            msg = f"{path}: must be an array of numbers, (rows, classes), got {got}"
-            raise ValueError(msg)
-        return cls(str(Path(path).absolute()), tuple(array.shape), np.dtype(array.dtype))
-
-    @cached_property
-    def _array(self) -> Any:
-        return import_zarr(self.path).open_array(self.path, mode="r")
-
-    def __reduce__(self) -> tuple[Any, ...]:  # an open array is not pickled
-        return ZarrSource, (self.path, self.shape, self.dtype)
-
-    def read(self, rows: slice) -> NDArray[Any]:
-        """Read the rows start..stop."""
-        return np.asarray(self._array[rows.start : rows.stop])
-
-    def signature(self) -> dict[str, Any]:
-        """Path, time of change of the metadata, shape, dtype, and a digest of a few rows."""
-        metadata = next(f for name in ZARR_FILES if (f := Path(self.path) / name).is_file())
-        return {
-            "path": self.path,
-            "mtime": metadata.stat().st_mtime_ns,
-            "shape": list(self.shape),
-            "dtype": self.dtype.str,
-            "sample": self._sample(),
-        }
-
-
-#: Files that make a folder a Zarr array, of version 3 and 2 of the format.
-ZARR_FILES = ("zarr.json", ".zarray")
-
-
-def is_zarr(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is the folder of a Zarr array."""
-    return any((Path(path) / name).is_file() for name in ZARR_FILES)
-
-
-def import_zarr(path: str | os.PathLike[str]) -> Any:
-    """The package zarr.
-
-    Raises
-    ------
-    ImportError
-        If it is missing; the message says how to get it.
-    """
-    try:
-        import zarr
-    except ImportError:
-        msg = f'{path}: Zarr arrays need zarr; pip install "postproc[zarr]"'
-        raise ImportError(msg) from None
-    return zarr
-
-
 def as_source(scores: Any) -> Any:
     """Return a memory map of a file as a source; other arrays and sources as they are."""
-    if not isinstance(scores, np.ndarray) or scores.ndim != 2 or not scores.flags.c_contiguous:
+    if not isinstance(scores, np.ndarray) or scores.ndim != 2 or not scores.flags.forc:
         return scores
     base: Any = scores
     while base is not None and not isinstance(base, np.memmap):
@@ -344,8 +301,9 @@ def as_source(scores: Any) -> Any:
     start, first = (array.__array_interface__["data"][0] for array in (scores, base))
     shape = (int(scores.shape[0]), int(scores.shape[1]))
     where = base.offset + start - first
+    fortran = not scores.flags.c_contiguous
     return NpySource(
-        str(base.filename), shape, scores.dtype, where, status.st_size, status.st_mtime_ns
+        str(base.filename), shape, scores.dtype, where, status.st_size, status.st_mtime_ns, fortran
     )
 
 

@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.arrays import as_array, as_numpy
+from postproc.blocks import Walk
 from postproc.checks import fail
 from postproc.files import formats
 from postproc.files.contents import Contents
 from postproc.files.labels import CLASS_FILE, load_class_names
 from postproc.files.paths import PREDICTION_SUFFIXES, atomic_path, check_output, resolve_path
 from postproc.files.shards import find_shards, open_shards, shard_name
-from postproc.files.sources import ZarrSource, as_source, is_zarr
-from postproc.kinds import Kind, Walk
+from postproc.files.sources import as_source
+from postproc.files.zarr_arrays import ZarrSource, is_zarr
+from postproc.kinds import Kind
 from postproc.predictions import Predictions
 
 PathLike = str | os.PathLike[str]
@@ -225,6 +227,7 @@ def save_blocks(
         As `save_predictions`.
     """
     target = check_output(path, overwrite=overwrite, suffixes=PREDICTION_SUFFIXES)
+    formats.check_writer(target)
     with atomic_path(target, overwrite=overwrite) as temporary:
         if target.suffix.lower() == ".npy":
             formats.write_npy_blocks(temporary, blocks, shape=shape, dtype=dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zlib
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.files import formats
+from postproc.files.paths import PREDICTION_SUFFIXES, check_output, flush
 from postproc.files.shards import SHARD, shard_name
-from postproc.files.sources import ZARR_FILES, import_zarr, is_zarr
+from postproc.files.zarr_arrays import is_array_alone, is_zarr
 
 #: What the shards of an output are called.
 OUTPUT_NAME = "probs"
@@ -27,6 +30,10 @@ class Target(Protocol):
 
     def create(self) -> None:
         """Make the files, without rows."""
+        ...
+
+    def exists(self) -> bool:
+        """Whether the files are there."""
         ...
 
     def write(self, rows: slice, block: NDArray[Any]) -> int:
@@ -67,13 +74,27 @@ class NpyTarget:
 
     def create(self) -> None:
         """Write the header."""
+        header = self._header()
+        if len(header) != self._start:
+            msg = f"the header of {self.path} must take {self._start} bytes, got {len(header)}"
+            raise RuntimeError(msg)
+        self.path.write_bytes(header)
+
+    def _header(self) -> bytes:
         kind = np.lib.format.dtype_to_descr(self.dtype)
-        header = {"descr": kind, "fortran_order": False, "shape": self.shape}
-        with self.path.open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            if file.tell() != self._start:
-                msg = f"the header of {self.path} must take {self._start} bytes, got {file.tell()}"
-                raise RuntimeError(msg)
+        file = io.BytesIO()
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": kind, "fortran_order": False, "shape": self.shape}
+        )
+        return file.getvalue()
+
+    def exists(self) -> bool:
+        """Whether there is a file whose rows can be filled: with its header."""
+        try:
+            with self.path.open("rb") as file:
+                return file.read(self._start) == self._header()
+        except OSError:
+            return False
 
     def write(self, rows: slice, block: NDArray[Any]) -> int:
         """Write rows where they belong, by plain writes: a full disk raises an OSError."""
@@ -95,7 +116,7 @@ class NpyTarget:
 
     def flush(self) -> None:
         """Flush the file."""
-        _flush(self.path)
+        flush(self.path)
 
 
 @dataclass(frozen=True)
@@ -124,6 +145,10 @@ class ShardTarget:
         self.path.mkdir()
         for number in range(len(self.edges) - 1):
             self._shard(number).create()
+
+    def exists(self) -> bool:
+        """Whether all files are there."""
+        return all(self._shard(number).exists() for number in range(len(self.edges) - 1))
 
     def write(self, rows: slice, block: NDArray[Any]) -> int:
         """Write rows into the shards they belong to."""
@@ -161,52 +186,45 @@ class ShardTarget:
             at, number = stop, number + 1
 
 
-@dataclass(frozen=True)
-class ZarrTarget:
-    """Rows of a Zarr array whose chunks are the blocks, so that none is written by two."""
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Check that an output can be written: a file, or a folder of shards or of a Zarr array.
 
-    path: Path
-    shape: tuple[int, int]
-    dtype: np.dtype[Any]
-    chunk_rows: int
-
-    def create(self) -> None:
-        """Make the array."""
-        import_zarr(self.path).create_array(
-            str(self.path),
-            shape=self.shape,
-            chunks=(max(1, self.chunk_rows), self.shape[1]),
-            dtype=self.dtype,
+    Raises
+    ------
+    FileExistsError, FileNotFoundError, PermissionError, ValueError
+        As `check_output`; a folder that exists is replaced only if nothing else is in it.
+    ImportError
+        If the package that writes the format is missing.
+    """
+    formats.check_writer(path)
+    whole = path.resolve()
+    is_mount = os.path.ismount(whole)
+    if whole.is_dir() and (is_mount or whole in (Path.cwd(), *Path.cwd().parents)):
+        what = "a mount point" if is_mount else "the folder that this runs in, or holds it"
+        msg = f"{path}: is {what}; name a folder in it"
+        raise FileExistsError(msg)
+    if path.suffix.lower() in PREDICTION_SUFFIXES or not path.is_dir():
+        check_output(path, overwrite=overwrite)
+        if path.suffix.lower() not in PREDICTION_SUFFIXES and path.exists():
+            msg = f"{path}: must be a folder, got a file; name another output"
+            raise FileExistsError(msg)
+        return
+    if not any(path.iterdir()):  # an empty folder is as good as none
+        return
+    if not overwrite:
+        msg = f"{path}: exists already; name another output or allow overwriting (--overwrite)"
+        raise FileExistsError(msg)
+    if not is_replaceable(path):
+        msg = (
+            f"{path}: holds more than shards ({shard_name(OUTPUT_NAME, 0)}, ...) or a Zarr array "
+            "as commands write them; name another output"
         )
-
-    def write(self, rows: slice, block: NDArray[Any]) -> int:
-        """Write rows."""
-        values = np.ascontiguousarray(block, dtype=self.dtype)
-        self._open("r+")[rows] = values
-        return zlib.crc32(values.data)
-
-    def checksum(self, rows: slice) -> int:
-        """Checksum of rows as they stand on disk."""
-        return zlib.crc32(np.ascontiguousarray(self._open("r")[rows]).data)
-
-    def flush(self) -> None:
-        """Flush all chunks."""
-        for file in self.path.rglob("*"):
-            if file.is_file():
-                _flush(file)
-
-    def _open(self, mode: str) -> Any:
-        return import_zarr(self.path).open_array(str(self.path), mode=mode)
+        raise FileExistsError(msg)
 
 
 def is_replaceable(path: Path) -> bool:
     """Whether a folder holds nothing but what a command has written as shards or Zarr."""
     if is_zarr(path):
-        return all(entry.name in (*ZARR_FILES, ".zattrs", "c") or entry.name[0].isdigit()
-                   for entry in path.iterdir())  # fmt: skip
-    return all(SHARD.fullmatch(entry.name) for entry in path.iterdir())
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+        return is_array_alone(path)
+    matches = (SHARD.fullmatch(entry.name) for entry in path.iterdir())
+    return all(match is not None and match["name"] == OUTPUT_NAME for match in matches)

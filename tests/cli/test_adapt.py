@@ -1,6 +1,8 @@
 """`postproc adapt` on a target of many blocks, and what it says against trusting it."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -49,3 +51,36 @@ def test_a_prior_that_did_not_move_is_no_certainty(task, run_cli):
     found = json.loads(run_cli(*words).stdout)
     assert found["strength"] > found["rows"]
     assert "standard errors say how far rows could move it" in " ".join(found["warnings"])
+
+
+def test_a_request_to_terminate_leaves_no_file_aside(task, run_cli, monkeypatch, tmp_path):
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 24 * 40)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    aside = []
+
+    def estimate(*args):
+        aside.extend(tmp_path.glob(".*.calibrated.npy"))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("cli.commands.adapt._estimate", estimate)
+    run_cli(*task, "-o", "out.npy", code=1)
+    assert len(aside) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_two_jobs_do_not_share_the_file_aside(task, run_cli, monkeypatch, tmp_path):
+    from cli.commands import adapt
+
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 24 * 40)
+    plain, told = adapt._estimate, []
+
+    def estimate(*args):
+        if not told:
+            told.append(None)
+            told[0] = run_cli(*task, "-o", "out.npy", code=1).stderr
+        return plain(*args)
+
+    monkeypatch.setattr("cli.commands.adapt._estimate", estimate)
+    run_cli(*task, "-o", "out.npy")
+    assert "out.npy: another job writes this output (process " in told[0]
+    assert (tmp_path / "out.npy").exists()

@@ -9,7 +9,6 @@ import pytest
 
 import postproc.blocks
 from postproc import dask_engine as module
-from postproc.threads import one_blas_thread
 
 pytest.importorskip("distributed")
 
@@ -71,12 +70,6 @@ READING = {
 }
 
 
-def run_here(run_cli, *words, **options):
-    """Run on the local engine with the workers' one thread: others round sums otherwise."""
-    with one_blas_thread():
-        return run_cli(*words, **options)
-
-
 def summary(result):
     """What a command says, but for where it wrote."""
     found = json.loads(result.stdout)
@@ -89,14 +82,14 @@ def test_the_same_bytes_and_the_same_summary(here, run_cli, dask, name):
     words = WRITING[name]
     if name == "apply":
         run_cli(*WRITING["weights"], "-o", "fitted.npy", "--save", "saved.json")
-    local = run_here(run_cli, *words, "-o", "local.npy", "--json")
+    local = run_cli(*words, "-o", "local.npy", "--json")
     there = run_cli(*words, "-o", "there.npy", "--json", *dask)
     assert Path("there.npy").read_bytes() == Path("local.npy").read_bytes()
     assert summary(there) == summary(local)
 
 
 def test_shards_in_parallel(here, run_cli, dask):
-    run_here(run_cli, "can", "shards", "--prior", "uniform", "-o", "local/")
+    run_cli("can", "shards", "--prior", "uniform", "-o", "local/")
     run_cli("can", "shards", "--prior", "uniform", "-o", "there/", *dask)
     files = sorted(path.name for path in Path("local").iterdir())
     assert len(files) == 4
@@ -107,14 +100,14 @@ def test_shards_in_parallel(here, run_cli, dask):
 
 @pytest.mark.parametrize("name", READING)
 def test_the_same_reports(here, run_cli, dask, name):
-    local = run_here(run_cli, *READING[name], "--json")
+    local = run_cli(*READING[name], "--json")
     there = run_cli(*READING[name], "--json", *dask)
     assert json.loads(there.stdout) == json.loads(local.stdout)
 
 
 def test_processes_of_its_own(here, run_cli):
     words = ("can", "a.npy", "--prior", "uniform")
-    run_here(run_cli, *words, "-o", "local.npy")
+    run_cli(*words, "-o", "local.npy")
     run_cli(*words, "-o", "there.npy", "--engine", "dask", "--workers", 2)
     assert Path("there.npy").read_bytes() == Path("local.npy").read_bytes()
 

@@ -98,3 +98,9 @@ def test_declared_kind_and_classes(here, run_cli, probs):
     result = run_cli("inspect", "half", "--logits", "--classes", "names", "--json")
     found = json.loads(result.stdout)["predictions"][0]
     assert (found["kind"], found["class_names"]) == ("logits", list("abcd"))
+
+
+def test_labels_among_predictions_are_told(tmp_path, run_cli):
+    np.save(tmp_path / "labels.test.npy", np.array([0, 2, 1]))
+    said = run_cli("inspect", tmp_path / "labels.test.npy", code=1).stderr
+    assert "got shape (3,); one column of integers looks like labels" in said

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import postproc.blocks
-from cli.progress import duration, watching
+import postproc.engine
 
 N, C = 1000, 5
 ROOT = Path(__file__).parents[2]
@@ -19,8 +19,9 @@ ROOT = Path(__file__).parents[2]
 #: Runs a command on blocks of a few rows; when a number of blocks has been written, does something.
 DRIVER = """
 import os, shutil, signal, sys
-import postproc.blocks
+import postproc.blocks, postproc.engine
 postproc.blocks.BLOCK_BYTES = int(sys.argv[1])
+postproc.engine.MOST_WORKERS = 1  # blocks one after another can be counted
 at, action, words = int(sys.argv[2]), sys.argv[3], sys.argv[4:]
 import postproc.resume
 plain, count = postproc.resume.WritePart.__call__, 0
@@ -41,6 +42,7 @@ def here(tmp_path, monkeypatch):
     """Files of three members, labels, and small blocks."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(postproc.blocks, "BLOCK_BYTES", 8 * C * 50)
+    monkeypatch.setattr(postproc.engine, "MOST_WORKERS", 1, raising=False)
     rng = np.random.default_rng(0)
     labels = rng.integers(0, C, N)
     np.save("labels.npy", labels)
@@ -293,83 +295,105 @@ def test_outputs_that_cannot_be_are_refused_at_once(here, run_cli):
     assert (here / "full" / "notes.txt").exists()
 
 
-def test_long_jobs_say_how_far_they_are(capsys, monkeypatch):
-    clock = iter([0.0, 10.0, 40.0, 50.0, 80.0])
-    monkeypatch.setattr("cli.progress.time.monotonic", lambda: next(clock))
-    with watching("writing out.npy", 1000) as advance:
-        for _ in range(4):
-            advance(250)
-    assert capsys.readouterr().err == ("writing out.npy: 500 of 1000 rows, 8 rows/s, 60 s left\n")
-    assert [duration(s) for s in (5, 100, 7260)] == ["5 s", "2 min", "2 h 01 min"]
+def test_a_second_process_does_not_write_the_same_output(here, run_cli):
+    words = ("can", "a.npy", "--prior", "uniform", "-o", "out.npy")
+    second = [sys.executable, "-c", "from cli.main import main; main()", *words]
+    action = f"import subprocess; done = subprocess.run({second}, capture_output=True, text=True)"
+    action += "; print(done.returncode, done.stderr, end='')"
+    told = drive(*words, "--quiet", at=3, action=action).stdout
+    assert told.startswith("1 Error: out.npy: another job writes this output (process ")
+    assert len(told.splitlines()) == 1
+    run_cli(*words[:-1], "whole.npy")
+    assert Path("out.npy").read_bytes() == Path("whole.npy").read_bytes()
 
 
-def test_a_terminal_shows_a_bar_and_quiet_shows_none(monkeypatch, capsys):
-    class Terminal:
-        def __init__(self):
-            self.text = ""
-
-        def isatty(self):
-            return True
-
-        def write(self, text):
-            self.text += text
-
-        def flush(self):
-            pass
-
-    for quiet in (False, True):
-        terminal = Terminal()
-        monkeypatch.setattr("sys.stderr", terminal)
-        monkeypatch.setattr("cli.progress.BAR_AFTER", -1.0)
-        with watching("writing", 10, quiet=quiet) as advance:
-            advance(5)
-            advance(5)
-        assert ("writing" in terminal.text) is not quiet
+def test_an_input_is_never_the_output(here, run_cli):
+    words = ("ensemble", "soft", "a.npy", "b/", "-o", "b/", "--overwrite")
+    can = ("can", "b/part-00000.npy", "--prior", "uniform", *words[4:])
+    for text in (words, (*words[:3], "b/part", *words[4:]), can):
+        told = run_cli(*text, code=2).stderr
+        assert "must not be or hold the input b/" in told
+    assert len(list((here / "b").iterdir())) == 4
+    (here / "b").rename(here / "to")
+    for number, path in enumerate(sorted((here / "to").iterdir())):
+        path.rename(here / "to" / f"probs-{number:05d}.npy")  # as commands call them
+    words = ("can", "a.npy", "--prior", "uniform", "-o", "to/", "--overwrite")
+    run_cli(*words, "--reference", "to/", code=2)
+    run_cli(*words)
+    assert len(postproc.load_predictions("to").scores) == N
 
 
-def sparse_logits(path, n_rows, n_classes):
-    """Rows of zeros that take no room on the disk."""
-    with path.open("wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, n_classes)}
-        np.lib.format.write_array_header_1_0(file, header)
-        file.truncate(file.tell() + 4 * n_rows * n_classes)
+HOLDING = ("../../x/../", "{}/")
 
 
-def confident_logits(path, n_rows, n_classes):
-    """Rows that are all sure of a class: in one array a gigabyte of float32, two of float64."""
-    rows = np.where(np.arange(n_classes) == np.arange(1000)[:, None] % n_classes, 30, 0)
-    with path.open("wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, n_classes)}
-        np.lib.format.write_array_header_1_0(file, header)
-        for _ in range(n_rows // 1000):
-            file.write(rows.astype(np.float32).data)
+@pytest.mark.parametrize("output", ["./", "../", *HOLDING])
+def test_the_folder_that_a_command_runs_in_is_no_output(here, run_cli, monkeypatch, output):
+    for folder in ("in/side", "x"):
+        (here / folder).mkdir(parents=True)
+    monkeypatch.chdir(here / "in/side")
+    words = ("can", here / "a.npy", "--prior", "uniform", "-o", output.format(here), "--overwrite")
+    told = run_cli(*words, code=2 if output in HOLDING else 1).stderr
+    said = "must not be or hold the input" if output in HOLDING else "is the folder that this runs"
+    assert said in told
+    assert (here / "a.npy").exists()
 
 
-LARGE = {
-    "soft": ("ensemble", "soft", "a.npy", "b.npy", "--logits", "-o", "out.npy"),
-    "can": ("can", "sure.npy", "--logits", "--prior", "uniform", "-o", "out.npy"),
-    "report": ("report", "a.npy", "b.npy", "--logits", "--labels", "labels.npy"),
-    "inspect": ("inspect", "a.npy", "--logits"),
-}
+def test_folders_name_their_outputs_in_full(here, run_cli):
+    (here / "a").rename(here / "run.v2")
+    run_cli("can", "run.v2", "--prior", "uniform")
+    assert (here / "run.v2.can.npy").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", LARGE)
-def test_memory_does_not_grow_with_the_rows(tmp_path, name):
-    n, n_classes = 600_000, 1000  # 2.4 GB a file
-    if name == "can":
-        confident_logits(tmp_path / "sure.npy", 250_000, n_classes)
-    else:
-        for member in "ab":
-            sparse_logits(tmp_path / f"{member}.npy", n, n_classes)
-        np.save(tmp_path / "labels.npy", np.zeros(n, np.int32))
-    report = "import atexit, resource; atexit.register(lambda: print(resource.getrusage("
-    report += "resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr))"
-    command = [sys.executable, "-c", f"import sys; {report}\nfrom cli.main import main\nmain()"]
-    done = subprocess.run(
-        [*command, *LARGE[name]], cwd=tmp_path, capture_output=True, text=True, check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    peak = int(done.stderr.splitlines()[-1]) * 1024
-    print(name, f"{peak / 1e6:.0f} MB")  # noqa: T201  # shown by -s
-    assert peak < 4e8
+@pytest.mark.parametrize(("suffix", "package"), [(".parquet", "pyarrow"), (".zarr", "zarr")])
+def test_a_format_without_its_package_is_refused_at_once(
+    here, run_cli, monkeypatch, suffix, package
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("postproc.can_stream.fit_can", None)  # no work is begun
+    told = run_cli("can", "a.npy", "--prior", "uniform", "-o", f"q{suffix}", code=1).stderr
+    assert told.startswith(f"Error: q{suffix}: {suffix} needs {package}; pip install ")
+
+
+def test_files_to_fit_to_do_not_take_the_place_of_targets_in_the_job(here, run_cli):
+    words = (*JOBS["weights"], "-o", "out.npy")
+    drive(*words, at=5, action="raise KeyboardInterrupt", code=1)
+    os.utime("b.npy", ns=(1, 1))
+    told = run_cli(*words, "--resume", code=1).stderr
+    assert "`inputs[1][1].mtime` was " in told
+
+
+def test_finished_blocks_that_are_not_used_are_told_of(here, run_cli):
+    words = (*JOBS["can"], "-o", "out.npy")
+    drive(*words, at=5, action="raise KeyboardInterrupt", code=1)
+    said = "5 finished blocks of a stopped job were discarded; --resume would have gone on with"
+    assert run_cli(*words).stderr.count(f"Warning: {said} them\n") == 1
+
+
+@pytest.mark.parametrize("at", [0, 5])
+@pytest.mark.parametrize("error", ["RuntimeError('no device')", "ImportError('no module')"])
+def test_other_errors_of_a_part_are_one_line(here, at, error):
+    done = drive(*JOBS["can"], "-o", "out.npy", at=at, action=f"raise {error}", code=1)
+    name, said = error[:-2].split("('")
+    kept = f"Error: {name}: {said}; stopped after 5 of 20 blocks, which are kept; go on with"
+    assert done.stderr.startswith(kept if at else f"Error: {said}\n")
+    assert len(done.stderr.splitlines()) == 1
+    assert Path(".out.npy.partial").exists() == (at > 0)
+
+
+def test_an_input_that_changes_behind_the_job_is_noticed_at_its_end(here, run_cli, monkeypatch):
+    import postproc.resume
+
+    plain, changed = postproc.resume.WritePart.__call__, ["a.val.npy"]
+
+    def call(self, rows):
+        found = plain(self, rows)
+        if rows.stop == N:
+            os.utime(changed[0], ns=(1, 1))
+        return found
+
+    monkeypatch.setattr(postproc.resume.WritePart, "__call__", call)
+    run_cli(*JOBS["calibrate"], "-o", "out.npy")  # what was fitted to has had its effect
+    changed[0] = "a.npy"
+    told = run_cli(*JOBS["calibrate"], "-o", "new.npy", code=1).stderr
+    assert "a.npy: the file was written to while it was read" in told
+    assert not list(here.glob("*new.npy*"))

@@ -14,7 +14,7 @@ from postproc.can_stream import AdjustRows, ProbabilityRows, fit_can
 from postproc.engine import reduce
 from postproc.memory import available_bytes
 from postproc.predictions import Predictions
-from tests.postproc.test_engine import Shuffled
+from tests.postproc.shuffled import Shuffled
 
 
 def predictions(n=300, n_classes=6, dtype=np.float64, seed=0, concentration=0.2):

@@ -15,7 +15,6 @@ from postproc import dask_engine as module
 from postproc.engine import LocalEngine, reduce
 from postproc.files.sources import NpySource, SourceChangedError
 from postproc.resume import Output, StoppedError, write
-from postproc.threads import one_blas_thread
 
 distributed = pytest.importorskip("distributed")
 
@@ -138,8 +137,7 @@ def adjusts(rows, marks):
 
 def written(engine, part, path, **options):
     output = Output(path, (N, C), np.dtype(np.float64))
-    with one_blas_thread():
-        stats = list(write(engine, part, CUTS, output, signature={}, **options))
+    stats = list(write(engine, part, CUTS, output, signature={}, **options))
     assert stats == [{"rows": 10}] * len(CUTS)
     return path.read_bytes()
 

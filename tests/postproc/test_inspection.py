@@ -8,7 +8,7 @@ import pytest
 
 from postproc import Predictions, blocks, inspect_predictions, softmax, top_k_entropy
 from postproc.engine import reduce
-from tests.postproc.test_engine import Shuffled
+from tests.postproc.shuffled import Shuffled
 
 
 def _inspect(scores, prior=None, **options):

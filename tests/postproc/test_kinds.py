@@ -13,8 +13,9 @@ from hypothesis.extra import numpy as hnp
 from postproc import blocks, check_scores, log_probabilities, probabilities
 from postproc.engine import reduce
 from postproc.kinds import two_class_rows
-from tests.postproc.test_engine import Shuffled
+from tests.postproc.shuffled import Shuffled
 
+LABELS = "one column of integers looks like labels, not predictions"
 LIBRARIES = [np.asarray, torch.as_tensor]
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
@@ -169,6 +170,13 @@ def test_finite_scores_whose_sum_overflows_are_legal(library):
         (np.ones((1, 2, 3)), ValueError, "two-dimensional, (rows, classes), got shape (1, 2, 3)"),
         (torch.ones(1, 2, 3), ValueError, "two-dimensional, (rows, classes), got shape (1, 2, 3)"),
         ([[1.0]], ValueError, "an array of 2 or more classes, got 1 column(s)"),
+        ([0.5, 1.5], ValueError, "two-dimensional, (rows, classes), got shape (2,)"),
+        ([2, 0], ValueError, f"two-dimensional, (rows, classes), got shape (2,); {LABELS}"),
+        (
+            torch.tensor([[2], [0]]),
+            ValueError,
+            f"an array of 2 or more classes, got 1 column(s); {LABELS}",
+        ),
         (np.ones((3, 0)), ValueError, "an array of 2 or more classes, got 0 column(s)"),
         (
             [[1, 2], [3]],

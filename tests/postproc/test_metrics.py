@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import sklearn.metrics
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import postproc.blocks
 from postproc import log_softmax, softmax
 from postproc.engine import reduce
-from postproc.metrics import MetricAccumulator, class_metrics, evaluate, measure
-from tests.postproc.test_engine import Shuffled
+from postproc.metrics import MetricAccumulator, evaluate, measure
+from tests.postproc.shuffled import Shuffled
 from tests.postproc.test_reliability import ece_loop
 
 NUMBERS = ("accuracy", "top5", "macro_f1", "log_loss", "brier", "ece")
@@ -184,27 +184,6 @@ def test_memory_does_not_hold_the_scores(tmp_path):
     assert peak < logits.nbytes / 3
 
 
-@given(**shapes)
-@settings(max_examples=50)
-def test_class_metrics_agree_with_scikit_learn(seed, n, n_classes):
-    labels, predicted = np.random.default_rng(seed).integers(0, n_classes, (2, n))
-    got = class_metrics(predicted, labels, n_classes=n_classes)
-    precision, recall, f1, support = sklearn.metrics.precision_recall_fscore_support(
-        labels, predicted, labels=np.arange(n_classes), zero_division=np.nan
-    )
-    np.testing.assert_allclose(got.precision, precision)
-    np.testing.assert_allclose(got.recall, recall)
-    np.testing.assert_allclose(got.f1, f1)
-    np.testing.assert_array_equal(got.support, support)
-
-
-def test_a_class_that_never_occurs_is_undefined_and_left_out_of_the_mean():
-    got = class_metrics([0, 1], [0, 0], n_classes=3)
-    np.testing.assert_array_equal(got.precision, [1.0, 0.0, np.nan])
-    np.testing.assert_array_equal(got.recall, [0.5, np.nan, np.nan])
-    assert got.macro_f1 == pytest.approx((2 / 3 + 0) / 2)
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("kind", ["logits", "probs"])
 @pytest.mark.parametrize("label", [0, 1, 2])
@@ -284,11 +263,6 @@ def test_the_kind_is_that_of_the_whole_array_and_not_of_a_block():
             ValueError,
             "`scores, row 0` must be logits that differ by a finite number, "
             "got [ 1.7e+308 -1.7e+308]",
-        ),
-        (
-            lambda: class_metrics([0, 1], [0], n_classes=2),
-            ValueError,
-            "`predicted` must be as long as `labels` (1 rows), got 2 rows",
         ),
     ],
 )

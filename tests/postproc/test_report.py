@@ -13,6 +13,7 @@ from postproc import Predictions, softmax
 from postproc.comparison import paired_gain_interval, wilson_interval
 from postproc.metrics import evaluate
 from postproc.report import AccuracyReport, accuracy_report
+from postproc.report_text import points
 
 KEYS = [
     "name", "accuracy", "accuracy_ci", "top5", "macro_f1", "log_loss", "brier", "ece",
@@ -402,3 +403,9 @@ def test_errors(call, error, message):
     with pytest.raises(error) as caught:
         call()
     assert str(caught.value) == message
+
+
+def test_a_change_that_rounds_to_nothing_has_no_minus():
+    assert [points(x) for x in (-1e-6, 0.0, -0.00006, 0.0123)] == [
+        "+0.00", "+0.00", "-0.01", "+1.23",
+    ]  # fmt: skip

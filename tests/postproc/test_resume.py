@@ -1,18 +1,21 @@
 """Outputs written block by block: whole or not at all, and gone on with where they were stopped."""
 
 import errno
-import json
 import os
+import pickle
 import shutil
+import socket
 
 import numpy as np
 import pytest
 
 from postproc import load_predictions
 from postproc.engine import LocalEngine
-from postproc.files.journal import Journal, difference
+from postproc.files.journal import Journal
+from postproc.files.locks import lock_path
+from postproc.files.sources import SourceChangedError
 from postproc.resume import Output, StoppedError, write
-from tests.postproc.test_engine import Shuffled
+from tests.postproc.shuffled import Shuffled
 
 N, C = 23, 4
 CUTS = tuple(slice(start, min(start + 5, N)) for start in range(0, N, 5))
@@ -42,7 +45,7 @@ def output(path, **more):
 
 def run(part, out, engine=None, signature=None, **options):
     signature = {"options": {"alpha": 1.0}} if signature is None else signature
-    return list(write(engine or LocalEngine(), part, CUTS, out, signature=signature, **options))
+    return list(write(engine or LocalEngine(1), part, CUTS, out, signature=signature, **options))
 
 
 def stop(out, at=15, error=None):
@@ -71,7 +74,7 @@ def out(request, tmp_path):
     )
 
 
-@pytest.mark.parametrize("engine", [LocalEngine(), Shuffled(3)], ids=["local", "shuffled"])
+@pytest.mark.parametrize("engine", [LocalEngine(1), Shuffled(3)], ids=["local", "shuffled"])
 def test_an_output_is_written_whole(out, engine):
     told = []
     check(out, run(Rows(), out, engine, watch=told.append))
@@ -79,7 +82,7 @@ def test_an_output_is_written_whole(out, engine):
     assert [path.name for path in out.path.parent.iterdir()] == [out.path.name]
 
 
-@pytest.mark.parametrize("engine", [LocalEngine(), Shuffled(1)], ids=["local", "shuffled"])
+@pytest.mark.parametrize("engine", [LocalEngine(1), Shuffled(1)], ids=["local", "shuffled"])
 def test_a_stopped_job_is_gone_on_with(out, engine):
     stopped = stop(out)
     assert stopped == (
@@ -152,19 +155,6 @@ def test_another_job_is_not_gone_on_with_and_nothing_is_lost(tmp_path):
     assert part.computed == [15, 20]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}, "`a[1].b` was 2 and is 3 now"),
-        ({"a": 1}, {"a": 1, "b": "x"}, '`b` was null and is "x" now'),
-        ({"a": [1]}, {"a": [1, 2]}, "`a` was [1] and is [1, 2] now"),
-        ({"a": {"b": None}}, {"a": {"b": None}}, None),
-    ],
-)
-def test_differences_are_named(old, new, said):
-    assert difference(old, new) == said
-
-
 @pytest.mark.parametrize("error", [ValueError("row 15 is bad"), TypeError("no number")])
 def test_bad_data_leave_nothing(out, error):
     with pytest.raises(type(error), match=str(error)):
@@ -231,35 +221,141 @@ def test_one_block_needs_no_journal(tmp_path, monkeypatch):
         return ROWS[rows], {"rows": N}
 
     cuts = (slice(0, N),)
-    assert list(write(LocalEngine(), whole, cuts, out, signature={})) == [{"rows": N}]
+    assert list(write(LocalEngine(1), whole, cuts, out, signature={})) == [{"rows": N}]
     np.testing.assert_array_equal(np.load(out.path), ROWS)
 
 
 def test_shards_without_a_model_are_of_whole_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("postproc.resume.SHARD_BYTES", 2 * 5 * C * 8)
+    monkeypatch.setattr("postproc.outputs.SHARD_BYTES", 2 * 5 * C * 8)
     out = output(tmp_path / "shards")
     check(out, run(Rows(), out))
     sizes = [len(np.load(path)) for path in sorted(out.path.iterdir())]
     assert sizes == [10, 10, 3]
 
 
-def test_statistics_pass_through_the_journal_unchanged(tmp_path):
-    stats = {
-        "n": 3,
-        "mean": 0.1 + 0.2,
-        "none": None,
-        "some": [1, 2],
-        "text": "é",
-        "wide": np.array([1 / 3, np.nan]),
-        "narrow": np.arange(6, dtype=np.int32).reshape(2, 3),
-        "count": np.int64(7),
-    }
-    journal = Journal.begin(tmp_path / "journal.jsonl", {})
-    journal.note(4, 17, stats)
-    (found,) = Journal.open(tmp_path / "journal.jsonl", {}).stats([4])
-    for name, value in stats.items():
-        np.testing.assert_array_equal(found[name], value)
-    assert found["narrow"].dtype == np.int32
-    with pytest.raises(TypeError, match="must be numbers, text, lists or arrays"):
-        journal.note(5, 17, {"set": {1}})
-    assert json.loads((tmp_path / "journal.jsonl").read_text().splitlines()[0])["journal"] == 1
+def test_two_jobs_do_not_write_one_output(out):
+    inner = []
+
+    def second():
+        with pytest.raises(FileExistsError) as refused:
+            run(Rows(), out)
+        inner.append(str(refused.value))
+        raise KeyboardInterrupt
+
+    stop(out, error=second)
+    who = f"another job writes this output (process {os.getpid()} on {socket.gethostname()})"
+    assert inner[0].startswith(f"{out.path}: {who}; wait for it, or remove ")
+    assert len(inner) == 1
+    assert [path.name for path in out.path.parent.iterdir()] == [out.partial.name]
+    check(out, run(Rows(), out, resume=True))
+
+
+def test_a_job_that_was_taken_over_leaves_the_other_alone(out):
+    def second():
+        lock_path(out.path).unlink()  # by hand
+        stop(out, at=10)
+
+    said = stop(out, error=second)
+    assert said == f"{out.path}: another job has taken over this output, and this one was stopped"
+    part = Rows()
+    check(out, run(part, out, resume=True))
+    assert part.computed == [10, 15, 20]
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("no device"), ImportError("no module"), pickle.PicklingError("no way")]
+)
+def test_other_errors_keep_finished_blocks_or_leave_nothing(out, error):
+    said = stop(out, error=error)
+    assert said.startswith(f"{type(error).__name__}: {error}; stopped after 3 of 5 blocks, which")
+    check(out, run(Rows(), out, resume=True))
+    for at, resume in ((0, False), (15, None)):
+        with pytest.raises(type(error), match=str(error)):
+            run(Rows(at, error), out, overwrite=True, resume=resume)
+        assert [path.name for path in out.path.parent.iterdir()] == [out.path.name]
+
+
+def test_containers_that_are_damaged_or_missing_are_made_again(out):
+    stop(out)
+    (rows,) = out.partial.glob("rows*")
+    files = [path for path in rows.rglob("*") if path.is_file()] or [rows]
+    for file in files:
+        os.truncate(file, min(file.stat().st_size, 130))
+    check(out, run(Rows(), out, resume=True))
+    out.path.unlink() if out.path.is_file() else shutil.rmtree(out.path)
+    stop(out)
+    rows.unlink() if rows.is_file() else shutil.rmtree(rows)
+    part, told = Rows(), []
+    check(out, run(part, out, resume=True, tell=told.append))
+    assert len(part.computed) == 5
+    assert told == ["3 finished blocks of a stopped job had lost the file they were in; it starts "
+                    "anew"]  # fmt: skip
+
+
+def test_a_damaged_header_is_written_anew(tmp_path):
+    out = output(tmp_path / "out.npy")
+    stop(out)
+    with (out.partial / "rows.npy").open("r+b") as file:
+        file.seek(60)
+        file.write(b"x")
+    part = Rows()
+    check(out, run(part, out, resume=True))
+    assert len(part.computed) == 5
+
+
+def test_a_job_killed_after_its_output_was_put_in_place_reads_its_statistics(out, monkeypatch):
+    def killed(self, blocks):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "stats", killed)
+        patch.setattr("postproc.resume._discard", lambda output, journal: None)
+        with pytest.raises(SystemExit):
+            run(Rows(), out)
+    assert out.path.exists()
+    assert out.partial.exists()
+    part = Rows()
+    check(out, run(part, out, resume=True))
+    assert part.computed == []
+
+
+def test_an_output_that_another_has_made_is_not_taken_for_ones_own(out):
+    stop(out)
+    out.path.write_bytes(b"theirs") if out.is_file else shutil.copytree(out.partial, out.path)
+    with pytest.raises(FileExistsError, match=r"exists already|holds more than"):
+        run(Rows(), out, resume=True)
+    assert out.partial.exists()
+
+
+def test_finished_blocks_that_are_discarded_are_told_of(out):
+    stop(out)
+    told = []
+    check(out, run(Rows(), out, tell=told.append))
+    assert told == ["3 finished blocks of a stopped job were discarded; --resume would have gone "
+                    "on with them"]  # fmt: skip
+    stop_at_another = Rows(15, KeyboardInterrupt())
+    with pytest.raises(StoppedError):
+        run(stop_at_another, out, signature={"a": 1}, overwrite=True)
+    run(Rows(), out, overwrite=True, tell=told.append)  # of another job
+    assert len(told) == 1
+
+
+def test_inputs_are_verified_before_the_output_takes_its_name(out):
+    def verify():
+        raise SourceChangedError("it was written to")
+
+    cases = [(CUTS, Rows())]
+    if out.is_file:
+        cases.append(((slice(0, N),), Rows()))
+    for cuts, part in cases:
+        with pytest.raises(SourceChangedError, match="it was written to"):
+            list(write(LocalEngine(1), part, cuts, out, signature={}, verify=verify))
+        assert list(out.path.parent.iterdir()) == []
+
+
+def test_more_shards_than_names_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("postproc.outputs.MAX_SHARDS", 2)
+    out = output(tmp_path / "shards", edges=(0, 7, 8, 23))
+    with pytest.raises(ValueError, match=r"shards: would take 3 shards, and there are names for 2"):
+        run(Rows(), out)
+    assert list(tmp_path.iterdir()) == []

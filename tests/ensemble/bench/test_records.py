@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from ensemble.bench.protocol import measure_unit
 from ensemble.bench.runner import benchmark
 
 WANTED = {"methods": ["temperature", "soft"], "shifts": ["none", "longtail:5"], "draws": 2}
@@ -95,6 +96,68 @@ def test_other_files_are_another_benchmark(run, path):
 def test_overwriting_does_not_throw_away_results_that_would_be_the_same(run, path, monkeypatch):
     monkeypatch.setattr("ensemble.bench.runner.measure_unit", None)
     assert len(benchmark(run, **WANTED, output=path, overwrite=True)) == 6
+
+
+MEMBERS = WANTED | {"methods": ["bcts", "em"]}
+
+
+def _out_of_memory(*args, **kwargs):
+    raise MemoryError
+
+
+@pytest.fixture
+def failed(run, tmp_path, monkeypatch):
+    """A file whose cells of `em` have failed, and the bytes of one without failures."""
+    benchmark(run, **MEMBERS, output=tmp_path / "sound.jsonl")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ensemble.bench.member_methods.em_prior", _out_of_memory)
+        found = benchmark(run, **MEMBERS, output=tmp_path / "failed.jsonl")
+    assert [result.error is None for result in found] == [True, True, False, False] * 2
+    return tmp_path / "failed.jsonl", (tmp_path / "sound.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_failures_are_measured_again_and_nothing_else(run, failed, monkeypatch, overwrite):
+    path, sound = failed
+    measured = []
+
+    def watch(unit, settings, wanted):
+        measured.extend(sorted(cell.method for cell in wanted))
+        return measure_unit(unit, settings, wanted.intersection(unit.cells))
+
+    monkeypatch.setattr("ensemble.bench.runner.measure_unit", watch)
+    found = benchmark(run, **MEMBERS, output=path, overwrite=overwrite)
+    assert set(measured) == {"em"}
+    assert path.read_bytes() == sound
+    assert all(result.error is None and result.seconds is not None for result in found)
+
+
+def test_a_failure_that_stays_keeps_its_place(run, failed, monkeypatch):
+    path, _ = failed
+    before = path.read_bytes()
+    monkeypatch.setattr("ensemble.bench.member_methods.em_prior", _out_of_memory)
+    again = benchmark(run, **MEMBERS, output=path)
+    assert [result.error for result in again].count("MemoryError: ") == 4
+    assert path.read_bytes() == before
+
+
+def test_a_run_that_stops_among_its_failures_goes_on_all_the_same(run, failed):
+    path, sound = failed
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-3]))  # two failures are there, and three cells are not
+    seen = []
+
+    def stop(done, total):
+        seen.append((done, total))
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        benchmark(run, **MEMBERS, output=path, progress=stop)
+    assert seen == [(5, 8)]  # three of five were kept, and two failures have been mended
+    assert path.read_bytes() == b"".join(sound.splitlines(keepends=True)[:6])
+    benchmark(run, **MEMBERS, output=path)
+    assert path.read_bytes() == sound
 
 
 @pytest.mark.parametrize("text", ["my notes\n", '{"a": 1}\n', "[1, 2]\n", "\xff\xfe no text"])

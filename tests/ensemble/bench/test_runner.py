@@ -1,4 +1,5 @@
 import signal
+import warnings
 
 import numpy as np
 import pytest
@@ -121,6 +122,27 @@ def test_one_or_two_processes_write_the_same_bytes(make, tmp_path):
         benchmark(runs, **wanted, jobs=jobs, output=tmp_path / f"{jobs}.jsonl")
     assert (tmp_path / "1.jsonl").read_bytes() == (tmp_path / "2.jsonl").read_bytes()
     assert (tmp_path / "1.jsonl").read_bytes().count(b"\n") == 1 + 2 * 3 * (2 * 2 + 2)
+
+
+def test_processes_that_are_replaced_are_no_news(make, tmp_path, monkeypatch):
+    """Joblib starts a new process where one has grown large, and warns of that."""
+
+    def parallel(**options):
+        def run(calls):
+            for function, args, kwargs in calls:
+                warnings.warn(f"{text} given to the executor.", UserWarning, stacklevel=2)
+                yield function(*args, **kwargs)
+
+        return run
+
+    monkeypatch.setattr("joblib.Parallel", parallel)
+    run = make(tmp_path / "task", n_fit=40, n_test=40)
+    wanted = {"methods": ["temperature"], "draws": 1, "jobs": 2}
+    text = "A worker stopped while some jobs were"
+    assert len(benchmark(run, **wanted)) == 6
+    text = "A worker went on while some jobs were"
+    with pytest.warns(UserWarning, match="went on"):
+        benchmark(run, **wanted)
 
 
 def test_a_killed_run_goes_on_and_writes_the_same_bytes(make, tmp_path, stop_part_way):

@@ -3,6 +3,7 @@
 import os
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import array_api_compat as api
 import numpy as np
@@ -11,15 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postproc import Predictions, load_predictions
+from postproc.device import OnDevice
 from postproc.files.shards import ShardSource, find_shards, open_shards
 from postproc.files.sources import (
     NpySource,
     Source,
     SourceChangedError,
-    ZarrSource,
     as_source,
     signature_of,
 )
+from postproc.files.zarr_arrays import ZarrSource
 
 
 @pytest.fixture
@@ -42,13 +44,16 @@ def zarr_array(path, array, **options):
     return path
 
 
-@pytest.fixture(params=["npy", "shards", "columns", "zarr"])
+@pytest.fixture(params=["npy", "fortran", "shards", "columns", "zarr"])
 def source(request, tmp_path, probs):
     if request.param == "zarr":
         return ZarrSource.open(zarr_array(tmp_path / "preds.zarr", probs, chunks=(7, 4)))
     if request.param == "shards":
         folder = shards(tmp_path / "folder", probs, [3, 3, 11])
         return open_shards(folder, find_shards(folder))
+    if request.param == "fortran":
+        np.save(tmp_path / "preds.npy", np.asfortranarray(probs))
+        return NpySource.open(tmp_path / "preds.npy")
     moved = probs if request.param == "npy" else np.take(probs, [2, 0, 3, 1], axis=1)
     np.save(tmp_path / "preds.npy", moved)
     opened = NpySource.open(tmp_path / "preds.npy")
@@ -70,6 +75,8 @@ INDICES = [
     np.arange(20) % 3 == 0,
     3,
     (slice(0, 20), 2),
+    (slice(2, 9), np.array([3, 1])),
+    (slice(2, 9), np.array([True, False, True, False])),
 ]
 
 
@@ -128,13 +135,12 @@ def test_views_of_a_map_become_sources_of_their_own_rows(tmp_path_factory, rows,
 def test_what_no_file_holds_row_after_row_stays_an_array(tmp_path, probs):
     np.save(tmp_path / "f.npy", np.asfortranarray(probs))
     np.save(tmp_path / "c.npy", probs)
-    fortran = np.load(tmp_path / "f.npy", mmap_mode="r")
+    fortran = np.load(tmp_path / "f.npy", mmap_mode="r")[::2]
     private = np.load(tmp_path / "c.npy", mmap_mode="c")  # changes to it are in no file
     gone = np.load(tmp_path / "c.npy", mmap_mode="r")
     (tmp_path / "c.npy").unlink()
     for array in (probs, fortran, private, gone, gone[::2]):
         assert as_source(array) is array
-    assert not isinstance(load_predictions(tmp_path / "f.npy").streamed().scores, Source)
 
 
 @pytest.mark.parametrize(
@@ -166,9 +172,8 @@ def test_a_file_that_ends_within_a_read_is_named(npy):
         (b"not an array at all", "not an .npy file"),
         (np.zeros(3), r"must be an array of numbers, \(rows, classes\)"),
         (np.zeros((2, 2), dtype="U3"), "must be an array of numbers"),
-        (np.asfortranarray(np.eye(3)), "column after column"),
     ],
-    ids=["text", "vector", "strings", "columns"],
+    ids=["text", "vector", "strings"],
 )
 def test_what_is_no_shard_is_named(tmp_path, content, message):
     path = tmp_path / "x-00000.npy"
@@ -263,3 +268,49 @@ def test_zarr_that_is_no_array_is_named(tmp_path, probs):
     zarr_array(tmp_path / "vector.zarr", probs[0])
     with pytest.raises(ValueError, match=r"vector.zarr: must be an array of numbers"):
         load_predictions(tmp_path / "vector.zarr")
+
+
+def test_files_of_columns_are_read_by_rows_and_pickled_by_path(tmp_path, probs):
+    np.save(tmp_path / "f.npy", np.asfortranarray(probs))
+    mapped = np.load(tmp_path / "f.npy", mmap_mode="r")
+    for array in (mapped, mapped[:, 1:3], np.asarray(mapped)[:, 2:]):
+        found = as_source(array)
+        assert isinstance(found, Source)
+        np.testing.assert_array_equal(found[3:17], array[3:17])
+        assert len(pickle.dumps(found)) < 500
+    assert isinstance(load_predictions(tmp_path / "f.npy").streamed().scores, Source)
+
+
+def test_every_source_verifies_its_files(source):
+    source.verify()
+    path = Path(getattr(source, "source", source).path)
+    files = [path] if path.is_file() else sorted(path.rglob("*"))
+    os.utime(files[-1], ns=(1, 2_000_000_000_000_000_000))
+    with pytest.raises(SourceChangedError, match="was written to"):
+        source.verify()
+
+
+def test_edges_of_shards_pass_through_other_orders_of_columns(tmp_path, probs):
+    folder = shards(tmp_path / "folder", probs, [3, 11])
+    found = open_shards(folder, find_shards(folder))
+    assert found.edges == found.columns(np.array([1, 0])).edges == (0, 3, 11, 20)
+    assert OnDevice(found, "cpu").edges == (0, 3, 11, 20)
+    assert OnDevice(probs, "cpu").edges == ()
+
+
+def test_missing_and_damaged_chunks_are_named(tmp_path, probs):
+    path = zarr_array(tmp_path / "preds.zarr", probs, chunks=(7, 4))
+    found = ZarrSource.open(path)
+    signature = found.signature()
+    (path / "c" / "1" / "0").write_bytes(b"damage")
+    assert ZarrSource.open(path).files != found.files
+    with pytest.raises(SourceChangedError, match="was written to while it was read"):
+        found.verify()
+    with pytest.raises(ValueError, match=r"preds.zarr: cannot be read in rows 0\.\.19: "):
+        ZarrSource.open(path)[:]
+    (path / "c" / "1" / "0").unlink()
+    with pytest.raises(SourceChangedError, match="went from 4 to 3 files"):
+        found.verify()
+    with pytest.raises(ValueError, match=r"preds.zarr: cannot be read: 1 of 3 chunks are missing"):
+        ZarrSource.open(path)
+    assert signature["files"] == list(found.files)

@@ -1,0 +1,45 @@
+"""Batches of torch modules: where they are, what modules make of them, and their random order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def move_batch(batch: Any, device: str) -> tuple[Any, torch.Tensor]:
+    """Inputs and labels of a batch on the device; inputs are a tensor, a tuple or a dict."""
+    inputs, y = batch
+    if isinstance(inputs, Mapping):
+        return {key: value.to(device) for key, value in inputs.items()}, y.to(device)
+    if isinstance(inputs, tuple | list):
+        return tuple(value.to(device) for value in inputs), y.to(device)
+    return inputs.to(device), y.to(device)
+
+
+def module_logits(
+    module: nn.Module, inputs: Any, device: str, *, mixed_precision: bool
+) -> torch.Tensor:
+    """Logits of a module in float32; a tuple of inputs is positional, a dict goes by keyword."""
+    precision: AbstractContextManager[Any] = nullcontext()
+    if mixed_precision:
+        precision = torch.autocast(device, dtype=torch.bfloat16)
+    with precision:
+        if isinstance(inputs, dict):
+            logits = module(**inputs)
+        else:
+            logits = module(*inputs) if isinstance(inputs, tuple) else module(inputs)
+    return logits.float()
+
+
+def sow(train: Iterable[Any], *words: int) -> None:
+    """Seed torch, and the generator of a loader that has one, from a few numbers."""
+    seed = int(np.random.SeedSequence(words).generate_state(1)[0])
+    torch.manual_seed(seed)
+    generator = getattr(train, "generator", None)
+    if generator is not None:
+        generator.manual_seed(seed)

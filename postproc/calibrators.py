@@ -1,0 +1,44 @@
+"""Calibrators by the names that options and tables call them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from postproc.calibration import Calibrator
+
+#: For each name the module and the class; modules are loaded when they are needed.
+METHODS: Mapping[str, tuple[str, str]] = {
+    "temperature": ("postproc.calibration", "TemperatureScaling"),
+    "bcts": ("postproc.calibration", "BiasCorrectedTemperatureScaling"),
+    "matrix": ("postproc.matrix_scaling", "ResidualMatrixScaling"),
+}
+
+
+def make_calibrator(name: str, **options: Any) -> Calibrator:
+    """A calibrator that is not fitted yet.
+
+    Parameters
+    ----------
+    name : str
+        One of METHODS.
+    **options
+        What its class takes.
+
+    Raises
+    ------
+    ValueError
+        If there is no calibrator of that name.
+
+    Examples
+    --------
+    >>> make_calibrator("bcts", n_folds=3)
+    BiasCorrectedTemperatureScaling(n_folds=3)
+    """
+    from postproc.checks import check_choice
+
+    module, kind = METHODS[check_choice(name, "calibration", METHODS)]
+    made: Calibrator = getattr(import_module(module), kind)(**options)
+    return made

@@ -1,0 +1,19 @@
+"""Calibrators by name."""
+
+import pytest
+
+from postproc.calibration import Calibrator
+from postproc.calibrators import METHODS, make_calibrator
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_names(name):
+    made = make_calibrator(name, kind="probs", random_state=3)
+    assert isinstance(made, Calibrator)
+    assert type(made).__name__ == METHODS[name][1]
+    assert (made.kind, made.random_state) == ("probs", 3)
+
+
+def test_unknown_name():
+    with pytest.raises(ValueError, match='`calibration` must be one of "temperature", "bcts"'):
+        make_calibrator("platt")
