@@ -94,23 +94,28 @@ def sweeps(*, quick: bool) -> Iterator[Sweep]:
 
 
 def figures(*, quick: bool) -> Iterator[Figure]:
-    """The exponents; noise of a quick run is no reason to fail."""
-    for found in sweeps(quick=quick):
-        between = found.exponents
-        times = ", ".join(f"{took:.3g}" for took in found.seconds)
-        yield Figure(
-            f"CAN: exponent of the cost in {TITLES[found.name]}",
-            found.fit[0],
-            (min(between), max(between)),
-            "<= 1.1",
-            f"{', '.join(map(str, found.sizes))}: {times} s",
-        )
+    """The exponents."""
+    return map(figure, sweeps(quick=quick))
+
+
+def figure(found: Sweep) -> Figure:
+    """The exponent of one sweep, and the least and largest between neighbours."""
+    between = found.exponents
+    times = ", ".join(f"{took:.3g}" for took in found.seconds)
+    return Figure(
+        f"CAN: exponent of the cost in {TITLES[found.name]}",
+        found.fit[0],
+        (min(between), max(between)),
+        "<= 1.1",
+        f"{', '.join(map(str, found.sizes))}: {times} s",
+    )
 
 
 def plot(found: list[Sweep], path: Path) -> None:
     """Seconds against size, one panel for each sweep, as SVG."""
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.ticker import FuncFormatter, LogLocator
 
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "postproc", "font.size": 10}):
         canvas = Canvas(figsize=(8, 6), layout="constrained")
@@ -121,6 +126,8 @@ def plot(found: list[Sweep], path: Path) -> None:
             axes.loglog(sizes, one.seconds, "o", color="#0072b2")
             axes.set_title(f"{TITLES[one.name]}: exponent {slope:.2f}", loc="left", fontsize=11)
             axes.set_xticks(sizes, [f"{size:,}" for size in one.sizes])
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.minorticks_off()
             axes.set_ylabel("seconds")
             axes.grid(alpha=0.3)
@@ -135,11 +142,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="write scaling.svg there")
     given = parser.parse_args()
-    print(HEADING)
-    for figure in figures(quick=given.quick):
-        print(figure.line(), flush=True)
+    found = list(sweeps(quick=given.quick))
+    print("\n".join([HEADING, *(figure(one).line() for one in found)]))
     if given.plot is not None:
-        plot(list(sweeps(quick=given.quick)), given.plot / "scaling.svg")
+        plot(found, given.plot / "scaling.svg")
 
 
 if __name__ == "__main__":
