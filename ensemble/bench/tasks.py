@@ -109,7 +109,9 @@ def find_tasks(
                 fail("run directories", rule, f"{task.name!r} twice", f"the first is {twin.path}")
             tasks.append(task)
         except (OSError, TypeError, ValueError) as error:
-            reason = one_line(error).removeprefix(f"{path}: ")
+            reason = one_line(error)
+            for prefix in (path, Path(path).absolute()):
+                reason = reason.removeprefix(f"{prefix}: ")
             skipped.append(Skipped(str(path), reason))
     return tasks, skipped
 
@@ -144,8 +146,9 @@ def _check_task(path: Path, models: Sequence[str] | None) -> Task:
         wanted = f"one of its models ({', '.join(run.models)})"
         fail("models", wanted, ", ".join(models or ()))
     print_ = _fingerprint(path, kept)
-    data = _load(str(path), kept, print_)
-    return Task(path.resolve().name, str(path), kept, data.fit.n_classes, print_)
+    where = str(path.absolute())  # processes that wait for work may be in another folder
+    data = _load(where, kept, print_)
+    return Task(path.resolve().name, where, kept, data.fit.n_classes, print_)
 
 
 def _fingerprint(path: Path, models: Sequence[str]) -> str:
