@@ -100,7 +100,7 @@ def output_path(source: str, given: dict[str, Any], command: str) -> Path:
     if given.get("resume") and path.name and has_journal(path):
         overwrite = True  # a job that was killed at its very end has left it: it is looked at later
     if not isinstance(target, FolderPath) and path.suffix.lower() != ".zarr":
-        check_output(path, overwrite=overwrite, suffixes=PREDICTION_SUFFIXES)
+        check_output(path, overwrite=overwrite, suffixes=(*PREDICTION_SUFFIXES, ".zarr"))
     else:
         _check_apart(path, [source, *_texts(given)])
     check_target(path, overwrite=overwrite)
@@ -128,7 +128,7 @@ def _check_apart(output: Path, inputs: list[str]) -> None:
         if path.name == text and not os.path.exists(text):  # noqa: PTH110  # any text, however long
             continue
         if whole == path.resolve() or (whole.is_dir() and whole in path.resolve().parents):
-            message = f"must not be or hold the input {text}, got {output}; name another folder"
+            message = f"must not be or hold the input {text}, got {output}; name another output"
             raise click.BadParameter(message, param_hint="--output")
 
 

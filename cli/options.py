@@ -61,7 +61,8 @@ class Count(click.ParamType):  # type: ignore[type-arg]
         try:
             return check_count(int(value), _name(param), low=self.low)
         except ValueError as error:
-            self.fail(_not_a(error, "integer", value), param, ctx)
+            kind = " nor ".join(["integer", *self.words])
+            self.fail(_not_a(error, kind, value), param, ctx)
 
 
 def _name(param: click.Parameter | None) -> str:

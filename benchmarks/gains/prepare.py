@@ -17,6 +17,7 @@ from benchmarks.gains.splits import SPLITS, SplitPlan
 from benchmarks.gains.task import Options, choose_models, make_task
 from benchmarks.gains.text_classifiers import DEFAULT_EMBEDDING, TEXT_MODELS
 from cli.messages import percent, print_table
+from postproc.checks import one_line
 
 PROGRAM = "python -m benchmarks.gains.prepare"
 EPILOG = """\
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         task.meta["command"] = shlex.join([*PROGRAM.split(), *words])
         write_task(task, given.output, overwrite=given.overwrite)
     except (OSError, ValueError, TypeError, ImportError) as error:
-        print(f"Error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"Error: {one_line(error)}", file=sys.stderr)
         raise SystemExit(1) from None
     _print_summary(task.meta["models"], dict(task.meta["sizes"]), given.output)
 

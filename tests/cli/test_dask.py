@@ -9,6 +9,7 @@ import pytest
 
 import postproc.blocks
 from postproc import dask_engine as module
+from postproc.files.journal import Journal
 
 pytest.importorskip("distributed")
 
@@ -86,6 +87,30 @@ def test_the_same_bytes_and_the_same_summary(here, run_cli, dask, name):
     there = run_cli(*words, "-o", "there.npy", "--json", *dask)
     assert Path("there.npy").read_bytes() == Path("local.npy").read_bytes()
     assert summary(there) == summary(local)
+
+
+@pytest.mark.parametrize("name", ["can", "can, deep", "soft", "weights", "calibrate", "adapt"])
+@pytest.mark.parametrize("there_first", [False, True])
+def test_what_one_engine_has_begun_another_goes_on_with(
+    here, run_cli, dask, monkeypatch, name, there_first
+):
+    first, second = ((), dask) if not there_first else (dask, ())
+    words = (*WRITING[name], "-o", "out.npy")
+    run_cli(*words, "-o", "whole.npy")
+    noted = []
+
+    def note(journal, number, checksum, stats):
+        if len(noted) == 3:
+            raise OSError(28, "No space left on device")
+        noted.append(number)
+        write_note(journal, number, checksum, stats)
+
+    write_note = Journal.note
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "note", note)
+        assert "go on with --resume" in run_cli(*words, *first, code=1).stderr
+    run_cli(*words, *second, "--resume")
+    assert Path("out.npy").read_bytes() == Path("whole.npy").read_bytes()
 
 
 def test_shards_in_parallel(here, run_cli, dask):
