@@ -6,7 +6,6 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from ensemble.bench.methods import BASELINE, METHODS
 from ensemble.bench.results import (
@@ -133,8 +132,3 @@ def _worst(results: Sequence[Result]) -> tuple[Cell, Cell, Cell]:
 
 def _s(number: int) -> str:
     return "" if number == 1 else "s"
-
-
-def settings_of(header: dict[str, Any]) -> dict[str, Any]:
-    """What a page and JSON say of how results were had: the header without the file's format."""
-    return {name: value for name, value in header.items() if name != "format"}
