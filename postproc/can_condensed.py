@@ -147,7 +147,8 @@ class Condensed:
         adjusted : array of shape (k, C)
             The middle of the bounds.
         widths : array of shape (k,)
-            No probability of the exact row is further than this from the adjusted one.
+            No probability of the exact row is further than this from the adjusted one; infinite
+            where the bounds say nothing.
         decided : array of bool, shape (k,)
             Whether the exact row has the same largest class for certain.
         """
@@ -198,6 +199,10 @@ class Condensed:
         highest[top] = 0.0
         others = xp.max(highest, axis=0)
         decided = own * (1.0 - rounding) > others * (1.0 + rounding)
+        # Where a bound has left the range of numbers, nothing is known of the row.
+        known = xp.all(xp.isfinite(adjusted), axis=0) & xp.isfinite(widths)
+        widths = xp.where(known, widths, xp.full_like(widths, xp.inf))
+        decided = decided & known
         return xp.astype(adjusted.T, b.dtype), widths, decided
 
 

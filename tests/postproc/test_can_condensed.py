@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from postproc import CAN, softmax, top_k_entropy
@@ -57,6 +57,7 @@ def trap(seed, n, n_classes, concentration, zeros, rare, dtype):
     rare=st.sampled_from([1.0, 1e-3, 0.0]),
     single=st.booleans(),
 )
+@example(6314, 2, 5, 0.1, 3.0, 4, 0.0, False, 1.0, False)  # a bound leaves the range of numbers
 def test_bounds_hold_and_classes_stay(
     seed, n, n_classes, concentration, alpha, iterations, smoothing, zeros, rare, single
 ):
@@ -75,6 +76,7 @@ def test_bounds_hold_and_classes_stay(
     known = np.isfinite(widths)
     slack = 1e-5 if single else 1e-10
     assert (np.abs(approximate - exact).max(axis=1) <= widths + slack)[known].all()
+    assert not decided[~known].any()
     np.testing.assert_array_equal(approximate.argmax(1)[decided], exact.argmax(1)[decided])
     got = condensed.adjust(rows)
     np.testing.assert_array_equal(got.argmax(axis=1), exact.argmax(axis=1))
