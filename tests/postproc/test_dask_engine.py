@@ -1,6 +1,7 @@
 """The engine of Dask, on two worker processes that are killed now and then."""
 
 import os
+import re
 import signal
 import sys
 import uuid
@@ -241,7 +242,10 @@ def test_too_many_deaths_keep_what_is_done(engine, adjusts, marks, tmp_path):
             written(engine, deadly, tmp_path / "there.npy")
     finally:
         scheduler.allowed_failures = allowed
-    assert str(stopped.value).startswith("2 workers of Dask died at or near rows 4")
+    # Dask blames a task that both workers had before them, not always the one that they died at.
+    named = re.match(r"2 workers of Dask died at or near rows (\d+)\.\.", str(stopped.value))
+    assert named is not None
+    assert abs(int(named[1]) - 400) <= 10 * module.LEAST_TASKS
     assert marks.count("death") == 2
     first = marks.count("called")
     there = written(LocalEngine(), adjusts, tmp_path / "there.npy", resume=True)
