@@ -47,6 +47,7 @@ def read_table(path: Path, labels: bool) -> Contents:
                     quotechar='"',
                     comments=None,
                     converters={0: keep_id} if has_ids else None,
+                    encoding=None,  # NumPy 1 would hand bytes to converters
                 )
             except ValueError:
                 _refuse_line(path, delimiter, header)
