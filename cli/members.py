@@ -139,12 +139,16 @@ def load_fit_members(
     return load_members(paths, names, given)
 
 
-def load_member_labels(path: str, members: Sequence[Predictions]) -> NDArray[Any]:
-    """Load labels in the order of the first member that has row ids."""
+def load_member_labels(
+    path: str, members: Sequence[Predictions], *, mapped: bool = False
+) -> NDArray[Any]:
+    """Load labels in the order of the first member that has row ids; `mapped` as `load_labels`."""
     from postproc.files import load_labels
 
     first = members[0]
     classes = next((member.classes for member in members if member.classes is not None), None)
     n_classes = first.n_classes if classes is None else len(classes)
     ids = next((member.ids for member in members if member.ids is not None), None)
-    return load_labels(path, n_classes=n_classes, n_rows=first.n_rows, classes=classes, ids=ids)
+    return load_labels(
+        path, n_classes=n_classes, n_rows=first.n_rows, classes=classes, ids=ids, mapped=mapped
+    )

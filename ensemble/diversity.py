@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.base import BLOCK_BYTES, Kinds, as_labels
-from ensemble.members import check_members
+from ensemble.members import Members, check_members
 from postproc.arrays import as_numpy
 from postproc.blocks import row_blocks
-from postproc.checks import fail
+from postproc.checks import check_label_rows, fail
 
 Matrix = NDArray[np.float64]
 
@@ -90,7 +90,7 @@ def pairwise_diversity(members: Iterable[Any], y: Any, *, kinds: Kinds = None) -
            [0.333, 0.   ]])
     """
     checked = check_members(members, kinds=kinds)
-    labels = as_labels(y, checked)
+    labels = _labels(y, checked)
     if not len(labels):
         fail("members", "arrays of one row or more", "no row")
     n_members = len(checked)
@@ -103,6 +103,15 @@ def pairwise_diversity(members: Iterable[Any], y: Any, *, kinds: Kinds = None) -
         for m in range(n_members):
             same[m] += np.count_nonzero(winners == winners[m], axis=1)
     return _measures(checked.names, both_right, both_wrong, same, len(labels))
+
+
+def _labels(y: Any, members: Members) -> NDArray[Any]:
+    """Checked labels; numbers as they are, so that a memory map stays one."""
+    values = np.asarray(as_numpy(y))
+    if values.dtype.kind not in "iu":
+        return as_labels(y, members)
+    n_classes, n_rows = members.n_classes, members.n_rows
+    return check_label_rows(values, n_classes=n_classes, n_rows=n_rows, name="y")
 
 
 def _measures(

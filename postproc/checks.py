@@ -10,6 +10,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+#: Labels that are checked at once.
+LABELS_A_BLOCK = 2**16
+
 
 def fail(name: str, rule: str, got: object, mend: str = "") -> NoReturn:
     """Raise the ValueError of the house: what, the rule, the value got and how to mend it."""
@@ -84,7 +87,7 @@ def check_labels(
     n_rows: int | None = None,
     name: str = "labels",
 ) -> NDArray[np.int64]:
-    """Return labels as an int64 vector of 0..n_classes-1.
+    """Return labels as an int64 vector of 0..n_classes-1, a copy.
 
     Parameters
     ----------
@@ -104,6 +107,17 @@ def check_labels(
     ValueError
         If they have another shape or length, or one lies outside 0..C-1 (the row is named).
     """
+    array = check_label_rows(labels, n_classes=n_classes, n_rows=n_rows, name=name)
+    return array.astype(np.int64)
+
+
+def check_label_rows(
+    labels: Any, *, n_classes: int, n_rows: int | None = None, name: str = "labels"
+) -> NDArray[Any]:
+    """As `check_labels`, but return the vector of numbers as it is: a memory map stays one.
+
+    Whoever computes with labels casts those of one block: an int8 overflows soon.
+    """
     array = np.asarray(labels)
     if array.ndim != 1:
         fail(name, "one label a row, shape (n,)", f"shape {array.shape}")
@@ -111,10 +125,13 @@ def check_labels(
         fail_type(name, f"integers in 0..{n_classes - 1}", f"dtype {array.dtype}")
     if n_rows is not None and len(array) != n_rows:
         fail(name, f"as long as the predictions ({n_rows} rows)", f"{len(array)} labels")
-    with np.errstate(invalid="ignore"):
-        result = array.astype(np.int64)
-    bad = (result != array) | (result < 0) | (result >= n_classes)
-    if bad.any():
-        row = int(np.argmax(bad))
-        fail(f"{name}[{row}]", f"an integer in 0..{n_classes - 1}", array[row].item())
-    return result
+    for start in range(0, len(array), LABELS_A_BLOCK):
+        block = array[start : start + LABELS_A_BLOCK]
+        with np.errstate(invalid="ignore"):
+            result = block.astype(np.int64)
+        bad = (result != block) | (result < 0) | (result >= n_classes)
+        if bad.any():
+            row = int(np.argmax(bad))
+            rule = f"an integer in 0..{n_classes - 1}"
+            fail(f"{name}[{start + row}]", rule, block[row].item())
+    return array

@@ -2,81 +2,28 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from postproc.arrays import Array, as_array, as_floating, as_numpy
-from postproc.blocks import PASS_BYTES, Walk, row_cuts, sub_blocks
+from postproc.blocks import PASS_BYTES, row_cuts, sub_blocks
+from postproc.changes import Confusions
 from postproc.checks import check_choice, check_count, check_labels, fail
-from postproc.comparison import wilson_interval
 from postproc.kinds import LEAST_PROBABILITY, Kind, check_scores
-from postproc.per_class import count_classes
-from postproc.reliability import ReliabilityBins, reliability_bins
+from postproc.metric_sums import Metrics, MetricSums
+from postproc.reliability import ConfidenceTally
 
 #: The k of top-k accuracy.
 TOP_K = 5
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """What the predictions of one model are worth.
-
-    Attributes
-    ----------
-    rows, classes : int
-        Number of rows n and of classes C.
-    correct : int
-        Rows whose label has the highest score; of equal scores the lowest class counts.
-    top5 : float
-        Share of rows whose label is among the five highest scores. Of equal scores the lowest
-        classes come first, so exactly five classes a row count; 1 where C <= 5.
-    macro_f1 : float
-        Mean F1 of the classes that occur among the labels or the predictions.
-    log_loss : float
-        Mean negative log-probability of the label, in nats; exact zeros count as 1.2e-38.
-    brier : float
-        Mean squared distance of the probabilities and the one-hot label, summed over the classes:
-        in [0, 2].
-    reliability : ReliabilityBins
-        15 bins of equal mass of the confidence.
-    predicted : array of int32, shape (n,)
-        Predicted classes.
-    """
-
-    rows: int
-    classes: int
-    correct: int
-    top5: float
-    macro_f1: float
-    log_loss: float
-    brier: float
-    reliability: ReliabilityBins = field(repr=False, compare=False)
-    predicted: NDArray[np.int32] = field(repr=False, compare=False)
-
-    @property
-    def accuracy(self) -> float:
-        """Share of rows that were right."""
-        return self.correct / self.rows
-
-    @property
-    def accuracy_ci(self) -> tuple[float, float]:
-        """The 95 % Wilson interval of the accuracy."""
-        return wilson_interval(self.correct, self.rows)
-
-    @property
-    def ece(self) -> float:
-        """Expected calibration error of the top label over 15 bins of equal mass."""
-        return self.reliability.ece
-
-
 class MetricAccumulator:
     """Gathers the metrics of one model from consecutive blocks of its rows.
 
-    Per row only the predicted class (4 bytes) and its confidence (4 or 8) are kept.
+    Per row the label (8 bytes), the predicted class (4) and its confidence (4 or 8) are kept.
 
     Parameters
     ----------
@@ -188,32 +135,18 @@ class MetricAccumulator:
         self._brier.append(float(brier.sum()))
         self._rows = end
 
-    def merge(self, other: MetricAccumulator) -> None:
-        """Take in the next rows as another accumulator has gathered them.
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The labels, checked."""
+        return self._labels
 
-        Raises
-        ------
-        ValueError
-            If there are more of them than labels are left.
-        """
-        end = self._rows + other._rows
-        if end > len(self._labels):
-            rule = f"at most {len(self._labels) - self._rows} rows"
-            fail(self._name, rule, f"{other._rows} rows")
-        if self._rows == 0:
-            self._confidence = np.empty(len(self._labels), other._confidence.dtype)
-        self._predicted[self._rows : end] = other._predicted[: other._rows]
-        self._confidence[self._rows : end] = other._confidence[: other._rows]
-        self._top5 += other._top5
-        self._log_loss += other._log_loss
-        self._brier += other._brier
-        self._rows = end
+    @property
+    def predicted(self) -> NDArray[np.int32]:
+        """Predicted classes of the rows that came."""
+        return self._predicted[: self._rows]
 
-    def __getstate__(self) -> dict[str, Any]:  # the buffer is only for rows to come
-        return {**self.__dict__, "_buffer": np.empty((0, self._classes))}
-
-    def result(self) -> Metrics:
-        """Return the metrics of all rows.
+    def sums(self) -> MetricSums:
+        """Return what the metrics of all rows take, to be merged with that of others.
 
         Raises
         ------
@@ -223,18 +156,18 @@ class MetricAccumulator:
         n = len(self._labels)
         if self._rows != n:
             fail(self._name, f"as long as `labels` ({n} rows)", f"{self._rows} rows")
-        correct = self._predicted == self._labels
-        return Metrics(
+        return MetricSums(
             rows=n,
-            classes=self._classes,
-            correct=int(np.count_nonzero(correct)),
-            top5=self._top5 / n,
-            macro_f1=count_classes(self._predicted, self._labels, self._classes).macro_f1,
-            log_loss=math.fsum(self._log_loss) / n,
-            brier=math.fsum(self._brier) / n,
-            reliability=reliability_bins(self._confidence, correct),
-            predicted=self._predicted,
+            top5=self._top5,
+            confusions=Confusions(self._labels, self._predicted, self._classes),
+            confidence=ConfidenceTally(self._confidence, self._predicted == self._labels),
+            log_loss=self._log_loss,
+            brier=self._brier,
         )
+
+    def result(self) -> Metrics:
+        """Return the metrics of all rows; raises as `sums`."""
+        return self.sums().result()
 
     def _check_finite(self, block: NDArray[Any]) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -272,8 +205,7 @@ def evaluate(
     Returns
     -------
     Metrics
-        Accuracy, top-5, macro-F1, log-loss, Brier score, calibration error and the predicted
-        classes.
+        Accuracy, top-5, macro-F1, log-loss, Brier score and calibration error.
 
     Raises
     ------
@@ -300,48 +232,46 @@ def evaluate(
     return measure(array, y, kind=kind, name=name)
 
 
-def measure(
-    scores: Array,
-    labels: NDArray[np.int64],
-    *,
-    kind: Kind,
-    name: str = "scores",
-    columns: NDArray[Any] | None = None,
-    walk: Walk = map,
-) -> Metrics:
-    """Measure checked scores against checked labels: `evaluate` without the first pass.
-
-    Parameters
-    ----------
-    scores, labels, kind, name
-        As for `evaluate`.
-    columns : array of shape (C,), optional
-        Position of each class among the columns.
-    walk : callable
-        Takes a function of row slices and the slices, and gives its results in order, as `map`.
-    """
-    total = MetricAccumulator(labels, scores.shape[1], kind=kind, name=name)
-    part = MeasureRows(scores, labels, kind, name, columns)
-    for some in walk(part, row_cuts(*scores.shape)):
-        total.merge(some)
+def measure(scores: Array, labels: NDArray[Any], *, kind: Kind, name: str = "scores") -> Metrics:
+    """Measure checked scores against checked labels: `evaluate` without the first pass."""
+    if len(labels) == 0:
+        fail("labels", "one label or more", "0 labels")
+    part = MeasureRows(scores, labels, kind, name)
+    first, *others = row_cuts(*scores.shape)
+    total = part(first).sums()
+    for rows in others:
+        total.merge(part(rows).sums())
     return total.result()
 
 
 @dataclass(frozen=True)
 class MeasureRows:
-    """Gathers the metrics of some rows; the arguments are those of `measure`."""
+    """Gathers the metrics of some rows.
+
+    Attributes
+    ----------
+    scores : array of shape (n, C)
+        Checked scores.
+    labels : array of shape (n,), or source of shape (n, 1)
+        Checked labels.
+    kind, name
+        As for `evaluate`.
+    columns : array of shape (C,), optional
+        Position of each class among the columns.
+    """
 
     scores: Array
-    labels: NDArray[np.int64]
+    labels: Any
     kind: Kind
     name: str
     columns: NDArray[Any] | None = None
 
     def __call__(self, rows: slice) -> MetricAccumulator:
-        """The metrics of the rows start..stop, to be merged."""
+        """The rows start..stop, all taken in."""
         n_classes = self.scores.shape[1]
+        labels = self.labels[rows].reshape(-1)
         found = MetricAccumulator(
-            self.labels[rows], n_classes, kind=self.kind, name=self.name, first_row=rows.start
+            labels, n_classes, kind=self.kind, name=self.name, first_row=rows.start
         )
         for part in sub_blocks(rows, n_classes, PASS_BYTES):
             block = self.scores[part, :]

@@ -79,13 +79,20 @@ def count_classes(
     support, n_predicted, correct = (
         np.bincount(classes, minlength=n_classes) for classes in (labels, predicted, right)
     )
+    return metrics_of_counts(support, n_predicted, correct)
+
+
+def metrics_of_counts(
+    support: NDArray[np.int64], predicted: NDArray[np.int64], correct: NDArray[np.int64]
+) -> ClassMetrics:
+    """Metrics of every class from its rows with this label, with this prediction, with both."""
     return ClassMetrics(
         support=support,
-        predicted=n_predicted,
+        predicted=predicted,
         correct=correct,
-        precision=_ratio(correct, n_predicted),
+        precision=_ratio(correct, predicted),
         recall=_ratio(correct, support),
-        f1=_ratio(2 * correct, n_predicted + support),
+        f1=_ratio(2 * correct, predicted + support),
     )
 
 

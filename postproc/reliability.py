@@ -9,9 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.checks import check_count, fail
+from postproc.tallies import Columns, run_starts, sums_of_runs, tally
 
 #: Number of bins of the expected calibration error.
 ECE_BINS = 15
+
+#: Different confidences that large files are told apart by.
+MOST_LEVELS = 2**19
 
 
 @dataclass(frozen=True)
@@ -78,18 +82,98 @@ def reliability_bins(confidence: Any, correct: Any, *, n_bins: int = ECE_BINS) -
         fail("confidence", "a vector of one or more numbers", f"shape {levels.shape}")
     if right.shape != levels.shape:
         fail("correct", f"of shape {levels.shape} like `confidence`", f"shape {right.shape}")
-    order = np.argsort(levels)
-    levels, right = levels[order], right[order]
+    return bins_of_levels(*tally(levels, np.ones(n, np.int64), right), n_bins=n_bins)
+
+
+def bins_of_levels(
+    levels: NDArray[Any],
+    rows: NDArray[np.int64],
+    right: NDArray[np.int64],
+    *,
+    n_bins: int = ECE_BINS,
+) -> ReliabilityBins:
+    """Bins from confidences, ascending and each once, and how many rows (right ones) have each."""
+    ends = np.zeros(len(levels) + 1, np.int64)
+    np.cumsum(rows, out=ends[1:])
+    n = int(ends[-1])
     sizes = np.full(min(n_bins, n), n // min(n_bins, n))
     sizes[: n % len(sizes)] += 1
     edges = np.append(0, np.cumsum(sizes))
-    # Straight lines between the cumulative sums before and after a tie share it out.
-    at_edges = levels[edges[:-1]]
-    ends = np.unique(
-        [*np.searchsorted(levels, at_edges), *np.searchsorted(levels, at_edges, "right"), 0, n]
-    )
-    sums = []
-    for values in (levels, right):
-        between = np.add.reduceat(values, ends[:-1], dtype=np.float64)
-        sums.append(np.diff(np.interp(edges, ends, np.append(0, np.cumsum(between)))))
-    return ReliabilityBins(rows=sizes, confidence=sums[0] / sizes, accuracy=sums[1] / sizes)
+    means = []
+    for values, times in ((levels, rows), (right, 1)):
+        sums = np.zeros(len(levels) + 1)
+        np.multiply(values, times, out=sums[1:])
+        np.cumsum(sums, out=sums)
+        # Straight lines between the sums before and after a tie share it out.
+        means.append(np.diff(np.interp(edges, ends, sums)) / sizes)
+    return ReliabilityBins(rows=sizes, confidence=means[0], accuracy=means[1])
+
+
+class ConfidenceTally:
+    """Counts rows, and right ones, by their confidence, in bounded memory.
+
+    Up to MOST_LEVELS different confidences are told apart. Where there are more, those that agree
+    in their leading bits count as one, their mean: as few bits less as will do, however the rows
+    are ordered and cut. Only rows at the edge of two bins can then fall to the other side.
+
+    Parameters
+    ----------
+    confidence : array of shape (n,)
+        Confidences > 0 of the first rows.
+    correct : array of bool, shape (n,)
+        Whether they were right.
+    """
+
+    def __init__(self, confidence: NDArray[Any], correct: NDArray[np.bool_]) -> None:
+        bits = confidence.astype(np.float64).view(np.int64)  # in order, as all are positive
+        self._keys: list[NDArray[np.int64]] = [bits << 1 | correct]
+        self._pending = len(bits)
+        self._tables: list[Columns] = []
+        self._dropped = 0  # bits
+
+    def merge(self, other: ConfidenceTally) -> None:
+        """Take in further rows."""
+        self._keys += other._keys
+        self._pending += other._pending
+        self._tables += other._tables
+        self._dropped = max(self._dropped, other._dropped)
+        if self._pending > MOST_LEVELS:
+            self._tables, self._keys, self._pending = [self.levels()], [], 0
+
+    def levels(self) -> Columns:
+        """Confidences, ascending, how many rows have each, and how many of these are right."""
+        tables = list(self._tables)
+        if self._keys:
+            tables.append(_table(np.concatenate(self._keys)))
+        if len(tables) > 1:
+            return self._bounded(*tally(*map(np.concatenate, zip(*tables, strict=True))))
+        return self._bounded(*tables[0])
+
+    def bins(self) -> ReliabilityBins:
+        """The bins of a reliability diagram."""
+        return bins_of_levels(*self.levels())
+
+    def _bounded(self, levels: NDArray[Any], rows: NDArray[Any], right: NDArray[Any]) -> Columns:
+        if len(levels) <= MOST_LEVELS and not self._dropped:
+            return levels, rows, right
+        bits = levels.view(np.int64)
+        starts = run_starts(bits >> self._dropped)
+        while len(starts) > MOST_LEVELS:
+            self._dropped += 1
+            starts = run_starts(bits >> self._dropped)
+        ends = np.append(starts[1:], len(levels)) - 1
+        n = sums_of_runs(rows, starts)
+        means = sums_of_runs(levels * rows, starts) / n
+        # Rounding must not take a mean out of its cell: later rows are to find it there.
+        return np.clip(means, levels[starts], levels[ends]), n, sums_of_runs(right, starts)
+
+
+def _table(keys: NDArray[np.int64]) -> Columns:
+    """Levels, rows and right ones, from a key for each row, which is used up."""
+    keys.sort()  # several times as fast as the order of keys
+    right = keys & 1
+    keys >>= 1
+    starts = run_starts(keys)
+    levels, n = keys[starts].view(np.float64), len(keys)
+    del keys
+    return levels, np.diff(starts, append=n), sums_of_runs(right, starts)

@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 
 from postproc.alignment import matching_order
 from postproc.blocks import Walk
-from postproc.changes import ClassChanges, ConfusionChange, class_changes, confusion_changes
-from postproc.checks import check_count, check_labels, fail, fail_type
-from postproc.comparison import CONFIDENCE, Comparison, compare, holm
+from postproc.changes import (
+    ClassChanges,
+    ConfusionChange,
+    Confusions,
+    Switches,
+    confusion_changes,
+)
+from postproc.checks import check_count, check_label_rows, fail, fail_type
+from postproc.comparison import CONFIDENCE, Comparison, holm
+from postproc.files.sources import as_source
 from postproc.kinds import Kind
-from postproc.metrics import Metrics, measure
+from postproc.metric_sums import Metrics
+from postproc.metrics import MeasureRows
 from postproc.predictions import Predictions
+from postproc.report_pass import Entry, Found, pass_over
 
 #: Confusions that tables list.
 TOP_CONFUSIONS = 10
@@ -36,12 +45,18 @@ class ModelReport:
         Rows fixed and broken against the baseline; None for the baseline itself.
     p_holm : float, optional
         The p-value of McNemar's test, corrected for the number of models compared.
+    confusions : Confusions
+        Rows by label and predicted class.
+    switches : Switches, optional
+        Rows fixed and broken by label; None for the baseline.
     """
 
     name: str
     metrics: Metrics
-    comparison: Comparison | None = None
-    p_holm: float | None = None
+    comparison: Comparison | None
+    p_holm: float | None
+    confusions: Confusions = field(repr=False, compare=False)
+    switches: Switches | None = field(repr=False, compare=False)
 
     @property
     def verdict(self) -> str:
@@ -55,7 +70,7 @@ class ModelReport:
         return "real gain" if self.comparison.gain > 0 else "real loss"
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the predicted classes as JSON's own types; shares are fractions."""
+        """All that is not counted by class, as JSON's own types; shares are fractions."""
         metrics, comparison = self.metrics, self.comparison
         return {
             "name": self.name,
@@ -79,19 +94,21 @@ class ModelReport:
 class AccuracyReport:
     """Models on the same labelled rows, the baseline first; made by `accuracy_report`.
 
+    It holds counts and nothing for single rows.
+
     Attributes
     ----------
     models : tuple of ModelReport
         The baseline and the models compared with it.
     classes : tuple of C str
         Class names; their numbers where none are known.
-    labels : array of shape (n,)
-        True classes.
+    rows : int
+        Number of rows n.
     """
 
     models: tuple[ModelReport, ...]
     classes: tuple[str, ...]
-    labels: NDArray[np.int64] = field(repr=False, compare=False)
+    rows: int
 
     @property
     def baseline(self) -> ModelReport:
@@ -118,8 +135,17 @@ class AccuracyReport:
         KeyError
             If no model has this name.
         """
-        base, new = self.baseline.metrics.predicted, self[name].metrics.predicted
-        return class_changes(base, new, self.labels, len(self.classes))
+        model = self[name]
+        nothing = np.zeros(len(self.classes), np.int64)
+        fixed, broken = (
+            (nothing, nothing) if model.switches is None else model.switches.of_classes()
+        )
+        return ClassChanges(
+            metrics=model.confusions.class_metrics(),
+            before=self.baseline.confusions.class_metrics(),
+            fixed=fixed,
+            broken=broken,
+        )
 
     def confusions(self, name: str, *, top: int = TOP_CONFUSIONS) -> list[ConfusionChange]:
         """Pairs of classes whose confusion changed most between the baseline and a model.
@@ -135,10 +161,8 @@ class AccuracyReport:
         """
         top = check_count(top, "top", low=1)
         model = self[name]
-        base = None if model.comparison is None else self.baseline.metrics.predicted
-        return confusion_changes(base, model.metrics.predicted, self.labels, len(self.classes))[
-            :top
-        ]
+        base = None if model.comparison is None else self.baseline.confusions
+        return confusion_changes(base, model.confusions, top)
 
     def to_dict(self, *, per_class: bool = False) -> dict[str, Any]:
         """Return the report as JSON's own types; shares are fractions.
@@ -162,7 +186,7 @@ class AccuracyReport:
                     for change in self.confusions(model["name"])
                 ]
         return {
-            "rows": len(self.labels),
+            "rows": self.rows,
             "classes": len(self.classes),
             "baseline": self.baseline.name,
             "models": models,
@@ -241,7 +265,8 @@ def accuracy_report(
         The models' scores, perhaps memory-mapped: they are read in blocks. Where predictions
         carry class names or ids, columns and rows are matched by them.
     labels : array_like of shape (n,)
-        Classes in 0..C-1, in the order of `classes` and of the baseline's rows.
+        Classes in 0..C-1, in the order of `classes` and of the baseline's rows; perhaps
+        memory-mapped, they are read in blocks, too.
     baseline : str, optional
         The model that the others are compared with; the first by default.
     kinds : {"logits", "probs"} or mapping of names to them, optional
@@ -276,7 +301,7 @@ def accuracy_report(
     names = _check_names(predictions, baseline)
     checked = [_check_model(name, predictions[name], kinds, names) for name in names]
     first = checked[0]
-    y = check_labels(labels, n_classes=first.n_classes, n_rows=first.n_rows)
+    y = check_label_rows(labels, n_classes=first.n_classes, n_rows=first.n_rows)
     if len(y) == 0:
         fail("labels", "one label or more", "0 labels")
     known_classes = (model.classes for model in checked if model.classes is not None)
@@ -289,15 +314,24 @@ def accuracy_report(
         twice = next(name for name in class_names if class_names.count(name) > 1)
         fail("classes", "different from each other", f"{twice!r} twice or more")
 
-    metrics = [_measure(model, first, y, class_names, ids, walk) for model in checked]
-    comparisons = [compare(metrics[0].predicted, m.predicted, y) for m in metrics[1:]]
-    corrected = holm([comparison.p_value for comparison in comparisons])
-    compared = zip(names[1:], metrics[1:], comparisons, corrected, strict=True)
+    entries = [_entry(model, first, y, class_names, ids) for model in checked]
+    found = pass_over(entries, entries[0].part.labels, walk)
+    compared = [each.switches.compare(len(y)) for each in found if each.switches is not None]
+    corrected = holm([comparison.p_value for comparison in compared])
+    models = zip(names, found, [None, *compared], [None, *corrected], strict=True)
     return AccuracyReport(
-        models=(ModelReport(names[0], metrics[0]), *(ModelReport(*model) for model in compared)),
+        models=tuple(_model_report(*model) for model in models),
         classes=class_names or tuple(str(j) for j in range(first.n_classes)),
-        labels=y,
+        rows=len(y),
     )
+
+
+def _model_report(
+    name: str, found: Found, comparison: Comparison | None, p_holm: float | None
+) -> ModelReport:
+    assert found.sums is not None  # of all rows there are some
+    metrics, confusions = found.sums.result(), found.sums.confusions
+    return ModelReport(name, metrics, comparison, p_holm, confusions, found.switches)
 
 
 def _check_names(predictions: object, baseline: str | None) -> list[str]:
@@ -335,15 +369,14 @@ def _check_model(
     return replace(scores, name=name)
 
 
-def _measure(
+def _entry(
     model: Predictions,
     first: Predictions,
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
     classes: tuple[str, ...] | None,
     ids: NDArray[np.str_] | None,
-    walk: Walk,
-) -> Metrics:
-    """Metrics of one model; its predicted classes come in the labels' order of rows."""
+) -> Entry:
+    """What measures one model, with its columns and rows matched by name."""
     if model.n_classes != first.n_classes:
         rule = f"an array of {first.n_classes} classes like `{first.name}`"
         fail(model.name, rule, f"{model.n_classes} columns")
@@ -354,14 +387,12 @@ def _measure(
         columns = matching_order(model.classes, classes, f"class names of {model.name}")
     if model.ids is not None and ids is not None:
         rows = matching_order(model.ids, ids, f"ids of {model.name}")
-    if rows is not None:
-        of_file = np.empty_like(labels)
+    if rows is None:
+        of_file = as_source(labels[:, None])  # a memory map is pickled by path
+    else:
+        of_file = np.empty(len(labels), np.int64)
         of_file[rows] = labels
-        labels = of_file
-    metrics = measure(
-        model.scores, labels, kind=model.kind, name=model.name, columns=columns, walk=walk
-    )
-    return metrics if rows is None else replace(metrics, predicted=metrics.predicted[rows])
+    return Entry(MeasureRows(model.scores, of_file, model.kind, model.name, columns), rows)
 
 
 def _nullable(values: NDArray[np.float64]) -> list[float | None]:

@@ -80,7 +80,7 @@ def score_table(report: AccuracyReport) -> Table:
         ]
         rows.append(tuple(cells if has_top5 else cells[:3] + cells[4:]))
     return Table(
-        f"{len(report.labels):,} rows, {len(report.classes):,} classes",
+        f"{report.rows:,} rows, {len(report.classes):,} classes",
         tuple(columns if has_top5 else columns[:3] + columns[4:]),
         tuple(rows),
         "Shares and ECE, the calibration error, in per cent; log-loss in nats.",

@@ -119,7 +119,7 @@ def load_models(
     labels = None
     if run is not None:
         names, loaded = list(run.models), [one.streamed() for one in run.predictions("test")]
-        labels = run.labels("test") if given["labels"] is None else None
+        labels = run.labels("test", mapped=True) if given["labels"] is None else None
         if labels is None and given["labels"] is None:
             message = f"Missing option '--labels': {run.path} has no labels of its test split."
             raise click.UsageError(message)
@@ -129,7 +129,7 @@ def load_models(
     first = _baseline(given["baseline"], names, paths)
     loaded.insert(0, loaded.pop(first))
     if labels is None:
-        labels = load_member_labels(given["labels"], loaded)
+        labels = load_member_labels(given["labels"], loaded, mapped=True)
     return {model.name: model for model in loaded}, labels
 
 

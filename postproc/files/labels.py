@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.alignment import matching_order
-from postproc.checks import check_labels, fail
+from postproc.checks import check_label_rows, check_labels, fail
 from postproc.files import formats
 from postproc.files.contents import Contents, is_integer, is_number
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
@@ -45,7 +45,8 @@ def load_labels(
     n_rows: int | None = None,
     classes: Sequence[str] | None = None,
     ids: NDArray[np.str_] | None = None,
-) -> NDArray[np.int64]:
+    mapped: bool = False,
+) -> NDArray[Any]:
     """Read labels: integers 0..C-1, or class names where the classes are known.
 
     Where the class names are themselves integers, labels are read as names. Labels with ids are
@@ -64,10 +65,14 @@ def load_labels(
         Class names.
     ids : array of str, shape (n,), optional
         The rows' names in the order that is wanted.
+    mapped : bool
+        Whether numbers of a `.npy` file stay a memory map, of the type that they have there, for
+        those who cast them block by block. All other labels, those that are looked up by name
+        too, are held in memory.
 
     Returns
     -------
-    ndarray of shape (n,), int64
+    ndarray of shape (n,), int64 unless `mapped`
         Labels in 0..C-1.
 
     Raises
@@ -82,7 +87,8 @@ def load_labels(
     if ids is not None and contents.ids is not None:
         values = values[_order(contents.ids, ids, f"ids of {name}")]
     labels = _to_integers(values, classes, n_classes, name)
-    return check_labels(labels, n_classes=n_classes, n_rows=n_rows, name=name)
+    check = check_label_rows if mapped else check_labels
+    return check(labels, n_classes=n_classes, n_rows=n_rows, name=name)
 
 
 def load_multilabels(

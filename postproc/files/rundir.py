@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from postproc.checks import fail
@@ -90,8 +90,8 @@ class RunDirectory:
             members.append(replace(member, name=model))
         return members
 
-    def labels(self, split: str) -> NDArray[np.int64] | None:
-        """Load the labels of a split, None where the folder has none."""
+    def labels(self, split: str, *, mapped: bool = False) -> NDArray[Any] | None:
+        """Load the labels of a split, None where the folder has none; `mapped` as `load_labels`."""
         path = self.path / f"labels.{split}.npy"
         if not path.is_file():
             return None
@@ -99,7 +99,9 @@ class RunDirectory:
         file = self._find(self.models[0], split)
         like = load_predictions(file or self._file(self.models[0], "val"), classes=self.classes)
         n_rows = None if file is None else like.n_rows
-        return load_labels(path, n_classes=like.n_classes, n_rows=n_rows, classes=self.classes)
+        return load_labels(
+            path, n_classes=like.n_classes, n_rows=n_rows, classes=self.classes, mapped=mapped
+        )
 
     def _file(self, model: str, split: str) -> Path:
         file = self._find(model, split)

@@ -40,6 +40,13 @@ def test_matches_the_loop(monkeypatch):
             np.testing.assert_allclose(got, expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["u1", "i8", "f8"])
+def test_labels_of_every_type_are_worth_the_same(dtype):
+    members, y = make_members()
+    expected = pairwise_diversity(members, y).to_dict()
+    assert pairwise_diversity(members, y.astype(dtype)).to_dict() == expected
+
+
 def test_invariant_to_the_order_of_rows_and_members():
     members, y = make_members()
     order = np.random.default_rng(0).permutation(len(y))

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from postproc.checks import check_choice, check_count, check_labels, check_number
+from postproc import checks
+from postproc.checks import (
+    check_choice,
+    check_count,
+    check_label_rows,
+    check_labels,
+    check_number,
+)
 
 
 def test_values_pass_as_plain_python():
@@ -73,6 +80,22 @@ def test_bad_labels_are_named(labels, message):
     with pytest.raises(ValueError) as error:
         check_labels(labels, n_classes=3, n_rows=2)
     assert str(error.value) == message
+
+
+def test_labels_as_they_are_are_no_copy():
+    labels = np.array([0, 2], "u1")
+    assert np.shares_memory(check_label_rows(labels, n_classes=3), labels)
+    wide = labels.astype(np.int64)
+    assert not np.shares_memory(check_labels(wide, n_classes=3), wide)
+
+
+def test_bad_labels_of_later_blocks_are_named_by_their_row(monkeypatch):
+    monkeypatch.setattr(checks, "LABELS_A_BLOCK", 10)
+    labels = np.zeros(50, int)
+    labels[[37, 45]] = 3
+    for check in (check_labels, check_label_rows):
+        with pytest.raises(ValueError, match=r"`y\[37\]` must be an integer in 0..2, got 3"):
+            check(labels, n_classes=3, name="y")
 
 
 def test_names_are_no_labels_here():

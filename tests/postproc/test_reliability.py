@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postproc.reliability import reliability_bins
+import postproc.reliability
+from postproc.reliability import ConfidenceTally, reliability_bins
 
 
 def ece_loop(confidence, correct, n_bins=15):
@@ -52,6 +53,58 @@ def test_order_of_rows_does_not_matter(seed):
     )
     np.testing.assert_array_equal(bins.accuracy, shuffled.accuracy)
     np.testing.assert_array_equal(bins.confidence, shuffled.confidence)
+
+
+def gathered(confidence, correct, cuts):
+    parts = [
+        ConfidenceTally(*pair)
+        for pair in zip(np.split(confidence, cuts), np.split(correct, cuts), strict=True)
+    ]
+    for part in parts[1:]:
+        parts[0].merge(part)
+    return parts[0]
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    levels=st.sampled_from([3, 2**20]),
+    dtype=st.sampled_from("fd"),
+    cuts=st.sets(st.integers(0, 200)),
+)
+def test_a_tally_of_parts_gives_the_bins_of_all_rows(seed, levels, dtype, cuts):
+    rng = np.random.default_rng(seed)
+    confidence = (rng.integers(1, levels + 1, 200) / levels).astype(dtype)
+    correct = rng.random(200) < 0.6
+    got = gathered(confidence, correct, sorted(cuts)).bins()
+    bins = reliability_bins(confidence, correct)
+    np.testing.assert_array_equal(got.rows, bins.rows)
+    np.testing.assert_allclose(got.confidence, bins.confidence, rtol=1e-13)
+    np.testing.assert_allclose(got.accuracy, bins.accuracy, atol=1e-13)
+
+
+@given(seed=st.integers(0, 2**32 - 1), dtype=st.sampled_from("fd"), n_parts=st.integers(2, 40))
+def test_a_tally_of_many_confidences_is_bounded_whatever_the_order(seed, dtype, n_parts):
+    rng = np.random.default_rng(seed)
+    confidence = rng.beta(3, 1, 2000).clip(0.01, 1).astype(dtype)
+    correct = rng.random(2000) < confidence
+    order = rng.permutation(2000)
+    cuts = sorted(rng.integers(0, 2000, n_parts))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postproc.reliability, "MOST_LEVELS", 200)
+        one = gathered(confidence, correct, [])
+        other = gathered(confidence[order], correct[order], cuts)
+        levels, *counts = one.levels()
+        others, *found = other.levels()
+    assert 50 < len(levels) <= 200
+    np.testing.assert_array_equal(found, counts)
+    np.testing.assert_allclose(others, levels, rtol=1e-14)
+    assert (counts[0].sum(), counts[1].sum()) == (2000, correct.sum())
+    assert np.dot(levels, counts[0]) == pytest.approx(confidence.sum(dtype=float), rel=1e-12)
+    # Only rows that straddle the edge of two bins are not told apart as before.
+    bins, exact = one.bins(), reliability_bins(confidence, correct)
+    np.testing.assert_allclose(bins.confidence, exact.confidence, rtol=0.02)
+    moved = 2 * counts[0].max() / exact.rows
+    assert (abs(bins.accuracy - exact.accuracy) <= moved).all()
 
 
 def test_rows_of_one_confidence_make_one_gap():

@@ -3,17 +3,27 @@
 import csv
 import io
 import json
+import pickle
+import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from postproc import Predictions, softmax
+import postproc.blocks
+import postproc.checks
+import postproc.metric_sums
+import postproc.reliability
+import postproc.tallies
+from postproc import Predictions, load_labels, load_predictions, softmax
 from postproc.comparison import paired_gain_interval, wilson_interval
+from postproc.engine import reduce
 from postproc.metrics import evaluate
 from postproc.report import AccuracyReport, accuracy_report
 from postproc.report_text import points
+from tests.postproc.shuffled import Shuffled
 
 KEYS = [
     "name", "accuracy", "accuracy_ci", "top5", "macro_f1", "log_loss", "brier", "ece",
@@ -148,7 +158,11 @@ def test_permuted_columns_and_rows_are_matched_by_name(three):
     one, other = accuracy_report(named, labels), accuracy_report(permuted, labels)
     assert one.classes == other.classes == tuple(classes)
     for name in predictions:
-        np.testing.assert_array_equal(one[name].metrics.predicted, other[name].metrics.predicted)
+        assert one[name].comparison == other[name].comparison
+        assert one.confusions(name, top=100) == other.confusions(name, top=100)
+        for column in ("fixed", "broken"):
+            ours, theirs = (getattr(each.class_changes(name), column) for each in (one, other))
+            np.testing.assert_array_equal(ours, theirs)
         assert one[name].metrics.log_loss == pytest.approx(other[name].metrics.log_loss)
 
 
@@ -286,6 +300,73 @@ def test_the_kind_is_decided_for_the_whole_file():
     labels = rng.integers(0, 4, 100)
     report = accuracy_report({"a": scores}, labels)
     assert report["a"].metrics.log_loss == evaluate(scores, labels, kind="logits").log_loss
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_blocks_in_any_order_give_the_report_of_one_piece(three, monkeypatch, seed):
+    predictions, labels = three
+    whole = accuracy_report(predictions, labels).to_dict(per_class=True)
+    monkeypatch.setattr(postproc.blocks, "BLOCK_BYTES", 8 * 7 * 13)
+    walk = partial(reduce, Shuffled(seed))
+    parts = accuracy_report(predictions, labels, walk=walk).to_dict(per_class=True)
+    for one, other in zip(parts["models"], whole["models"], strict=True):
+        for key in ("log_loss", "brier", "ece"):
+            assert one.pop(key) == pytest.approx(other.pop(key), rel=1e-12)
+        assert one == other
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", ">i4", "i8", "f4"])
+def test_labels_of_every_type_and_from_every_place_are_worth_the_same(tmp_path, dtype):
+    # 200 classes: the number of a pair of classes overflows all but the widest types.
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 200, 500)
+    predictions = {name: rng.normal(size=(500, 200)) for name in "ab"}
+    expected = accuracy_report(predictions, labels).to_dict(per_class=True)
+    np.save(tmp_path / "y.npy", labels.astype(dtype))
+    mapped = load_labels(tmp_path / "y", n_classes=200, mapped=True)
+    for given in (mapped, labels.astype(dtype), np.load(tmp_path / "y.npy", mmap_mode="r")):
+        assert accuracy_report(predictions, given).to_dict(per_class=True) == expected
+
+
+def test_labels_in_a_file_are_sent_by_path(tmp_path, monkeypatch):
+    monkeypatch.setattr(postproc.blocks, "BLOCK_BYTES", 8 * 2 * 500)
+    np.save(tmp_path / "a.npy", np.eye(2, dtype=np.float32)[np.arange(2000) % 2])
+    np.save(tmp_path / "y.npy", (np.arange(2000) % 2).astype(np.int8))
+    sent = []
+
+    def walk(part, cuts):
+        sent.append(pickle.dumps(part))
+        return map(pickle.loads(sent[-1]), cuts)
+
+    scores = load_predictions(tmp_path / "a.npy", mapped=False)
+    labels = load_labels(tmp_path / "y.npy", n_classes=2, mapped=True)
+    report = accuracy_report({"a": scores, "b": scores}, labels, walk=walk)
+    assert report["b"].metrics.accuracy == 1
+    assert [len(part) < 2000 for part in sent] == [True]
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(postproc.blocks, "BLOCK_BYTES", 8 * 4 * 1000)
+    monkeypatch.setattr(postproc.tallies, "LEAST_PENDING", 1000)
+    monkeypatch.setattr(postproc.reliability, "MOST_LEVELS", 1000)
+    monkeypatch.setattr(postproc.metric_sums, "MOST_SUMS", 50)
+    monkeypatch.setattr(postproc.checks, "LABELS_A_BLOCK", 1000)
+    n = 100_000
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "y.npy", rng.integers(0, 4, n))
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", rng.random((n, 4), np.float32))
+    kinds = dict.fromkeys("ab", "logits")
+    labels = load_labels(tmp_path / "y.npy", n_classes=4, mapped=True)
+    models = {name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "ab"}
+    accuracy_report({name: scores[:9] for name, scores in models.items()}, labels[:9], kinds=kinds)
+    tracemalloc.start()
+    report = accuracy_report(models, labels, kinds=kinds)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert report.rows == n
+    assert peak < n * 8  # two models' classes alone would take as much
+    assert len(pickle.dumps(report)) < 5000
 
 
 def test_real_predictions(shared_data):

@@ -8,6 +8,7 @@ import torch
 from pyarrow import parquet
 
 from postproc.files import load_class_names, load_labels, load_multilabels, load_prior
+from postproc.files.sources import NpySource, as_source
 
 Y = [2, 0, 1, 1, 0, 2, 2, 2]
 NAMES = ("cat", "dog", "[bold]bird")
@@ -391,3 +392,30 @@ def test_prior_of_multilabels_as_two_numbers(tmp_path):
     _write(tmp_path / "c.txt", "10\n30\n")
     for source in (tmp_path / "q", tmp_path / "c", "1,3"):
         assert load_prior(str(source), n_classes=9, multilabel=True).tolist() == [0.25, 0.75]
+
+
+@pytest.mark.parametrize("dtype", ["u1", ">i4", "i8", "f4"])
+def test_numbers_of_an_npy_file_may_stay_in_it(tmp_path, dtype):
+    np.save(tmp_path / "y.npy", np.array(Y, dtype)[:, None])
+    found = load_labels(tmp_path / "y", n_classes=3, n_rows=len(Y), mapped=True)
+    assert found.dtype == np.dtype(dtype)
+    assert found.tolist() == Y
+    source = as_source(found[:, None])
+    assert isinstance(source, NpySource)
+    assert source[2:5, 0].tolist() == Y[2:5]
+
+
+def test_mapped_labels_are_checked(tmp_path):
+    np.save(tmp_path / "y.npy", np.array(Y, np.int16))
+    with pytest.raises(ValueError) as error:
+        load_labels(tmp_path / "y.npy", n_classes=2, mapped=True)
+    path = tmp_path / "y.npy"
+    assert str(error.value) == f"`{path}[0]` must be an integer in 0..1, got 2"
+    with pytest.raises(ValueError, match=r"as long as the predictions \(3 rows\), got 8 labels"):
+        load_labels(tmp_path / "y.npy", n_classes=3, n_rows=3, mapped=True)
+
+
+def test_mapped_labels_that_are_looked_up_by_name(tmp_path):
+    np.save(tmp_path / "y.npy", np.array([20, 10, 20]))
+    found = load_labels(tmp_path / "y.npy", n_classes=2, classes=["10", "20"], mapped=True)
+    assert found.tolist() == [1, 0, 1]
