@@ -196,9 +196,7 @@ class Reference:
         depths = self.iterations if all_depths else 1
         result = xp.stack([rows] * depths)
         keep_all = bool(xp.all(self.kept))
-        fewest, most = ROWS_AT_ONCE
-        width = max(self.rows.shape[0], rows.shape[1])
-        n_at_once = min(rows.shape[0], most, max(fewest, WORK_BYTES // (8 * width)))
+        n_at_once = min(rows.shape[0], self._rows_at_once)
         work = self._buffers(n_at_once)
         for block in row_blocks(rows.shape[0], 1, block_bytes=8 * max(1, n_at_once)):
             part = rows[block, :] if keep_all else rows[block, :][:, self.kept]
@@ -211,12 +209,29 @@ class Reference:
                 result[:, block, :][:, alive, :] = full
         return result if all_depths else result[0, ...]
 
+    @property
+    def total_weight(self) -> Array:
+        """Number of reference rows, each as often as it counts."""
+        return api.array_namespace(self.weights).sum(self.weights)
+
+    @property
+    def _rows_at_once(self) -> int:
+        """Rows that advance together."""
+        fewest, most = ROWS_AT_ONCE
+        widest = int(max(self.rows.shape))
+        return min(most, max(fewest, WORK_BYTES // (8 * widest)))
+
+    @property
+    def _height(self) -> int:
+        """Row factors X that are held at once."""
+        return int(self.rows.shape[0])
+
     def _buffers(self, n_rows: int) -> list[Array]:
         """Memory that all blocks share: fresh pages would cost more than the arithmetic in them."""
-        xp = api.array_namespace(self.rows)
-        n, n_classes = self.rows.shape
-        heights = (n if self.iterations > 1 else 0, n_classes, n_classes, n_classes)
-        device = api.device(self.rows)
+        xp = api.array_namespace(self.prior)
+        n_classes = self.prior.shape[0]
+        heights = (self._height if self.iterations > 1 else 0, n_classes, n_classes, n_classes)
+        device = api.device(self.prior)
         return [xp.empty((height, n_rows), dtype=self.dtype, device=device) for height in heights]
 
     def _adjust_block(self, b: Array, work: list[Array], all_depths: bool) -> Array:
@@ -232,16 +247,32 @@ class Reference:
             safe = xp.zeros(b.shape[0], dtype=xp.bool)
         if not xp.all(safe):
             for row in (row for row, is_safe in enumerate(safe) if not is_safe):
-                exact = adjust_in_logs(
-                    self.rows,
-                    self.weights,
-                    self.prior,
-                    self.alpha,
-                    self.iterations,
-                    xp.astype(b[row, :], xp.float64),
-                )
+                exact = self._in_logs(xp.astype(b[row, :], xp.float64))
                 adjusted[:, row, :] = xp.astype(exact if all_depths else exact[-1:, :], b.dtype)
         return adjusted
+
+    def _in_logs(self, b: Array) -> Array:
+        """All depths for one row."""
+        return adjust_in_logs(self.rows, self.weights, self.prior, self.alpha, self.iterations, b)
+
+    def _least_numerator(self, t: int) -> Array:
+        z = self.iterates.numerators[t]
+        return api.array_namespace(z).min(z)
+
+    def _carry(self, t: int, factors: Array, x: Array) -> Array:
+        """Put P_{t+1}ᵀ X_t^∘α in the place of the factors q ∘ Y_t; the largest X of each column.
+
+        `x` is memory for X.
+        """
+        xp = api.array_namespace(x)
+        z = xp.astype(self.iterates.numerators[t], x.dtype)[:, None]
+        xp.matmul(self.iterates.matrices[t], factors, out=x)
+        xp.divide(z, x, out=x)
+        largest = xp.max(x, axis=0)
+        if self.alpha != 1.0:
+            x **= self.alpha
+        xp.matmul(self.iterates.matrices[t + 1].T, x, out=factors)
+        return largest
 
     def _multiply(self, b: Array, work: list[Array], all_depths: bool) -> tuple[Array, Array]:
         """Depths for rows b by matrix products, and which rows lost nothing to underflow.
@@ -256,7 +287,7 @@ class Reference:
         plain = self.iterates.plain
         lost = xp.finfo(b.dtype).smallest_normal / xp.finfo(b.dtype).eps * max(self.rows.shape)
         # The scale of q is free, as rows are normalized; this one keeps unscaled factors near 1.
-        scale = xp.sum(self.weights) if plain else 1.0
+        scale = self.total_weight if plain else 1.0
         q = xp.astype(self.prior * scale, b.dtype)[:, None]
         safe = xp.ones(b.shape[0], dtype=xp.bool, device=api.device(b))
         x, h, sums, mass = (buffer[:, : b.shape[0]] for buffer in work)
@@ -277,9 +308,6 @@ class Reference:
             if t == 0:  # X = 1, and the columns of P sum to 1
                 xp.add(h, xp.where(empty, 0 * s, s if plain else xp.ones_like(s)), out=sums)
             else:
-                if self.alpha != 1.0:
-                    x **= self.alpha
-                xp.matmul(self.iterates.matrices[t].T, x, out=sums)
                 sums += h
             if some_empty:  # where b has no mass either, the factor multiplies zeros only
                 sums[...] = xp.where(sums == 0, xp.ones_like(sums), sums)
@@ -295,12 +323,10 @@ class Reference:
                 if not plain:
                     h *= q
                 h /= totals  # y_t
-                z = xp.astype(self.iterates.numerators[t], b.dtype)[:, None]
-                xp.matmul(self.iterates.matrices[t], factors, out=x)
-                xp.divide(z, x, out=x)
+                largest = self._carry(t, factors, x)
                 # The products with Y are at least min z / max X; no factor is beyond max q / least.
-                largest = xp.max(x, axis=0)
-                room = xp.clip(least / xp.max(q), None, 1.0) * xp.min(z)
+                least_z = xp.astype(self._least_numerator(t), b.dtype)
+                room = xp.clip(least / xp.max(q), None, 1.0) * least_z
                 safe = safe & (largest * lost <= room)
                 largest = xp.clip(largest, 1.0, None) ** self.alpha
         return xp.stack(depths), safe

@@ -71,12 +71,15 @@ def check_reference_size(size: Any) -> ReferenceSize:
 
 def condense(reference: Reference, size: ReferenceSize) -> Reference | Condensed:
     """Condense the reference where `size` asks for it and there is something to gain."""
+    return Condensed.build(reference) if wants_condensing(reference, size) else reference
+
+
+def wants_condensing(reference: Reference, size: ReferenceSize) -> bool:
+    """Whether `size` asks for it and there is something to gain."""
     n_rows, n_classes = reference.rows.shape
     most = AUTO_ROWS_PER_CLASS * n_classes if size == "auto" else size
     gains = reference.iterations > 1 and reference.iterates.stable
-    if isinstance(most, str) or n_rows <= most or not gains:
-        return reference
-    return Condensed.build(reference)
+    return not isinstance(most, str) and n_rows > most and gains
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,10 @@ class Condensed:
         if not xp.all(clear):  # all at once: a product with few rows costs as much as with many
             result[~clear, :] = self.reference.adjust(rows[~clear, :])
         return result
+
+    def approximate(self, rows: Array) -> Array:
+        """The middle of the bounds of rows of shape (k, C_all)."""
+        return self._approximate(rows)[0]
 
     def undecided(self, rows: Array) -> Array:
         """Which rows of shape (k, C_all) `adjust` computes exactly."""
@@ -220,9 +227,15 @@ def _moment(reference: Reference, t: int) -> Array:
         else:
             factor = xp.astype(row[block], left.dtype)[:, None]
             total += left[block, :].T @ (right[block, :] * factor)
+    return normalized_moment(total, column, left.dtype)
+
+
+def normalized_moment(total: Array, column: Array, dtype: Any) -> Array:
+    """M from sums over all reference rows, with factors of its columns, and rows that sum to 1."""
+    xp = api.array_namespace(total)
     total *= column
     sums = xp.sum(total, axis=1)
-    return xp.astype(total / xp.where(sums > 0, sums, xp.ones_like(sums))[:, None], left.dtype)
+    return xp.astype(total / xp.where(sums > 0, sums, xp.ones_like(sums))[:, None], dtype)
 
 
 def _power(x: Array, alpha: float) -> Array:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import array_api_compat as api
+import numpy as np
 
 from postproc.arrays import Array
 from postproc.blocks import row_blocks
@@ -17,6 +18,9 @@ FLOAT32_LEAST_SUM = 1e-20
 
 #: Factors of rows and columns that leave [1 / range, range] cannot stand beside unscaled rows.
 FLOAT32_RANGE, FLOAT64_RANGE = 1e9, 1e100
+
+#: Sums that are not above it may have lost something to underflow.
+LOST = float(np.finfo(np.float64).smallest_normal / np.finfo(np.float64).eps)
 
 #: Rows are widened and summed in blocks that fit the cache.
 CACHE_BYTES = 2**19
@@ -69,6 +73,9 @@ def iterate(
     With α = 1 this is one walk through the rows for each depth, and they are not copied.
     """
     xp = api.array_namespace(a)
+    if a.shape[0] == 0:  # no row has mass: a row that joins is by itself
+        columns = xp.stack([xp.zeros_like(q)] * iterations)
+        return Iterates(columns, [], [], [], plain=False, stable=False), dtype
     iterates = _iterate(a, w, q, alpha, iterations, dtype)
     if dtype == xp.float32 and not iterates.suits_float32:
         dtype = xp.float64
@@ -84,35 +91,80 @@ def _iterate(a: Array, w: Array, q: Array, alpha: float, iterations: int, dtype:
 def _iterate_factors(a: Array, w: Array, q: Array, iterations: int, dtype: Any) -> Iterates | None:
     """The factors of rows and columns, L_t = diag(row) A diag(column); None beyond their range."""
     xp = api.array_namespace(a)
-    column = xp.ones_like(q)
-    sums = xp.zeros_like(q)
-    for block, rows in _widened(a):
-        sums += w[block] @ rows
-    scale = float(xp.sum(w))  # keeps the factors near 1
-    columns, moments = [], []
-    limit = FLOAT32_RANGE if dtype == xp.float32 else FLOAT64_RANGE
-    for t in range(iterations):
-        columns.append(column * sums)
-        if t + 1 == iterations:
-            break
-        lives = columns[-1] > 0
-        column = xp.where(lives, column * q * scale / xp.where(lives, columns[-1], q), 0.0)
-        row, sums = xp.empty_like(w), xp.zeros_like(q)
-        for block, rows in _widened(a):
-            row[block] = 1.0 / (rows @ column)
+    kept: list[Array] = []
+
+    def walk(column: Array | None) -> tuple[Array, Any, Any]:
+        row, sums = xp.ones_like(w), xp.zeros_like(q)
+        for block, rows in widened(a):
+            if column is not None:
+                row[block] = 1.0 / (rows @ column)
             sums += (w[block] * row[block]) @ rows
-        for factor in (column[lives], row):
-            if not xp.all((factor < limit) & (factor * limit > 1.0)):
-                return None
-        moments.append((w * row**2, column))
-    lost = xp.finfo(xp.float64).smallest_normal / xp.finfo(xp.float64).eps
-    if not xp.all((columns[0] > lost) | (columns[0] == 0)):
+        if column is None:
+            return sums, 1.0, 1.0
+        kept.append(row)
+        return sums, xp.min(row), xp.max(row)
+
+    limit = FLOAT32_RANGE if dtype == xp.float32 else FLOAT64_RANGE
+    found = iterate_factors(walk, q, float(xp.sum(w)), iterations, limit)
+    if found is None:
         return None
+    columns, factors = found
     matrices = [xp.astype(a, dtype, copy=False)] * iterations if iterations > 1 else []
-    return Iterates(xp.stack(columns), matrices, [w] * (iterations - 1), moments, True, True)
+    moments = [(w * row**2, column) for row, column in zip(kept, factors, strict=True)]
+    return Iterates(columns, matrices, [w] * (iterations - 1), moments, True, True)
 
 
-def _widened(a: Array) -> Iterator[tuple[slice, Array]]:
+@np.errstate(all="ignore")  # what leaves the range of floats is not used
+def iterate_factors(
+    walk: Callable[[Array | None], tuple[Array, Any, Any]],
+    q: Array,
+    total: float,
+    iterations: int,
+    limit: float,
+) -> tuple[Array, list[Array]] | None:
+    """Column sums and factors of the iterates with α = 1; None if a factor is beyond the limit.
+
+    Parameters
+    ----------
+    walk : callable
+        Goes through the rows with column factors: Σ_i w_i row_i A[i, j] with the row factors
+        row = 1 / (A column), and the least and the largest of these; without factors row = 1.
+    q : array of shape (C,)
+        The prior.
+    total : float
+        Sum of the weights.
+    iterations : int
+        Number of iterations d.
+    limit : float
+        Factors lie in [1 / limit, limit].
+
+    Returns
+    -------
+    columns : array of shape (d, C)
+        Column sums s_t.
+    factors : list of d - 1 arrays of shape (C,)
+        Column factors of L_1..L_{d-1}.
+    """
+    xp = api.array_namespace(q)
+    sums, *_ = walk(None)
+    columns, factors = [sums], []
+    column = xp.ones_like(q)
+    for _ in range(iterations - 1):
+        lives = columns[-1] > 0
+        # The sum of the weights keeps the factors near 1.
+        column = xp.where(lives, column * q * total / xp.where(lives, columns[-1], q), 0.0)
+        sums, least, largest = walk(column)
+        ends = (least, largest, xp.min(column[lives]), xp.max(column[lives]))
+        if not all(bool((end < limit) & (end * limit > 1.0)) for end in ends):
+            return None
+        factors.append(column)
+        columns.append(column * sums)
+    if not xp.all((columns[0] > LOST) | (columns[0] == 0)):
+        return None
+    return xp.stack(columns), factors
+
+
+def widened(a: Array) -> Iterator[tuple[slice, Array]]:
     """Blocks of rows in float64."""
     xp = api.array_namespace(a)
     for block in row_blocks(*a.shape, block_bytes=CACHE_BYTES):
@@ -124,7 +176,6 @@ def _iterate_matrices(
 ) -> Iterates:
     """The matrices P_t one after the other, which no power of α empties."""
     xp = api.array_namespace(a)
-    lost = xp.finfo(xp.float64).smallest_normal / xp.finfo(xp.float64).eps
     columns, matrices, factors = [], [], []
     stable, counted = True, bool(xp.any(w != 1))
     p = xp.astype(a, xp.float64, copy=True)  # then in place: fresh memory costs most of the time
@@ -141,14 +192,14 @@ def _iterate_matrices(
             p *= w[:, None]
         sums = xp.sum(p, axis=0)
         columns.append(sums * unit)
-        stable = stable and bool(xp.all((columns[-1] > lost) | (sums == 0)))
+        stable = stable and bool(xp.all((columns[-1] > LOST) | (sums == 0)))
         if not stable or iterations == 1:
             break
         p /= xp.where(sums > 0, sums, xp.ones_like(sums))
         matrices.append(xp.astype(p, dtype))
         if t + 1 < iterations:
             factors.append(p @ q)
-            stable = bool(xp.all(factors[-1] > lost * w))
+            stable = bool(xp.all(factors[-1] > LOST * w))
             p *= q
             p /= xp.where(factors[-1] > 0, factors[-1], xp.ones_like(w))[:, None]
     moments = [(1.0 / z, q) for z in factors] if stable else []
@@ -165,13 +216,13 @@ def adjust_in_logs(a: Array, w: Array, q: Array, alpha: float, iterations: int, 
     depths = []
     for _ in range(iterations):
         logs = alpha * logs
-        logs = logs - _log_sum(log_w + logs, axis=0) + xp.log(q)
-        logs = logs - _log_sum(logs, axis=1)
+        logs = logs - log_sum(log_w + logs, axis=0) + xp.log(q)
+        logs = logs - log_sum(logs, axis=1)
         depths.append(xp.exp(logs[-1, :]))
     return xp.stack(depths)
 
 
-def _log_sum(logs: Array, axis: int) -> Array:
+def log_sum(logs: Array, axis: int) -> Array:
     """Logarithm of the sum of exponentials, 0 where every term is zero (the lines stay zero)."""
     xp = api.array_namespace(logs)
     top = xp.max(logs, axis=axis, keepdims=True)

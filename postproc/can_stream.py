@@ -2,7 +2,8 @@
 
 At one iteration a reference counts only by the sums of its columns (section 3 of the paper: the
 first normalization divides by them), so that a block of confident rows leaves C numbers behind.
-More iterations need the rows themselves.
+More iterations need the rows themselves: in memory where they are few, else from their file in
+every pass.
 """
 
 from __future__ import annotations
@@ -18,14 +19,20 @@ from numpy.typing import NDArray
 
 from postproc.arrays import Array, as_numpy
 from postproc.blocks import PASS_BYTES, Walk, sub_blocks
-from postproc.can import Reference
+from postproc.can import ROWS_AT_ONCE, Reference
 from postproc.can_condensed import Condensed, condense
 from postproc.can_model import CANModel, CANOptions, is_ambiguous, stratified_picks
+from postproc.can_streamed import stream_reference
 from postproc.checks import fail
 from postproc.device import to_device
+from postproc.engine import MOST_WORKERS
 from postproc.kinds import two_class_rows
 from postproc.memory import available_bytes
 from postproc.predictions import Predictions
+
+#: Bytes that the confident rows may take, with what several iterations on them need, to be kept in
+#: memory. The same everywhere, as the last digits depend on it.
+IN_MEMORY_BYTES = 3 * 2**27
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,11 @@ class ProbabilityRows:
         else:
             probs = self.predictions.probabilities(rows)
         return to_device(probs, self.device)
+
+    @property
+    def per_row(self) -> int:
+        """Rows that one of the file gives: one for each label, or itself."""
+        return self.predictions.n_classes if self.multilabel else 1
 
     def parts(self, rows: slice) -> Iterable[slice]:
         """Rows to be computed at once within a block: few for the cache, all on other devices."""
@@ -134,8 +146,7 @@ class FindConfident:
         xp = api.array_namespace(probs)
         confident = ~is_ambiguous(probs, self.options)
         found = probs[confident, :]
-        per_row = probs.shape[0] // max(rows.stop - rows.start, 1)
-        where = np.flatnonzero(as_numpy(confident)) + rows.start * per_row
+        where = np.flatnonzero(as_numpy(confident)) + rows.start * self.rows.per_row
         mass = as_numpy(xp.sum(found, axis=0, dtype=xp.float64))
         predicted = as_numpy(found).argmax(axis=1).astype(np.int32)
         return where, predicted, mass, found if self.keep else None
@@ -172,18 +183,17 @@ def fit_can(
     Raises
     ------
     ValueError
-        If an option is out of range, or several iterations need more rows than fit in memory.
+        If an option is out of range, or several iterations on a device other than the CPU need
+        more rows than fit in memory.
     """
     options = options.check(len(prior))
     cuts = rows.predictions.cuts()
     if options.reference_sample == "stratified":
         return _fit_sample(rows, prior, options, walk, seed)
     if options.iterations > 1:
-        fitting = _Fitting(len(prior), options.iterations)
-        blocks = (
-            fitting.check(block) for *_, block in walk(FindConfident(rows, options, True), cuts)
-        )
-        everyone = [block for block in blocks if block.shape[0]] or [rows(slice(0, 0))]
+        everyone = _in_memory(rows, options, walk)
+        if everyone is None:
+            return CANModel(options, prior, *stream_reference(rows, prior, options, walk))
         return _with_rows(rows, everyone, prior, options)
     total = reduce(ColumnSums.merge, walk(SumConfident(rows, options), cuts))
     # A row for each class, as large as its column's largest entry, that counts as often as needed.
@@ -212,8 +222,7 @@ def _fit_sample(
     predicted = np.concatenate([part[1] for part in found])
     mass = np.sum([part[2] for part in found], axis=0)
     picked = where[stratified_picks(predicted, len(prior), seed)]
-    per_row = rows.predictions.n_classes if rows.multilabel else 1
-    blocks = []
+    per_row, blocks = rows.per_row, []
     for cut in rows.predictions.cuts():
         first, last = np.searchsorted(picked, (cut.start * per_row, cut.stop * per_row))
         if last > first:
@@ -257,88 +266,35 @@ def _build(
     return condense(exact, options.reference_size)
 
 
-class _Fitting:
-    """Watches that the rows of a reference fit in memory, with what iterating them takes."""
-
-    def __init__(self, n_classes: int, iterations: int) -> None:
-        # In float64: the rows, two copies at work, and a scaled matrix for each iteration.
-        self.bytes_a_row = 8 * n_classes * (iterations + 3)
-        self.iterations = iterations
-        left = available_bytes()
-        self.most = None if left is None else left // self.bytes_a_row
-        self.n_rows = 0
-
-    def check(self, block: Array) -> Array:
-        """Let a block pass if there is room for it."""
-        self.n_rows += int(block.shape[0])
-        if self.most is not None and self.n_rows > self.most:
+def _in_memory(rows: ProbabilityRows, options: CANOptions, walk: Walk) -> list[Array] | None:
+    """The confident rows; None if they are too many to iterate them in memory."""
+    empty = rows(slice(0, 0))
+    # In float64: the rows, two copies at work, and a scaled matrix for each iteration.
+    bytes_a_row = 8 * empty.shape[1] * (options.iterations + 3)
+    left = available_bytes()
+    if rows.device == "cpu":
+        # Unless there are such matrices, the rows and the blocks they were read in; in several
+        # threads the factors X of the rows.
+        size = rows.predictions.output_dtype.itemsize
+        if options.alpha == 1.0:
+            bytes_a_row = 2 * size * empty.shape[1]
+        bytes_a_row += MOST_WORKERS * size * ROWS_AT_ONCE[0]
+        left = IN_MEMORY_BYTES
+    most = None if left is None else left // bytes_a_row
+    found, n_rows = [], 0
+    for *_, block in walk(FindConfident(rows, options, True), rows.predictions.cuts()):
+        n_rows += int(block.shape[0])
+        if most is not None and n_rows > most:
+            if rows.device == "cpu":
+                return None
             fail(
                 "reference",
-                f"at most {self.most} confident rows, to be iterated {self.iterations} times in "
+                f"at most {most} confident rows, to be iterated {options.iterations} times in "
                 "memory",
-                f"{self.n_rows} or more",
-                "take one iteration, --preset paper-code (a stratified sample) or a --reference "
-                "of fewer rows",
+                f"{n_rows} or more",
+                "take one iteration, --device cpu, --preset paper-code (a stratified sample) or a "
+                "--reference of fewer rows",
             )
-        return block
-
-
-@dataclass(frozen=True)
-class AdjustRows:
-    """Adjusts the ambiguous rows of a block and counts what that did.
-
-    Attributes
-    ----------
-    rows : ProbabilityRows
-        The target.
-    model : CANModel
-        Reference and prior.
-    labels : array of shape (n,), or (n·m,) of two-class rows, optional
-        True classes.
-    """
-
-    rows: ProbabilityRows
-    model: CANModel
-    labels: NDArray[Any] | None = None
-
-    def __call__(self, rows: slice) -> tuple[NDArray[Any], dict[str, Any]]:
-        """The rows start..stop after adjustment, (rows, C), and counts."""
-        predictions = self.rows.predictions
-        block = np.empty((rows.stop - rows.start, predictions.n_classes), predictions.output_dtype)
-        total: dict[str, Any] = {}
-        parts = self.rows.parts(rows) if self.model.options.iterations == 1 else [rows]
-        for part in parts:
-            adjusted, counts = self._adjust(part)
-            block[part.start - rows.start : part.stop - rows.start] = adjusted
-            total = {name: total.get(name, 0) + count for name, count in counts.items()}
-        return block, total
-
-    def _adjust(self, rows: slice) -> tuple[NDArray[Any], dict[str, Any]]:
-        given = self.rows(rows)
-        adjusted, ambiguous = (as_numpy(part) for part in self.model.adjust(given))
-        probs = as_numpy(given)
-        before = probs.argmax(axis=1)
-        after = before.copy()
-        after[ambiguous] = adjusted[ambiguous].argmax(axis=1)
-        wide, ones = probs.astype(np.float64), np.ones(len(probs))
-        counts: dict[str, Any] = {
-            "rows": len(probs),
-            "ambiguous": int(ambiguous.sum()),
-            "changed": int((before != after).sum()),
-            "sums": ones @ wide,  # half the time of a sum over the rows
-            "squares": ones @ np.square(wide, out=wide),
-        }
-        if self.labels is not None:
-            per_row = len(probs) // (rows.stop - rows.start)
-            truth = self.labels[rows.start * per_row : rows.stop * per_row]
-            was_right, is_right = before == truth, after == truth
-            counts |= {
-                "fixed": int((~was_right & is_right).sum()),
-                "broken": int((was_right & ~is_right).sum()),
-                "right_confident": int(was_right[~ambiguous].sum()),
-                "right_before": int(was_right[ambiguous].sum()),
-                "right_after": int(is_right[ambiguous].sum()),
-            }
-        if self.rows.multilabel:
-            adjusted = adjusted[:, 0].reshape(-1, self.rows.predictions.n_classes)
-        return adjusted, counts
+        if block.shape[0]:
+            found.append(block)
+    return found or [empty]

@@ -114,8 +114,9 @@ def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
     """Adjust a file and write the result; `given` holds the parameters of the command."""
     from cli.engines import make_runner
     from cli.inputs import load, lost_ids, make_output, output_path
+    from postproc.can_adjust import AdjustRows
     from postproc.can_condensed import Condensed
-    from postproc.can_stream import AdjustRows, ProbabilityRows, fit_can
+    from postproc.can_stream import ProbabilityRows, fit_can
     from postproc.files import load_labels, load_multilabels, load_prior
 
     runner = make_runner(given, "can")
@@ -157,12 +158,14 @@ def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
         runner.walk("finding confident rows"),
         seed=given["seed"],
     )
+    adjust = AdjustRows(ProbabilityRows(target, multilabel, given["device"]), model, labels)
+    adjust = adjust.prepared(runner.walk)
     names = ["positive", "negative"] if multilabel else target.classes
     warnings = list(model.risks(names)) + lost_ids(target.ids, output)
     tally = _Tally(n_classes, labelled=labels is not None)
     for counts in runner.write(
-        AdjustRows(ProbabilityRows(target, multilabel, given["device"]), model, labels),
-        target.cuts(),
+        adjust,
+        adjust.cuts(),
         make_output(
             output,
             (target.n_rows, target.n_classes),

@@ -194,6 +194,16 @@ def test_an_empty_reference_is_the_identity():
     np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.parametrize("alpha", [1.0, 2.0])
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_a_reference_without_mass_in_the_classes_of_the_prior(alpha, iterations):
+    prior, rows = [0.0, 0.6, 0.4], [[0.2, 0.3, 0.5], [0.1, 0.9, 0.0]]
+    got = alternating_normalization(
+        rows, [[1.0, 0.0, 0.0]], prior, alpha=alpha, iterations=iterations
+    )
+    np.testing.assert_allclose(got, [[0.0, 0.6, 0.4], [0.0, 1.0, 0.0]], atol=1e-15)
+
+
 def test_no_ambiguous_rows_give_none():
     assert alternating_normalization(np.empty((0, 3)), REFERENCE, PRIOR).shape == (0, 3)
 

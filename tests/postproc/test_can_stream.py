@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 import postproc.blocks
 from postproc.blocks import row_cuts
+from postproc.can_adjust import AdjustRows
 from postproc.can_model import CANModel, CANOptions
-from postproc.can_stream import AdjustRows, ProbabilityRows, fit_can
+from postproc.can_stream import ProbabilityRows, fit_can
 from postproc.engine import reduce
 from postproc.memory import available_bytes
 from postproc.predictions import Predictions
@@ -117,10 +118,11 @@ def test_one_iteration_needs_no_rows(monkeypatch):
     assert len(pickle.dumps(model)) < 10_000
 
 
-def test_a_reference_that_does_not_fit_is_refused_before_it_is_read(monkeypatch):
+def test_a_reference_that_does_not_fit_on_a_device_is_refused_before_it_is_read(monkeypatch):
     given = predictions(2000, 6)
     monkeypatch.setattr(postproc.blocks, "BLOCK_BYTES", 8 * 6 * 100)
     monkeypatch.setattr("postproc.can_stream.available_bytes", lambda: 8 * 6 * 5 * 150)
+    rows = ProbabilityRows(given, device="cpu:0")  # tensors
     read = []
 
     def over(part, cuts):
@@ -129,10 +131,10 @@ def test_a_reference_that_does_not_fit_is_refused_before_it_is_read(monkeypatch)
             yield part(cut)
 
     with pytest.raises(ValueError, match=r"at most 150 confident rows.*--preset paper-code"):
-        fit_can(ProbabilityRows(given), np.full(6, 1 / 6), CANOptions(iterations=2), over)
+        fit_can(rows, np.full(6, 1 / 6), CANOptions(iterations=2), over)
     assert len(read) < 10
     sampled = CANOptions(iterations=2, reference_sample="stratified")
-    fit_can(ProbabilityRows(given), np.full(6, 1 / 6), sampled, over)
+    fit_can(rows, np.full(6, 1 / 6), sampled, over)
 
 
 def test_the_order_in_which_blocks_come_does_not_matter(monkeypatch):
