@@ -61,7 +61,8 @@ class AutoPostprocessor(Ensemble):
     best_ : int
         The member with the most rows right; gains are measured against it.
     candidates_ : dict of str to Candidate
-        What each combination is worth out of fold.
+        What each combination is worth out of fold: the evidence that chose, so that it flatters
+        the one chosen. The gain in `decision_.expected` allows for that.
     policy_ : Policy or None
         What was learned about calibration and shifts; None where the rows were too few.
     member_weights_ : ndarray of shape (M,)
@@ -175,8 +176,10 @@ class AutoPostprocessor(Ensemble):
             )
             self.combination_, self.combiner_ = choice.name, choice.model
             self.best_, self.candidates_ = choice.best, choice.candidates
+            # A member that stays alone gains on itself, not on the best of the other folds.
+            baseline = None if choice.model is None else choice.baseline
             self.policy_ = learn_policy(
-                choice.out_of_fold, y, choice.baseline, n_folds=n_folds, seed=seed, **options
+                choice.out_of_fold, y, baseline, n_folds=n_folds, seed=seed, **options
             )
         self.member_weights_ = np.eye(len(members))[self.best_]
         if self.combiner_ is not None:

@@ -86,9 +86,10 @@ def _quote(auto: AutoPostprocessor, decision: Decision, gain: PairedGain) -> str
     said = f"Expected gain{against}: {_points(gain)}, out of fold on the fit rows"
     if decision.action == "adapt":
         said += (
-            f" re-weighted to that prior, which leaves {decision.effective_rows:.0f} effective rows"
+            " re-weighted to the class frequencies of the target, which leaves "
+            f"{decision.effective_rows:.0f} effective rows"
         )
-    return f"{said}. The same rows took part in the choice, so the interval is somewhat too narrow."
+    return f"{said}. The interval allows for these rows having taken part in the choice."
 
 
 def _points(gain: PairedGain) -> str:

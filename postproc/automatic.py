@@ -13,6 +13,10 @@ On what evidence:
    `label_shift.pseudo_counts`), and beside them every class gets the number of pseudo-rows that
    did best in rehearsals of that size.
 
+The gain that is quoted at the end decides nothing. It is that of the whole, out of fold, with the
+fit rows re-weighted to the target prior where a shift was found, and its interval allows for the
+choices that the same rows have made and for the doubt about class frequencies.
+
 Labels of the target are no argument of anything here.
 """
 
@@ -50,6 +54,10 @@ PSEUDO_ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 #: Most rows of a simulated target.
 REHEARSAL_ROWS = 2000
+
+#: The standard error of a gain is this many times as large where the same rows have chosen the
+#: step because it gains on them. Measured: see `benchmarks/gains/coverage.py`.
+CHOICE_FACTOR = 1.25
 
 #: Calls with slices of the target: log-probabilities of those rows, shape (k, C).
 Reader = Callable[[slice], Floats]
@@ -104,6 +112,11 @@ class Policy:
         """Mean out-of-fold prediction of the fit split, shape (C,)."""
         return np.asarray(self.held_out.mean(axis=0))
 
+    @property
+    def is_combined(self) -> bool:
+        """Whether the classes before calibration are not those that gains are measured against."""
+        return not np.array_equal(self.baseline, self.classes_after[0])
+
     def decide(self, read: Reader, blocks: Sequence[slice]) -> Decision:
         """Look at the target as a whole and decide what is done to its rows.
 
@@ -125,33 +138,58 @@ class Policy:
         shifted = test.p_value < self.alpha
         size = log_effect(test.ratio, moments.n_rows, self.moments.n_rows)
         flat, rehearsed = self.rehearsals.choose(size)
+        if not shifted and self.calibrates:
+            quoted = self._quote(self.classes_after[1], moments.n_rows, picked=True)
+            return Decision(self.calibrated, "calibrate", test, rehearsed, *quoted)
+        adapts = shifted and rehearsed.is_credible(self.min_z)
+        if not adapts and not self.is_combined:
+            certain = PairedGain(0.0, 0.0), float(len(self.labels))  # the very same classes
+            return Decision(self.tempered, "nothing", test, rehearsed, *certain)
         if not shifted:
-            action = "calibrate" if self.calibrates else "nothing"
-            chosen = self.calibrated if self.calibrates else self.tempered
-            expected = self._gain(self.classes_after[int(self.calibrates)])
-            return Decision(chosen, action, test, rehearsed, expected, float(len(self.labels)))
-        if not rehearsed.is_credible(self.min_z):
-            # What calibration gained on the fit rows says nothing about other class frequencies.
-            expected = self._gain(self.classes_after[0])
-            rows = float(len(self.labels))
-            return Decision(self.tempered, "nothing", test, rehearsed, expected, rows)
+            quoted = self._quote(self.classes_after[0], moments.n_rows)
+            return Decision(self.tempered, "nothing", test, rehearsed, *quoted)
         source = self.source_prior
         start = self.calibrated if self.pooled else self.tempered
         ratios = np.empty((moments.n_rows, len(source)))
-        for rows_ in blocks:
-            ratios[rows_] = likelihood_ratios(np.exp(start(read(rows_))), source)
-        pseudo = pseudo_counts(flat, test.ratio, moments.n_rows, source)
+        for rows in blocks:
+            ratios[rows] = likelihood_ratios(np.exp(start(read(rows))), source)
         likelihood = Likelihood.of(ratios)
+        if not adapts:
+            # What calibration gained on the fit rows says nothing about other class frequencies.
+            quoted = self._quote(self.classes_after[0], moments.n_rows, likelihood)
+            return Decision(self.tempered, "nothing", test, rehearsed, *quoted)
+        pseudo = pseudo_counts(flat, test.ratio, moments.n_rows, source)
         prior = estimate_prior(likelihood, source, pseudo, max_iter=1000, tol=1e-4)
         after = reweight_rows(self.held_out, source, prior.prior).argmax(axis=1)
-        frequencies = class_counts(self.labels, len(source)) / len(self.labels)
-        weights = (prior.prior / np.maximum(frequencies, 1e-12))[self.labels]
-        effective = float(weights.sum() ** 2 / np.sum(weights**2))
-        expected = self._gain(after, weights)
-        return Decision(start, "adapt", test, rehearsed, expected, effective, source, prior)
+        quoted = self._quote(after, moments.n_rows, likelihood)
+        return Decision(start, "adapt", test, rehearsed, *quoted, source, prior)
 
-    def _gain(self, after: Ints, weights: Floats | None = None) -> PairedGain:
-        return paired_gain(after, self.baseline, self.labels, weights)
+    def _quote(
+        self, after: Ints, n_rows: int, target: Likelihood | None = None, *, picked: bool = False
+    ) -> tuple[PairedGain, float]:
+        """Gain of new classes on a target of n rows, and the rows that the re-weighting leaves.
+
+        Without the likelihood of the target, which has not shifted then, the class frequencies are
+        those of the fit rows. To the sampling error of the gain comes that of the frequencies,
+        Σ (g_j - g)² std_j² with g_j the gain in class j. `picked` says that this gain had the
+        classes chosen, as the gain of a combination always has.
+        """
+        y, source = self.labels, self.source_prior
+        counts = np.maximum(class_counts(y, len(source)), 1.0)
+        if target is None:
+            weights = np.ones(len(y))
+            own = Likelihood.of(likelihood_ratios(self.held_out, source))
+            std = _nearly_free_prior(own, source).std * math.sqrt(1.0 + len(y) / n_rows)
+        else:
+            free = _nearly_free_prior(target, source)
+            weights = (free.prior / counts)[y]
+            std = free.std * math.sqrt(1.0 + n_rows / len(y))
+        found = paired_gain(after, self.baseline, y, weights)
+        error = found.std_error * (CHOICE_FACTOR if picked or self.is_combined else 1.0)
+        difference = (after == y).astype(np.float64) - (self.baseline == y)
+        by_class = np.bincount(y, difference, len(counts)) / counts
+        error = math.hypot(error, np.linalg.norm((by_class - found.gain) * std))
+        return PairedGain(found.gain, error), float(weights.sum() ** 2 / np.sum(weights**2))
 
     def _survey(self, read: Reader, blocks: Sequence[slice]) -> tuple[PredictionMoments, float]:
         """Moments of the tempered target, and its mean confidence."""
@@ -198,7 +236,11 @@ class Decision:
     rehearsed : PairedGain or None
         Gain of adapting in rehearsed shifts of the same size.
     expected : PairedGain or None
-        Out-of-fold gain of the whole on the fit rows, re-weighted to the estimated prior.
+        Out-of-fold gain of the whole on the fit rows, where a shift was found re-weighted to the
+        prior of the target. That is another estimate than `prior`, which is held back so that
+        errors of it do not harm; held back, it would quote too little. The standard error allows
+        for the choices that the same rows have made, and for the doubt about the frequencies of
+        classes in both samples.
     effective_rows : float
         Fit rows that the re-weighting leaves, (Σ w)² / Σ w².
     source_prior : ndarray of shape (C,) or None
@@ -236,6 +278,19 @@ class Decision:
         found["prior_std"] = None if self.prior is None else self.prior.std.tolist()
         found["strength"] = None if self.prior is None else self.prior.strength
         return found
+
+
+def _nearly_free_prior(likelihood: Likelihood, source: Floats) -> PriorEstimate:
+    """Prior that gains are quoted at: held back by one pseudo-row for every class, no more.
+
+    The estimate that adapts is held back more, since errors of it cost; quoted at that one, gains
+    come out too small.
+    """
+    pseudo = pseudo_counts(1.0, math.inf, likelihood.n_rows, source)
+    with warnings.catch_warnings():
+        # The last digits of a prior that only weights a quoted gain do not matter.
+        warnings.filterwarnings("ignore", message="the prior still moves")
+        return estimate_prior(likelihood, source, pseudo, max_iter=200, tol=1e-3)
 
 
 def leave_alone(n_classes: int) -> Decision:

@@ -1,13 +1,15 @@
 """`AutoPostprocessor`: what it does, what it leaves alone, and what it says."""
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ensemble import AdaptedPipeline, AutoPostprocessor, load_model, save_model
-from postproc import softmax
-from postproc.automatic import paired_gain
+from postproc import em_prior, softmax
+from postproc.automatic import CHOICE_FACTOR, paired_gain
+from postproc.shift_test import PredictionMoments
 
 SHIFTED = np.array([0.7, 0.1, 0.1, 0.05, 0.05])
 
@@ -46,6 +48,7 @@ def test_a_shift_is_adapted_to_and_gains(fitted):
     gain = np.mean(adapted.predict([2 * x]) == y) - np.mean(x.argmax(axis=1) == y)
     assert gain > 0.02
     assert "Expected gain: +" in adapted.summary_
+    assert adapted.summary_.endswith("allows for these rows having taken part in the choice.")
     np.testing.assert_array_equal(fitted.predict_proba([2 * x]), adapted.predict_proba([2 * x]))
 
 
@@ -164,3 +167,117 @@ def test_paired_gain_against_hand_count():
     assert found.gain == pytest.approx(6 / 8)
     low, high = found.interval
     assert low < 6 / 8 < high
+
+
+def test_doing_nothing_gains_nothing_for_certain(fitted, fit_split):
+    for prior in (np.full(5, 0.2), SHIFTED):
+        target = task(300, prior, 21)[0]
+        cautious = AutoPostprocessor(n_rehearsals=6, min_z=99.0).fit([fit_split[0]], fit_split[1])
+        decision = cautious.adapt_to([2 * target]).decision_
+        assert decision.action == "nothing"
+        assert decision.expected.interval == (0.0, 0.0)
+
+
+def test_a_member_that_stays_alone_is_measured_against_itself():
+    x, y = task(200, np.full(3, 1 / 3), 3)
+    rng = np.random.default_rng(0)
+    members = [x + 0.3 * rng.normal(size=x.shape) for _ in range(3)]
+    auto = AutoPostprocessor(n_rehearsals=6).fit(members, y)
+    assert auto.combination_ == "best"
+    before = members[auto.best_].argmax(axis=1)
+    np.testing.assert_array_equal(auto.policy_.baseline, before)
+    assert auto.adapt_to(members).decision_.expected.gain == 0.0
+
+
+def test_the_quoted_gain_against_a_loop_over_rows(fitted):
+    """At the nearly free prior, with the doubt of the class frequencies of both samples."""
+    target, _ = task(500, SHIFTED, 22)
+    adapted = fitted.adapt_to([2 * target])
+    decision, policy = adapted.decision_, fitted.policy_
+    assert decision.action == "adapt"
+    source = policy.held_out.mean(axis=0)
+    probs = np.exp(decision.model(np.log(softmax(2 * target))))
+    # A row that is certain of its class is a pseudo-row of it.
+    free = em_prior(np.vstack([probs, np.eye(5)]), source).prior
+    new = (policy.held_out * decision.prior.prior / source).argmax(axis=1)
+    weighted, total, by_class = 0.0, 0.0, [[] for _ in range(5)]
+    for row, true in enumerate(policy.labels):
+        difference = int(new[row] == true) - int(policy.baseline[row] == true)
+        weight = free[true] / np.sum(policy.labels == true)
+        weighted, total = weighted + weight * difference, total + weight
+        by_class[true].append(difference)
+    gain = weighted / total
+    assert decision.expected.gain == pytest.approx(gain, abs=2e-3)
+    apart = np.array([np.mean(d) for d in by_class]) - gain
+    std = em_prior(probs, source).std * np.sqrt(1 + 500 / len(policy.labels))
+    weights = (free / np.bincount(policy.labels, minlength=5))[policy.labels]
+    sampled = paired_gain(new, policy.baseline, policy.labels, weights).std_error
+    error = np.sqrt(sampled**2 + np.sum((apart * std) ** 2))
+    assert decision.expected.std_error == pytest.approx(error, rel=0.02)
+    # Held back, the prior that adapts would quote less.
+    weights = (decision.prior.prior / np.bincount(policy.labels, minlength=5))[policy.labels]
+    assert paired_gain(new, policy.baseline, policy.labels, weights).gain < decision.expected.gain
+
+
+def test_quoted_gains_cover_true_ones(fitted):
+    """Fresh fit rows and fresh targets of one calibrated model: no map to fit, so it is quick."""
+    rng = np.random.default_rng(7)
+    big, truth = task(20_000, np.full(5, 0.2), 70, distance=1.2)
+    by_class = [big[truth == c] for c in range(5)]
+    plain, quoted = [], []
+    for seed in range(60):
+        x, y = task(200, np.full(5, 0.2), 100 + seed, distance=1.2)
+        policy = replace(
+            fitted.policy_,
+            tempered=lambda logs: logs,
+            held_out=softmax(x),
+            pooled=False,
+            calibrates=False,
+            classes_after=np.stack([x.argmax(axis=1)] * 2),
+            baseline=x.argmax(axis=1),
+            labels=y,
+            moments=PredictionMoments.of(softmax(x)),
+        )
+        prior = 0.97 * rng.dirichlet(np.full(5, 0.5)) + 0.006
+        logs = np.log(softmax(task(200, prior, 300 + seed, distance=1.2)[0]))
+        decision = policy.decide(lambda rows, logs=logs: logs[rows], [slice(0, 200)])
+        if decision.action != "adapt":
+            continue
+        true = sum(
+            prior[c]
+            * np.mean(
+                (decision.probabilities(np.log(softmax(rows))).argmax(axis=1) == c)
+                - (rows.argmax(axis=1) == c).astype(float)
+            )
+            for c, rows in enumerate(by_class)
+        )
+        new = (policy.held_out * decision.prior.prior / policy.source_prior).argmax(axis=1)
+        weights = (decision.prior.prior / np.bincount(y, minlength=5))[y]
+        for found, gain in (
+            (plain, paired_gain(new, policy.baseline, y, weights)),
+            (quoted, decision.expected),
+        ):
+            low, high = gain.interval
+            found.append((low <= true <= high, gain.gain - true))
+    coverage, bias = np.mean(quoted, axis=0)
+    plain_coverage, plain_bias = np.mean(plain, axis=0)
+    assert len(quoted) > 40
+    assert coverage >= 0.92
+    assert plain_coverage < 0.85  # the same without re-weighting to the nearly free prior
+    assert abs(bias) < 0.02 < abs(plain_bias)
+
+
+def test_a_step_that_its_own_gain_chose_is_quoted_with_more_doubt(fitted):
+    policy = replace(fitted.policy_, calibrates=True)
+    logs = np.log(softmax(2 * task(300, np.full(5, 0.2), 21)[0]))
+    decision = policy.decide(lambda rows: logs[rows], [slice(0, 200), slice(200, 300)])
+    assert decision.action == "calibrate"
+    y, new = policy.labels, policy.classes_after[1]
+    own = paired_gain(new, policy.baseline, y)
+    assert decision.expected.gain == own.gain
+    difference = (new == y).astype(float) - (policy.baseline == y)
+    apart = np.array([difference[y == c].mean() for c in range(5)]) - own.gain
+    std = em_prior(policy.held_out, policy.source_prior).std * np.sqrt(1 + len(y) / 300)
+    error = np.sqrt((CHOICE_FACTOR * own.std_error) ** 2 + np.sum((apart * std) ** 2))
+    assert decision.expected.std_error == pytest.approx(error, rel=0.01)
+    assert decision.effective_rows == len(y)
