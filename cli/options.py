@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Decorator = Callable[[Command], Command]
 
 #: Engines that there are; `cli.engines.make_engine` makes them.
 ENGINES = ("local", "dask")
@@ -179,6 +178,13 @@ def fit_members_options(function: Command) -> Command:
         multiple=True,
         help="Predictions for labelled rows, once for each of PREDS, in the same order.",
     )(function)
+
+
+def save_option(what: str) -> Callable[[Command], Command]:
+    """A file that keeps what was fitted."""
+    return click.option(
+        "--save", type=click.Path(path_type=Path), help=f"Keep the {what}, for postproc apply."
+    )
 
 
 def labels_option(function: Command) -> Command:

@@ -1,7 +1,8 @@
-"""Saved models: a fitted ensemble as JSON, with large arrays in an .arrays.npz beside it.
+"""Saved models: what was fitted as JSON, with large arrays in an .arrays.npz beside it.
 
-What is saved of an object are its parameters and its learned state, by name. Only the classes of
-a fixed list are ever made again, from numbers, text and arrays: nothing is unpickled.
+What is saved of an object are its parameters and its learned state, by name, but for what it says
+is `unsaved`. Only the classes of a fixed list are ever made again, from numbers, text and arrays:
+nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ HOMES = {
     "AutoPostprocessor": "ensemble.auto",
     "BiasCorrectedTemperatureScaling": "postproc.calibration",
     "Candidate": "ensemble.auto_combination",
+    "LabelShiftAdapter": "postproc.adapter",
     "MatrixMap": "postproc.matrix_scaling",
     "PairedGain": "postproc.rehearsal",
     "Policy": "postproc.automatic",
@@ -67,8 +69,8 @@ def save_model(model: Any, path: str | os.PathLike[str], *, overwrite: bool = Fa
 
     Parameters
     ----------
-    model : Ensemble
-        A fitted ensemble, or one with nothing but parameters.
+    model : Ensemble, calibrator or LabelShiftAdapter
+        Fitted, or with nothing but parameters. Of a calibrator `out_of_fold_` is not kept.
     path : path-like
         The file; its suffix must be `.json`.
     overwrite : bool
@@ -94,6 +96,8 @@ def save_model(model: Any, path: str | os.PathLike[str], *, overwrite: bool = Fa
             content["arrays"] = {"file": beside.name, "sha256": _digest(temporary)}
     with atomic_path(target, overwrite=overwrite) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    if not arrays:  # those of a model that was replaced
+        beside.unlink(missing_ok=True)
 
 
 def load_model(path: str | os.PathLike[str]) -> Any:
@@ -106,7 +110,7 @@ def load_model(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    Ensemble
+    Ensemble, calibrator or LabelShiftAdapter
         The model; it predicts bit by bit what the saved one did.
 
     Raises
@@ -123,21 +127,31 @@ def load_model(path: str | os.PathLike[str]) -> Any:
         msg = f"{file}: cannot be read as JSON: {error}"
         raise ValueError(msg) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        msg = f"{file}: must be a saved model, with the format {FORMAT!r}"
+        is_tuned = isinstance(content, dict) and "parameters" in content
+        mend = "; what tune has written is for the option --config" if is_tuned else ""
+        msg = f"{file}: must be a saved model, with the format {FORMAT!r}{mend}"
         raise ValueError(msg)
     version = content.get("format_version")
     if version != FORMAT_VERSION:
-        msg = f"{file}: format_version must be {FORMAT_VERSION}, got {version!r}"
+        later = isinstance(version, int) and version > FORMAT_VERSION
+        mend = "; a later version of postproc has saved it" if later else ""
+        msg = f"{file}: format_version must be {FORMAT_VERSION}, got {version!r}{mend}"
         raise ValueError(msg)
     arrays = _read_arrays(file, content["arrays"]) if "arrays" in content else {}
     try:
         return _decode(content["model"], arrays)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         msg = f"{file}: damaged: {type(error).__name__}: {error}"
+        raise ValueError(msg) from None
+    except ValueError as error:
+        msg = f"{file}: {error}"
         raise ValueError(msg) from None
 
 
 def _read_arrays(file: Path, entry: Any) -> Arrays:
+    if not isinstance(entry, dict):
+        msg = f"{file}: damaged: arrays must name a file and its sha256, got {entry!r}"
+        raise ValueError(msg)
     name, wanted = str(entry.get("file")), entry.get("sha256")
     beside = file.parent / Path(name).name  # never a path that leads elsewhere
     if not beside.is_file():
@@ -196,7 +210,12 @@ def _encode_object(value: Any, where: str, arrays: Arrays) -> dict[str, Any]:
         parameters: dict[str, Any] = {}
     else:
         parameters = value.get_params(deep=False)
-        state = {key: item for key, item in vars(value).items() if key.endswith("_")}
+        left_out = getattr(value, "unsaved", ())
+        state = {
+            key: item
+            for key, item in vars(value).items()
+            if key.endswith("_") and key not in left_out
+        }
     return {
         "type": name,
         "parameters": {k: _encode(v, f"{where}.{k}", arrays) for k, v in parameters.items()},

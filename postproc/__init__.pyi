@@ -1,4 +1,5 @@
 from .adaptation import joint_normalization, reweight
+from .adapter import LabelShiftAdapter
 from .arrays import log_softmax, softmax
 from .bbse import bbse_prior
 from .calibration import BiasCorrectedTemperatureScaling, TemperatureScaling
@@ -27,6 +28,7 @@ __all__ = [
     "CAN",
     "AccuracyReport",
     "BiasCorrectedTemperatureScaling",
+    "LabelShiftAdapter",
     "NoShiftTest",
     "PooledScaling",
     "Predictions",

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from postproc.affine import (
+    LOG_BETA,
     AffineMap,
     Floats,
     Ints,
@@ -32,6 +33,7 @@ from postproc.arrays import Array
 from postproc.checks import check_count, check_labels, check_number, fail
 from postproc.folds import random_folds
 from postproc.kinds import Kind, check_scores
+from postproc.predictions import Predictions
 from postproc.score_maps import apply_map, as_logs, like_scores
 from postproc.threads import one_blas_thread
 
@@ -58,15 +60,19 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
     max_iter: int
     random_state: int
 
+    #: What is not kept where a calibrator is saved: applying it takes the map alone.
+    unsaved = ("out_of_fold_",)
+
     #: The fitted map from log-probabilities to calibrated ones.
     model_: Any
+    classes_: list[str] | None
     out_of_fold_: Floats
     held_out_log_loss_: float
     inverse_temperature_: float
     converged_: bool
     n_iter_: int
 
-    def fit(self, scores: Array, y: Any) -> Self:
+    def fit(self, scores: Array, y: Any, *, classes: Sequence[str] | None = None) -> Self:
         """Fit on labelled scores.
 
         Parameters
@@ -75,6 +81,8 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
             Logits or probabilities.
         y : array_like of shape (n,)
             Labels, integers in 0..C-1.
+        classes : sequence of C str, optional
+            Class names, kept for those who apply the calibrator to files.
 
         Returns
         -------
@@ -89,23 +97,32 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
         Warns
         -----
         UserWarning
-            If classes have no label, or the optimiser has not converged.
+            If classes have no label, the temperature ends at the bound of its range, or the
+            optimiser has not converged.
         """
         check_count(self.n_folds, "n_folds", low=2)
         check_count(self.max_iter, "max_iter", low=1)
         check_count(self.random_state, "random_state", low=0)
         self._check_options()
-        checked, self.kind_ = check_scores(scores, kind=self.kind)
-        logs = as_logs(checked, self.kind_)
+        given = Predictions.check(scores, kind=self.kind, classes=classes, name="scores")
+        self.kind_ = given.kind
+        self.classes_ = None if given.classes is None else list(given.classes)
+        logs = as_logs(given.scores, given.kind)
         labels = check_labels(y, n_classes=logs.shape[1], n_rows=len(logs), name="y")
         if len(labels) < 2:
             fail("scores", "an array of 2 rows or more, to be fitted on", f"{len(labels)}")
-        self.n_features_in_ = int(logs.shape[1])
+        self.n_rows_, self.n_features_in_ = map(int, logs.shape)
         self.unseen_ = unseen_classes(labels, logs.shape[1])
         if len(self.unseen_):
             warnings.warn(unseen_message(self.unseen_, logs.shape[1]), UserWarning, stacklevel=2)
         with one_blas_thread():
             self._search(logs, labels)
+        if abs(np.log(self.inverse_temperature_)) > LOG_BETA - 0.01:
+            msg = (
+                f"the temperature ends at {self.temperature_:.3g}, the bound of its range, and "
+                "does not calibrate: scores so far from the logarithms of odds must be scaled first"
+            )
+            warnings.warn(msg, UserWarning, stacklevel=2)
         self.identity_log_loss_ = mean_log_loss(logs, labels)
         alike = bool((logs == logs[0]).all())
         if alike:
@@ -207,6 +224,10 @@ class TemperatureScaling(Calibrator):
         Log-probabilities of the rows fitted on, each by a fit without its fold.
     kind_ : str
         The kind of the scores.
+    classes_ : list of C str, or None
+        Class names, where `fit` was given them.
+    n_rows_, n_features_in_ : int
+        Rows that were fitted, and classes C.
     unseen_ : ndarray of int
         Classes without a label in `fit`.
     converged_ : bool

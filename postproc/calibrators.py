@@ -42,3 +42,16 @@ def make_calibrator(name: str, **options: Any) -> Calibrator:
     module, kind = METHODS[check_choice(name, "calibration", METHODS)]
     made: Calibrator = getattr(import_module(module), kind)(**options)
     return made
+
+
+def name_of(calibrator: Calibrator) -> str:
+    """The name of METHODS that a calibrator is called by; that of its class where it has none.
+
+    Examples
+    --------
+    >>> name_of(make_calibrator("bcts"))
+    'bcts'
+    """
+    kind = type(calibrator)
+    names = {home: name for name, home in METHODS.items()}
+    return names.get((kind.__module__, kind.__name__), kind.__name__)

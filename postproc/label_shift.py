@@ -52,7 +52,7 @@ class PriorEstimate:
         Class distribution of the target; sums to 1.
     std : ndarray of shape (C,)
         Standard error of each entry: from the sampling of the target, and for BBSE from that of
-        the fit rows too.
+        the fit rows too. Pseudo-rows that hold the estimate back make it no smaller.
     n_iter : int
         Iterations; 0 for a closed form.
     converged : bool
@@ -152,7 +152,8 @@ def map_prior(
     Returns
     -------
     PriorEstimate
-        With standard errors from the observed information.
+        With standard errors from the observed information of the rows, without the pseudo-rows:
+        they say what the target itself can tell, however strongly the estimate is held back.
 
     Raises
     ------
@@ -180,7 +181,7 @@ def map_prior(
         fail("strength", "given, or `fit_probs` to choose it by", None)
     else:
         fit = check_probabilities(fit_probs, name="fit_probs", n_classes=n_classes)
-        pseudo = evidence_counts(PredictionMoments.of(p), fit, source)
+        pseudo = evidence_counts(PredictionMoments.of(p), PredictionMoments.of(fit), source)
     likelihood = Likelihood.of(likelihood_ratios(p, source))
     return estimate_prior(likelihood, source, pseudo, max_iter=max_iter, tol=tol)
 
@@ -252,7 +253,7 @@ def estimate_prior(
         msg = f"the prior still moves after {n_iter} iterations; raise `max_iter`, now {max_iter}"
         warnings.warn(msg, UserWarning, stacklevel=3)
     gain = likelihood.value(q) - likelihood.value(source)
-    std = _information_std(likelihood, q, pseudo)
+    std = _standard_errors(likelihood, q)
     return PriorEstimate(q, std, n_iter, converged, gain, float(pseudo.sum()))
 
 
@@ -291,9 +292,9 @@ def expectation_maximization(
     return q, max_iter, False
 
 
-def evidence_counts(target: PredictionMoments, fit: Floats, source: Floats) -> Floats:
+def evidence_counts(target: PredictionMoments, fit: PredictionMoments, source: Floats) -> Floats:
     """Pseudo-rows of each class that the evidence of a shift chooses, one for every class."""
-    test = compare_moments(target, PredictionMoments.of(fit))
+    test = compare_moments(target, fit)
     return pseudo_counts(1.0, test.ratio, target.n_rows, source)
 
 
@@ -321,13 +322,24 @@ def likelihood_ratios(probs: Floats, source: Floats) -> Floats:
     return probs / np.maximum(source, LEAST_SHARE)
 
 
-def _information_std(likelihood: Likelihood, q: Floats, pseudo: Floats) -> Floats:
-    """Return standard errors from the observed information, restricted to Σ q = 1."""
+def _standard_errors(likelihood: Likelihood, q: Floats) -> Floats:
+    """Standard errors from the observed information of the rows, restricted to Σ q = 1.
+
+    The pseudo-rows of an estimate are left out: they are what was believed of the target and not
+    seen in it.
+    """
+    n_rows = likelihood.n_rows
+    information = likelihood.information(q)
+    # A share at zero is held there by the slope of l, not by its curvature: with x^-1/2 exp(-s x)
+    # as its density, Jeffreys' prior times the likelihood, its spread is 1 / (s sqrt(2)).
+    slack = np.maximum(n_rows - likelihood.slope(q), 0.0)
+    at_zero = 2.0 * np.where(slack * q < 0.5, slack, 0.0) ** 2
+    # No share has a spread of more than a half, however little the rows say.
+    information[np.diag_indices_from(information)] += at_zero + 4.0
     # In z = q^-1/2 dq the information of well separated classes is n times the identity, so that
     # classes of very different size do not spoil the conditioning.
-    root = np.sqrt(np.maximum(q, 1.0 / (1e3 * likelihood.n_rows)))
-    information = likelihood.information(q) * np.outer(root, root)
-    information[np.diag_indices_from(information)] += pseudo * (root / np.maximum(q, 1e-12)) ** 2
+    root = np.sqrt(np.maximum(q, 1.0 / n_rows))
     basis = np.linalg.svd(root[None, :])[2][1:].T
-    covariance = basis @ np.linalg.pinv(basis.T @ information @ basis, hermitian=True) @ basis.T
+    inside = basis.T @ (information * np.outer(root, root)) @ basis
+    covariance = basis @ np.linalg.inv(inside) @ basis.T
     return np.asarray(root * np.sqrt(np.maximum(np.diag(covariance), 0.0)))

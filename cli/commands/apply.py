@@ -1,13 +1,22 @@
-"""`postproc apply`: a saved ensemble on new predictions."""
+"""`postproc apply`: a saved ensemble, calibrator or adapter on new predictions."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli import options
+
+if TYPE_CHECKING:
+    from cli.engines import Runner
+    from postproc.adapter import LabelShiftAdapter
+    from postproc.calibration import Calibrator
+
+#: A summary, a report, and what shows the two.
+Applied = tuple[dict[str, Any], Any, Callable[[dict[str, Any], Any], None]]
 
 
 @click.command(
@@ -17,6 +26,7 @@ from cli import options
 Examples:
   postproc apply blend.json a.new.npy b.new.npy -o blended.npy
   postproc apply blend.json RUNDIR --labels labels.npy -o blended.npy --json
+  postproc apply calibrator.json new.npy -o calibrated.npy
 """,
 )
 @click.argument("model", type=click.Path(path_type=Path))
@@ -34,35 +44,61 @@ Examples:
 @options.engine_options
 @options.quiet_option
 def apply_command(model: Path, predictions: tuple[str, ...], **given: Any) -> None:
-    """Combine PREDS by MODEL, which postproc ensemble, auto or tune has saved.
+    """Combine, calibrate or adapt PREDS by MODEL, which another command has saved (--save).
 
-    What auto has saved looks at PREDS as a whole, and decides anew whether to adapt to them.
+    What auto or adapt has saved looks at PREDS as a whole: whether to adapt to them, and to which
+    class frequencies, is found anew.
 
-    Members are recognized by the names of their files less suffix and split (a.val.npy and
-    a.test.npy are both a), and put in the order that MODEL knows. Another set of members, classes
-    or kinds is refused.
+    Members of an ensemble are recognized by the names of their files less suffix and split
+    (a.val.npy and a.test.npy are both a), and put in the order that MODEL knows. Another set of
+    members, classes or kinds is refused. Where MODEL is of one file, that may have any name.
     """
-    from cli.commands.auto import adapt_files, print_auto
-    from cli.commands.ensemble import combine_files, print_ensemble
+    from sklearn.utils.validation import check_is_fitted
+
     from cli.engines import make_runner
-    from cli.inputs import output_path
-    from cli.members import load_member_labels, load_members, member_names, open_run
     from cli.messages import print_json, warn
-    from ensemble import AutoPostprocessor, align_members, load_model
+    from ensemble import load_model
+    from ensemble.base import Ensemble
+    from postproc.adapter import LabelShiftAdapter
+    from postproc.calibration import Calibrator
     from postproc.checks import fail
 
     runner = make_runner(given, "apply")
-    combiner = load_model(model)
-    output = output_path(predictions[0], given, "apply")
-    run = open_run(predictions)
+    fitted = load_model(model)
+    if not isinstance(fitted, Ensemble | Calibrator | LabelShiftAdapter):
+        fail(model.name, "an ensemble, a calibrator or an adapter", type(fitted).__name__)
+    check_is_fitted(fitted, msg=f"{model}: %(name)s was saved before it was fitted")
+    apply = _apply_ensemble if isinstance(fitted, Ensemble) else _apply_to_one
+    summary, report, show = apply(fitted, model, predictions, given, runner)
+    warn(summary["warnings"], quiet=given["quiet"])
+    if given["as_json"]:
+        print_json(summary)
+    elif not given["quiet"]:
+        show(summary, report)
+
+
+def _apply_ensemble(
+    combiner: Any, model: Path, paths: tuple[str, ...], given: dict[str, Any], runner: Runner
+) -> Applied:
+    from cli.class_order import in_class_order
+    from cli.commands.auto import adapt_files, print_auto
+    from cli.commands.ensemble import combine_files, print_ensemble
+    from cli.inputs import output_path
+    from cli.members import load_member_labels, load_members, member_names, open_run
+    from ensemble import AutoPostprocessor, align_members
+    from postproc.checks import fail
+
+    output = output_path(paths[0], given, "apply")
+    run = open_run(paths)
     if run is not None:
         target, labels = run.predictions("test"), run.labels("test")
     else:
-        names = combiner.names_ if given["by_order"] else member_names(predictions)
-        if len(names) != len(predictions):
-            message = f"must be the {len(names)} members of {model.name}, got {len(predictions)}"
+        alone = len(combiner.names_) == len(paths) == 1
+        names = combiner.names_ if given["by_order"] or alone else member_names(paths)
+        if len(names) != len(paths):
+            message = f"must be the {len(names)} members of {model.name}, got {len(paths)}"
             raise click.BadParameter(message, param_hint="PREDS")
-        target, labels = load_members(predictions, names, given, runner=runner), None
+        target, labels = load_members(paths, names, given, runner=runner), None
     if given["labels"] is not None:
         labels = load_member_labels(given["labels"], target)
     position = {member.name: member for member in target}
@@ -73,13 +109,49 @@ def apply_command(model: Path, predictions: tuple[str, ...], **given: Any) -> No
     if set(position) == set(combiner.names_):
         target = [position[name] for name in combiner.names_]
     members = align_members(target, missing_class=given["missing_class"], classes=combiner.classes_)
+    labels = in_class_order(labels, target, members.classes)
     is_pipeline = isinstance(combiner, AutoPostprocessor)
     write, show = (adapt_files, print_auto) if is_pipeline else (combine_files, print_ensemble)
-    summary, report = write(
-        combiner, members, target, labels, output, runner, method=model.stem, notes=[]
-    )
-    warn(summary["warnings"], quiet=given["quiet"])
-    if given["as_json"]:
-        print_json(summary)
-    elif not given["quiet"]:
-        show(summary, report)
+    found = write(combiner, members, target, labels, output, runner, method=model.stem, notes=[])
+    return *found, show
+
+
+def _apply_to_one(
+    fitted: Calibrator | LabelShiftAdapter,
+    model: Path,
+    paths: tuple[str, ...],
+    given: dict[str, Any],
+    runner: Runner,
+) -> Applied:
+    import numpy as np
+
+    from cli.class_order import in_order_of
+    from cli.commands.adapt import adapt_file, print_adapt
+    from cli.commands.calibrate import calibrate_file, load_target_labels, print_calibrate
+    from cli.inputs import load, output_path
+    from cli.members import open_run
+    from postproc.calibration import Calibrator
+    from postproc.checks import fail
+    from postproc.predictions import Predictions
+
+    if len(paths) > 1 or open_run(paths) is not None:
+        got = f"{len(paths)}" if len(paths) > 1 else "a run directory"
+        message = f"must be one file, for the {type(fitted).__name__} of {model.name}, got {got}"
+        raise click.BadParameter(message, param_hint="PREDS")
+    if given["missing_class"] != "error":
+        message = f"--missing-class is for ensembles, and {model.name} is none"
+        raise click.UsageError(message)
+    classes = None if fitted.classes_ is None else tuple(fitted.classes_)
+    nothing = np.empty((0, fitted.n_features_in_))
+    like = Predictions(nothing, fitted.kind_, classes, name=model.name)
+    own = load(paths[0], given, runner=runner)
+    target = in_order_of(own, like)
+    if target.kind != like.kind:
+        mend = f"declare --{like.kind} if they are"
+        fail(target.name, f"{like.kind}, as {model.name} was fitted to", target.kind, mend)
+    output = output_path(target.name, given, "apply")
+    labels = load_target_labels(own, given, target.classes)
+    if isinstance(fitted, Calibrator):
+        found = calibrate_file(fitted, target, labels, output, runner, notes=[])
+        return *found, print_calibrate
+    return *adapt_file(fitted, target, labels, output, runner, notes=[]), print_adapt

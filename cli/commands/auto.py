@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +33,12 @@ Examples:
 @options.fit_members_options
 @options.labels_option
 @options.missing_class_option
-@click.option(
-    "--save", type=click.Path(path_type=Path), help="Keep the pipeline, for postproc apply."
-)
+@options.save_option("pipeline")
 @options.input_options
 @options.output_options
 @options.json_option
 @options.seed_option
+@options.engine_options
 @options.quiet_option
 def auto(predictions: tuple[str, ...], **given: Any) -> None:
     """Do what helps to PREDS, and leave them alone where nothing does.
@@ -61,6 +61,7 @@ def auto(predictions: tuple[str, ...], **given: Any) -> None:
 def _run(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     import warnings
 
+    from cli.class_order import in_class_order
     from cli.engines import make_runner
     from cli.inputs import output_path
     from cli.members import (
@@ -71,44 +72,45 @@ def _run(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any],
         member_names,
         open_run,
     )
-    from ensemble import AutoPostprocessor, align_members, save_model
-    from postproc.files import check_output
+    from cli.saving import check_save, save
+    from ensemble import AutoPostprocessor, align_members
 
+    runner = make_runner(given, "auto")
     run = open_run(paths)
     check_fit_usage(paths, given, "auto", learns=True, is_run=run is not None)
     output = output_path(paths[0], given, "auto")
-    if given["save"] is not None:
-        check_output(given["save"], overwrite=given["overwrite"], suffixes=(".json",))
+    check_save(given, output)
     if run is not None:
         target, labels = run.predictions("test"), run.labels("test")
         fit, y = run.predictions("val"), run.labels("val")
     else:
         names = member_names(paths)
-        target, labels = load_members(paths, names, given), None
+        target, labels = load_members(paths, names, given, runner=runner), None
         fit = load_fit_members(given["fit_files"], names, given)
         y = load_member_labels(given["fit_labels"], fit)
     if given["labels"] is not None:
         labels = load_member_labels(given["labels"], target)
     members = align_members(target, missing_class=given["missing_class"])
+    labels = in_class_order(labels, target, members.classes)
     like = {"missing_class": given["missing_class"], "classes": members.classes}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        pipeline = AutoPostprocessor(seed=given["seed"]).fit(align_members(fit, **like), y)
+        aligned = align_members(fit, **like)
+        pipeline = AutoPostprocessor(seed=given["seed"])
+        pipeline.fit(aligned, in_class_order(y, fit, members.classes))
     notes = [str(warning.message) for warning in caught]
-    if given["save"] is not None:
-        save_model(pipeline, given["save"], overwrite=given["overwrite"])
     summary, report = adapt_files(
         pipeline,
         members,
         target,
         labels,
         output,
-        make_runner(given, "auto"),
+        runner,
         method="auto",
         notes=notes,
+        inputs=fit,
     )
-    summary["saved"] = None if given["save"] is None else str(given["save"])
-    return summary, report
+    return {**summary, "saved": save(pipeline, given)}, report
 
 
 def adapt_files(
@@ -121,8 +123,12 @@ def adapt_files(
     *,
     method: str,
     notes: list[str],
+    inputs: Sequence[Predictions] = (),
 ) -> tuple[dict[str, Any], Any]:
-    """Adapt a fitted pipeline to the members as a whole and write what comes out."""
+    """Adapt a fitted pipeline to the members as a whole and write what comes out.
+
+    `inputs` are files that the pipeline was fitted to, for the signature of the job.
+    """
     import warnings
     from dataclasses import replace
 
@@ -141,6 +147,7 @@ def adapt_files(
         replace(runner, given={**runner.given, "save": None}),
         method=method,
         notes=said,
+        inputs=inputs,
     )
     stacker = getattr(pipeline.combiner_, "stacker_weight_", None)
     return {**summary, "stacker_weight": stacker, "decision": adapted.to_dict()}, report

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cli.engines import Runner
+    from postproc.adapter import LabelShiftAdapter
     from postproc.calibration import Calibrator
     from postproc.predictions import Predictions
+
+Fittable = TypeVar("Fittable", bound="Calibrator | LabelShiftAdapter")
 
 METHODS = tuple(calibrators.METHODS)
 
@@ -29,6 +33,7 @@ PASSES = ("checking the output", "measuring")
 Examples:
   postproc calibrate test.npy --fit val.npy --fit-labels val_labels.npy
   postproc calibrate test.npy --fit val.npy --fit-labels y.txt --method temperature --json
+  postproc calibrate test.npy --fit val.npy --fit-labels y.txt --save calibrator.json
 """,
 )
 @options.predictions_argument
@@ -41,6 +46,7 @@ Examples:
     help="One temperature; that and a bias for each class; or residual matrix scaling.",
 )
 @options.labels_option
+@options.save_option("calibrator")
 @options.input_options
 @options.output_options
 @options.json_option
@@ -61,20 +67,47 @@ def calibrate(predictions: str, **given: Any) -> None:
     if given["as_json"]:
         print_json(summary)
     elif not given["quiet"]:
-        _print(summary, report)
+        print_calibrate(summary, report)
 
 
 def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    from cli import inputs
     from cli.engines import make_runner
-    from cli.inputs import make_output, output_path
-    from postproc.adapt_stream import CalibratedRows
+    from cli.inputs import output_path
+    from cli.saving import check_save, save
 
     runner = make_runner(given, "calibrate")
     target, fit, y = load_fit_and_target(path, given, runner)
     output = output_path(target.name, given, "calibrate")
-    labels = load_target_labels(target, given)
-    scaling, warnings = fit_calibrator(given["method"], fit, y, given["seed"])
+    check_save(given, output)
+    labels = load_target_labels(target, given, target.classes)
+    scaling, notes = fitted(_make(given, fit), fit, y)
+    summary, report = calibrate_file(
+        scaling, target, labels, output, runner, notes=notes, inputs=[fit]
+    )
+    return {**summary, "saved": save(scaling, given)}, report
+
+
+def _make(given: dict[str, Any], fit: Predictions) -> Calibrator:
+    return calibrators.make_calibrator(given["method"], kind=fit.kind, random_state=given["seed"])
+
+
+def calibrate_file(
+    scaling: Calibrator,
+    target: Predictions,
+    labels: NDArray[Any] | None,
+    output: Path,
+    runner: Runner,
+    *,
+    notes: list[str],
+    inputs: Sequence[Predictions] = (),
+) -> tuple[dict[str, Any], Any]:
+    """Calibrate the target block by block into the output, and report on it.
+
+    `inputs` are files that the calibrator was fitted to, for the signature of the job.
+    """
+    from cli.inputs import lost_ids, make_output
+    from postproc.adapt_stream import CalibratedRows
+
     whole = make_output(
         output,
         (target.n_rows, target.n_classes),
@@ -83,23 +116,23 @@ def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         ids=target.ids,
         like=target.scores,
     )
-    part = CalibratedRows(target, scaling.model_, given["device"])
-    for _ in runner.write(part, target.cuts(), whole, inputs=[target, fit]):
+    part = CalibratedRows(target, scaling.model_, runner.given.get("device", "cpu"))
+    for _ in runner.write(part, target.cuts(), whole, inputs=[target, *inputs]):
         pass
-    warnings += inputs.lost_ids(target.ids, output)
     report = before_and_after("calibrated", target, output, labels, runner)
     summary = {
-        "method": given["method"],
+        "method": calibrators.name_of(scaling),
         "rows": target.n_rows,
         "classes": target.n_classes,
         "kind": target.kind,
-        "fit_rows": fit.n_rows,
+        "fit_rows": scaling.n_rows_,
         "improved": scaling.improved_,
         "temperature": scaling.temperature_,
         "log_loss_before": scaling.identity_log_loss_,
         "log_loss_after": scaling.held_out_log_loss_,
         "output": str(output),
-        "warnings": warnings,
+        "saved": None,
+        "warnings": notes + lost_ids(target.ids, output),
         "report": None if report is None else report.to_dict(),
     }
     return summary, report
@@ -110,54 +143,47 @@ def load_fit_and_target(
 ) -> tuple[Predictions, Predictions, NDArray[Any]]:
     """Load the target, the labelled predictions of the same model, and their labels.
 
-    With a runner the target is read block by block.
+    With a runner the target is read block by block. Columns and labels of the fit rows are in the
+    order of the target's classes.
     """
+    from cli.class_order import in_order_of
     from cli.inputs import load
     from postproc.checks import fail
-    from postproc.files import load_labels
 
     target = load(path, given, runner=runner)
-    fit = load(given["fit_file"], given, like=target)
+    own = load(given["fit_file"], given)
+    fit = in_order_of(own, target)
     if fit.kind != target.kind:
         mend = "declare --logits or --probs if both are of one kind"
         fail(target.name, f"{fit.kind} like {fit.name}", target.kind, mend)
-    classes = fit.classes if fit.classes is not None else target.classes
-    y = load_labels(
-        given["fit_labels"],
-        n_classes=fit.n_classes,
-        n_rows=fit.n_rows,
-        classes=classes,
-        ids=fit.ids,
-    )
-    return target, fit, y
+    return target, fit, _load_labels(given["fit_labels"], own, fit.classes)
 
 
-def load_target_labels(target: Predictions, given: dict[str, Any]) -> NDArray[Any] | None:
-    """Load the true labels of the target where they are given."""
+def load_target_labels(
+    own: Predictions, given: dict[str, Any], classes: Sequence[str] | None
+) -> NDArray[Any] | None:
+    """Load the true labels of the target where they are given, in the order of `classes`."""
+    return None if given["labels"] is None else _load_labels(given["labels"], own, classes)
+
+
+def _load_labels(path: str, own: Predictions, classes: Sequence[str] | None) -> NDArray[Any]:
+    from cli.class_order import in_class_order
     from postproc.files import load_labels
 
-    if given["labels"] is None:
-        return None
-    return load_labels(
-        given["labels"],
-        n_classes=target.n_classes,
-        n_rows=target.n_rows,
-        classes=target.classes,
-        ids=target.ids,
-    )
+    names = own.classes if own.classes is not None else classes
+    y = load_labels(path, n_classes=own.n_classes, n_rows=own.n_rows, classes=names, ids=own.ids)
+    ordered: NDArray[Any] = in_class_order(y, [own], classes)
+    return ordered
 
 
-def fit_calibrator(
-    method: str, fit: Predictions, y: NDArray[Any], seed: int
-) -> tuple[Calibrator, list[str]]:
-    """Fit one of METHODS; also the warnings that it gave."""
+def fitted(estimator: Fittable, fit: Predictions, y: NDArray[Any]) -> tuple[Fittable, list[str]]:
+    """Fit to labelled rows; also the warnings that it gave."""
     import warnings
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        scaling = calibrators.make_calibrator(method, kind=fit.kind, random_state=seed)
-        scaling.fit(fit.scores, y)
-    return scaling, [str(warning.message) for warning in caught]
+        estimator.fit(fit.scores, y, classes=fit.classes)
+    return estimator, [str(warning.message) for warning in caught]
 
 
 def before_and_after(
@@ -183,7 +209,10 @@ def before_and_after(
     )
 
 
-def _print(summary: dict[str, Any], report: Any) -> None:
+def print_calibrate(summary: dict[str, Any], report: Any) -> None:
+    """Say what was fitted and whether it was kept, show the report, and where the result lies."""
+    from cli.saving import print_saved
+
     click.echo(
         f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}; "
         f"{summary['method']} fitted to {summary['fit_rows']} rows"
@@ -199,4 +228,5 @@ def _print(summary: dict[str, Any], report: Any) -> None:
     )
     if report is not None:
         click.echo(report.to_text(), nl=False)
+    print_saved(summary)
     click.echo(f"written: {summary['output']}")

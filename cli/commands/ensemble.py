@@ -59,9 +59,7 @@ Examples:
     help="What greedy selection improves.",
 )
 @options.missing_class_option
-@click.option(
-    "--save", type=click.Path(path_type=Path), help="Keep the ensemble, for postproc apply."
-)
+@options.save_option("ensemble")
 @devil_options
 @options.input_options
 @options.output_options
@@ -94,6 +92,7 @@ def ensemble_command(method: str, predictions: tuple[str, ...], **given: Any) ->
 def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     import warnings
 
+    from cli.class_order import in_class_order
     from cli.devil import check_devil_usage, plot_curves
     from cli.engines import make_runner
     from cli.inputs import output_path
@@ -104,7 +103,7 @@ def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[di
         member_names,
         open_run,
     )
-    from postproc.files import check_output
+    from cli.saving import check_save
 
     learns = method in FITTED
     runner = make_runner(given, f"ensemble {method}")
@@ -112,8 +111,7 @@ def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[di
     _check_usage(method, paths, given, is_run=run is not None)
     check_devil_usage(method, given)
     output = output_path(paths[0], given, "ensemble")
-    if given["save"] is not None:
-        check_output(given["save"], overwrite=given["overwrite"], suffixes=(".json",))
+    check_save(given, output)
     fit: list[Predictions] = []
     fit_labels: NDArray[Any] | None = None
     if run is not None:
@@ -131,11 +129,13 @@ def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[di
     if given["labels"] is not None:
         labels = load_member_labels(given["labels"], target)
     members = _align(target, given)
+    labels = in_class_order(labels, target, members.classes)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         combiner = _make(method, given)
         if learns:
-            combiner.fit(_align(fit, given, like=members), fit_labels)
+            aligned = _align(fit, given, like=members)
+            combiner.fit(aligned, in_class_order(fit_labels, fit, members.classes))
         else:
             combiner.fit(members)
     if given["plot"] is not None:
@@ -226,6 +226,7 @@ def combine_files(
 
     from cli.devil import contestants_of, devil_summary
     from cli.inputs import lost_ids, make_output
+    from cli.saving import save
     from ensemble.streaming import CombineRows, member_cuts, streamed
 
     given = runner.given
@@ -253,11 +254,7 @@ def combine_files(
         shown = ", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else "")
         warnings.append(f"{name} does not know {shown}: it gives zero there")
     warnings += lost_ids(checked.ids, output)
-    saved = given.get("save")
-    if saved is not None:
-        from ensemble import save_model
-
-        save_model(combiner, saved, overwrite=given["overwrite"])
+    saved = save(combiner, given)
     report = None
     if labels is not None:
         extra = contestants_of(combiner, checked)
@@ -278,7 +275,7 @@ def combine_files(
         "stacker_weight": getattr(combiner, "stacker_weight_", None),
         "judged_on": None if solo is None else judged_on,
         "output": str(output),
-        "saved": None if saved is None else str(saved),
+        "saved": saved,
         "missing_classes": {name: list(lacking) for name, lacking in checked.missing.items()},
         "warnings": warnings,
         "report": None if report is None else report.to_dict(),
@@ -328,6 +325,7 @@ def _report(
 def print_ensemble(summary: dict[str, Any], report: Any) -> None:
     """Show each member's weight and solo accuracy, the report, and where the result lies."""
     from cli.messages import percent, print_table
+    from cli.saving import print_saved
 
     click.echo(
         f"{summary['method']} of {len(summary['members'])} members: {summary['rows']} rows x "
@@ -353,8 +351,5 @@ def print_ensemble(summary: dict[str, Any], report: Any) -> None:
         from cli.devil import devil_lines
 
         click.echo("\n".join(devil_lines(summary["devil"])))
-    if summary["saved"] is not None:
-        beside = Path(summary["saved"]).with_suffix(".arrays.npz")
-        arrays = f", with arrays in {beside.name} beside it" if beside.exists() else ""
-        click.echo(f"saved: {summary['saved']}{arrays}")
+    print_saved(summary)
     click.echo(f"written: {summary['output']}")

@@ -50,7 +50,8 @@ def test_a_prior_that_did_not_move_is_no_certainty(task, run_cli):
     words = ("adapt", "a.same.npy", *task[2:], "--json")
     found = json.loads(run_cli(*words).stdout)
     assert found["strength"] > found["rows"]
-    assert "standard errors say how far rows could move it" in " ".join(found["warnings"])
+    assert "pseudo-rows of the source against 150 rows of the target" in found["warnings"][1]
+    assert min(found["prior_std"]) > 0.03
 
 
 def test_a_request_to_terminate_leaves_no_file_aside(task, run_cli, monkeypatch, tmp_path):
@@ -62,17 +63,17 @@ def test_a_request_to_terminate_leaves_no_file_aside(task, run_cli, monkeypatch,
         aside.extend(tmp_path.glob(".*.calibrated.npy"))
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("cli.commands.adapt._estimate", estimate)
+    monkeypatch.setattr("postproc.adapter.LabelShiftAdapter._estimate", estimate)
     run_cli(*task, "-o", "out.npy", code=1)
     assert len(aside) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_two_jobs_do_not_share_the_file_aside(task, run_cli, monkeypatch, tmp_path):
-    from cli.commands import adapt
+    from postproc.adapter import LabelShiftAdapter
 
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 24 * 40)
-    plain, told = adapt._estimate, []
+    plain, told = LabelShiftAdapter._estimate, []
 
     def estimate(*args):
         if not told:
@@ -80,7 +81,7 @@ def test_two_jobs_do_not_share_the_file_aside(task, run_cli, monkeypatch, tmp_pa
             told[0] = run_cli(*task, "-o", "out.npy", code=1).stderr
         return plain(*args)
 
-    monkeypatch.setattr("cli.commands.adapt._estimate", estimate)
+    monkeypatch.setattr("postproc.adapter.LabelShiftAdapter._estimate", estimate)
     run_cli(*task, "-o", "out.npy")
     assert "out.npy: another job writes this output (process " in told[0]
     assert (tmp_path / "out.npy").exists()

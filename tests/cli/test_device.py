@@ -32,6 +32,7 @@ def here(tmp_path, monkeypatch):
         ("can", "a.npy", "--prior", "uniform", "--threshold", "0.5", "--iterations", "3"),
         ("calibrate", "a.npy", *FIT),
         ("adapt", "a.npy", *FIT),
+        ("adapt", "a.npy", "--method", "can", *FIT),
         ("ensemble", "soft", "a.npy", "b.npy"),
         ("ensemble", "hard", "a.npy", "b.npy"),
         ("ensemble", "weights", "a.npy", "b.npy", "--fit", "a.npy", "--fit", "b.npy", *FIT[2:]),

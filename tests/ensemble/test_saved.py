@@ -9,6 +9,7 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 import ensemble
+import postproc
 from ensemble import load_model, save_model
 from ensemble.saved import HOMES
 from postproc import Predictions
@@ -43,6 +44,47 @@ def test_round_trip_is_exact(method, inline, tmp_path, monkeypatch):
     assert set(vars(again)) == set(vars(model))
     written = {file.name for file in tmp_path.iterdir()}
     assert written == {"model.json", "model.arrays.npz"} if inline == 0 else {"model.json"}
+
+
+SINGLE = {
+    "temperature": postproc.TemperatureScaling,
+    "bcts": postproc.BiasCorrectedTemperatureScaling,
+    "matrix": lambda: postproc.ResidualMatrixScaling(ridges=(100.0, 10.0)),
+    "map": postproc.LabelShiftAdapter,
+    "bbse": lambda: postproc.LabelShiftAdapter(method="bbse", soft=False, random_state=2),
+    "plain": lambda: postproc.LabelShiftAdapter(calibration="none", strength=0.5),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of few rows and small shifts
+@pytest.mark.parametrize("method", SINGLE)
+@pytest.mark.parametrize("inline", [0, 10**6])
+def test_round_trip_of_models_of_one_array(method, inline, tmp_path, monkeypatch):
+    monkeypatch.setattr("ensemble.saved.MOST_INLINE", inline)
+    members, y = make_members(seed=1)
+    model = SINGLE[method]().fit(members[0], y, classes=list("abcde"))
+    target = make_members(seed=2)[0][0]
+    save_model(model, tmp_path / "model.json")
+    again = load_model(tmp_path / "model.json")
+    assert type(again) is type(model)
+    np.testing.assert_array_equal(again.predict_proba(target), model.predict_proba(target))
+    as_lists = {k: list(v) if isinstance(v, tuple) else v for k, v in model.get_params().items()}
+    assert again.get_params() == as_lists
+    assert again.classes_ == list("abcde")
+    assert set(vars(model)) - set(vars(again)) <= {"out_of_fold_"}
+    if method == "temperature" and inline:
+        assert (tmp_path / "model.json").stat().st_size < 1500
+
+
+def test_arrays_of_a_model_that_is_replaced_do_not_stay(tmp_path, monkeypatch):
+    model = ensemble.LearnedLogPool().fit(*make_members())
+    file = tmp_path / "m.json"
+    monkeypatch.setattr("ensemble.saved.MOST_INLINE", 0)
+    save_model(model, file)
+    monkeypatch.setattr("ensemble.saved.MOST_INLINE", 10**6)
+    save_model(model, file, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.json"]
+    load_model(file)
 
 
 def test_what_has_not_been_fitted_is_saved_too(tmp_path):
@@ -137,7 +179,17 @@ def test_arrays_are_never_looked_for_elsewhere(tmp_path, monkeypatch):
         ('{"format": "x"}', "must be a saved model, with the format 'postproc model'"),
         (
             '{"format": "postproc model", "format_version": 2}',
-            "format_version must be 1, got 2",
+            "format_version must be 1, got 2; a later version of postproc has saved it",
+        ),
+        ('{"format_version": 1, "parameters": {}}', "what tune has written is for the option"),
+        (
+            '{"format": "postproc model", "format_version": 1, "arrays": [1], "model": {}}',
+            "damaged: arrays must name a file and its sha256, got [1]",
+        ),
+        (
+            '{"format": "postproc model", "format_version": 1, "model": {"array": [1, 2], '
+            '"dtype": "<f8", "shape": [3]}}',
+            "m.json: cannot reshape array of size 2 into shape (3,)",
         ),
         ('{"format": "postproc model", "format_version": 1}', "damaged: KeyError: 'model'"),
         (

@@ -267,3 +267,26 @@ def test_folds_and_orders_belong_to_the_rows():
     np.testing.assert_array_equal(
         classes[canonical_order(*relabelled, 0)[1]], canonical_order(logs, y, 0)[1]
     )
+
+
+@pytest.mark.parametrize("calibrator", CALIBRATORS[:3])
+def test_a_temperature_at_the_bound_of_its_range_is_said(miscalibrated, calibrator):
+    logits, y = miscalibrated
+    with pytest.warns(
+        UserWarning, match=r"the temperature ends at 2\.2e\+04, the bound of its ran"
+    ):
+        calibrator().fit(1e30 * logits, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        calibrator().fit(1e3 * logits, y)
+
+
+def test_class_names_are_kept_and_checked(miscalibrated):
+    logits, y = miscalibrated
+    assert TemperatureScaling().fit(logits, y).classes_ is None
+    fitted = TemperatureScaling().fit(logits, y, classes=tuple("abcde"))
+    assert fitted.classes_ == list("abcde")
+    assert (fitted.n_rows_, fitted.n_features_in_) == logits.shape
+    for names, message in (("abcd", r"must be one a column \(5\), got 4"), ("abcda", "'a' twice")):
+        with pytest.raises(ValueError, match=message):
+            TemperatureScaling().fit(logits, y, classes=list(names))

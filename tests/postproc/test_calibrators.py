@@ -3,7 +3,8 @@
 import pytest
 
 from postproc.calibration import Calibrator
-from postproc.calibrators import METHODS, make_calibrator
+from postproc.calibrators import METHODS, make_calibrator, name_of
+from postproc.discriminant import PooledScaling
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -12,6 +13,11 @@ def test_names(name):
     assert isinstance(made, Calibrator)
     assert type(made).__name__ == METHODS[name][1]
     assert (made.kind, made.random_state) == ("probs", 3)
+    assert name_of(made) == name
+
+
+def test_a_calibrator_without_a_name_is_called_by_its_class():
+    assert name_of(PooledScaling()) == "PooledScaling"
 
 
 def test_unknown_name():

@@ -67,6 +67,47 @@ def test_em_recovers_the_prior_within_its_stated_spread():
     assert 0.92 < np.mean(inside) < 0.98
 
 
+def test_an_estimate_that_is_held_back_lies_within_its_stated_spread_too():
+    inside, strengths = [], []
+    for seed in range(100):
+        fit = posterior(gaussian_task(400, UNIFORM, 1000 + seed)[0], UNIFORM)
+        truth = np.array([0.38, 0.33, 0.29])  # too small a shift for 100 rows to tell
+        target = posterior(gaussian_task(100, truth, seed)[0], UNIFORM)
+        found = map_prior(target, UNIFORM, fit_probs=fit)
+        inside.append(np.abs(found.prior - truth) < 1.96 * found.std)
+        strengths.append(found.strength)
+    assert np.median(strengths) > 100
+    assert np.mean(inside) > 0.92
+
+
+def test_pseudo_rows_do_not_pass_for_certainty():
+    probs = posterior(gaussian_task(200, UNIFORM, 3)[0], UNIFORM)
+    free, held = (map_prior(probs, UNIFORM, strength=s).std for s in (0.0, 1e9))
+    np.testing.assert_allclose(held, free, rtol=0.2)
+
+
+def naive_spread(probs, source):
+    """Spread of draws from the likelihood times Jeffreys' prior, weighed on a fine grid."""
+    steps = np.linspace(0.0005, 0.9995, 1000)
+    logs = [np.log(probs / source @ [1 - a, a]).sum() - 0.5 * np.log(a * (1 - a)) for a in steps]
+    weight = np.exp(np.array(logs) - max(logs))
+    mean = np.average(steps, weights=weight)
+    return np.sqrt(np.average((steps - mean) ** 2, weights=weight))
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 10, 1000])
+@pytest.mark.parametrize("sure", [0.55, 0.6, 0.8, 0.999])
+def test_standard_errors_at_the_edge_are_those_of_shares(n_rows, sure):
+    # All rows speak for one class, so that the estimate is 1 and the curvature there says nothing.
+    source, probs = np.array([0.5, 0.5]), np.tile([sure, 1 - sure], (n_rows, 1))
+    found = em_prior(probs, source)
+    np.testing.assert_allclose(found.prior, [1, 0], atol=0.01)
+    spread = naive_spread(probs, source)
+    assert spread / 1.5 < found.std[0] < 1.5 * spread
+    assert found.std[0] == pytest.approx(found.std[1])
+    assert found.std.max() < 0.5
+
+
 @pytest.mark.parametrize("soft", [True, False])
 def test_bbse_recovers_the_prior_within_its_stated_spread(soft):
     inside = []

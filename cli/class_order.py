@@ -1,0 +1,60 @@
+"""Columns and labels by the names of classes: files of one task may have them in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from postproc.predictions import Predictions
+
+
+def in_order_of(loaded: Predictions, like: Predictions) -> Predictions:
+    """Predictions with the classes of others, their columns in the same order.
+
+    Raises
+    ------
+    ValueError
+        If they have other classes, or another number of them.
+    """
+    from dataclasses import replace
+
+    from postproc.alignment import matching_order
+    from postproc.checks import fail
+    from postproc.files.sources import Source
+
+    if loaded.n_classes != like.n_classes:
+        wanted = f"an array of {like.n_classes} classes like {like.name}"
+        fail(loaded.name, wanted, f"{loaded.n_classes} columns")
+    if like.classes is None:
+        return loaded
+    scores = loaded.scores
+    if loaded.classes is not None:
+        rule = f"those of {like.name}, in any order"
+        order = matching_order(
+            loaded.classes, like.classes, f"class names of {loaded.name}", rule=rule
+        )
+        if order is not None:
+            scores = scores.columns(order) if isinstance(scores, Source) else scores[:, order]
+    return replace(loaded, scores=scores, classes=like.classes)
+
+
+def in_class_order(y: Any, members: Sequence[Predictions], classes: Sequence[str] | None) -> Any:
+    """Labels that were read as columns of the members, as columns of `classes`; None for none.
+
+    Parameters
+    ----------
+    y : array of shape (n,) or None
+        Labels in the order of the first of the members that has class names.
+    members : sequence of Predictions
+        The predictions that they belong to.
+    classes : sequence of C str, optional
+        The order that is wanted, with all those names; None where columns have none.
+    """
+    import numpy as np
+
+    own = next((member.classes for member in members if member.classes is not None), None)
+    if y is None or own is None or classes is None or own == tuple(classes):
+        return y
+    position = {name: at for at, name in enumerate(classes)}
+    return np.asarray([position[name] for name in own])[y]

@@ -1,0 +1,53 @@
+"""What is fitted and kept: `--save` is checked before the fit, and told of at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+#: What stands in the place of .json in the name of the file that large arrays go to.
+ARRAYS = ".arrays.npz"
+
+
+def check_save(given: dict[str, Any], output: Path) -> None:
+    """Check that --save can be written, before anything is fitted.
+
+    Raises
+    ------
+    click.BadParameter
+        If it, or the arrays beside it, would be the output.
+    FileExistsError, FileNotFoundError, PermissionError, ValueError
+        If it cannot be written.
+    """
+    from postproc.files import check_output
+
+    if given["save"] is None:
+        return
+    overwrite = given["overwrite"]
+    file = check_output(given["save"], overwrite=overwrite, suffixes=(".json",))
+    arrays = check_output(file.with_suffix(ARRAYS), overwrite=overwrite)
+    if output.resolve() in (file.resolve(), arrays.resolve()):
+        beside = f" (with large arrays in {arrays.name})" if output.name == arrays.name else ""
+        message = f"must be another file than the output, {output}, got {file}{beside}"
+        raise click.BadParameter(message, param_hint="--save")
+
+
+def save(model: Any, given: dict[str, Any]) -> str | None:
+    """Write what was fitted to --save, and give the name for the summary; None without it."""
+    from ensemble import save_model
+
+    path = given.get("save")
+    if path is None:
+        return None
+    save_model(model, path, overwrite=given["overwrite"])
+    return str(path)
+
+
+def print_saved(summary: dict[str, Any]) -> None:
+    """Say where the model lies, if it was kept."""
+    if summary["saved"] is not None:
+        beside = Path(summary["saved"]).with_suffix(ARRAYS)
+        arrays = f", with arrays in {beside.name} beside it" if beside.exists() else ""
+        click.echo(f"saved: {summary['saved']}{arrays}")
