@@ -147,6 +147,7 @@ def plot_curves(combiner: Any, path: Path, *, overwrite: bool) -> None:
     """Draw the losses on the inner rows, one line a seed for the devil and each norm model."""
     from matplotlib.figure import Figure
 
+    from cli.messages import note_written
     from postproc.files.paths import atomic_path
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
@@ -163,3 +164,4 @@ def plot_curves(combiner: Any, path: Path, *, overwrite: bool) -> None:
         right.legend(fontsize=8)
     with atomic_path(path, overwrite=overwrite) as temporary:
         figure.savefig(temporary, dpi=150)
+    note_written(path)

@@ -119,7 +119,7 @@ class Runner:
         inputs : sequence of Predictions or Member
             What is read, with `scores` and `name`, for the signature of the job.
         """
-        from cli.messages import warn
+        from cli.messages import note_written, warn
         from cli.progress import watching
         from postproc.files.sources import Source
         from postproc.resume import write
@@ -132,7 +132,7 @@ class Runner:
         signature = {} if len(cuts) <= 1 and output.is_file else self._signature(part, inputs)
         quiet = bool(self.given.get("quiet"))
         with watching(f"writing {output.path.name}", output.shape[0], quiet=quiet) as watch:
-            yield from write(
+            for stats in write(
                 self.engine,
                 part,
                 cuts,
@@ -143,7 +143,9 @@ class Runner:
                 watch=watch,
                 verify=verify,
                 tell=lambda message: warn([message], quiet=quiet),
-            )
+            ):
+                note_written(output.path)  # before the first result it has taken its name
+                yield stats
 
     def _signature(self, part: object, inputs: Sequence[Any]) -> dict[str, Any]:
         """What must be the same for a job to be gone on with."""

@@ -27,7 +27,8 @@ def load(
     """Load predictions with the shared input options; `like` asks for the same classes.
 
     With a runner the scores of a `.npy` file are read block by block, not mapped, and checked
-    with progress.
+    with progress. Of shards it is said how many there are: that the last are missing shows in
+    nothing else.
     """
     from dataclasses import replace
 
@@ -48,6 +49,9 @@ def load(
         mapped=runner is None,
         walk=map if runner is None else runner.walk(f"checking {Path(path).name}"),
     )
+    shards = n_shards(loaded)
+    if shards is not None and not given.get("quiet", True):
+        click.echo(f"{path}: {shards_text(shards)}, {loaded.n_rows:,} rows", err=True)
     if like is not None and loaded.n_classes != like.n_classes:
         wanted = f"an array of {like.n_classes} classes like {like.name}"
         fail(loaded.name, wanted, f"{loaded.n_classes} columns")
@@ -58,6 +62,19 @@ def load(
             moved = scores.columns(order) if isinstance(scores, Source) else scores[:, order]
             loaded = replace(loaded, scores=np.asarray(moved) if runner is None else moved)
     return loaded
+
+
+def n_shards(loaded: Predictions) -> int | None:
+    """Number of shards that scores are read from; None where they are no shards."""
+    from postproc.files.sources import Source
+
+    edges = loaded.scores.edges if isinstance(loaded.scores, Source) else ()
+    return len(edges) - 1 if edges else None
+
+
+def shards_text(number: int) -> str:
+    """A number of shards in words."""
+    return f"{number:,} shard{'' if number == 1 else 's'}"
 
 
 def output_path(source: str, given: dict[str, Any], command: str) -> Path:
@@ -97,7 +114,13 @@ def output_path(source: str, given: dict[str, Any], command: str) -> Path:
         path = path.with_name(f"{name}.{command}.npy")
     else:
         path = Path(target)
-    if given.get("resume") and path.name and has_journal(path):
+    if given.get("resume") and path.name:
+        if not overwrite and _is_there(path) and not has_journal(path):
+            message = (
+                f"{path}: exists already, and no stopped job has left anything to resume; outputs "
+                "are written whole or not at all: use it as it is, or make it anew (--overwrite)"
+            )
+            raise FileExistsError(message)
         overwrite = True  # a job that was killed at its very end has left it: it is looked at later
     if not isinstance(target, FolderPath) and path.suffix.lower() != ".zarr":
         check_output(path, overwrite=overwrite, suffixes=(*PREDICTION_SUFFIXES, ".zarr"))
@@ -106,6 +129,11 @@ def output_path(source: str, given: dict[str, Any], command: str) -> Path:
     check_target(path, overwrite=overwrite)
     check_unlocked(path)
     return path
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file, or a folder with something in it."""
+    return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
 def _texts(given: dict[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import sys
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -30,7 +31,18 @@ FAULTS = (
 
 
 class _Group(click.Group):
-    """A group whose commands report faults of the data in one line, with exit code 1."""
+    """A group whose commands report faults and interruptions in one line, with exit code 1."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an empty word would be taken for the folder that this runs in."""
+        for before, word in pairwise([*args, "-"]):
+            if not word.strip() or (before.startswith("--") and before.endswith("=")):
+                what = f"what follows {before.removesuffix('=')}"
+                message = f"{what} must not be empty; is a variable of the shell unset?"
+                raise click.UsageError(message, ctx)
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         for stream in (sys.stdout, sys.stderr):
@@ -42,6 +54,10 @@ class _Group(click.Group):
         # The reader of a pipe has left, or click itself ends: click knows what to do.
         except (BrokenPipeError, click.Abort, click.exceptions.Exit):
             raise
+        except KeyboardInterrupt:
+            from cli.messages import interrupted
+
+            raise click.ClickException(interrupted(ctx)) from None
         except FAULTS as error:
             from postproc.checks import one_line
 

@@ -9,6 +9,24 @@ from typing import Any
 
 import click
 
+#: Where the context of a command, and of those it calls, keeps the names of what they have written.
+WRITTEN = "postproc.written"
+
+
+def note_written(path: object) -> None:
+    """Keep in mind what has been written, for `interrupted`."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta.setdefault(WRITTEN, {})[str(path)] = True
+
+
+def interrupted(context: click.Context) -> str:
+    """Say what there is of a command that was interrupted outside of its resumable work."""
+    written = context.meta.get(WRITTEN)
+    if written:
+        return f"interrupted; already written: {', '.join(written)}"
+    return "interrupted; nothing was written, and nothing of this run is kept"
+
 
 def warn(messages: Iterable[str], *, quiet: bool = False) -> None:
     """Print warnings to stderr."""

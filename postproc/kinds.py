@@ -95,7 +95,7 @@ def check_scores(
     for found in walk(check, row_cuts(*array.shape)):
         outside = outside or found.outside
         unlike = unlike or found.unlike
-    return array, _decide(declared, outside, unlike, tolerance, name)
+    return array, _decide(declared, outside, unlike, tolerance, name, array)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class CheckRows:
             low, high = float(xp.min(block)), float(xp.max(block))  # NaN if any entry is
             if not math.isfinite(low) or not math.isfinite(high):
                 row, column = _first(~xp.isfinite(block))
-                where = f"{self.name}, row {part.start + row}, column {column}"
+                where = f"{self.name}, {_row_name(self.values, part.start + row)}, column {column}"
                 fail(where, "a finite number", f"{float(block[row, column])}")
             if outside is None and (low < 0 or high > 1):
                 row, column = _first((block < 0) | (block > 1))
@@ -152,23 +152,25 @@ def _decide(
     unlike: tuple[int, float] | None,
     tolerance: float,
     name: str,
+    array: Array,
 ) -> Kind:
     if declared == "logits" or (declared is None and outside is not None):
         return "logits"
     if outside is not None:
         row, column, value = outside
-        where = f"{name}, row {row}, column {column}"
+        where = f"{name}, {_row_name(array, row)}, column {column}"
         fail(where, "in [0, 1] for probabilities", f"{value:g}", "declare logits if they are")
     if unlike is not None and declared == "probs":
         row, total = unlike
         rule = f"a row that sums to 1 within {tolerance:g} for probabilities"
-        fail(f"{name}, row {row}", rule, f"a sum of {total:g}", "declare logits if they are")
+        where = f"{name}, {_row_name(array, row)}"
+        fail(where, rule, f"a sum of {total:g}", "declare logits if they are")
     if unlike is not None:
         row, total = unlike
         fail(
             name,
             "clearly logits or clearly probabilities",
-            f"values all in [0, 1] whose row {row} sums to {total:g}",
+            f"values all in [0, 1] whose {_row_name(array, row)} sums to {total:g}",
             'declare the kind: kind="logits" or kind="probs" (--logits or --probs)',
         )
     return "probs"
@@ -238,6 +240,10 @@ def two_class_rows(scores: Array, kind: Kind) -> Array:
     if kind == "logits":
         return softmax(xp.stack([flat, xp.zeros_like(flat)], axis=1))
     return xp.stack([flat, 1 - flat], axis=1)
+
+
+def _row_name(array: Array, row: int) -> str:
+    return array.row_name(row) if isinstance(array, Source) else f"row {row}"
 
 
 def _label_hint(array: Array) -> str:

@@ -308,7 +308,10 @@ def _stop(error: BaseException, output: Output, journal: Journal, n_blocks: int)
         msg = f"{reason}; {output.partial} was removed, and nothing is kept"
     elif done == 0:
         _discard(output, journal)
-        msg = f"{reason}; stopped before the first of {n_blocks} blocks was finished"
+        msg = (
+            f"{reason}; stopped before the first of {n_blocks} blocks was finished: no output was "
+            "written, and nothing is kept"
+        )
     else:
         kept = "which are kept" if done > 1 else "which is kept"
         msg = f"{reason}; stopped after {done} of {n_blocks} blocks, {kept}; go on with --resume"

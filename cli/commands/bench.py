@@ -128,7 +128,7 @@ def bench(ctx: click.Context, /, paths: tuple[str, ...], **given: Any) -> None:
     cells that failed are measured again. A file that is complete is only shown, so that another
     report costs nothing.
     """
-    from cli.messages import warn
+    from cli.messages import note_written, warn
     from ensemble.bench.runner import Plan
     from ensemble.bench.tasks import find_tasks
 
@@ -146,7 +146,9 @@ def bench(ctx: click.Context, /, paths: tuple[str, ...], **given: Any) -> None:
     if not plan.cells:
         message = "no run directory is left to be measured" if not tasks else _NO_CELLS
         raise click.ClickException(message)
+    warn(plan.doubts, quiet=given["quiet"])
     file = plan.open(given["output"], overwrite=given["overwrite"])
+    note_written(file.path)
     _measure(plan, file, given)
     results = file.results()
     failed = [result for result in results if result.error is not None]
@@ -269,6 +271,7 @@ def _page(
         for task in plan.tasks
     }
     said["skipped"] = {found.path: found.reason for found in skipped}
+    said["warnings"] = plan.doubts
     return bench_page(results, said, title=given["title"])
 
 
@@ -291,6 +294,7 @@ def _show(
                 "skipped": [{"path": found.path, "reason": found.reason} for found in skipped],
                 "errors": errors,
                 "settings": _plain_settings(plan, given),
+                "warnings": plan.doubts,
             }
         )
     elif not given["quiet"]:

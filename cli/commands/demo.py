@@ -42,7 +42,9 @@ def demo(ctx: click.Context, folder: Path, seed: int) -> None:
     and every step that follows is a command that can be run again by hand.
     """
     from cli.demo_task import make_run_directories
+    from cli.messages import note_written
 
+    note_written(f"files in {folder}")
     _say("Three classifiers learn scikit-learn's digits from five images of each.")
     runs = make_run_directories(folder, seed=seed)
     for run in runs.values():

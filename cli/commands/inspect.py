@@ -45,7 +45,7 @@ def inspect(predictions: tuple[str, ...], prior: str | None, **given: Any) -> No
     predicted.
     """
     from cli.engines import make_runner
-    from cli.inputs import load
+    from cli.inputs import load, n_shards
     from cli.messages import print_json
     from postproc.files import load_prior
     from postproc.inspection import inspect_predictions
@@ -62,22 +62,25 @@ def inspect(predictions: tuple[str, ...], prior: str | None, **given: Any) -> No
                 classes=loaded.classes,
                 kind=given["prior_kind"],
             )
-        found.append(inspect_predictions(loaded, prior=vector, walk=runner.walk("inspecting")))
+        inspection = inspect_predictions(loaded, prior=vector, walk=runner.walk("inspecting"))
+        found.append((inspection, n_shards(loaded)))
     if given["as_json"]:
-        print_json({"predictions": [inspection.to_dict() for inspection in found]})
+        shown = [{**inspection.to_dict(), "shards": shards} for inspection, shards in found]
+        print_json({"predictions": shown})
         return
-    for inspection in found:
-        _print(inspection)
+    for inspection, shards in found:
+        _print(inspection, shards)
 
 
-def _print(inspection: Inspection) -> None:
+def _print(inspection: Inspection, shards: int | None) -> None:
+    from cli.inputs import shards_text
     from cli.messages import print_table
     from postproc.confidence import DEFAULT_TOP_K
 
     click.secho(inspection.name, bold=True)
     click.echo(
         f"{inspection.rows} rows x {inspection.classes} classes, {inspection.kind}, "
-        f"{inspection.dtype}"
+        f"{inspection.dtype}" + ("" if shards is None else f", in {shards_text(shards)}")
     )
     k = min(DEFAULT_TOP_K, inspection.classes)
     _print_histogram(

@@ -10,6 +10,7 @@ from ensemble.bench import plots, tables
 from ensemble.bench.board import BOUNDS, LEAST_BLOCKS, Board, Ranking, boards
 from ensemble.bench.results import LOSS, Result
 from ensemble.bench.statistics import FriedmanTest, friedman, least_p, nemenyi_difference
+from ensemble.bench.summary import rough_intervals
 from postproc.comparison import CONFIDENCE
 from postproc.report_html import NINETY_FIVE, render_page
 from postproc.report_text import interval, p_text, percent, points
@@ -31,8 +32,8 @@ def bench_page(results: Sequence[Result], settings: Mapping[str, Any], *, title:
     results : sequence of Result
         All cells, failed ones too.
     settings : mapping
-        How they were made, by name; shown as it is, but for `skipped`: a mapping from run
-        directories that were left out to the reason.
+        How they were made, by name; shown as it is, but for `skipped`, a mapping from run
+        directories that were left out to the reason, and `warnings`, a list of sentences.
     title : str
         Heading of the page.
 
@@ -49,7 +50,8 @@ def bench_page(results: Sequence[Result], settings: Mapping[str, Any], *, title:
         If cells have different numbers of draws.
     """
     arranged = boards(results)
-    shown = {name: value for name, value in settings.items() if name != "skipped"}
+    apart = ("skipped", "warnings")
+    shown = {name: value for name, value in settings.items() if name not in apart}
     errors = tables.error_table(results)
     skipped = tables.skipped_table(settings.get("skipped") or {})
     tasks = list(dict.fromkeys(task for board in arranged for task in board.tasks))
@@ -57,6 +59,8 @@ def bench_page(results: Sequence[Result], settings: Mapping[str, Any], *, title:
         "bench.html",
         title=title,
         summary=summary(arranged, n_failed=sum(r.error is not None for r in results)),
+        warnings=settings.get("warnings", ()),
+        rough=rough_intervals(max(map(_n_draws, arranged), default=0)),
         is_picked=any(len(board.contenders) > 1 for board in arranged),
         sections=[_section(board) for board in arranged],
         tasks=[_task(arranged, task, number) for number, task in enumerate(tasks)],
@@ -255,8 +259,11 @@ def _extent(board: Board) -> str:
     parts = [_count(len(board.tasks), "task"), _count(len(board.shifts), "shift")]
     if board.scope == "member":
         parts.insert(1, _count(board.n_models, "member"))
-    draws = len(next(r.n for r in board.results if r.error is None))
-    return f"{', '.join(parts)}, {_count(draws, 'draw')}"
+    return f"{', '.join(parts)}, {_count(_n_draws(board), 'draw')}"
+
+
+def _n_draws(board: Board) -> int:
+    return len(next(r.n for r in board.results if r.error is None))
 
 
 def _count(number: int, noun: str) -> str:

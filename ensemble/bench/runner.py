@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from multiprocessing import parent_process
 from pathlib import Path
 
 from ensemble.bench.methods import choose_methods
@@ -47,6 +51,11 @@ class Plan:
         """All cells, in the order of the results file."""
         return [cell for unit in self.units for cell in unit.cells]
 
+    @property
+    def doubts(self) -> list[str]:
+        """What speaks against predictions and labels of a task belonging together."""
+        return [f"{task.name}: {doubt}" for task in self.tasks for doubt in task.doubts]
+
     def open(self, path: Path, *, overwrite: bool = False) -> RecordsFile:
         """Open the results file; see `RecordsFile`."""
         header = make_header(self.tasks, self.settings)
@@ -80,13 +89,35 @@ class Plan:
 
         # A generator hands results on in the order of the units, as soon as they are there.
         parallel = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=1)
-        call = delayed(measure_unit)
+        call = delayed(_measure_in_worker)
         with warnings.catch_warnings():
             # A process that has grown large makes room for a new one, and no result is lost.
             warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
             yield from parallel(
-                call(unit, self.settings, wanted.intersection(unit.cells)) for unit in units
+                call(os.getpid(), unit, self.settings, wanted.intersection(unit.cells))
+                for unit in units
             )
+
+
+def _measure_in_worker(
+    parent: int, unit: Unit, settings: Settings, wanted: Collection[CellKey]
+) -> list[Measured]:
+    started_by = parent_process()
+    if started_by is not None and started_by.pid == parent:  # this is no thread of the parent
+        end_with(parent)
+    return measure_unit(unit, settings, wanted)
+
+
+@cache
+def end_with(parent: int) -> None:
+    """Let this process end with its parent: one that was killed cannot say that work is over."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def benchmark(
@@ -152,6 +183,8 @@ def benchmark(
         msg = f"{skipped[0].path}: {skipped[0].reason}"
         raise ValueError(msg)
     plan = Plan.of(tasks, settings)
+    for doubt in plan.doubts:
+        warnings.warn(doubt, stacklevel=2)
     total = len(plan.cells)
     if output is None:
         measured: list[Measured] = []

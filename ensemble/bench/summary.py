@@ -22,6 +22,10 @@ from postproc.report_text import NOTHING, Cell, Table, percent, points
 #: The ensemble that others are compared with, too: it costs next to nothing.
 REFERENCE = "calibrated"
 
+#: Draws below which the t interval is wide and its reach mostly chance, and how many are usual.
+FEW_DRAWS = 10
+USUAL_DRAWS = 20
+
 
 def summary_tables(results: Sequence[Result]) -> list[Table]:
     """One table of methods on one member, one of those on all; what is not there is left out."""
@@ -38,6 +42,13 @@ def summary_tables(results: Sequence[Result]) -> list[Table]:
         if own:
             found.append(_table(own, title, note))
     return found
+
+
+def rough_intervals(draws: int) -> list[str]:
+    """Say that a spread over few draws is hardly known; one draw has an interval of its own."""
+    if not 1 < draws < FEW_DRAWS:
+        return []
+    return [f"{draws} draws: intervals are rough; {USUAL_DRAWS} or more are usual (--draws)."]
 
 
 def to_csv(results: Sequence[Result]) -> str:
@@ -84,7 +95,8 @@ def _table(results: Sequence[Result], title: str, note: str) -> Table:
     what = f"{len(models)} member{_s(len(models))} of " if scope == "member" else ""
     notes = [
         f"{note}, in points of accuracy, mean and reach of the 95 % interval for one target; "
-        f"{draws} draw{_s(draws)} for each shift. Losing: cells below {100 * LOSS:+.1f}."
+        f"{draws} draw{_s(draws)} for each shift. Losing: cells below {100 * LOSS:+.1f}.",
+        *rough_intervals(draws),
     ]
     if bounds.intersection(names):
         notes.append("* looks at the target's labels, which no method can.")

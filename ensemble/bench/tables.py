@@ -131,7 +131,7 @@ def rank_table(board: Board, ranking: Ranking) -> Table:
             "method",
             "gain",
             "95 % interval",
-            "blocks won/tied/lost",
+            "blocks won / tied / lost",
             "p",
             "p (Holm)",
             "verdict",

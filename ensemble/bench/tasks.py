@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble.bench.agreement import doubts
 from ensemble.members import Member, Members, align_members
 from postproc.checks import fail, one_line
 from postproc.files import RunDirectory
@@ -44,6 +46,8 @@ class Task:
         Number of classes C.
     fingerprint : str
         Digest of all files that take part.
+    doubts : tuple of str
+        What speaks against predictions and labels belonging together.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Task:
     models: tuple[str, ...]
     n_classes: int
     fingerprint: str
+    doubts: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """What the header of a results file says of the task."""
@@ -112,8 +117,23 @@ def find_tasks(
             reason = one_line(error)
             for prefix in (path, Path(path).absolute()):
                 reason = reason.removeprefix(f"{prefix}: ")
+            inside = _run_directories(Path(path))
+            if inside and not any(Path(path).glob("*.val.*")):
+                shown = ", ".join(inside[:3]) + (", ..." if len(inside) > 3 else "")
+                reason = f"is no run directory but holds some: {shown}; pass {Path(path) / '*'}/"
             skipped.append(Skipped(str(path), reason))
     return tasks, skipped
+
+
+def _run_directories(folder: Path) -> list[str]:
+    """Names of the run directories in a folder."""
+    found = []
+    with suppress(OSError):
+        for inner in sorted(folder.iterdir()):
+            with suppress(OSError, ValueError):
+                RunDirectory.open(inner)
+                found.append(inner.name)
+    return found
 
 
 def load_task(task: Task) -> TaskData:
@@ -148,7 +168,8 @@ def _check_task(path: Path, models: Sequence[str] | None) -> Task:
     print_ = _fingerprint(path, kept)
     where = str(path.absolute())  # processes that wait for work may be in another folder
     data = _load(where, kept, print_)
-    return Task(path.resolve().name, where, kept, data.fit.n_classes, print_)
+    found = [*doubts("val", data.fit, data.fit_labels), *doubts("test", data.test, data.labels)]
+    return Task(path.resolve().name, where, kept, data.fit.n_classes, print_, tuple(found))
 
 
 def _fingerprint(path: Path, models: Sequence[str]) -> str:

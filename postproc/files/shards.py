@@ -70,6 +70,12 @@ class ShardSource(Source):
             at, first = stop, first + 1
         return block
 
+    def row_name(self, row: int) -> str:
+        """What messages call a row: its number within its shard, and of all."""
+        number = bisect_right(self.edges, row) - 1
+        file = Path(self.shards[number].path).name
+        return f"row {row - self.edges[number]} of {file} (row {row:,} of all)"
+
     def verify(self) -> None:
         """Check each of the files."""
         for shard in self.shards:

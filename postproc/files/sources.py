@@ -69,6 +69,10 @@ class Source:
         """Row at which each of several files starts, and n; empty where there is one."""
         return ()
 
+    def row_name(self, row: int) -> str:
+        """What messages call a row; where there are several files, its file, too."""
+        return f"row {row}"
+
     def columns(self, order: NDArray[Any]) -> Source:
         """The same rows with columns picked by position."""
         return PickedColumns(self, tuple(int(column) for column in order))
@@ -269,6 +273,10 @@ class PickedColumns(Source):
     def edges(self) -> tuple[int, ...]:
         """Those of the source."""
         return self.source.edges
+
+    def row_name(self, row: int) -> str:
+        """What the source calls it."""
+        return self.source.row_name(row)
 
     def verify(self) -> None:
         """Check the files of the source."""

@@ -104,8 +104,9 @@ class ZarrSource(Source):
             raise ValueError(msg)
         if lacking > 0:
             msg = (
-                f"{path}: cannot be read: {lacking} of {array.nchunks} chunks are missing; where "
-                "they only hold the fill value, have zarr write them (write_empty_chunks)"
+                f"{path}: cannot be read: {lacking} of {array.nchunks} chunks are missing, as "
+                "where writing was broken off; if they hold the fill value and nothing else, "
+                'write it anew with zarr.create_array(..., config={"write_empty_chunks": True})'
             )
             raise ValueError(msg)
         shape = (int(array.shape[0]), int(array.shape[1]))

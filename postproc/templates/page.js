@@ -27,6 +27,16 @@ for (const button of document.querySelectorAll("table.sortable thead button")) {
   button.addEventListener("click", () => sort(button.closest("th")));
 }
 
+// A bar that hides until it is used does not tell that there is more to see.
+function tell(box) {
+  box.previousElementSibling.classList.toggle("cut", box.scrollWidth > box.clientWidth + 1);
+}
+const watch = new ResizeObserver((entries) => entries.forEach(({ target }) => tell(target)));
+for (const box of document.querySelectorAll(".table > .scroll")) {
+  tell(box);
+  watch.observe(box);
+}
+
 // Without this script all panels show and nothing chooses among them.
 for (const choice of document.querySelectorAll("fieldset.switch")) {
   const inputs = [...choice.querySelectorAll("input")];

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ensemble.bench.runner import benchmark
 from tests.ensemble.bench.conftest import make_run
 
 CHEAP = ("--methods", "temperature,bcts,true-prior,soft,calibrated,oracle", "--draws", 2)
@@ -36,7 +37,7 @@ def test_tables(bench, run):
 
 def test_json(bench, run):
     found = json.loads(bench(run, *CHEAP, "--json").stdout)
-    assert list(found) == ["results", "skipped", "errors", "settings"]
+    assert list(found) == ["results", "skipped", "errors", "settings", "warnings"]
     assert len(found["results"]) == 3 * (2 * 3 + 3)
     first = found["results"][0]
     assert set(first) == {
@@ -47,7 +48,7 @@ def test_json(bench, run):
     low, high = first["gain_ci"]
     assert low <= first["gain"] <= high
     assert found["settings"]["draws"] == 2
-    assert found["skipped"] == found["errors"] == []
+    assert found["skipped"] == found["errors"] == found["warnings"] == []
 
 
 def test_reports_can_be_read_again(bench, run, tmp_path, monkeypatch):
@@ -186,3 +187,71 @@ def test_progress_counts_cells_and_those_of_an_earlier_run(bench, run, tmp_path,
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:10]))
     said = bench(run, *CHEAP).stderr
     assert [line.split(",")[0] for line in said.splitlines()] == ["measuring: 18 of 27 cells"]
+
+
+def test_few_draws_are_called_rough(bench, run, tmp_path):
+    said = "2 draws: intervals are rough; 20 or more are usual (--draws)."
+    page = tmp_path / "bench.html"
+    assert bench(run, *CHEAP, "--html", page).stdout.replace("\n", " ").count(said) == 2
+    assert page.read_text().count(said) == 1
+    words = ("--methods", "temperature", "--overwrite")
+    for draws in (1, 10):
+        assert "rough" not in bench(run, *words, "--draws", draws).stdout
+
+
+def test_a_folder_of_run_directories_names_them(bench, run, tmp_path):
+    for name in "abc":
+        make_run(tmp_path / "many" / name, n_fit=10, n_test=10)
+    told = bench(tmp_path / "many", code=1).stderr
+    said = f"skipped {tmp_path}/many: is no run directory but holds some: a, b, c; pass "
+    assert f"Warning: {said}{tmp_path}/many/*/\n" in told
+    make_run(tmp_path / "many" / "d", n_fit=10, n_test=10)
+    assert "holds some: a, b, c, ...; pass" in bench(tmp_path / "many", code=1).stderr
+    make_run(tmp_path / "task" / "inner", n_fit=10, n_test=10)
+    (run / "labels.test.npy").unlink()  # a run directory itself
+    assert "must hold labels.test.npy" in bench(run, code=1).stderr
+    (tmp_path / "empty").mkdir()
+    assert "must hold <model>.val.npy" in bench(tmp_path / "empty", code=1).stderr
+
+
+def test_shuffled_labels_are_told(bench, run, tmp_path):
+    np.random.default_rng(0).shuffle(labels := np.load(run / "labels.test.npy"))
+    np.save(run / "labels.test.npy", labels)
+    page = tmp_path / "bench.html"
+    result = bench(run, *CHEAP, "--json", "--html", page)
+    (told,) = json.loads(result.stdout)["warnings"]
+    assert told.startswith("task: on test, good (")
+    assert "% right) agree with labels.test no better than with labels in random order" in told
+    assert result.stderr.count(f"Warning: {told}\n") == 1
+    assert f"<strong>Warning:</strong> {told}" in page.read_text()
+    assert bench(run, *CHEAP, "--quiet").stderr == ""
+    with pytest.warns(UserWarning, match="task: on test, good .* no better than with labels in"):
+        benchmark(run, methods=("temperature",), draws=1)
+
+
+def test_an_interrupted_run_goes_on(bench, run, tmp_path, monkeypatch):
+    whole = tmp_path / "whole.jsonl"
+    bench(run, *CHEAP, "-o", whole)
+    from ensemble.bench.runner import measure_unit
+
+    calls = []
+
+    def measure(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return measure_unit(*args)
+
+    monkeypatch.setattr("ensemble.bench.runner.measure_unit", measure)
+    path = tmp_path / "bench.jsonl"
+    told = bench(run, *CHEAP, code=1).stderr
+    kept = f"interrupted: 9 of 27 cells are kept in {path}; the same command goes on from there"
+    assert told == f"Error: {kept}\n"
+    with monkeypatch.context() as patch:
+        patch.setattr("cli.commands.bench._write_reports", measure)
+        patch.setattr("ensemble.bench.runner.measure_unit", measure_unit)
+        calls[:] = [()]
+        told = bench(run, *CHEAP, code=1).stderr
+        assert told == f"Error: interrupted; already written: {path}\n"
+    bench(run, *CHEAP)
+    assert path.read_bytes() == whole.read_bytes()

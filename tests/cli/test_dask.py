@@ -29,7 +29,6 @@ def engine(tmp_path_factory):
 @pytest.fixture
 def dask(engine):
     """Options of a command that is to run on the workers."""
-    engine.client.wait_for_workers(2, timeout=120)
     return "--engine", "dask", "--scheduler", engine.client.scheduler.address
 
 

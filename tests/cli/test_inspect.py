@@ -104,3 +104,40 @@ def test_labels_among_predictions_are_told(tmp_path, run_cli):
     np.save(tmp_path / "labels.test.npy", np.array([0, 2, 1]))
     said = run_cli("inspect", tmp_path / "labels.test.npy", code=1).stderr
     assert "got shape (3,); one column of integers looks like labels" in said
+
+
+def test_shards_are_counted(here, run_cli, probs):
+    (here / "folder").mkdir()
+    for number, part in enumerate(np.split(probs, [5, 12])):
+        np.save(f"folder/part-{number:05d}.npy", part)
+    told = run_cli("inspect", "folder", "preds")
+    lines = told.stdout.splitlines()
+    assert lines[:2] == ["folder", "20 rows x 4 classes, probs, float64, in 3 shards"]
+    assert "20 rows x 4 classes, probs, float32" in lines
+    assert told.stderr == ""
+    found = json.loads(run_cli("inspect", "folder", "preds", "--json").stdout)["predictions"]
+    assert [(each["rows"], each["shards"]) for each in found] == [(20, 3), (20, None)]
+
+
+NUMBERS = "`prior` must be numbers with commas between them, or a file, got"
+
+
+@pytest.mark.parametrize(
+    ("prior", "message"),
+    [
+        (",", f"{NUMBERS} ','"),
+        ("1,,2,1", f"{NUMBERS} '1,,2,1'"),
+        ("1,2,1,", f"{NUMBERS} '1,2,1,'"),
+        ("1,2", "`prior` must be of length 4, one number a class, got length 2"),
+        ("0,0,0,0", "`prior` must be a vector with mass, got zeros only"),
+        ("1,2,nan,1", "`prior[2]` must be a finite number >= 0, got nan"),
+        ("folder", "folder: must be a file, got a folder"),
+        ("empty.txt", "`empty.txt` must be one label or more, got none"),
+        ("empty.npy", "empty.npy: cannot be read: it is empty"),
+    ],
+)
+def test_odd_priors_are_refused_in_one_line(here, run_cli, prior, message):
+    (here / "folder").mkdir()
+    for name in ("empty.txt", "empty.npy"):
+        (here / name).touch()
+    assert run_cli("inspect", "preds", "--prior", prior, code=1).stderr == f"Error: {message}\n"

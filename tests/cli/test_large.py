@@ -29,9 +29,11 @@ def confident_logits(path, n_rows, n_classes):
             file.write(rows.astype(np.float32).data)
 
 
+CAN = ("can", "sure.npy", "--logits", "--prior", "uniform", "-o", "out.npy")
 LARGE = {
     "soft": ("ensemble", "soft", "a.npy", "b.npy", "--logits", "-o", "out.npy"),
-    "can": ("can", "sure.npy", "--logits", "--prior", "uniform", "-o", "out.npy"),
+    "can": CAN,
+    "can, deep": (*CAN, "--iterations", "3"),
     "report": ("report", "a.npy", "b.npy", "--logits", "--labels", "labels.npy"),
     "inspect": ("inspect", "a.npy", "--logits"),
 }
@@ -54,7 +56,7 @@ main()
 @pytest.mark.parametrize("name", LARGE)
 def test_memory_does_not_grow_with_the_rows(tmp_path, name):
     n, n_classes = 600_000, 1000  # 2.4 GB a file
-    if name == "can":
+    if name.startswith("can"):
         confident_logits(tmp_path / "sure.npy", 250_000, n_classes)
     else:
         for member in "ab":

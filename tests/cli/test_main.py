@@ -151,3 +151,128 @@ def test_a_reader_that_leaves_a_pipe_is_no_error(tmp_path):
     words = f"{sys.executable} -c 'from cli.main import main; main()' inspect a.npy a.npy | true"
     done = subprocess.run(words, shell=True, cwd=tmp_path, capture_output=True, check=False)
     assert done.stderr == b""
+
+
+CAN = ("can", "a.npy", "--prior", "uniform", "-o", "out.npy")
+
+
+@pytest.fixture
+def blocks(tmp_path, monkeypatch):
+    """Files that take many blocks, and shards of them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("postproc.blocks.BLOCK_BYTES", 8 * 3 * 20)
+    monkeypatch.setattr("postproc.engine.MOST_WORKERS", 1)
+    rows = np.random.default_rng(0).normal(size=(200, 3)) * 3
+    np.save("a.npy", rows)
+    (tmp_path / "shards").mkdir()
+    for number, part in enumerate(np.split(rows, [90, 100])):
+        np.save(f"shards/part-{number:05d}.npy", part)
+    return tmp_path
+
+
+def interrupt(monkeypatch, where, at):
+    """Press Ctrl-C in the call number `at` of what computes a block."""
+    import importlib
+
+    module, _, name = where.rpartition(".")
+    part = getattr(importlib.import_module(module), name)
+    plain, calls = part.__call__, []
+
+    def call(self, rows):
+        calls.append(rows)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return plain(self, rows)
+
+    monkeypatch.setattr(part, "__call__", call)
+
+
+PASSES = {
+    "checking": "postproc.kinds.CheckRows",
+    "reference": "postproc.can_stream.SumConfident",
+    "inspecting": "postproc.inspection.InspectRows",
+}
+
+
+@pytest.mark.parametrize("at", [1, 3])
+@pytest.mark.parametrize("name", PASSES)
+def test_an_interrupted_pass_says_that_nothing_was_written(blocks, run_cli, monkeypatch, name, at):
+    before = sorted(blocks.iterdir())
+    interrupt(monkeypatch, PASSES[name], at)
+    told = run_cli(*(("inspect", "a.npy") if name == "inspecting" else CAN), code=1)
+    said = "interrupted; nothing was written, and nothing of this run is kept"
+    assert (told.stdout, told.stderr) == ("", f"Error: {said}\n")
+    assert sorted(blocks.iterdir()) == before
+
+
+def test_an_interrupted_write_says_what_is_kept(blocks, run_cli, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt(patch, "postproc.resume.WritePart", 1)
+        told = run_cli(*CAN, code=1).stderr
+    assert told.startswith("Error: interrupted; stopped before the first of 10 blocks was finished")
+    assert told.endswith(": no output was written, and nothing is kept\n")
+    with monkeypatch.context() as patch:
+        interrupt(patch, "postproc.resume.WritePart", 4)
+        run_cli(*CAN, code=1)
+    with monkeypatch.context() as patch:  # what an earlier run has left stays for --resume
+        interrupt(patch, PASSES["reference"], 2)
+        told = run_cli(*CAN, "--resume", code=1).stderr
+    assert told.endswith("nothing was written, and nothing of this run is kept\n")
+    assert (blocks / ".out.npy.partial").exists()
+    interrupt(monkeypatch, "postproc.resume.WritePart", 8)  # 3 of 10 are there: 7 are left
+    run_cli(*CAN, "--resume")
+
+
+def test_an_interruption_after_the_output_names_it(blocks, run_cli, monkeypatch):
+    np.save("labels.npy", np.zeros(200, int))
+    words = ("ensemble", "soft", "a.npy", "shards", "-o", "out.npy", "--labels", "labels.npy")
+    monkeypatch.setattr("postproc.report.accuracy_report", _interrupt)
+    told = run_cli(*words, code=1).stderr
+    assert told.endswith("Error: interrupted; already written: out.npy\n")
+    assert np.load("out.npy").shape == (200, 3)
+
+
+def _interrupt(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_a_finished_job_has_nothing_to_resume(blocks, run_cli):
+    for output in ("out.npy", "out/"):
+        words = (*CAN[:-1], output)
+        if output == "out/":
+            (blocks / "out").mkdir()  # an empty folder is as good as none
+        run_cli(*words, "--resume")
+        told = run_cli(*words, "--resume", code=1).stderr
+        assert told == (
+            f"Error: {output.rstrip('/')}: exists already, and no stopped job has left anything to "
+            "resume; outputs are written whole or not at all: use it as it is, or make it anew "
+            "(--overwrite)\n"
+        )
+        run_cli(*words, "--resume", "--overwrite")
+
+
+def test_the_number_of_shards_is_said(blocks, run_cli):
+    words = ("can", "shards", "--prior", "uniform", "-o", "out.npy", "--overwrite")
+    assert run_cli(*words).stderr.splitlines()[0] == "shards: 3 shards, 200 rows"
+    assert run_cli(*words, "--quiet").stderr == ""
+    (blocks / "shards" / "part-00002.npy").unlink()
+    assert run_cli(*words, "--json").stderr.splitlines()[0] == "shards: 2 shards, 100 rows"
+    (blocks / "shards" / "part-00001.npy").unlink()
+    assert run_cli(*words).stderr.splitlines()[0] == "shards: 1 shard, 90 rows"
+
+
+@pytest.mark.parametrize(
+    ("words", "before"),
+    [
+        (("can", "a.npy", "--prior", ""), "--prior"),
+        (("can", "a.npy", "--prior="), "--prior"),
+        (("inspect", "a.npy", "--prior", "  "), "--prior"),
+        (("inspect", ""), "inspect"),
+        (("can", "a.npy", "-o", "", "--prior", "uniform"), "-o"),
+        (("bench", "runs", "--html", "\n"), "--html"),
+    ],
+)
+def test_empty_words_are_refused(run_cli, words, before):
+    told = run_cli(*words, code=2).stderr
+    said = f"what follows {before} must not be empty; is a variable of the shell unset?"
+    assert told.splitlines()[-1] == f"Error: {said}"

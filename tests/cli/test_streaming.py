@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 import postproc.blocks
+import postproc.can_adjust
+import postproc.can_confident
+import postproc.can_stream
 import postproc.engine
 
 N, C = 1000, 5
@@ -19,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 #: Runs a command on blocks of a few rows; when a number of blocks has been written, does something.
 DRIVER = """
 import os, shutil, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in background
 import postproc.blocks, postproc.engine
 postproc.blocks.BLOCK_BYTES = int(sys.argv[1])
 postproc.engine.MOST_WORKERS = 1  # blocks one after another can be counted
@@ -61,9 +65,12 @@ def here(tmp_path, monkeypatch):
 
 FIT = ("--fit", "a.val.npy", "--fit-labels", "labels.val.npy")
 FIT_TWO = ("--fit", "a.val.npy", "--fit", "b.val.npy", "--fit-labels", "labels.val.npy")
+DEEP = ("can", "a.npy", "--prior", "2,1,1,1,1", "--iterations", "3")
 JOBS = {
     "can": ("can", "a.npy", "--prior", "2,1,1,1,1", "--labels", "labels.npy"),
-    "can, deep": ("can", "a.npy", "--prior", "2,1,1,1,1", "--iterations", "3"),
+    "can, deep": DEEP,
+    "can, deep, streamed": DEEP,
+    "can, condensed, streamed": (*DEEP, "--reference-size", "auto"),
     "can, sampled": ("can", "a.npy", "--prior", "uniform", "--preset", "paper-code"),
     "soft": ("ensemble", "soft", "a.npy", "b.npy", "c.npy", "--labels", "labels.npy"),
     "hard": ("ensemble", "hard", "a.npy", "b.npy", "--tie", "random"),
@@ -79,6 +86,16 @@ JOBS = {
     "calibrate": ("calibrate", "a.npy", *FIT, "--labels", "labels.npy"),
     "apply": ("apply", "saved.json", "a.npy", "b.npy"),
 }
+
+
+@pytest.fixture(autouse=True)
+def references_in_their_files(request, monkeypatch):
+    """Jobs that say so keep no reference in memory, and rows to be computed exactly in blocks."""
+    if "streamed" in getattr(getattr(request.node, "callspec", None), "id", ""):
+        monkeypatch.setattr(postproc.can_stream, "IN_MEMORY_BYTES", 0)
+        monkeypatch.setattr(postproc.can_confident, "TASK_BYTES", 8 * C * 170)
+        monkeypatch.setattr(postproc.can_adjust, "TOGETHER_BYTES", 0)
+        monkeypatch.setattr(postproc.can_adjust, "SHARED_BYTES", 8 * C * 50)
 
 
 def job(name, run_cli):
@@ -254,7 +271,7 @@ def test_reports_and_inspections_of_shards_are_as_of_one_file(here, run_cli):
     unnamed = again.replace('"part"', '"b"')
     assert json.loads(whole)["models"] == json.loads(unnamed)["models"]
     a, b = (json.loads(run_cli("inspect", path, "--json").stdout) for path in ("a.npy", "a/"))
-    assert a["predictions"][0] | {"name": "a"} == b["predictions"][0]
+    assert a["predictions"][0] | {"name": "a", "shards": 4} == b["predictions"][0]
 
 
 @pytest.mark.parametrize("name", ["can", "soft", "weights", "calibrate"])

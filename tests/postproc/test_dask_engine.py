@@ -29,11 +29,11 @@ def engine():
         yield made
 
 
-@pytest.fixture(autouse=True)
-def both_workers(request):
-    """Wait until those that a test has killed are back."""
-    if "engine" in request.fixturenames:
-        request.getfixturevalue("engine").client.wait_for_workers(2, timeout=120)
+@pytest.fixture
+def mortal():
+    """Workers for one test alone, which kills some: no other waits until Dask has replaced them."""
+    with module.dask_engine(workers=2) as made:
+        yield made
 
 
 @dataclass(frozen=True)
@@ -214,34 +214,30 @@ def test_a_file_that_shrinks_is_told_as_here(engine, rows):
     assert str(there.value) == str(here.value)
 
 
-def test_the_same_bytes_also_where_a_worker_dies_of_a_block(engine, adjusts, marks, tmp_path):
+def test_the_same_bytes_also_where_a_worker_dies_of_a_block(mortal, adjusts, marks, tmp_path):
     deadly = Adjusts(adjusts.source, adjusts.reference, marks, at=200)
-    there = written(engine, deadly, tmp_path / "there.npy")
+    there = written(mortal, deadly, tmp_path / "there.npy")
     assert marks.count("death") == 1
     assert marks.count("called-200") == 1  # by another worker, or one that has taken its place
     dead = int(next(Path(marks.folder).glob("death-*")).name.split("-")[1])
-    assert dead not in engine.client.run(os.getpid).values()
+    assert dead not in mortal.client.run(os.getpid).values()
     assert marks.pids("called-200").isdisjoint({dead})
     assert there == written(LocalEngine(), adjusts, tmp_path / "here.npy")
 
 
-def test_the_same_bytes_where_a_worker_is_killed_midway(engine, adjusts, marks, tmp_path):
-    killing = Killing(engine)
+def test_the_same_bytes_where_a_worker_is_killed_midway(mortal, adjusts, marks, tmp_path):
+    killing = Killing(mortal)
     there = written(killing, adjusts, tmp_path / "there.npy")
-    assert killing.killed not in engine.client.run(os.getpid).values()
+    assert killing.killed not in mortal.client.run(os.getpid).values()
     assert marks.count("called") >= len(CUTS)
     assert there == written(LocalEngine(), adjusts, tmp_path / "here.npy")
 
 
-def test_too_many_deaths_keep_what_is_done(engine, adjusts, marks, tmp_path):
-    scheduler = engine.client.cluster.scheduler
-    allowed, scheduler.allowed_failures = scheduler.allowed_failures, 1
-    try:
-        deadly = Adjusts(adjusts.source, adjusts.reference, marks, at=400, always=True)
-        with pytest.raises(StoppedError, match="which are kept; go on with --resume") as stopped:
-            written(engine, deadly, tmp_path / "there.npy")
-    finally:
-        scheduler.allowed_failures = allowed
+def test_too_many_deaths_keep_what_is_done(mortal, adjusts, marks, tmp_path):
+    mortal.client.cluster.scheduler.allowed_failures = 1
+    deadly = Adjusts(adjusts.source, adjusts.reference, marks, at=400, always=True)
+    with pytest.raises(StoppedError, match="which are kept; go on with --resume") as stopped:
+        written(mortal, deadly, tmp_path / "there.npy")
     # Dask blames a task that both workers had before them, not always the one that they died at.
     named = re.match(r"2 workers of Dask died at or near rows (\d+)\.\.", str(stopped.value))
     assert named is not None

@@ -173,7 +173,10 @@ def test_a_full_disk_keeps_what_is_there(tmp_path):
 
 
 def test_a_job_stopped_before_its_first_block_keeps_nothing(out):
-    assert stop(out, at=0) == "interrupted; stopped before the first of 5 blocks was finished"
+    assert stop(out, at=0) == (
+        "interrupted; stopped before the first of 5 blocks was finished: no output was written, "
+        "and nothing is kept"
+    )
     assert list(out.path.parent.iterdir()) == []
 
 

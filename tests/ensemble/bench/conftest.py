@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -52,26 +51,34 @@ def lines():
     return lambda path: [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
+#: Sends itself a signal when enough cells are in the file.
+STOPPING = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in background
+from cli.main import main
+from ensemble.bench.records import RecordsFile
+plain, n_cells, number = RecordsFile.append, int(sys.argv[1]), int(sys.argv[2])
+def append(self, measured):
+    plain(self, measured)
+    if len(self.records) >= n_cells:
+        os.kill(os.getpid(), number)
+RecordsFile.append = append
+main(sys.argv[3:])
+"""
+
+
 @pytest.fixture
 def stop_part_way():
-    """Start `postproc` in a process of its own; send a signal when the file has enough lines."""
+    """Run `postproc` in a process of its own that a signal stops when the file has some cells."""
 
-    def run(arguments, path, *, n_lines, number=signal.SIGKILL):
-        program = "import sys; from cli.main import main; main(sys.argv[1:])"
-        process = subprocess.Popen(
-            [sys.executable, "-c", program, *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+    def run(arguments, *, n_cells, number=signal.SIGKILL):
+        command = [sys.executable, "-c", STOPPING, str(n_cells), str(int(number))]
+        return subprocess.run(
+            [*command, *map(str, arguments)],
+            capture_output=True,
             cwd=Path(__file__).parents[3],
             text=True,
+            timeout=120,
         )
-        deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
-            if path.exists() and path.read_bytes().count(b"\n") >= n_lines:
-                process.send_signal(number)
-                break
-            time.sleep(0.005)
-        out, err = process.communicate(timeout=60)
-        return process.returncode, out, err
 
     return run

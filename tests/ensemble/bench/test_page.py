@@ -375,3 +375,51 @@ def test_browser_shows_numbers_with_enough_contrast(browser, url, dark):
     browser.open(url, width=1280, dark=dark)
     assert browser.run("document.querySelectorAll('.scale')[0].children.length") == 11
     assert browser.run(CONTRAST) >= 4.5
+
+
+@pytest.fixture(scope="module")
+def wide_url(tmp_path_factory):
+    tasks = tuple(f"a_long_name_of_task_{number}" for number in range(40))
+    page = bench_page(results(tasks=tasks), {"warnings": [NASTY]}, title="Wide")
+    assert "alert(1)</script>" not in page
+    path = tmp_path_factory.mktemp("page") / "wide.html"
+    path.write_text(page, encoding="utf-8")
+    return path.as_uri()
+
+
+# Tables that are wider than their container, and those that are said to be.
+CUT = """[...document.querySelectorAll(".scroll")].filter(e => e.offsetParent)
+    .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.getAttribute("aria-labelledby"))"""
+SAID = """[...document.querySelectorAll(".title")].filter(e => e.offsetParent)
+    .filter(e => getComputedStyle(e, "::after").content.includes("scroll sideways"))
+    .map(e => e.id)"""
+
+
+@pytest.mark.parametrize("width", [390, 800, 1100, 1600])
+def test_browser_says_which_tables_scroll_sideways(browser, url, wide_url, width):
+    browser.open(url, width=width)
+    assert browser.run(CUT) == browser.run(SAID)
+    assert width < 1000 or browser.run(CUT) == []
+    browser.open(wide_url, width=width)
+    assert browser.run(CUT) == browser.run(SAID)
+    maps = {"member-map0-title", "ensemble-map0-title"}
+    assert maps <= set(browser.run(CUT))
+    assert width < 1000 or maps == set(browser.run(CUT))
+
+
+def test_browser_keeps_methods_in_sight_when_scrolled_sideways(browser, wide_url):
+    browser.open(wide_url, width=800)
+    browser.run("document.querySelector('#member-map0').closest('.scroll').scrollLeft = 200")
+    lefts = """["thead", "tbody"].map(part =>
+        document.querySelector(`#member-map0 ${part} th`).getBoundingClientRect().left
+        - document.querySelector("#member-map0").closest(".scroll").getBoundingClientRect().left)"""
+    assert browser.run(lefts) == [1, 1]  # the border
+
+
+def test_few_draws_and_warnings_are_told(page):
+    assert "intervals are rough" not in bench_page(results(draws=10), {}, title="t")
+    assert "intervals are rough" not in bench_page(results(draws=1), {}, title="t")
+    few = bench_page(results(draws=9), {"warnings": ["a < b"]}, title="t")
+    assert "9 draws: intervals are rough; 20 or more are usual (--draws)." in few
+    assert "<strong>Warning:</strong> a &lt; b</p>" in few
+    assert "warnings" not in {cell.get("data-value") for cell in Elements(few).all("th")}

@@ -88,7 +88,9 @@ def test_other_options_are_an_error_that_says_what_differs(run, path):
 
 
 def test_other_files_are_another_benchmark(run, path):
-    np.save(run / "labels.test.npy", 2 - np.load(run / "labels.test.npy"))
+    labels = np.load(run / "labels.test.npy")
+    labels[0] = 2 - labels[0] if labels[0] != 1 else 0
+    np.save(run / "labels.test.npy", labels)
     with pytest.raises(FileExistsError, match="other tasks"):
         benchmark(run, **WANTED, output=path)
 

@@ -1,12 +1,16 @@
+import os
 import signal
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ensemble.bench.methods import METHODS, choose_methods
 from ensemble.bench.protocol import draw_seed
-from ensemble.bench.runner import Plan, benchmark, check_settings
+from ensemble.bench.runner import Plan, _measure_in_worker, benchmark, check_settings
 from ensemble.bench.tasks import find_tasks
 
 CHEAP = ("temperature", "bcts", "map", "true-prior")
@@ -151,9 +155,9 @@ def test_a_killed_run_goes_on_and_writes_the_same_bytes(make, tmp_path, stop_par
     options = ["--methods", "matrix,map", "--draws", 3, "--jobs", 1, "--quiet"]
     whole, part = tmp_path / "whole.jsonl", tmp_path / "part.jsonl"
     benchmark(runs, methods=["matrix", "map"], draws=3, output=whole)
-    code, _, _ = stop_part_way(["bench", *runs, *options, "-o", part], part, n_lines=7)
+    stopped = stop_part_way(["bench", *runs, *options, "-o", part], n_cells=7)
     before = part.read_bytes()
-    assert code == -signal.SIGKILL
+    assert stopped.returncode == -signal.SIGKILL
     assert whole.read_bytes().startswith(before)
     assert len(before) < len(whole.read_bytes())
     resumed = benchmark(runs, methods=["matrix", "map"], draws=3, output=part)
@@ -166,11 +170,11 @@ def test_an_interrupted_run_says_what_is_kept(make, tmp_path, stop_part_way):
     runs = [make(tmp_path / name, seed=s, **sizes) for s, name in enumerate("abcdef")]
     path = tmp_path / "part.jsonl"
     words = ["bench", *runs, "--methods", "matrix,map", "--draws", 3, "--jobs", 1, "-o", path]
-    code, _, said = stop_part_way(words, path, n_lines=5, number=signal.SIGINT)
+    stopped = stop_part_way(words, n_cells=5, number=signal.SIGINT)
     kept = path.read_bytes().count(b"\n") - 1
-    assert code == 1
-    assert f"interrupted: {kept} of 36 cells are kept in {path}" in said
-    assert "Traceback" not in said
+    assert stopped.returncode == 1
+    assert f"interrupted: {kept} of 36 cells are kept in {path}" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
 
 
 @pytest.mark.parametrize(
@@ -200,3 +204,23 @@ def test_words_choose_methods():
     assert {m.scope for m in choose_methods(["member"])} == {"member"}
     assert choose_methods(["all"]) == METHODS
     assert [m.name for m in choose_methods(["blend", "bcts"])] == ["bcts", "blend"]
+
+
+def test_a_worker_ends_with_its_parent():
+    worker = (
+        "import os, time; from ensemble.bench.runner import end_with; end_with(os.getppid()); "
+        "print('ready', flush=True); time.sleep(600)"
+    )
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {worker!r}])"
+    started = subprocess.Popen(
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
+    )
+    assert started.stdout.readline() == b"ready\n"
+    started.kill()
+    assert started.communicate(timeout=60)[0] == b""  # ends when the worker has closed it
+
+
+def test_threads_of_the_parent_itself_do_not_end(monkeypatch):
+    monkeypatch.setattr("ensemble.bench.runner.end_with", None)
+    monkeypatch.setattr("ensemble.bench.runner.measure_unit", lambda *unit: unit)
+    assert _measure_in_worker(os.getpid(), 1, 2, 3) == (1, 2, 3)

@@ -239,7 +239,7 @@ def _spoil(folder, probs):
         (
             lambda f, p: np.save(f / "part-00001.npy", np.where(np.eye(8, 4), np.nan, p[3:11])),
             ValueError,
-            "preds, row 3, column 0` must be a finite number",
+            r"preds, row 0 of part-00001.npy \(row 3 of all\), column 0` must be a finite number",
         ),
     ],
     ids=["missing", "width", "dtype", "names", "empty", "nan"],
@@ -314,3 +314,44 @@ def test_missing_and_damaged_chunks_are_named(tmp_path, probs):
     with pytest.raises(ValueError, match=r"preds.zarr: cannot be read: 1 of 3 chunks are missing"):
         ZarrSource.open(path)
     assert signature["files"] == list(found.files)
+
+
+def test_chunks_left_out_for_their_fill_value_can_be_mended_as_the_message_says(tmp_path, probs):
+    zarr = pytest.importorskip("zarr")
+    probs[7:14] = [1, 0, 0, 0]
+    logits = 40.0 * probs
+    logits[7:14] = 0  # a chunk of nothing but the fill value
+    path = zarr_array(tmp_path / "logits.zarr", logits, chunks=(7, 4))
+    with pytest.raises(ValueError, match=r"cannot be read: 1 of 3 chunks are missing, as wh") as no:
+        load_predictions(path)
+    mend = 'zarr.create_array(..., config={"write_empty_chunks": True})'
+    assert str(no.value).endswith(mend)
+    mended = zarr.create_array(
+        str(tmp_path / "mended.zarr"), shape=logits.shape, chunks=(7, 4), dtype=logits.dtype,
+        config={"write_empty_chunks": True},
+    )  # fmt: skip
+    mended[:] = logits
+    np.testing.assert_array_equal(load_predictions(tmp_path / "mended.zarr").scores[:], logits)
+
+
+@pytest.mark.parametrize("kind", [None, "probs"])
+@pytest.mark.parametrize(("row", "place"), [(0, "row 0 of part-00000.npy (row 0 of all)"),
+    (3, "row 0 of part-00002.npy (row 3 of all)"), (19, "row 8 of part-00003.npy (row 19 of all)"),
+])  # fmt: skip
+def test_faults_in_shards_name_the_shard_and_its_row(tmp_path, probs, row, place, kind):
+    (tmp_path / "classes.txt").write_text("a\nb\nc\nd\n")
+    for value, told in ((np.nan, ", column 2`"), (0.999, " sums to " if kind is None else "`")):
+        spoilt = probs.copy()
+        spoilt[row, 2] = value
+        shards(tmp_path, spoilt, [3, 3, 11])
+        with pytest.raises(ValueError, match=r"part-") as error:
+            load_predictions(tmp_path, kind=kind)
+        assert f"{place}{told}" in str(error.value)
+    opened = open_shards(tmp_path, find_shards(tmp_path))
+    assert opened.columns(np.array([1, 0])).row_name(row) == opened.row_name(row) == place
+
+
+def test_large_row_numbers_of_shards_can_be_read(tmp_path):
+    shards(tmp_path, np.eye(2)[np.zeros(12_000, int)], [10_983])
+    opened = open_shards(tmp_path, find_shards(tmp_path))
+    assert opened.row_name(11_000) == "row 17 of part-00001.npy (row 11,000 of all)"

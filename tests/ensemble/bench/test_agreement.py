@@ -1,0 +1,75 @@
+"""Agreement of predictions and labels, against all orders of the labels."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from ensemble.bench.agreement import LEAST_Z, agreement, doubts
+from ensemble.members import Member
+from postproc import softmax
+
+
+@pytest.mark.parametrize("kind", ["logits", "probs"])
+@pytest.mark.parametrize("block", [8, 2**20])
+def test_z_is_that_of_all_orders_of_the_labels(monkeypatch, kind, block):
+    monkeypatch.setattr("postproc.blocks.BLOCK_BYTES", block)
+    rng = np.random.default_rng(0)
+    scores = 3 * rng.normal(size=(7, 4))
+    probs, labels = softmax(scores), np.array([0, 0, 1, 2, 2, 2, 0])
+    sums = [probs[range(7), order].sum() for order in permutations(labels)]
+    expected = (probs[range(7), labels].sum() - np.mean(sums)) / np.std(sums)
+    found = agreement(Member(scores if kind == "logits" else probs, kind, "m"), labels)
+    assert found.z == pytest.approx(expected, rel=1e-9)
+    assert found.accuracy == np.mean(scores.argmax(axis=1) == labels)
+
+
+def test_where_the_order_makes_no_difference_nothing_is_said():
+    rng = np.random.default_rng(0)
+    alike = Member(np.repeat(rng.dirichlet(np.ones(3), 1), 50, axis=0), "probs", "alike")
+    unlike = Member(rng.dirichlet(np.ones(3), 50), "probs", "unlike")
+    assert np.isnan(agreement(alike, rng.integers(3, size=50)).z)
+    assert np.isnan(agreement(unlike, np.ones(50, int)).z)
+    assert np.isnan(agreement(Member(np.eye(3)[:1], "probs", "one"), np.array([0])).z)
+    assert doubts("val", [alike], rng.integers(3, size=50)) == []
+
+
+def test_a_poor_member_that_never_names_the_rare_class_is_not_doubted():
+    rng = np.random.default_rng(0)
+    labels = (rng.random(2000) < 0.05).astype(int)
+    scores = np.stack([np.full(2000, 3.0), 0.7 * labels + rng.normal(size=2000) * 0.7], axis=1)
+    poor = Member(scores, "logits", "poor")
+    found = agreement(poor, labels)
+    assert found.accuracy <= 0.955  # as always naming the frequent class
+    assert found.z > 4
+    assert doubts("test", [poor], labels) == []
+
+
+@pytest.mark.parametrize("n_classes", [2, 10])
+def test_labels_and_rows_in_another_order_are_doubted(n_classes):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(n_classes, size=400)
+    scores = 2 * np.eye(n_classes)[labels] + rng.normal(size=(400, n_classes))
+    good, moved = Member(scores, "logits", "good"), Member(scores[::-1], "logits", "moved")
+    assert doubts("val", [good], labels) == []
+    (told,) = doubts("val", [good, moved], labels)
+    share = 100 * np.mean(scores[::-1].argmax(axis=1) == labels)
+    assert told == (
+        f"on val, moved ({share:.1f} % right) agrees with labels.val no better than with labels in "
+        "random order; are rows and classes of both files in one order?"
+    )
+    columns = Member(np.roll(scores, 1, axis=1), "logits", "columns")
+    assert agreement(columns, labels).z < -LEAST_Z
+    (told,) = doubts("test", [good, moved, columns], labels)
+    assert told.startswith("on test, moved (")
+    assert " % right), columns (" in told
+    assert " agree with labels.test" in told
+
+
+def test_labels_in_random_order_have_a_normal_z():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(5, size=200)
+    member = Member(rng.normal(size=(200, 5)), "logits", "m")
+    found = [agreement(member, rng.permutation(labels)).z for _ in range(500)]
+    assert np.mean(found) == pytest.approx(0, abs=0.15)
+    assert np.std(found) == pytest.approx(1, abs=0.1)
