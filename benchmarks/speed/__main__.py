@@ -1,11 +1,11 @@
-"""Print every figure of speed and memory: python -m benchmarks.speed [--quick]."""
+"""Print the figures of speed and memory: python -m benchmarks.speed [--quick] [TOPIC...]."""
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import os
 import platform
-import sys
 
 import numpy as np
 
@@ -21,19 +21,28 @@ from benchmarks.speed import (
 )
 from benchmarks.speed.timing import HEADING
 
-TOPICS = (can, ensemble, report, startup, tuning, scaling, streaming, dask_engine)
+TOPICS = {
+    topic.__name__.rpartition(".")[2]: topic
+    for topic in (can, ensemble, report, startup, tuning, scaling, streaming, dask_engine)
+}
 
 
 def main() -> None:
-    """Run all topics; with --quick on fewer rounds, as a check that they run at all."""
-    quick = "--quick" in sys.argv[1:]
+    """Run some topics, or all; with --quick on fewer rounds, as a check that they run at all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("topics", nargs="*", metavar="TOPIC", help=f"out of {', '.join(TOPICS)}")
+    parser.add_argument("--quick", action="store_true")
+    given = parser.parse_args()
+    if unknown := [name for name in given.topics if name not in TOPICS]:
+        parser.error(f"no topic {unknown[0]!r}; there are {', '.join(TOPICS)}")
+    quick = given.quick
     print(
         f"{datetime.date.today().isoformat()}, {platform.machine()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}, NumPy {np.__version__}\n"
     )
     print(HEADING)
-    for topic in TOPICS:
-        for figure in topic.figures(quick=quick):
+    for name in given.topics or TOPICS:
+        for figure in TOPICS[name].figures(quick=quick):
             print(figure.line(), flush=True)
 
 

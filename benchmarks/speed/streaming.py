@@ -1,6 +1,7 @@
 """Files larger than a block through the command line: peak memory, and the rate of copying.
 
-At full size the file is 2,000,000 x 1,000 float32, 8 GB, and results take as much again.
+At full size the file is 2,000,000 x 1,000 float32, 8 GB, and results take as much again. What
+grows with the number of rows alone shows in a report of 40,000,000 rows of few classes.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ COMMANDS = {
     "report": (("report", "{scores}", "--labels", "{labels}", "--json"), 1),
 }
 
+#: A reference of three rows in four, too long for memory.
+DEEP = ("--iterations", "3", "--reference-size", "auto")
+
 
 def write(path: Path, n_rows: int, n_classes: int) -> None:
     """Write probabilities of which three rows in four are confident; a block is repeated."""
@@ -53,7 +57,7 @@ def write(path: Path, n_rows: int, n_classes: int) -> None:
 
 
 def figures(*, quick: bool) -> Iterator[Figure]:
-    """Rates on a file that the page cache holds, and peak memory on one that is far larger."""
+    """Rates on a file that the page cache holds, and peak memory on files that are far larger."""
     sizes = ((40_000, 250),) if quick else ((250_000, 1_000), (2_000_000, 1_000))
     for n_rows, n_classes in sizes:
         large = n_rows == sizes[-1][0]
@@ -73,6 +77,31 @@ def figures(*, quick: bool) -> Iterator[Figure]:
                     out.unlink(missing_ok=True)
                 if moved > 1 and (quick or not large):
                     yield _rate(what, given, scores, out, moved)
+            if large:
+                words = ("can", str(scores), "--prior", "uniform", *DEEP, "-o", str(out))
+                yield _memory(f"postproc can, d = 3, condensed, {size}", postproc(*words))
+    yield _many_rows(1_000_000 if quick else 40_000_000)
+
+
+def _many_rows(n_rows: int, n_classes: int = 4) -> Figure:
+    """Two files of few classes, so that what is kept of each row would show."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rng = np.random.default_rng(0)
+        shape = (n_rows, n_classes)
+        for model in "ab":
+            path = folder / f"{model}.npy"
+            file = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+            for rows in row_blocks(*shape):
+                block = (rows.stop - rows.start, n_classes)
+                file[rows] = 3 * rng.standard_normal(block, dtype=np.float32)
+            file.flush()
+        del file
+        labels = folder / "labels.npy"
+        np.save(labels, rng.integers(0, n_classes, n_rows, dtype=np.int32))
+        words = ["report", *(str(folder / f"{model}.npy") for model in "ab")]
+        done = postproc(*words, "--labels", str(labels), "--json")
+    return _memory(f"postproc report of two files, {n_rows} x {n_classes} float32", done)
 
 
 def _memory(what: str, done: Run) -> Figure:
