@@ -15,7 +15,7 @@ from postproc.tallies import Columns, run_starts, sums_of_runs, tally
 ECE_BINS = 15
 
 #: Different confidences that large files are told apart by.
-MOST_LEVELS = 2**19
+MOST_LEVELS = 2**17
 
 
 @dataclass(frozen=True)
