@@ -126,7 +126,7 @@ class Runner:
 
         def verify() -> None:
             for each in inputs:
-                if isinstance(each.scores, Source):  # what was fitted to is no longer read
+                if isinstance(each.scores, Source):
                     each.scores.verify()
 
         signature = {} if len(cuts) <= 1 and output.is_file else self._signature(part, inputs)

@@ -21,23 +21,15 @@ def load(
     given: dict[str, Any],
     *,
     multilabel: bool = False,
-    like: Predictions | None = None,
     runner: Runner | None = None,
 ) -> Predictions:
-    """Load predictions with the shared input options; `like` asks for the same classes.
+    """Load predictions with the shared input options.
 
     With a runner the scores of a `.npy` file are read block by block, not mapped, and checked
     with progress. Of shards it is said how many there are: that the last are missing shows in
     nothing else.
     """
-    from dataclasses import replace
-
-    import numpy as np
-
-    from postproc.alignment import matching_order
-    from postproc.checks import fail
     from postproc.files import load_class_names, load_predictions
-    from postproc.files.sources import Source
 
     kinds = {True: "logits", False: "probs", None: None}
     classes = load_class_names(given["classes"]) if given.get("classes") is not None else None
@@ -52,15 +44,6 @@ def load(
     shards = n_shards(loaded)
     if shards is not None and not given.get("quiet", True):
         click.echo(f"{path}: {shards_text(shards)}, {loaded.n_rows:,} rows", err=True)
-    if like is not None and loaded.n_classes != like.n_classes:
-        wanted = f"an array of {like.n_classes} classes like {like.name}"
-        fail(loaded.name, wanted, f"{loaded.n_classes} columns")
-    if like is not None and like.classes is not None and loaded.classes is not None:
-        order = matching_order(loaded.classes, like.classes, f"class names of {loaded.name}")
-        if order is not None:
-            scores = loaded.scores
-            moved = scores.columns(order) if isinstance(scores, Source) else scores[:, order]
-            loaded = replace(loaded, scores=np.asarray(moved) if runner is None else moved)
     return loaded
 
 

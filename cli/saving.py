@@ -36,12 +36,14 @@ def check_save(given: dict[str, Any], output: Path) -> None:
 
 def save(model: Any, given: dict[str, Any]) -> str | None:
     """Write what was fitted to --save, and give the name for the summary; None without it."""
+    from cli.messages import note_written
     from ensemble import save_model
 
     path = given.get("save")
     if path is None:
         return None
     save_model(model, path, overwrite=given["overwrite"])
+    note_written(path)
     return str(path)
 
 

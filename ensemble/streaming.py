@@ -44,13 +44,13 @@ class CombineRows:
         Fitted.
     members : Members
         Members that `combiner.check_members` has passed.
-    labels : array of shape (n,), optional
+    labels : array or source of shape (n, 1), optional
         True classes.
     """
 
     combiner: Ensemble
     members: Members
-    labels: NDArray[np.int64] | None = None
+    labels: Any = None
 
     def __call__(self, rows: slice) -> tuple[NDArray[Any], dict[str, Any]]:
         """Probabilities of the rows start..stop, shape (rows, C), and counts."""
@@ -62,7 +62,8 @@ class CombineRows:
             combined[inside] = as_numpy(self.combiner.combine(self.members, part))
             if self.labels is not None:
                 winners = (as_numpy(member.winners(part)) for member in self.members)
-                right += [int((won == self.labels[part]).sum()) for won in winners]
+                truth = self.labels[part].reshape(-1)
+                right += [int((won == truth).sum()) for won in winners]
         return combined, {} if self.labels is None else {"right": right.tolist()}
 
 

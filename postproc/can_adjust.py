@@ -112,7 +112,7 @@ class AdjustRows:
         The target.
     model : CANModel
         Reference and prior.
-    labels : array of shape (n,), or (n·m,) of two-class rows, optional
+    labels : array or source of shape (n, 1), or (n·m, 1) of two-class rows, optional
         True classes.
     exact : ExactRows, optional
         Where the reference stays in its file, all rows that need it, if they have been computed.
@@ -120,7 +120,7 @@ class AdjustRows:
 
     rows: ProbabilityRows
     model: CANModel
-    labels: NDArray[Any] | None = None
+    labels: Any = None
     exact: ExactRows | None = None
 
     def cuts(self) -> Sequence[slice]:
@@ -233,7 +233,7 @@ class AdjustRows:
         }
         if self.labels is not None:
             per_row = self.rows.per_row
-            truth = self.labels[rows.start * per_row : rows.stop * per_row]
+            truth = self.labels[rows.start * per_row : rows.stop * per_row].reshape(-1)
             was_right, is_right = before == truth, after == truth
             counts |= {
                 "fixed": int((~was_right & is_right).sum()),

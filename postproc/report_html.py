@@ -147,7 +147,7 @@ def _breakable(name: str) -> Markup:
     """A name that may break after the marks that join its words."""
     from markupsafe import Markup, escape
 
-    return Markup(re.sub(r"(?<=\w)([_/.]+)(?=\w)", r"\1<wbr>", str(escape(name))))
+    return Markup(re.sub(r"(?<=\w)([_/.]+)(?=[^\W\d])", r"\1<wbr>", str(escape(name))))
 
 
 def _gain(model: ModelReport) -> float:

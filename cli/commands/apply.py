@@ -91,7 +91,7 @@ def _apply_ensemble(
     output = output_path(paths[0], given, "apply")
     run = open_run(paths)
     if run is not None:
-        target, labels = run.predictions("test"), run.labels("test")
+        target, labels = run.predictions("test"), run.labels("test", mapped=True)
     else:
         alone = len(combiner.names_) == len(paths) == 1
         names = combiner.names_ if given["by_order"] or alone else member_names(paths)
@@ -100,7 +100,7 @@ def _apply_ensemble(
             raise click.BadParameter(message, param_hint="PREDS")
         target, labels = load_members(paths, names, given, runner=runner), None
     if given["labels"] is not None:
-        labels = load_member_labels(given["labels"], target)
+        labels = load_member_labels(given["labels"], target, mapped=True)
     position = {member.name: member for member in target}
     if len(position) == len(combiner.names_) and set(position) != set(combiner.names_):
         wanted = f"the members {', '.join(combiner.names_)} of {model.name}, in any order"

@@ -81,7 +81,7 @@ def _run(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any],
     output = output_path(paths[0], given, "auto")
     check_save(given, output)
     if run is not None:
-        target, labels = run.predictions("test"), run.labels("test")
+        target, labels = run.predictions("test"), run.labels("test", mapped=True)
         fit, y = run.predictions("val"), run.labels("val")
     else:
         names = member_names(paths)
@@ -89,7 +89,7 @@ def _run(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any],
         fit = load_fit_members(given["fit_files"], names, given)
         y = load_member_labels(given["fit_labels"], fit)
     if given["labels"] is not None:
-        labels = load_member_labels(given["labels"], target)
+        labels = load_member_labels(given["labels"], target, mapped=True)
     members = align_members(target, missing_class=given["missing_class"])
     labels = in_class_order(labels, target, members.classes)
     like = {"missing_class": given["missing_class"], "classes": members.classes}

@@ -163,15 +163,26 @@ def load_target_labels(
     own: Predictions, given: dict[str, Any], classes: Sequence[str] | None
 ) -> NDArray[Any] | None:
     """Load the true labels of the target where they are given, in the order of `classes`."""
-    return None if given["labels"] is None else _load_labels(given["labels"], own, classes)
+    if given["labels"] is None:
+        return None
+    return _load_labels(given["labels"], own, classes, mapped=True)
 
 
-def _load_labels(path: str, own: Predictions, classes: Sequence[str] | None) -> NDArray[Any]:
+def _load_labels(
+    path: str, own: Predictions, classes: Sequence[str] | None, *, mapped: bool = False
+) -> NDArray[Any]:
     from cli.class_order import in_class_order
     from postproc.files import load_labels
 
     names = own.classes if own.classes is not None else classes
-    y = load_labels(path, n_classes=own.n_classes, n_rows=own.n_rows, classes=names, ids=own.ids)
+    y = load_labels(
+        path,
+        n_classes=own.n_classes,
+        n_rows=own.n_rows,
+        classes=names,
+        ids=own.ids,
+        mapped=mapped,
+    )
     ordered: NDArray[Any] = in_class_order(y, [own], classes)
     return ordered
 

@@ -112,12 +112,14 @@ def can(predictions: str, **given: Any) -> None:
 
 def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
     """Adjust a file and write the result; `given` holds the parameters of the command."""
+    from cli.class_order import in_order_of
     from cli.engines import make_runner
     from cli.inputs import load, lost_ids, make_output, output_path
     from postproc.can_adjust import AdjustRows
     from postproc.can_condensed import Condensed
     from postproc.can_stream import ProbabilityRows, fit_can
     from postproc.files import load_labels, load_multilabels, load_prior
+    from postproc.files.sources import as_source
 
     runner = make_runner(given, "can")
     multilabel = given["multilabel"]
@@ -137,7 +139,7 @@ def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
         positive = load_multilabels(
             given["labels"], shape=shape, classes=target.classes, ids=target.ids
         )
-        labels = (1 - positive).reshape(-1)  # class 0 is "has the label"
+        labels = (1 - positive).reshape(-1, 1)  # class 0 is "has the label"
     elif given["labels"] is not None:
         labels = load_labels(
             given["labels"],
@@ -145,12 +147,12 @@ def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
             n_rows=target.n_rows,
             classes=target.classes,
             ids=target.ids,
-        )
+            mapped=True,
+        )[:, None]
     reference = target
     if given["reference"] is not None:
-        reference = load(
-            given["reference"], given, multilabel=multilabel, like=target, runner=runner
-        )
+        other = load(given["reference"], given, multilabel=multilabel, runner=runner)
+        reference = in_order_of(other, target)
     model = fit_can(
         ProbabilityRows(reference, multilabel, given["device"]),
         prior,
@@ -158,8 +160,8 @@ def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
         runner.walk("finding confident rows"),
         seed=given["seed"],
     )
-    adjust = AdjustRows(ProbabilityRows(target, multilabel, given["device"]), model, labels)
-    adjust = adjust.prepared(runner.walk)
+    rows = ProbabilityRows(target, multilabel, given["device"])
+    adjust = AdjustRows(rows, model, as_source(labels)).prepared(runner.walk)
     names = ["positive", "negative"] if multilabel else target.classes
     warnings = list(model.risks(names)) + lost_ids(target.ids, output)
     tally = _Tally(n_classes, labelled=labels is not None)

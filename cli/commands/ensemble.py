@@ -116,7 +116,7 @@ def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[di
     fit_labels: NDArray[Any] | None = None
     if run is not None:
         target = run.predictions("test")
-        labels = run.labels("test")
+        labels = run.labels("test", mapped=True)
         if learns:
             fit, fit_labels = run.predictions("val"), run.labels("val")
     else:
@@ -127,7 +127,7 @@ def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[di
             fit = load_fit_members(given["fit_files"], names, given)
             fit_labels = load_member_labels(given["fit_labels"], fit)
     if given["labels"] is not None:
-        labels = load_member_labels(given["labels"], target)
+        labels = load_member_labels(given["labels"], target, mapped=True)
     members = _align(target, given)
     labels = in_class_order(labels, target, members.classes)
     with warnings.catch_warnings(record=True) as caught:
@@ -228,6 +228,7 @@ def combine_files(
     from cli.inputs import lost_ids, make_output
     from cli.saving import save
     from ensemble.streaming import CombineRows, member_cuts, streamed
+    from postproc.files.sources import as_source
 
     given = runner.given
     checked = streamed(combiner.check_members(members), given.get("device", "cpu"))
@@ -243,7 +244,7 @@ def combine_files(
     )
     solo, judged_on = combiner.solo_accuracy_, "fit"
     judged = labels if solo is None else None
-    part = CombineRows(combiner, checked, judged)
+    part = CombineRows(combiner, checked, None if judged is None else as_source(judged[:, None]))
     right = np.zeros(len(checked))
     for counts in runner.write(part, member_cuts(checked), whole, inputs=[*checked, *inputs]):
         right += counts.get("right", 0)

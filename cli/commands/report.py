@@ -144,11 +144,13 @@ def _baseline(wanted: str | None, names: Sequence[str], paths: Sequence[str]) ->
 
 
 def _write_page(found: AccuracyReport, given: dict[str, Any]) -> None:
+    from cli.messages import note_written
     from postproc.files import atomic_path
 
     page = found.to_html(title=given["title"])
     with atomic_path(given["html"], overwrite=given["overwrite"]) as path:
         path.write_text(page, encoding="utf-8")
+    note_written(given["html"])
 
 
 def _print(found: AccuracyReport, unlike: Diversity | None, given: dict[str, Any]) -> None:

@@ -162,6 +162,7 @@ def _run(
 ) -> tuple[dict[str, Any], TuningResult]:
     import warnings
 
+    from cli.messages import note_written
     from postproc.files import check_output
     from postproc.files.paths import resolve_path
 
@@ -176,6 +177,7 @@ def _run(
             result, kind = _tune_can(paths, given, output, progress)
         else:
             result, kind = _tune_greedy(paths, given, output, progress)
+    note_written(output)
     summary = {
         **result.to_dict(),
         "kind": kind,
