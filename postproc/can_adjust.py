@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import array_api_compat as api
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +28,9 @@ from postproc.can_streamed import StreamedReference
 #: Bytes, in float64, of the rows to be computed exactly up to which those of all blocks are
 #: computed together, and of the blocks where these are more.
 TOGETHER_BYTES, SHARED_BYTES = 2**26, 2**25
+
+#: Bytes, in float64, of rows that are summed before their sum is widened.
+MOMENT_BYTES = 2**19
 
 #: Rows whose adjusted values are held beside what they were.
 AT_ONCE = 1024
@@ -201,35 +205,39 @@ class AdjustRows:
             values[some] = reference.adjust(values[some])
         return ExactRows(where, values)
 
-    def _adjusted(
+    def _ambiguous(
         self, given: Array, first: int, exact: ExactRows | None
-    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Rows from position `first` on after adjustment, and which of them are ambiguous."""
+    ) -> tuple[NDArray[np.bool_], NDArray[Any]]:
+        """Which rows from position `first` on are ambiguous, and what these become."""
+        xp = api.array_namespace(given)
+        ambiguous = is_ambiguous(given, self.model.options)
+        doubtful = given[ambiguous, :]
         if exact is None:
-            adjusted, ambiguous = self.model.adjust(given)
-            return as_numpy(adjusted), as_numpy(ambiguous)
-        ambiguous = as_numpy(is_ambiguous(given, self.model.options))
-        adjusted = given.copy()
+            if xp.any(ambiguous):
+                doubtful = self.model.reference.adjust(doubtful)
+            return as_numpy(ambiguous), as_numpy(doubtful)
         if isinstance(self.model.reference, Condensed):
-            adjusted[ambiguous] = self.model.reference.approximate(given[ambiguous])
+            doubtful = self.model.reference.approximate(doubtful)
         chosen = exact.within(first, first + len(given))
-        adjusted[exact.where[chosen] - first] = exact.values[chosen]
-        return adjusted, ambiguous
+        position = np.cumsum(ambiguous) - 1
+        doubtful[position[exact.where[chosen] - first]] = exact.values[chosen]
+        return ambiguous, doubtful
 
     def _adjust(self, rows: slice, exact: ExactRows | None) -> tuple[NDArray[Any], dict[str, Any]]:
         given = self.rows(rows)
-        adjusted, ambiguous = self._adjusted(given, rows.start * self.rows.per_row, exact)
+        ambiguous, doubtful = self._ambiguous(given, rows.start * self.rows.per_row, exact)
         probs = as_numpy(given)
         before = probs.argmax(axis=1)
         after = before.copy()
-        after[ambiguous] = adjusted[ambiguous].argmax(axis=1)
-        wide, ones = probs.astype(np.float64), np.ones(len(probs))
+        after[ambiguous] = doubtful.argmax(axis=1)
+        sums, squares = _moments(probs)
+        probs[ambiguous] = doubtful  # the rest stays as it is: no copy
         counts: dict[str, Any] = {
             "rows": len(probs),
             "ambiguous": int(ambiguous.sum()),
             "changed": int((before != after).sum()),
-            "sums": ones @ wide,  # half the time of a sum over the rows
-            "squares": ones @ np.square(wide, out=wide),
+            "sums": sums,
+            "squares": squares,
         }
         if self.labels is not None:
             per_row = self.rows.per_row
@@ -243,5 +251,19 @@ class AdjustRows:
                 "right_after": int(is_right[ambiguous].sum()),
             }
         if self.rows.multilabel:
-            adjusted = adjusted[:, 0].reshape(-1, self.rows.predictions.n_classes)
-        return adjusted, counts
+            probs = probs[:, 0].reshape(-1, self.rows.predictions.n_classes)
+        return probs, counts
+
+
+def _moments(probs: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sums of the columns and of their squares, in float64 over few rows at a time.
+
+    The few are summed in the type that they have: a third of the time that widening takes.
+    """
+    sums, squares = np.zeros((2, probs.shape[1]))
+    for few in row_blocks(*probs.shape, block_bytes=MOMENT_BYTES):
+        part = probs[few]
+        ones = np.ones(len(part), part.dtype)
+        sums += ones @ part  # half the time of a sum over the rows
+        squares += ones @ np.square(part)
+    return sums, squares
