@@ -1,4 +1,4 @@
-"""Columns and labels by the names of classes: files of one task may have them in any order."""
+"""Columns and labels by the names of classes and rows: files of a task have them in any order."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from postproc.predictions import Predictions
 
 
@@ -57,4 +60,25 @@ def in_class_order(y: Any, members: Sequence[Predictions], classes: Sequence[str
     if y is None or own is None or classes is None or own == tuple(classes):
         return y
     position = {name: at for at, name in enumerate(classes)}
-    return np.asarray([position[name] for name in own])[y]
+    return np.asarray([position[name] for name in own])[y.astype(np.intp, copy=False)]
+
+
+def in_row_order(y: Any, members: Sequence[Predictions], ids: NDArray[np.str_] | None) -> Any:
+    """Labels that were read as rows of the members, as rows of `ids`; None for none.
+
+    Parameters
+    ----------
+    y : array of shape (n,) or None
+        Labels in the order of the first of the members that has ids.
+    members : sequence of Predictions
+        The predictions that they belong to.
+    ids : array of str, shape (n,), optional
+        The order that is wanted, with all those ids; None where rows have none.
+    """
+    from postproc.alignment import matching_order
+
+    own = next((member.ids for member in members if member.ids is not None), None)
+    if y is None or own is None or ids is None or own is ids:
+        return y
+    order = matching_order(own, ids, "ids of the labels")
+    return y if order is None else y[order]

@@ -160,6 +160,18 @@ def make_output(
     return Output(path, shape, dtype, classes, ids, edges)
 
 
+def output_like(path: Path, target: Predictions) -> Output:
+    """An output with the rows, the columns and the names of the target."""
+    return make_output(
+        path,
+        (target.n_rows, target.n_classes),
+        target.output_dtype,
+        classes=target.classes,
+        ids=target.ids,
+        like=target.scores,
+    )
+
+
 def lost_ids(ids: NDArray[Any] | None, output: Path) -> list[str]:
     """Say where the format of the output keeps no row ids."""
     from postproc.files.paths import PREDICTION_SUFFIXES

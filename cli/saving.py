@@ -7,9 +7,6 @@ from typing import Any
 
 import click
 
-#: What stands in the place of .json in the name of the file that large arrays go to.
-ARRAYS = ".arrays.npz"
-
 
 def check_save(given: dict[str, Any], output: Path) -> None:
     """Check that --save can be written, before anything is fitted.
@@ -21,10 +18,11 @@ def check_save(given: dict[str, Any], output: Path) -> None:
     FileExistsError, FileNotFoundError, PermissionError, ValueError
         If it cannot be written.
     """
-    from postproc.files import check_output
-
     if given["save"] is None:
         return
+    from ensemble.saved import ARRAYS
+    from postproc.files import check_output
+
     overwrite = given["overwrite"]
     file = check_output(given["save"], overwrite=overwrite, suffixes=(".json",))
     arrays = check_output(file.with_suffix(ARRAYS), overwrite=overwrite)
@@ -50,6 +48,8 @@ def save(model: Any, given: dict[str, Any]) -> str | None:
 def print_saved(summary: dict[str, Any]) -> None:
     """Say where the model lies, if it was kept."""
     if summary["saved"] is not None:
+        from ensemble.saved import ARRAYS
+
         beside = Path(summary["saved"]).with_suffix(ARRAYS)
         arrays = f", with arrays in {beside.name} beside it" if beside.exists() else ""
         click.echo(f"saved: {summary['saved']}{arrays}")

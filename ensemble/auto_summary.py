@@ -84,7 +84,9 @@ def _calibration(policy: Policy, p_value: str, *, calibrates: bool) -> str:
 def _quote(auto: AutoPostprocessor, decision: Decision, gain: PairedGain) -> str:
     against = f" over {auto.names_[auto.best_]}" if auto.n_members_ > 1 else ""
     said = f"Expected gain{against}: {_points(gain)}, out of fold on the fit rows"
-    if decision.action == "adapt":
+    assert auto.policy_ is not None
+    assert decision.test is not None
+    if decision.test.p_value < auto.policy_.alpha:
         said += (
             " re-weighted to the class frequencies of the target, which leaves "
             f"{decision.effective_rows:.0f} effective rows"

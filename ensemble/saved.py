@@ -56,6 +56,9 @@ HOMES = {
     "TemperatureScaling": "postproc.calibration",
 }
 
+#: What stands in the place of .json in the name of the file that large arrays go to.
+ARRAYS = ".arrays.npz"
+
 #: Arrays with more numbers are kept in the .npz, so that the JSON stays readable.
 MOST_INLINE = 256
 
@@ -89,14 +92,14 @@ def save_model(model: Any, path: str | os.PathLike[str], *, overwrite: bool = Fa
     arrays: Arrays = {}
     content: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
     content["model"] = _encode(model, "model", arrays)
-    beside = target.with_suffix(".arrays.npz")
+    beside = target.with_suffix(ARRAYS)
     if arrays:
         with atomic_path(beside, overwrite=overwrite) as temporary:
             np.savez(temporary, **arrays)  # type: ignore[arg-type]  # its stub mistakes names
             content["arrays"] = {"file": beside.name, "sha256": _digest(temporary)}
     with atomic_path(target, overwrite=overwrite) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    if not arrays:  # those of a model that was replaced
+    if overwrite and not arrays:  # those of a model that was replaced
         beside.unlink(missing_ok=True)
 
 

@@ -10,7 +10,6 @@ from typing import Any, Self
 import array_api_compat as api
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
 from postproc.adapt_stream import (
     AdaptedRows,
@@ -24,12 +23,13 @@ from postproc.adaptation import match_columns, prior_factors
 from postproc.affine import Floats, Ints, unseen_classes
 from postproc.arrays import Array, as_numpy
 from postproc.bbse import N_BOOTSTRAP, one_hot_winners, solve_confusion
+from postproc.calibration import check_like_fitted
 from postproc.calibrators import METHODS as CALIBRATIONS
 from postproc.calibrators import make_calibrator
 from postproc.can_model import CANModel, CANOptions
 from postproc.checks import check_choice, check_count, check_labels, check_number, fail, fail_type
 from postproc.device import to_device
-from postproc.kinds import Kind, check_scores
+from postproc.kinds import Kind
 from postproc.label_shift import (
     MAX_ITER,
     TOLERANCE,
@@ -279,11 +279,7 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
         )
 
     def _checked(self, scores: Array) -> CalibratedRows:
-        check_is_fitted(self, "kind_")
-        checked, _ = check_scores(scores, kind=self.kind_)
-        if checked.shape[1] != self.n_features_in_:
-            wanted = f"an array of {self.n_features_in_} columns like those fitted"
-            fail("scores", wanted, f"{checked.shape[1]} columns")
+        checked = check_like_fitted(self, scores)
         if len(checked) == 0:
             fail("scores", "an array of one row or more", "no row")
         return CalibratedRows(Predictions(as_numpy(checked), self.kind_), self.model_)

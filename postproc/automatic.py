@@ -171,8 +171,9 @@ class Policy:
 
         Without the likelihood of the target, which has not shifted then, the class frequencies are
         those of the fit rows. To the sampling error of the gain comes that of the frequencies,
-        Σ (g_j - g)² std_j² with g_j the gain in class j. `picked` says that this gain had the
-        classes chosen, as the gain of a combination always has.
+        Σ (g_j - g)² std_j² with g_j the gain in class j. That of a class without labels may be
+        anything in [-1, 1], so that its whole share of the target is in doubt. `picked` says that
+        this gain had the classes chosen, as the gain of a combination always has.
         """
         y, source = self.labels, self.source_prior
         counts = np.maximum(class_counts(y, len(source)), 1.0)
@@ -188,7 +189,10 @@ class Policy:
         error = found.std_error * (CHOICE_FACTOR if picked or self.is_combined else 1.0)
         difference = (after == y).astype(np.float64) - (self.baseline == y)
         by_class = np.bincount(y, difference, len(counts)) / counts
-        error = math.hypot(error, np.linalg.norm((by_class - found.gain) * std))
+        doubts = (by_class - found.gain) * std
+        if target is not None:
+            doubts = np.where(class_counts(y, len(source)) > 0, doubts, free.prior)
+        error = math.hypot(error, np.linalg.norm(doubts))
         return PairedGain(found.gain, error), float(weights.sum() ** 2 / np.sum(weights**2))
 
     def _survey(self, read: Reader, blocks: Sequence[slice]) -> tuple[PredictionMoments, float]:

@@ -152,12 +152,10 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
         ------
         NotFittedError
             If `fit` has not been called.
+        TypeError, ValueError
+            If scores are not valid, or have another number of columns.
         """
-        check_is_fitted(self, "model_")
-        checked, _ = check_scores(scores, kind=self.kind_)
-        if checked.shape[1] != self.n_features_in_:
-            wanted = f"an array of {self.n_features_in_} columns like those fitted"
-            fail("scores", wanted, f"{checked.shape[1]} columns")
+        checked = check_like_fitted(self, scores)
         return apply_map(self.model_, checked, self.kind_)
 
     def predict_proba(self, scores: Array) -> Array:
@@ -296,7 +294,7 @@ class BiasCorrectedTemperatureScaling(Calibrator):
         The penalty that was chosen.
     temperature_, inverse_temperature_, improved_, held_out_log_loss_, identity_log_loss_
         As of `TemperatureScaling`.
-    out_of_fold_, kind_, unseen_, converged_, n_iter_, model_
+    out_of_fold_, kind_, classes_, n_rows_, n_features_in_, unseen_, converged_, n_iter_, model_
         As of `TemperatureScaling`.
 
     References
@@ -380,6 +378,24 @@ class BiasCorrectedTemperatureScaling(Calibrator):
     def _keep_identity(self) -> None:
         super()._keep_identity()
         self.bias_ = np.zeros(self.n_features_in_)
+
+
+def check_like_fitted(estimator: Any, scores: Array) -> Array:
+    """Checked scores (n, C) of the kind and the classes that an estimator was fitted to.
+
+    Raises
+    ------
+    NotFittedError
+        If `fit` has not been called.
+    TypeError, ValueError
+        If scores are not valid, or have another number of columns.
+    """
+    check_is_fitted(estimator, ["kind_", "model_"])
+    checked, _ = check_scores(scores, kind=estimator.kind_)
+    if checked.shape[1] != estimator.n_features_in_:
+        wanted = f"an array of {estimator.n_features_in_} columns like those fitted"
+        fail("scores", wanted, f"{checked.shape[1]} columns")
+    return checked
 
 
 def check_penalties(values: Any, name: str) -> list[float]:

@@ -41,7 +41,9 @@ from postproc.blocks import row_blocks
 from postproc.can_iterates import Iterates, adjust_in_logs, iterate
 from postproc.checks import check_count, check_number, fail
 
-#: Iterations beyond which a value is a slip: the iterates have long settled.
+#: Exponents and iterations beyond which a value is a slip: one entry of a row has all the mass by
+#: then, and the iterates have long settled.
+MAX_ALPHA = 1000.0
 MAX_ITERATIONS = 1000
 
 #: Rows advance together in blocks: as many as BLAS needs to be at its best, fewer where their row
@@ -76,7 +78,7 @@ def alternating_normalization(
         Class distribution q of the target; it is scaled to sum 1. A class of prior zero gets no
         mass, and a row that would have no mass left stays as it was.
     alpha : float
-        Exponent α > 0 of every iteration.
+        Exponent α of every iteration, in (0, 1000].
     iterations : int
         Number of iterations d in 1..1000.
     smoothing : float
@@ -111,7 +113,7 @@ def alternating_normalization(
     b = _check_rows(rows, "rows")
     a = _check_rows(reference, "reference", n_columns=b.shape[1])
     xp = api.array_namespace(b, a)
-    alpha = check_number(alpha, "alpha", low=0.0, open_low=True)
+    alpha = check_number(alpha, "alpha", low=0.0, high=MAX_ALPHA, open_low=True)
     iterations = check_count(iterations, "iterations", low=1, high=MAX_ITERATIONS)
     wide = b.dtype == xp.float64 or a.dtype == xp.float64
     model = Reference.build(
@@ -185,7 +187,7 @@ class Reference:
         counted = (a @ xp.ones(a.shape[1], dtype=a.dtype, device=device) > 0) & (w > 0)
         if not xp.all(counted):
             a, w = a[counted, :], w[counted]
-        if alpha ** (iterations - 1) > FLOAT32_GROWTH:
+        if outgrows_float32(alpha, iterations):
             dtype = xp.float64
         iterates, dtype = iterate(a, w, q, alpha, iterations, dtype)
         return cls(a, w, q, kept, alpha, iterations, iterates, dtype)
@@ -330,6 +332,12 @@ class Reference:
                 safe = safe & (largest * lost <= room)
                 largest = xp.clip(largest, 1.0, None) ** self.alpha
         return xp.stack(depths), safe
+
+
+def outgrows_float32(alpha: float, iterations: int) -> bool:
+    """Whether rounding errors grow too far for float32 input to be computed in float32."""
+    with np.errstate(over="ignore"):
+        return bool(np.float64(alpha) ** (iterations - 1) > FLOAT32_GROWTH)
 
 
 def _check_rows(rows: Array, name: str, n_columns: int | None = None) -> Array:

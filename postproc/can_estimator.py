@@ -34,7 +34,7 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     threshold : float
         Rows are ambiguous whose top-k entropy is at or above it; in [0, 1].
     alpha : float
-        Exponent α > 0.
+        Exponent α in (0, 1000].
     iterations : int
         Number of iterations d >= 1.
     smoothing : float

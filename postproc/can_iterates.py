@@ -206,6 +206,7 @@ def _iterate_matrices(
     return Iterates(xp.stack(columns), matrices, factors, moments, False, stable)
 
 
+@np.errstate(over="ignore")  # logarithms of what is zero beside the largest entry of its column
 def adjust_in_logs(a: Array, w: Array, q: Array, alpha: float, iterations: int, b: Array) -> Array:
     """All depths for one row b, by the loop of the paper in logarithms: slow and unbreakable."""
     xp = api.array_namespace(b)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.arrays import Array, as_numpy
-from postproc.can import MAX_ITERATIONS, Reference
+from postproc.can import MAX_ALPHA, MAX_ITERATIONS, Reference
 from postproc.can_condensed import Condensed, ReferenceSize, check_reference_size, condense
 from postproc.checks import check_choice, check_count, check_number, fail
 from postproc.confidence import DEFAULT_TOP_K, TopK, check_top_k, top_k_entropy
@@ -30,7 +30,7 @@ class CANOptions:
     Attributes
     ----------
     alpha : float
-        Exponent α > 0.
+        Exponent α in (0, 1000].
     iterations : int
         Number of iterations d >= 1.
     top_k : int in 2..C, "max" or None
@@ -65,7 +65,7 @@ class CANOptions:
         TypeError, ValueError
             If one of them is out of range.
         """
-        check_number(self.alpha, "alpha", low=0.0, open_low=True)
+        check_number(self.alpha, "alpha", low=0.0, high=MAX_ALPHA, open_low=True)
         check_count(self.iterations, "iterations", low=1, high=MAX_ITERATIONS)
         if self.threshold != math.inf:
             check_number(self.threshold, "threshold", low=0.0, high=1.0)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.blocks import Walk, row_blocks
-from postproc.can import FLOAT32_GROWTH, Reference
+from postproc.can import Reference, outgrows_float32
 from postproc.can_condensed import (
     Condensed,
     ReferenceSize,
@@ -257,7 +257,7 @@ class StreamedReference(Reference):
     def _in_logs(self, b: NDArray[Any]) -> NDArray[Any]:
         """As `adjust_in_logs`, a walk through the file for each depth."""
         log_q, steps, depths = np.log(self.prior), list[Floats](), []
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             log_b = np.log(b)[None, :]
 
             def advance(logs: Floats, step: Floats) -> Floats:
@@ -372,7 +372,7 @@ def stream_reference(
     q = prior[kept] / prior.sum()
     bits = [mark.bits for mark in marks]
     confident = ConfidentRows(rows, cuts, bits, kept, n_counted, options.smoothing)
-    if alpha ** (iterations - 1) > FLOAT32_GROWTH:
+    if outgrows_float32(alpha, iterations):
         dtype = np.dtype(np.float64)
     iterates = _iterate(confident, q, alpha, iterations, dtype, walk)
     if dtype == np.float32 and not iterates.suits_float32:

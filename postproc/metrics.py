@@ -136,11 +136,6 @@ class MetricAccumulator:
         self._rows = end
 
     @property
-    def labels(self) -> NDArray[np.int64]:
-        """The labels, checked."""
-        return self._labels
-
-    @property
     def predicted(self) -> NDArray[np.int32]:
         """Predicted classes of the rows that came."""
         return self._predicted[: self._rows]

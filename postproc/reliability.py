@@ -114,7 +114,8 @@ class ConfidenceTally:
 
     Up to MOST_LEVELS different confidences are told apart. Where there are more, those that agree
     in their leading bits count as one, their mean: as few bits less as will do, however the rows
-    are ordered and cut. Only rows at the edge of two bins can then fall to the other side.
+    are ordered and cut. That shows only where the edge of two bins falls among rows that count as
+    one, which are then shared out.
 
     Parameters
     ----------

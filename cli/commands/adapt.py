@@ -129,7 +129,7 @@ def adapt_file(
     import warnings
 
     from cli.commands.calibrate import before_and_after
-    from cli.inputs import lost_ids, make_output
+    from cli.inputs import lost_ids, output_like
     from postproc.adapt_stream import AdaptedRows, CalibratedRows
 
     rows = CalibratedRows(target, adapter.model_, runner.given.get("device", "cpu"))
@@ -140,14 +140,7 @@ def adapt_file(
     ):
         warnings.simplefilter("always")
         found = adapter.adapt(read, lambda what: lambda part: runner.reduce(part, cuts, what))
-    whole = make_output(
-        output,
-        (target.n_rows, target.n_classes),
-        target.output_dtype,
-        classes=target.classes,
-        ids=target.ids,
-        like=target.scores,
-    )
+    whole = output_like(output, target)
     part = AdaptedRows(rows, found.factors, found.can)
     counts = list(runner.write(part, cuts, whole, inputs=files))
     report = before_and_after("adapted", target, output, labels, runner)

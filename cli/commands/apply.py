@@ -80,7 +80,7 @@ def apply_command(model: Path, predictions: tuple[str, ...], **given: Any) -> No
 def _apply_ensemble(
     combiner: Any, model: Path, paths: tuple[str, ...], given: dict[str, Any], runner: Runner
 ) -> Applied:
-    from cli.class_order import in_class_order
+    from cli.class_order import in_class_order, in_row_order
     from cli.commands.auto import adapt_files, print_auto
     from cli.commands.ensemble import combine_files, print_ensemble
     from cli.inputs import output_path
@@ -101,7 +101,7 @@ def _apply_ensemble(
         target, labels = load_members(paths, names, given, runner=runner), None
     if given["labels"] is not None:
         labels = load_member_labels(given["labels"], target, mapped=True)
-    position = {member.name: member for member in target}
+    given_order, position = target, {member.name: member for member in target}
     if len(position) == len(combiner.names_) and set(position) != set(combiner.names_):
         wanted = f"the members {', '.join(combiner.names_)} of {model.name}, in any order"
         mend = "--by-order takes files of other names in the order given"
@@ -109,7 +109,9 @@ def _apply_ensemble(
     if set(position) == set(combiner.names_):
         target = [position[name] for name in combiner.names_]
     members = align_members(target, missing_class=given["missing_class"], classes=combiner.classes_)
-    labels = in_class_order(labels, target, members.classes)
+    # Labels go by the files as they were given, which MODEL may know in another order.
+    labels = in_class_order(labels, given_order, members.classes)
+    labels = in_row_order(labels, given_order, members.ids)
     is_pipeline = isinstance(combiner, AutoPostprocessor)
     write, show = (adapt_files, print_auto) if is_pipeline else (combine_files, print_ensemble)
     found = write(combiner, members, target, labels, output, runner, method=model.stem, notes=[])

@@ -105,17 +105,10 @@ def calibrate_file(
 
     `inputs` are files that the calibrator was fitted to, for the signature of the job.
     """
-    from cli.inputs import lost_ids, make_output
+    from cli.inputs import lost_ids, output_like
     from postproc.adapt_stream import CalibratedRows
 
-    whole = make_output(
-        output,
-        (target.n_rows, target.n_classes),
-        target.output_dtype,
-        classes=target.classes,
-        ids=target.ids,
-        like=target.scores,
-    )
+    whole = output_like(output, target)
     part = CalibratedRows(target, scaling.model_, runner.given.get("device", "cpu"))
     for _ in runner.write(part, target.cuts(), whole, inputs=[target, *inputs]):
         pass

@@ -45,7 +45,7 @@ Examples:
 )
 @click.option(
     "--alpha",
-    type=options.Number(low=0.0, open_low=True),
+    type=options.Number(low=0.0, high=1000.0, open_low=True),
     help="Exponent of each iteration, above 0.  [default: 1]",
 )
 @click.option("--iterations", type=options.Count(1), help="Number of iterations.  [default: 1]")
@@ -114,7 +114,7 @@ def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
     """Adjust a file and write the result; `given` holds the parameters of the command."""
     from cli.class_order import in_order_of
     from cli.engines import make_runner
-    from cli.inputs import load, lost_ids, make_output, output_path
+    from cli.inputs import load, lost_ids, output_like, output_path
     from postproc.can_adjust import AdjustRows
     from postproc.can_condensed import Condensed
     from postproc.can_stream import ProbabilityRows, fit_can
@@ -168,14 +168,7 @@ def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
     for counts in runner.write(
         adjust,
         adjust.cuts(),
-        make_output(
-            output,
-            (target.n_rows, target.n_classes),
-            target.output_dtype,
-            classes=target.classes,
-            ids=target.ids,
-            like=target.scores,
-        ),
+        output_like(output, target),
         inputs=[target] if reference is target else [target, reference],
     ):
         tally.merge(counts)

@@ -70,7 +70,12 @@ Examples:
     help="can: values to try; paper-code has the size of the authors' search, 18 α × 3 "
     "thresholds × 5 depths.",
 )
-@_values("--alpha", "alpha", options.Number(low=0.0, open_low=True), "can: exponents to try.")
+@_values(
+    "--alpha",
+    "alpha",
+    options.Number(low=0.0, high=1000.0, open_low=True),
+    "can: exponents to try.",
+)
 @_values("--iterations", "iterations", options.Count(1), "can: numbers of iterations to try.")
 @_values("--top-k", "top_k", options.Count(2, words=("max",)), "can: values of k to try, or max.")
 @_values("--threshold", "threshold", options.Number(low=0.0, high=1.0), "can: thresholds to try.")

@@ -140,6 +140,45 @@ def test_labels_follow_columns_of_another_order(named, run_cli, name, labels):
     assert min(reports[0]) > 0.6
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+@pytest.mark.parametrize("name", ["calibrate", "ensemble weights"])
+def test_labels_of_any_type_follow_columns_of_another_order(named, run_cli, name, dtype):
+    fit = ("--fit", "val.npz", "--fit-labels", "val.txt")
+    run_cli(*name.split(), "test.npz", *fit, "-o", "x.npz", "--save", "m.json")
+    np.save("typed.npy", np.load("new.labels.npy").astype(dtype))
+    words = ("apply", "m.json", "new.npz", "--json", "-o", "y.npz", "--overwrite", "--labels")
+    got, wanted = (json.loads(run_cli(*words, f).stdout) for f in ("typed.npy", "new.txt"))
+    assert got == wanted
+
+
+@pytest.mark.parametrize("method", ["auto", "ensemble weights"])
+def test_labels_follow_files_that_come_in_another_order(here, run_cli, method):
+    """Members of a model may come in any order, and each has columns and rows in its own."""
+    rng, names = np.random.default_rng(0), np.array(["a", "b", "c"])
+    y, ids = np.load("labels.test.npy"), np.array([f"r{i}" for i in range(300)])
+    for member, order in (("p", [0, 1, 2]), ("q", [2, 0, 1])):
+        rows = rng.permutation(300)
+        for split in ("val", "test"):
+            noise = rng.normal(size=(300, 3))
+            probs = softmax(np.load(f"a.{split}.npy") + noise)
+            taken, own = (rows, ids[rows]) if split == "test" else (slice(None), None)
+            file = f"{member}.{split}.npz"
+            save_predictions(file, probs[taken][:, order], classes=names[order], ids=own)
+        np.save(f"{member}.labels.npy", np.argsort(order)[y[rows]])
+    lines = (f"{i},{name}" for i, name in zip(ids, names[y], strict=True))
+    Path("labels.csv").write_text("\n".join(["id,label", *lines]) + "\n")
+    fit = ("--fit", "p.val.npz", "--fit", "q.val.npz", "--fit-labels", "labels.val.npy")
+    run_cli(*method.split(), "p.test.npz", "q.test.npz", *fit, "-o", "x.npz", "--save", "m.json")
+    found = []
+    for first, second in ("pq", "qp"):
+        for labels in ("labels.csv", f"{first}.labels.npy"):  # the latter as the first file has it
+            words = ("apply", "m.json", f"{first}.test.npz", f"{second}.test.npz", "--json")
+            words = (*words, "-o", "x.npz", "--overwrite", "--labels", labels)
+            found.append(json.loads(run_cli(*words).stdout))
+    assert found[1:] == found[:1] * 3
+    assert min(model["accuracy"] for model in found[0]["report"]["models"]) > 0.6
+
+
 def test_a_target_without_names_gets_those_of_the_model(named, run_cli):
     words = ("calibrate", "test.npz", "--fit", "val.npz", "--fit-labels", "val.txt")
     run_cli(*words, "-o", "x.npz", "--save", "m.json")

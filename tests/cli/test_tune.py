@@ -145,7 +145,7 @@ def test_greedy_that_gains_nothing_writes_soft_voting(here, run_cli):
         (("can", "a", "b", "--labels", "y"), "Invalid value for VAL: must be one file for can"),
         (("can", "a"), "Missing option '--labels'"),
         (("can", "a", "--labels", "y", "--alpha", "1,x"), "'x' is not a valid number"),
-        (("can", "a", "--labels", "y", "--alpha", "0"), "`alpha` must be in (0, inf), got 0.0"),
+        (("can", "a", "--labels", "y", "--alpha", "0"), "`alpha` must be in (0, 1000], got 0.0"),
         (("can", "a", "--labels", "y", "--top-k", "1"), "`top_k` must be an integer >= 2, got 1"),
         (("can", "a", "--labels", "y", "--folds", "2"), "2 is not in the range x>=3"),
         (("can", "a", "--labels", "y", "--bags", "3"), "--bags is no option of can"),

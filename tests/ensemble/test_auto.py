@@ -97,6 +97,24 @@ def test_members_are_combined_where_that_gains():
     assert np.mean(adapted.predict(members) == y) > auto.solo_accuracy_.max() + 0.02
 
 
+def test_a_gain_that_was_re_weighted_is_told_as_such():
+    rng = np.random.default_rng(1)
+    (x, y), (shifted, _) = (
+        task(400, prior, seed, distance=2.0)
+        for seed, prior in enumerate((np.full(3, 1 / 3), [0.8, 0.1, 0.1]))
+    )
+    fit, target = ([s + 4 * rng.normal(size=s.shape) for _ in range(3)] for s in (x, shifted))
+    auto = AutoPostprocessor(n_rehearsals=6).fit(fit, y)
+    auto.policy_ = replace(auto.policy_, min_z=99.0)  # so that nothing is adapted
+    for members, effective in ((fit, False), (target, True)):
+        adapted = auto.adapt_to(members)
+        rows = adapted.decision_.effective_rows
+        assert adapted.decision_.action == "nothing"
+        assert (rows < 399) == effective
+        said = f"re-weighted to the class frequencies of the target, which leaves {rows:.0f} effec"
+        assert (said in adapted.summary_) == effective
+
+
 def test_equal_members_leave_the_best_alone(fit_split):
     scores, y = fit_split[0][:120], fit_split[1][:120]
     auto = AutoPostprocessor(n_rehearsals=6).fit([scores, scores], y)
@@ -130,6 +148,13 @@ def test_a_class_without_labels(fit_split):
         auto = AutoPostprocessor(n_rehearsals=6).fit([scores[y != 4]], y[y != 4])
     probs = auto.predict_proba([scores])
     assert probs[y == 4, 4].mean() > 0.3
+    target, true = task(500, [0.1, 0.1, 0.1, 0.1, 0.6], 21)
+    adapted = auto.adapt_to([2 * target])
+    assert adapted.decision_.action == "adapt"
+    found = adapted.decision_.expected
+    gain = np.mean(adapted.predict([2 * target]) == true) - np.mean(target.argmax(1) == true)
+    assert found.gain < 0 < gain  # the fit rows know nothing of the class that most rows have
+    assert found.std_error > 0.5
 
 
 def test_training_predictions_are_suspected():

@@ -87,6 +87,13 @@ def test_arrays_of_a_model_that_is_replaced_do_not_stay(tmp_path, monkeypatch):
     load_model(file)
 
 
+def test_a_file_beside_a_new_model_is_not_taken_for_its_arrays(tmp_path):
+    mine = tmp_path / "m.arrays.npz"
+    mine.write_text("mine")
+    save_model(ensemble.Voting("log"), tmp_path / "m.json")
+    assert mine.read_text() == "mine"
+
+
 def test_what_has_not_been_fitted_is_saved_too(tmp_path):
     save_model(ensemble.Voting("log", weights=(2, 1)), tmp_path / "m.json")
     again = load_model(tmp_path / "m.json")

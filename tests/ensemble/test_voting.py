@@ -97,7 +97,7 @@ def test_matches_the_loop(method, weights):
 
 
 @each_vote
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data(), m=st.integers(1, 4), n=st.integers(1, 5), c=st.integers(2, 6))
 def test_matches_the_loop_for_any_shape_and_zeros(method, data, m, n, c):
     counts = arrays(np.int64, (n, c), elements=st.integers(0, 3)).filter(

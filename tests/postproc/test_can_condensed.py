@@ -44,7 +44,7 @@ def trap(seed, n, n_classes, concentration, zeros, rare, dtype):
     return (reference / reference.sum(axis=1, keepdims=True)).astype(dtype)
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(2, 80),

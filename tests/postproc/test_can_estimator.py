@@ -105,7 +105,7 @@ def test_manners_of_an_estimator(logits):
     [
         ({"threshold": 1.3}, "`threshold` must be in [0, 1], got 1.3"),
         ({"top_k": 5}, "`top_k` must be an integer in 2..4, got 5"),
-        ({"alpha": 0.0}, "`alpha` must be in (0, inf), got 0.0"),
+        ({"alpha": 0.0}, "`alpha` must be in (0, 1000], got 0.0"),
         ({"iterations": 0}, "`iterations` must be an integer in 1..1000, got 0"),
         ({"smoothing": -1.0}, "`smoothing` must be in [0, inf), got -1.0"),
         (

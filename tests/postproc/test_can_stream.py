@@ -33,7 +33,7 @@ def both(given, prior, options, over=map):
     return whole, model, whole.adjust(given.probabilities())[0], adjusted
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n=st.integers(1, 60),
     block=st.integers(1, 20),

@@ -31,7 +31,7 @@ def naive_kind(scores, tolerance):
     return "probs" if all(abs(sum(row) - 1) <= tolerance for row in scores) else None
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     hnp.arrays(
         np.float64,

@@ -283,7 +283,7 @@ FAULTS = [
     ({"grid": {"alpha": []}}, ValueError, r"`grid\['alpha'\]` must be one value or more, got none"),
     ({"grid": {"alpha": 1.0}}, ValueError, r"`grid\['alpha'\]` must be a list of values, got 1.0"),
     ({"grid": {"top_k": "max"}}, ValueError, r"must be a list of values, got 'max'"),
-    ({"grid": {"alpha": [0.0]}}, ValueError, r"`alpha` must be in \(0, inf\), got 0.0"),
+    ({"grid": {"alpha": [0.0]}}, ValueError, r"`alpha` must be in \(0, 1000\], got 0.0"),
     ({"grid": {"iterations": [0]}}, ValueError, r"`iterations` must be an integer in 1..1000"),
     ({"grid": {"threshold": [1.5]}}, ValueError, r"`threshold` must be in \[0, 1\], got 1.5"),
     ({"grid": {"top_k": [1]}}, ValueError, r"`top_k` must be an integer in 2..3, got 1"),

@@ -30,7 +30,7 @@ def check(marks, sizes, boxes, within=WITHIN):
     st.lists(st.tuples(st.floats(40, 310), st.floats(40, 290)), min_size=1, max_size=18),
     st.integers(30, 100),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_labels_hide_nothing(marks, width):
     sizes = [(width - 3.0 * (j % 5), 10.0) for j in range(len(marks))]
     check(marks, sizes, place_labels(marks, sizes, WITHIN))

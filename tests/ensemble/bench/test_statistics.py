@@ -70,7 +70,7 @@ def test_nemenyi_has_the_published_critical_values(k):
 
 
 @given(tables)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_friedman_is_scipy_s_with_ties(rows):
     test = friedman(rows)
     if all(len(set(row)) == 1 for row in rows):
@@ -99,7 +99,7 @@ def test_two_methods_are_compared_too():
 
 
 @given(tables)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_mean_ranks_are_those_of_counting(rows):
     expected = np.zeros(len(rows[0]))
     for row in rows:
@@ -110,7 +110,7 @@ def test_mean_ranks_are_those_of_counting(rows):
 
 
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_signed_ranks_count_all_choices_of_signs(values):
     kept = [value for value in values if value]
     ranks = stats.rankdata(np.abs(kept))

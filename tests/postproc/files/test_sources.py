@@ -118,7 +118,7 @@ def test_signatures_tell_contents_apart(source, probs, tmp_path):
     assert signature_of(probs) == signature_of(probs.copy()) != signature_of(probs[::-1])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(rows=st.tuples(st.integers(0, 12), st.integers(0, 12)), column=st.booleans())
 def test_views_of_a_map_become_sources_of_their_own_rows(tmp_path_factory, rows, column):
     path = tmp_path_factory.mktemp("views") / "a.npy"
