@@ -104,7 +104,12 @@ class DaskEngine:
 
     def _n_threads(self) -> int:
         """Threads of all workers that are there now; 1 while all are being started anew."""
-        threads: dict[str, int] = self.client.nthreads()
+        from distributed.comm import CommClosedError
+
+        try:
+            threads: dict[str, int] = self.client.nthreads()
+        except OSError as error:  # no answer in time
+            raise CommClosedError(str(error)) from error
         return max(1, sum(threads.values()))
 
     def run(self, part: Callable[[slice], T], cuts: Sequence[slice]) -> Iterator[tuple[int, T]]:

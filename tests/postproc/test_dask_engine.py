@@ -285,6 +285,19 @@ def test_a_scheduler_that_goes_away_is_told(small_cluster, rows):
             list(results)
 
 
+def test_a_scheduler_that_does_not_answer_in_time_is_told(small_cluster, rows, monkeypatch):
+    with module.dask_engine(scheduler=small_cluster.scheduler_address) as engine:
+        results = engine.run(Sums(rows), CUTS)
+        next(results)
+
+        def silence():
+            raise OSError("Timed out trying to connect")
+
+        monkeypatch.setattr(engine.client, "nthreads", silence)
+        with pytest.raises(ConnectionError, match="scheduler of Dask no longer answers"):
+            list(results)
+
+
 def test_a_scheduler_must_have_workers(small_cluster, monkeypatch):
     small_cluster.scale(0)
     monkeypatch.setattr(module, "TIMEOUT", 1)
