@@ -12,8 +12,43 @@ if TYPE_CHECKING:
     from postproc.predictions import Predictions
 
 
-def in_order_of(loaded: Predictions, like: Predictions) -> Predictions:
+def taken_by_place(loaded: Sequence[Predictions], like: Sequence[Predictions] = ()) -> list[str]:
+    """Say whose columns and rows go by their place, since only others have names.
+
+    Parameters
+    ----------
+    loaded : sequence of Predictions
+        Predictions whose columns, and whose rows, belong together.
+    like : sequence of Predictions
+        Those, of other rows, whose columns are in the order that is wanted.
+
+    Returns
+    -------
+    list of str
+        Sentences, none where all have names or none has.
+    """
+    named = [model.name for model in (*like, *loaded) if model.classes is not None]
+    lack = [model.name for model in loaded if model.classes is None]
+    if like and all(model.classes is None for model in like):
+        lack += [model.name for model in like]
+    said = _by_place(lack, named, "class names", "columns")
+    named = [model.name for model in loaded if model.ids is not None]
+    lack = [model.name for model in loaded if model.ids is None]
+    return said + _by_place(lack, named, "row ids", "rows")
+
+
+def _by_place(lack: Sequence[str], named: Sequence[str], names: str, what: str) -> list[str]:
+    if not lack or not named:
+        return []
+    one, few = len(lack) == 1, ", ".join(lack[:3]) + (", ..." if len(lack) > 3 else "")
+    has, its = ("has", "its") if one else ("have", "their")
+    return [f"{few} {has} no {names}: {its} {what} are taken in the order of {named[0]}"]
+
+
+def in_order_of(loaded: Predictions, like: Predictions, *, quiet: bool = False) -> Predictions:
     """Predictions with the classes of others, their columns in the same order.
+
+    That only one of the two has class names is a warning, unless `quiet`.
 
     Raises
     ------
@@ -22,6 +57,7 @@ def in_order_of(loaded: Predictions, like: Predictions) -> Predictions:
     """
     from dataclasses import replace
 
+    from cli.messages import warn
     from postproc.alignment import matching_order
     from postproc.checks import fail
     from postproc.files.sources import Source
@@ -29,6 +65,9 @@ def in_order_of(loaded: Predictions, like: Predictions) -> Predictions:
     if loaded.n_classes != like.n_classes:
         wanted = f"an array of {like.n_classes} classes like {like.name}"
         fail(loaded.name, wanted, f"{loaded.n_classes} columns")
+    if (loaded.classes is None) != (like.classes is None):
+        own = replace(loaded, ids=None)  # rows of the two do not belong together
+        warn(taken_by_place([own], [like]), quiet=quiet)
     if like.classes is None:
         return loaded
     scores = loaded.scores

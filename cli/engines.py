@@ -122,6 +122,7 @@ class Runner:
         from cli.messages import note_written, warn
         from cli.progress import watching
         from postproc.files.sources import Source
+        from postproc.outputs import has_journal
         from postproc.resume import write
 
         def verify() -> None:
@@ -129,7 +130,9 @@ class Runner:
                 if isinstance(each.scores, Source):
                     each.scores.verify()
 
-        signature = {} if len(cuts) <= 1 and output.is_file else self._signature(part, inputs)
+        # One block leaves nothing to go on with, but may find what another job has left.
+        at_once = len(cuts) <= 1 and output.is_file and not has_journal(output.path)
+        signature = {} if at_once else self._signature(part, inputs)
         quiet = bool(self.given.get("quiet"))
         with watching(f"writing {output.path.name}", output.shape[0], quiet=quiet) as watch:
             for stats in write(

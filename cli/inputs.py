@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +26,11 @@ def load(
 
     With a runner the scores of a `.npy` file are read block by block, not mapped, and checked
     with progress. Of shards it is said how many there are: that the last are missing shows in
-    nothing else.
+    nothing else. Logits that look like probabilities are a warning.
     """
+    from cli.messages import warn
     from postproc.files import load_class_names, load_predictions
+    from postproc.kind_doubts import kind_doubts
 
     kinds = {True: "logits", False: "probs", None: None}
     classes = load_class_names(given["classes"]) if given.get("classes") is not None else None
@@ -44,6 +45,8 @@ def load(
     shards = n_shards(loaded)
     if shards is not None and not given.get("quiet", True):
         click.echo(f"{path}: {shards_text(shards)}, {loaded.n_rows:,} rows", err=True)
+    if not given.get("quiet", True) and not multilabel:
+        warn(kind_doubts(loaded, declared=given.get("is_logits") is not None))
     return loaded
 
 
@@ -69,10 +72,11 @@ def output_path(source: str, given: dict[str, Any], command: str) -> Path:
     Raises
     ------
     click.BadParameter
-        If the name is none of a folder, or a folder that was named is or holds an input.
+        If the name is none of a folder, or the output is or holds an input.
     FileExistsError, FileNotFoundError, ImportError, PermissionError, ValueError
         If it cannot be written, or another job writes it.
     """
+    from cli.apart import check_apart
     from cli.options import FolderPath
     from postproc.files import check_output
     from postproc.files.locks import check_unlocked
@@ -107,8 +111,7 @@ def output_path(source: str, given: dict[str, Any], command: str) -> Path:
         overwrite = True  # a job that was killed at its very end has left it: it is looked at later
     if not isinstance(target, FolderPath) and path.suffix.lower() != ".zarr":
         check_output(path, overwrite=overwrite, suffixes=(*PREDICTION_SUFFIXES, ".zarr"))
-    else:
-        _check_apart(path, [source, *_texts(given)])
+    check_apart(path, given, source=source)
     check_target(path, overwrite=overwrite)
     check_unlocked(path)
     return path
@@ -117,30 +120,6 @@ def output_path(source: str, given: dict[str, Any], command: str) -> Path:
 def _is_there(path: Path) -> bool:
     """Whether there is a file, or a folder with something in it."""
     return any(path.iterdir()) if path.is_dir() else path.exists()
-
-
-def _texts(given: dict[str, Any]) -> list[str]:
-    """All that was given to a command and may be the name of a file, but for the output."""
-    context = click.get_current_context(silent=True)
-    found: list[str] = []
-    for key, value in [*given.items(), *(context.params.items() if context else ())]:
-        values = value if isinstance(value, tuple | list) else [value]
-        if key != "output":
-            found += [str(each) for each in values if isinstance(each, str | Path)]
-    return found
-
-
-def _check_apart(output: Path, inputs: list[str]) -> None:
-    """Refuse a folder as output that is, or holds, a file that is read."""
-    whole = output.resolve()
-    for text in inputs:
-        path = Path(text)
-        # Shards may be named by their folder and common name; other words are no names of files.
-        if path.name == text and not os.path.exists(text):  # noqa: PTH110  # any text, however long
-            continue
-        if whole == path.resolve() or (whole.is_dir() and whole in path.resolve().parents):
-            message = f"must not be or hold the input {text}, got {output}; name another output"
-            raise click.BadParameter(message, param_hint="--output")
 
 
 def make_output(

@@ -59,9 +59,10 @@ class _Group(click.Group):
 
             raise click.ClickException(interrupted(ctx)) from None
         except FAULTS as error:
+            from cli.messages import already_written
             from postproc.checks import one_line
 
-            raise click.ClickException(one_line(error)) from error
+            raise click.ClickException(one_line(error) + already_written(ctx)) from error
 
 
 @click.group(

@@ -84,14 +84,20 @@ def load_members(
     given: dict[str, Any],
     *,
     runner: Runner | None = None,
+    like: Sequence[Predictions] = (),
 ) -> list[Predictions]:
-    """Load files, each called by the name of its model; as `load` with a runner."""
-    from cli.inputs import load
+    """Load files, each called by the name of its model; as `load` with a runner.
 
-    return [
-        replace(load(path, given, runner=runner), name=name)
-        for path, name in zip(paths, names, strict=True)
-    ]
+    That only some have class names or row ids is a warning. `like` are predictions, of other rows,
+    whose columns the files are to match.
+    """
+    from cli.class_order import taken_by_place
+    from cli.inputs import load
+    from cli.messages import warn
+
+    loaded = [load(path, given, runner=runner) for path in paths]
+    warn(taken_by_place(loaded, like), quiet=given["quiet"])
+    return [replace(model, name=name) for model, name in zip(loaded, names, strict=True)]
 
 
 def check_fit_usage(
@@ -103,6 +109,8 @@ def check_fit_usage(
     ------
     click.UsageError
         If one is missing, is of no use, or --fit is not given once for each file.
+    FileNotFoundError
+        If --fit does not fit because there is nothing under the name of a file.
     """
     if not learns or is_run:
         for name, option in (("fit_files", "--fit"), ("fit_labels", "--fit-labels")):
@@ -112,6 +120,7 @@ def check_fit_usage(
                 raise click.UsageError(message)
         return
     if len(given["fit_files"]) != len(paths):
+        _check_there(paths)  # a folder's name that is mistyped would be taken for a file's
         message = (
             f"{method} learns: --fit must be given once for each of the {len(paths)} files, "
             f"got {len(given['fit_files'])}"
@@ -122,10 +131,29 @@ def check_fit_usage(
         raise click.UsageError(message)
 
 
+def _check_there(paths: Sequence[str]) -> None:
+    """Check that there is something under each name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing.
+    """
+    from postproc.files.paths import resolve_path
+    from postproc.files.shards import find_shards
+
+    for path in paths:
+        if not Path(path).is_dir() and not find_shards(path):
+            resolve_path(path)
+
+
 def load_fit_members(
-    paths: Sequence[str], names: Sequence[str], given: dict[str, Any]
+    paths: Sequence[str],
+    names: Sequence[str],
+    given: dict[str, Any],
+    like: Sequence[Predictions] = (),
 ) -> list[Predictions]:
-    """Load the files of --fit, which must be the members in the order of their names.
+    """Load the files of --fit, which must be the members `like` in the order of their names.
 
     Raises
     ------
@@ -136,7 +164,7 @@ def load_fit_members(
     if sorted(own) == sorted(names) and list(own) != list(names):
         message = f"must come in the order of PREDS ({', '.join(names)}), got {', '.join(own)}"
         raise click.BadParameter(message, param_hint="--fit")
-    return load_members(paths, names, given)
+    return load_members(paths, names, given, like=like)
 
 
 def load_member_labels(

@@ -14,7 +14,7 @@ WRITTEN = "postproc.written"
 
 
 def note_written(path: object) -> None:
-    """Keep in mind what has been written, for `interrupted`."""
+    """Keep in mind what has been written, for `already_written`."""
     context = click.get_current_context(silent=True)
     if context is not None:
         context.meta.setdefault(WRITTEN, {})[str(path)] = True
@@ -22,10 +22,14 @@ def note_written(path: object) -> None:
 
 def interrupted(context: click.Context) -> str:
     """Say what there is of a command that was interrupted outside of its resumable work."""
+    nothing = "; nothing was written, and nothing of this run is kept"
+    return "interrupted" + (already_written(context) or nothing)
+
+
+def already_written(context: click.Context) -> str:
+    """What ends a message on why a command stopped: the files that it leaves, if any."""
     written = context.meta.get(WRITTEN)
-    if written:
-        return f"interrupted; already written: {', '.join(written)}"
-    return "interrupted; nothing was written, and nothing of this run is kept"
+    return f"; already written: {', '.join(written)}" if written else ""
 
 
 def warn(messages: Iterable[str], *, quiet: bool = False) -> None:

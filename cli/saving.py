@@ -14,12 +14,13 @@ def check_save(given: dict[str, Any], output: Path) -> None:
     Raises
     ------
     click.BadParameter
-        If it, or the arrays beside it, would be the output.
+        If it, or the arrays beside it, would be the output or an input.
     FileExistsError, FileNotFoundError, PermissionError, ValueError
         If it cannot be written.
     """
     if given["save"] is None:
         return
+    from cli.apart import check_apart
     from ensemble.saved import ARRAYS
     from postproc.files import check_output
 
@@ -30,6 +31,8 @@ def check_save(given: dict[str, Any], output: Path) -> None:
         beside = f" (with large arrays in {arrays.name})" if output.name == arrays.name else ""
         message = f"must be another file than the output, {output}, got {file}{beside}"
         raise click.BadParameter(message, param_hint="--save")
+    for each in (file, arrays):
+        check_apart(each, given, option="--save")
 
 
 def save(model: Any, given: dict[str, Any]) -> str | None:

@@ -59,6 +59,9 @@ REHEARSAL_ROWS = 2000
 #: step because it gains on them. Measured: see `benchmarks/gains/coverage.py`.
 CHOICE_FACTOR = 1.25
 
+#: Fit rows left by the re-weighting below which nobody should trust what they say.
+FEW_EFFECTIVE_ROWS = 20
+
 #: Calls with slices of the target: log-probabilities of those rows, shape (k, C).
 Reader = Callable[[slice], Floats]
 
@@ -161,8 +164,15 @@ class Policy:
         pseudo = pseudo_counts(flat, test.ratio, moments.n_rows, source)
         prior = estimate_prior(likelihood, source, pseudo, max_iter=1000, tol=1e-4)
         after = reweight_rows(self.held_out, source, prior.prior).argmax(axis=1)
-        quoted = self._quote(after, moments.n_rows, likelihood)
-        return Decision(start, "adapt", test, rehearsed, *quoted, source, prior)
+        expected, effective = self._quote(after, moments.n_rows, likelihood)
+        if effective < FEW_EFFECTIVE_ROWS:
+            msg = (
+                f"the target looks so unlike the fit rows that only {effective:.0f} of these "
+                "speak for it: the quoted gain is guesswork; are rows and classes of all files in "
+                "one order?"
+            )
+            warnings.warn(msg, UserWarning, stacklevel=3)
+        return Decision(start, "adapt", test, rehearsed, expected, effective, source, prior)
 
     def _quote(
         self, after: Ints, n_rows: int, target: Likelihood | None = None, *, picked: bool = False

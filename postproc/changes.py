@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.agreement import z_of_order
 from postproc.comparison import Comparison
 from postproc.per_class import ClassMetrics, metrics_of_counts
 from postproc.tallies import Tally, count, tally
@@ -67,6 +68,14 @@ class Confusions:
         """Pairs that occur as label * C + class, ascending, and how many rows have each."""
         pairs, counts = self._counts.sums()
         return pairs, counts
+
+    def z_of_order(self) -> float:
+        """How far the rows that are right lie above what labels in random order give."""
+        metrics = self.class_metrics()
+        n_rows = int(metrics.support.sum())
+        shares, means = metrics.support / n_rows, metrics.predicted / n_rows
+        right = float(metrics.correct.sum())
+        return z_of_order(right, shares, means, means, float(means @ shares**2), n_rows)
 
     def class_metrics(self) -> ClassMetrics:
         """Metrics of every class."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import logging
 import operator
+import signal
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -232,13 +234,63 @@ def dask_engine(
     if scheduler is not None and workers is not None:
         fail("workers", f"left away where `{name}` is given", workers)
     with _silence(), ExitStack() as stack:
-        if scheduler is None:
-            at = stack.enter_context(_local_cluster(workers))
-        else:
-            at = _answering(scheduler, name)
-        client = stack.enter_context(Client(at, timeout=TIMEOUT, set_as_default=False))
-        _check_workers(client, name)
+        with _interruptible(), ExitStack() as started:
+            if scheduler is None:
+                with _ctrl_c_held():
+                    at = started.enter_context(_local_cluster(workers))
+            else:
+                at = _answering(scheduler, name)
+            client = started.enter_context(Client(at, timeout=TIMEOUT, set_as_default=False))
+            _check_workers(client, name)
+            stack.enter_context(started.pop_all())
         yield DaskEngine(client)
+
+
+@contextmanager
+def _ctrl_c_held() -> Iterator[None]:
+    """Hold Ctrl-C back until the block ends, from the processes that start in it for good.
+
+    Those take on what their parent blocks, and would else die with a traceback each before they
+    come to `WORKER_PRELOAD`; and a cluster that has not started cannot be closed.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    if not (in_main and callable(handler) and hasattr(signal, "pthread_sigmask")):
+        yield  # Windows, or nothing that Ctrl-C would interrupt
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # the thread that starts it blocks nothing from then on
+    held: list[int] = []  # what has come to another thread, which blocks nothing
+    signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, handler)
+        if held:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Raise an interruption as one, where Dask, half started, fails at its own end because of it.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If an error has come of one.
+    """
+    try:
+        yield
+    except Exception as error:
+        behind: BaseException | None = error
+        while behind is not None:
+            if isinstance(behind, KeyboardInterrupt):
+                raise KeyboardInterrupt from error
+            behind = behind.__cause__ or behind.__context__
+        raise
 
 
 def _local_cluster(workers: int | None) -> LocalCluster:

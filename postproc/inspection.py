@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from postproc.blocks import Walk
 from postproc.checks import fail
 from postproc.confidence import DEFAULT_TOP_K, top_k_entropy
+from postproc.kind_doubts import kind_doubts
 from postproc.predictions import Predictions
 
 #: Bins of the histograms, each 1/N_BINS wide over [0, 1].
@@ -69,7 +70,11 @@ class Inspection:
 
 
 def inspect_predictions(
-    predictions: Predictions, *, prior: NDArray[np.float64] | None = None, walk: Walk = map
+    predictions: Predictions,
+    *,
+    prior: NDArray[np.float64] | None = None,
+    declared: bool = False,
+    walk: Walk = map,
 ) -> Inspection:
     """Measure entropies, confidence and mean prediction, and look for what is suspicious.
 
@@ -79,6 +84,8 @@ def inspect_predictions(
         Scores of shape (n, C), n >= 1.
     prior : ndarray of shape (C,), optional
         A class prior to hold the mean prediction against.
+    declared : bool
+        Whether the kind was declared, and not seen from the values.
     walk : callable
         Takes a function of row slices and the slices, and gives its results in order; as `map`
         does, or with progress, or elsewhere.
@@ -98,7 +105,7 @@ def inspect_predictions(
         fail("prior", f"of shape ({n_classes},)", f"shape {prior.shape}")
     first = predictions.probabilities(slice(0, 1))
     sums = reduce(RowSums.merge, walk(InspectRows(predictions, first), predictions.cuts()))
-    suspicions = list(_suspicions(predictions, sums))
+    suspicions = kind_doubts(predictions, declared=declared) + _suspicions(predictions, sums)
     if (sums.predicted == 0).any() and n_rows >= 10 * n_classes:
         never = [predictions.class_name(int(j)) for j in np.flatnonzero(sums.predicted == 0)]
         shown = ", ".join(never[:3]) + (", ..." if len(never) > 3 else "")

@@ -95,7 +95,7 @@ def check_scores(
     for found in walk(check, row_cuts(*array.shape)):
         outside = outside or found.outside
         unlike = unlike or found.unlike
-    return array, _decide(declared, outside, unlike, tolerance, name, array)
+    return array, _decide(declared, outside, unlike, check, array)
 
 
 @dataclass(frozen=True)
@@ -150,21 +150,22 @@ def _decide(
     declared: Kind | None,
     outside: tuple[int, int, float] | None,
     unlike: tuple[int, float] | None,
-    tolerance: float,
-    name: str,
+    check: CheckRows,
     array: Array,
 ) -> Kind:
+    values, name, tolerance = check.values, check.name, check.tolerance
     if declared == "logits" or (declared is None and outside is not None):
         return "logits"
     if outside is not None:
         row, column, value = outside
         where = f"{name}, {_row_name(array, row)}, column {column}"
-        fail(where, "in [0, 1] for probabilities", f"{value:g}", "declare logits if they are")
+        mend = _mend(values, row, tolerance)
+        fail(where, "in [0, 1] for probabilities", f"{value:g}", mend)
     if unlike is not None and declared == "probs":
         row, total = unlike
         rule = f"a row that sums to 1 within {tolerance:g} for probabilities"
         where = f"{name}, {_row_name(array, row)}"
-        fail(where, rule, f"a sum of {total:g}", "declare logits if they are")
+        fail(where, rule, f"a sum of {total:g}", _mend(values, row, tolerance))
     if unlike is not None:
         row, total = unlike
         fail(
@@ -174,6 +175,19 @@ def _decide(
             'declare the kind: kind="logits" or kind="probs" (--logits or --probs)',
         )
     return "probs"
+
+
+def _mend(values: Array, row: int, tolerance: float) -> str:
+    """How to make probabilities of a row that was declared to be, where that can be seen."""
+    block = as_floating(values[row : row + 1, :])
+    xp = api.array_namespace(block)
+    low, high, total = float(xp.min(block)), float(xp.max(block)), float(row_sums(block)[0])
+    if tolerance < math.inf and low >= 0 and abs(total - 100) <= 1:
+        return "divide by 100"
+    if tolerance < math.inf and 0.9 < total < 1.1 and -SUM_TOLERANCE <= low <= high <= 1.1:
+        inside = low >= 0 and high <= 1
+        return "renormalize the rows (divide each by its sum)" if inside else "clip them to [0, 1]"
+    return "declare logits if they are"
 
 
 def probabilities(scores: Array, kind: Kind) -> Array:

@@ -48,8 +48,9 @@ class PairedGain:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Normal 95 % interval."""
-        return self.gain - 1.96 * self.std_error, self.gain + 1.96 * self.std_error
+        """Normal 95 % interval, within the -1 to 1 that gains can take."""
+        reach = 1.96 * self.std_error
+        return max(-1.0, self.gain - reach), min(1.0, self.gain + reach)
 
     def is_credible(self, z: float) -> bool:
         """Whether the gain lies more than z standard errors above zero."""

@@ -105,10 +105,11 @@ def write(
     left = bool(resume) and has_journal(output.path)
     check_target(output.path, overwrite=overwrite or left)
     with locked(output.path):
+        job = {"cuts": [output.shape[0], cuts[0].stop if cuts else 0, len(cuts)], **signature}
         if len(cuts) <= 1 and output.is_file:
+            _kept(output, job, resume=bool(resume))  # what there is was left by another job
             yield from _write_at_once(part, cuts, output, watch, verify, overwrite=overwrite)
             return
-        job = {"cuts": [output.shape[0], cuts[0].stop, len(cuts)], **signature}
         target = make_target(output, cuts[0].stop)
         journal = _kept(output, job, resume=bool(resume))
         if journal is None or not (resume and _is_in_place(output, target, cuts, journal)):

@@ -95,6 +95,7 @@ def adapt(predictions: str, **given: Any) -> None:
 
 def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     from cli.commands.calibrate import fitted, load_fit_and_target, load_target_labels
+    from cli.doubts import same_rows
     from cli.engines import make_runner
     from cli.inputs import output_path
     from cli.saving import check_save, save
@@ -108,6 +109,7 @@ def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     options = {name: given[name] for name in ("method", "calibration", "soft", "strength")}
     adapter = LabelShiftAdapter(**options, kind=fit.kind, random_state=given["seed"])
     adapter, notes = fitted(adapter, fit, y)
+    notes += same_rows([path], [given["fit_file"]])
     summary, report = adapt_file(adapter, target, labels, output, runner, notes=notes, inputs=[fit])
     return {**summary, "saved": save(adapter, given)}, report
 
@@ -129,6 +131,7 @@ def adapt_file(
     import warnings
 
     from cli.commands.calibrate import before_and_after
+    from cli.doubts import report_doubts
     from cli.inputs import lost_ids, output_like
     from postproc.adapt_stream import AdaptedRows, CalibratedRows
 
@@ -165,7 +168,7 @@ def adapt_file(
         "changed": sum(count["changed"] for count in counts),
         "output": str(output),
         "saved": None,
-        "warnings": said + lost_ids(target.ids, output),
+        "warnings": said + lost_ids(target.ids, output) + report_doubts(report),
         "report": None if report is None else report.to_dict(),
     }
     return summary, report

@@ -80,6 +80,8 @@ def apply_command(model: Path, predictions: tuple[str, ...], **given: Any) -> No
 def _apply_ensemble(
     combiner: Any, model: Path, paths: tuple[str, ...], given: dict[str, Any], runner: Runner
 ) -> Applied:
+    import numpy as np
+
     from cli.class_order import in_class_order, in_row_order
     from cli.commands.auto import adapt_files, print_auto
     from cli.commands.ensemble import combine_files, print_ensemble
@@ -87,6 +89,7 @@ def _apply_ensemble(
     from cli.members import load_member_labels, load_members, member_names, open_run
     from ensemble import AutoPostprocessor, align_members
     from postproc.checks import fail
+    from postproc.predictions import Predictions
 
     output = output_path(paths[0], given, "apply")
     run = open_run(paths)
@@ -98,7 +101,10 @@ def _apply_ensemble(
         if len(names) != len(paths):
             message = f"must be the {len(names)} members of {model.name}, got {len(paths)}"
             raise click.BadParameter(message, param_hint="PREDS")
-        target, labels = load_members(paths, names, given, runner=runner), None
+        columns = None if combiner.classes_ is None else tuple(combiner.classes_)
+        like = Predictions(np.empty((0, 0)), "probs", columns, name=model.name)
+        target = load_members(paths, names, given, runner=runner, like=[like])
+        labels = None
     if given["labels"] is not None:
         labels = load_member_labels(given["labels"], target, mapped=True)
     given_order, position = target, {member.name: member for member in target}
@@ -147,7 +153,7 @@ def _apply_to_one(
     nothing = np.empty((0, fitted.n_features_in_))
     like = Predictions(nothing, fitted.kind_, classes, name=model.name)
     own = load(paths[0], given, runner=runner)
-    target = in_order_of(own, like)
+    target = in_order_of(own, like, quiet=given["quiet"])
     if target.kind != like.kind:
         mend = f"declare --{like.kind} if they are"
         fail(target.name, f"{like.kind}, as {model.name} was fitted to", target.kind, mend)

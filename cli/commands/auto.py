@@ -62,6 +62,7 @@ def _run(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any],
     import warnings
 
     from cli.class_order import in_class_order
+    from cli.doubts import fit_doubts, same_rows
     from cli.engines import make_runner
     from cli.inputs import output_path
     from cli.members import (
@@ -86,7 +87,7 @@ def _run(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any],
     else:
         names = member_names(paths)
         target, labels = load_members(paths, names, given, runner=runner), None
-        fit = load_fit_members(given["fit_files"], names, given)
+        fit = load_fit_members(given["fit_files"], names, given, target)
         y = load_member_labels(given["fit_labels"], fit)
     if given["labels"] is not None:
         labels = load_member_labels(given["labels"], target, mapped=True)
@@ -97,8 +98,10 @@ def _run(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any],
         warnings.simplefilter("always")
         aligned = align_members(fit, **like)
         pipeline = AutoPostprocessor(seed=given["seed"])
-        pipeline.fit(aligned, in_class_order(y, fit, members.classes))
-    notes = [str(warning.message) for warning in caught]
+        y = in_class_order(y, fit, members.classes)
+        pipeline.fit(aligned, y)
+    notes = same_rows(paths, given["fit_files"]) + fit_doubts(aligned, y, members)
+    notes += [str(warning.message) for warning in caught]
     summary, report = adapt_files(
         pipeline,
         members,

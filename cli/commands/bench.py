@@ -188,11 +188,13 @@ def _settings(given: dict[str, Any]) -> Any:
 
 def _check_reports(given: dict[str, Any]) -> None:
     """Check what can be checked before hours are spent."""
+    from cli.apart import check_apart
     from postproc.files import check_output
 
     for name, (_, suffixes) in REPORTS.items():
         if given[name] is not None:
             check_output(given[name], overwrite=given["overwrite"], suffixes=suffixes)
+            check_apart(given[name], given, option=f"--{name}")
     if given["html"] is not None:
         import jinja2  # noqa: F401  # a page at the end needs both
         import matplotlib  # noqa: F401

@@ -71,6 +71,7 @@ def calibrate(predictions: str, **given: Any) -> None:
 
 
 def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    from cli.doubts import same_rows
     from cli.engines import make_runner
     from cli.inputs import output_path
     from cli.saving import check_save, save
@@ -81,6 +82,7 @@ def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     check_save(given, output)
     labels = load_target_labels(target, given, target.classes)
     scaling, notes = fitted(_make(given, fit), fit, y)
+    notes += same_rows([path], [given["fit_file"]])
     summary, report = calibrate_file(
         scaling, target, labels, output, runner, notes=notes, inputs=[fit]
     )
@@ -105,6 +107,7 @@ def calibrate_file(
 
     `inputs` are files that the calibrator was fitted to, for the signature of the job.
     """
+    from cli.doubts import report_doubts
     from cli.inputs import lost_ids, output_like
     from postproc.adapt_stream import CalibratedRows
 
@@ -125,7 +128,7 @@ def calibrate_file(
         "log_loss_after": scaling.held_out_log_loss_,
         "output": str(output),
         "saved": None,
-        "warnings": notes + lost_ids(target.ids, output),
+        "warnings": notes + lost_ids(target.ids, output) + report_doubts(report),
         "report": None if report is None else report.to_dict(),
     }
     return summary, report
@@ -145,7 +148,7 @@ def load_fit_and_target(
 
     target = load(path, given, runner=runner)
     own = load(given["fit_file"], given)
-    fit = in_order_of(own, target)
+    fit = in_order_of(own, target, quiet=given["quiet"])
     if fit.kind != target.kind:
         mend = "declare --logits or --probs if both are of one kind"
         fail(target.name, f"{fit.kind} like {fit.name}", target.kind, mend)
@@ -181,13 +184,17 @@ def _load_labels(
 
 
 def fitted(estimator: Fittable, fit: Predictions, y: NDArray[Any]) -> tuple[Fittable, list[str]]:
-    """Fit to labelled rows; also the warnings that it gave."""
+    """Fit to labelled rows; also what speaks against them, and the warnings that it gave."""
     import warnings
+
+    from cli.doubts import fit_doubts
+    from ensemble.members import Member
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         estimator.fit(fit.scores, y, classes=fit.classes)
-    return estimator, [str(warning.message) for warning in caught]
+    doubts = fit_doubts([Member(fit.scores, fit.kind, fit.name)], y)
+    return estimator, [*doubts, *(str(warning.message) for warning in caught)]
 
 
 def before_and_after(

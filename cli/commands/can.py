@@ -152,7 +152,7 @@ def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
     reference = target
     if given["reference"] is not None:
         other = load(given["reference"], given, multilabel=multilabel, runner=runner)
-        reference = in_order_of(other, target)
+        reference = in_order_of(other, target, quiet=given["quiet"])
     model = fit_can(
         ProbabilityRows(reference, multilabel, given["device"]),
         prior,

@@ -94,6 +94,7 @@ def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[di
 
     from cli.class_order import in_class_order
     from cli.devil import check_devil_usage, plot_curves
+    from cli.doubts import fit_doubts, same_rows
     from cli.engines import make_runner
     from cli.inputs import output_path
     from cli.members import (
@@ -124,18 +125,21 @@ def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[di
         target = load_members(paths, names, given, runner=runner)
         labels = None
         if learns:
-            fit = load_fit_members(given["fit_files"], names, given)
+            fit = load_fit_members(given["fit_files"], names, given, target)
             fit_labels = load_member_labels(given["fit_labels"], fit)
     if given["labels"] is not None:
         labels = load_member_labels(given["labels"], target, mapped=True)
     members = _align(target, given)
     labels = in_class_order(labels, target, members.classes)
+    notes = same_rows(paths, given["fit_files"])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         combiner = _make(method, given)
         if learns:
             aligned = _align(fit, given, like=members)
-            combiner.fit(aligned, in_class_order(fit_labels, fit, members.classes))
+            fit_labels = in_class_order(fit_labels, fit, members.classes)
+            notes += fit_doubts(aligned, fit_labels, members)
+            combiner.fit(aligned, fit_labels)
         else:
             combiner.fit(members)
     if given["plot"] is not None:
@@ -148,7 +152,7 @@ def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[di
         output,
         runner,
         method=method,
-        notes=[str(warning.message) for warning in caught],
+        notes=[*notes, *(str(warning.message) for warning in caught)],
         inputs=fit,
     )
 
@@ -225,6 +229,7 @@ def combine_files(
     import numpy as np
 
     from cli.devil import contestants_of, devil_summary
+    from cli.doubts import report_doubts
     from cli.inputs import lost_ids, make_output
     from cli.saving import save
     from ensemble.streaming import CombineRows, member_cuts, streamed
@@ -260,6 +265,7 @@ def combine_files(
     if labels is not None:
         extra = contestants_of(combiner, checked)
         report = _report(method, checked, target, labels, output, solo, extra, runner)
+        warnings += report_doubts(report)
     summary = {
         "method": method,
         "rows": shape[0],

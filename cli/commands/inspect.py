@@ -41,8 +41,8 @@ Examples:
 def inspect(predictions: tuple[str, ...], prior: str | None, **given: Any) -> None:
     """Show shape, kind, entropy, confidence and mean prediction of PREDS.
 
-    Says what looks suspicious: scores softmaxed twice, ties, rows all alike, classes never
-    predicted.
+    Says what looks suspicious: logits that look like probabilities, scores softmaxed twice, ties,
+    rows all alike, classes never predicted.
     """
     from cli.engines import make_runner
     from cli.inputs import load, n_shards
@@ -62,7 +62,12 @@ def inspect(predictions: tuple[str, ...], prior: str | None, **given: Any) -> No
                 classes=loaded.classes,
                 kind=given["prior_kind"],
             )
-        inspection = inspect_predictions(loaded, prior=vector, walk=runner.walk("inspecting"))
+        inspection = inspect_predictions(
+            loaded,
+            prior=vector,
+            declared=given["is_logits"] is not None,
+            walk=runner.walk("inspecting"),
+        )
         found.append((inspection, n_shards(loaded)))
     if given["as_json"]:
         shown = [{**inspection.to_dict(), "shards": shards} for inspection, shards in found]

@@ -65,8 +65,10 @@ def report(predictions: tuple[str, ...], **given: Any) -> None:
 
     One run directory in place of files stands for the predictions of its test split.
     """
+    from cli.doubts import report_doubts
     from cli.engines import make_runner
     from cli.members import open_run
+    from cli.messages import warn
     from postproc.report import accuracy_report
 
     run = open_run(predictions)
@@ -75,6 +77,8 @@ def report(predictions: tuple[str, ...], **given: Any) -> None:
     models, labels = load_models(predictions, run, given, runner)
     classes = next((m.classes for m in models.values() if m.classes is not None), None)
     found = accuracy_report(models, labels, classes=classes, walk=runner.walk("measuring"))
+    doubts = report_doubts(found)
+    warn(doubts, quiet=given["quiet"])
     unlike = None
     if given["diversity"]:
         from ensemble import align_members, pairwise_diversity
@@ -83,7 +87,7 @@ def report(predictions: tuple[str, ...], **given: Any) -> None:
         unlike = pairwise_diversity(members, labels)
     if given["html"] is not None:
         _write_page(found, given)
-    _print(found, unlike, given)
+    _print(found, unlike, doubts, given)
 
 
 def _check(paths: Sequence[str], given: dict[str, Any], *, is_run: bool) -> None:
@@ -105,9 +109,11 @@ def _check(paths: Sequence[str], given: dict[str, Any], *, is_run: bool) -> None
         message = "a run directory tells classes and kinds itself; leave out --classes and --logits"
         raise click.UsageError(message)
     if given["html"] is not None:
+        from cli.apart import check_apart
         from postproc.files import check_output
 
         check_output(given["html"], overwrite=given["overwrite"], suffixes=(".html", ".htm"))
+        check_apart(given["html"], given, option="--html")
 
 
 def load_models(
@@ -153,11 +159,13 @@ def _write_page(found: AccuracyReport, given: dict[str, Any]) -> None:
     note_written(given["html"])
 
 
-def _print(found: AccuracyReport, unlike: Diversity | None, given: dict[str, Any]) -> None:
+def _print(
+    found: AccuracyReport, unlike: Diversity | None, doubts: list[str], given: dict[str, Any]
+) -> None:
     from cli.messages import print_json
 
     if given["as_json"]:
-        result = found.to_dict(per_class=given["per_class"])
+        result = {**found.to_dict(per_class=given["per_class"]), "warnings": doubts}
         print_json(result if unlike is None else {**result, "diversity": unlike.to_dict()})
         return
     if given["as_csv"]:

@@ -54,7 +54,8 @@ class RecordsFile:
     cells : sequence of CellKey
         All cells, in the order of the file.
     overwrite : bool
-        Whether results with another header may be replaced; what is no results file never is.
+        Whether results with another header, or with lines that are no cells, may be replaced; what
+        is no results file never is.
 
     Attributes
     ----------
@@ -86,10 +87,16 @@ class RecordsFile:
         self.failed: set[CellKey] = set()
         self._records: dict[CellKey, dict[str, Any]] = {}  # the first of all cells, in their order
         if found is not None and found == json.loads(json.dumps(header)):
-            self._resume(cells)
-            self._size = path.stat().st_size
-            return
-        if found is not None and not overwrite:
+            try:
+                self._resume(cells)
+            except ValueError:
+                if not overwrite:
+                    raise
+                self._records, self.failed = {}, set()
+            else:
+                self._size = path.stat().st_size
+                return
+        elif found is not None and not overwrite:
             unlike = "; ".join(_differences(found, header))
             mend = "allow overwriting (--overwrite) or name another output (-o)"
             msg = f"{path}: holds the results of another run ({unlike}); {mend}"
@@ -153,8 +160,9 @@ class RecordsFile:
             record = _parse(line)
             if record is None or number >= len(cells) or _key(record) != cells[number]:
                 msg = (
-                    f"{self.path}: line {number + 2} is not the cell that belongs there; remove "
-                    "the file or name another output (-o)"
+                    f"{self.path}: line {number + 2} is not the cell that belongs there; allow "
+                    "overwriting (--overwrite), which measures all anew, or name another output "
+                    "(-o)"
                 )
                 raise ValueError(msg)
             self._records[cells[number]] = record

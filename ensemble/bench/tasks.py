@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.bench.agreement import doubts
+from ensemble.agreement import label_doubts
 from ensemble.members import Member, Members, align_members
 from postproc.checks import fail, one_line
 from postproc.files import RunDirectory
@@ -168,7 +168,12 @@ def _check_task(path: Path, models: Sequence[str] | None) -> Task:
     print_ = _fingerprint(path, kept)
     where = str(path.absolute())  # processes that wait for work may be in another folder
     data = _load(where, kept, print_)
-    found = [*doubts("val", data.fit, data.fit_labels), *doubts("test", data.test, data.labels)]
+    splits = {"val": (data.fit, data.fit_labels), "test": (data.test, data.labels)}
+    found = [
+        f"on {split}, {doubt}"
+        for split, (members, labels) in splits.items()
+        for doubt in label_doubts(members, labels, f"labels.{split}")
+    ]
     return Task(path.resolve().name, where, kept, data.fit.n_classes, print_, tuple(found))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import warnings
 import zipfile
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.checks import one_line
 from postproc.files.contents import (
     Contents,
     check_column_names,
@@ -224,6 +226,7 @@ def _write_parquet(path: Path, contents: Contents) -> None:
 
 
 def _write_safetensors(path: Path, contents: Contents) -> None:
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     metadata = {}
@@ -232,7 +235,10 @@ def _write_safetensors(path: Path, contents: Contents) -> None:
     if contents.ids is not None:
         metadata["ids"] = json.dumps(contents.ids.tolist())
     values = np.ascontiguousarray(contents.values)
-    save_file({contents.kind or "scores": values}, path, metadata=metadata or None)
+    try:
+        save_file({contents.kind or "scores": values}, path, metadata=metadata or None)
+    except SafetensorError as error:
+        raise _unwritten(error) from error
 
 
 def _write_pt(path: Path, contents: Contents) -> None:
@@ -245,7 +251,15 @@ def _write_pt(path: Path, contents: Contents) -> None:
         else value.tolist()
         for key, value in named.items()
     }
-    torch.save(stored, path)
+    try:
+        torch.save(stored, path)
+    except RuntimeError as error:
+        raise _unwritten(error) from error
+
+
+def _unwritten(error: Exception) -> OSError:
+    """A package's own error of a disk, which may be full, as one of the system."""
+    return OSError(errno.EIO, f"cannot be written; is the disk full? {one_line(error)}")
 
 
 _READERS: dict[str, Callable[[Path, bool], Contents]] = {

@@ -110,7 +110,8 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     """Yield a temporary file beside `path` that takes its place when the block succeeds.
 
     The file is flushed to disk before it is renamed; when the block fails it is removed and
-    whatever stood under `path` is untouched.
+    whatever stood under `path` is untouched. An error of the system that names no file, as that of
+    a full disk, or the temporary one, gets the name of `path`.
 
     Raises
     ------
@@ -134,6 +135,8 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
         temporary.chmod(0o666 & ~umask)  # mkstemp made it private
         check_output(target, overwrite=overwrite)
         temporary.replace(target)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, name):
+            raise OSError(error.errno, error.strerror, str(target)) from error
         raise

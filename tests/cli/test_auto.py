@@ -85,6 +85,8 @@ def test_auto_on_lists_a_run_directory_and_a_saved_pipeline(here, run_cli):
 def test_usage(here, run_cli):
     lacking = run_cli("auto", "a.test.npy", code=2).stderr
     assert "--fit must be given once for each of the 1 files, got 0" in lacking
+    nothing = run_cli("auto", "trec50", code=1).stderr
+    assert nothing.startswith("Error: trec50: no such file")
     lacking = run_cli("auto", "a.test.npy", "--fit", "a.val.npy", code=2).stderr
     assert "Missing option '--fit-labels'" in lacking
     assert "has its own; leave --fit away" in run_cli("auto", here, *FIT, code=2).stderr

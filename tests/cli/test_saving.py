@@ -1,8 +1,10 @@
 """`--save` and `postproc apply`: the same result, block by block, and refusals before any work."""
 
+import errno
 import json
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -317,3 +319,16 @@ def test_files_that_hold_no_model_to_apply(here, run_cli):
     Path("m.arrays.npz").rename("gone.npz")
     assert "m.arrays.npz: no such file; it holds the arrays of m.json" in said("m.json")
     assert "a.val.npy: cannot be read as JSON" in said("a.val.npy")
+
+
+@pytest.mark.parametrize("name", ["calibrate bcts", "adapt map", "auto", "weights"])
+def test_a_full_disk_at_the_end_says_what_is_written(here, run_cli, monkeypatch, name):
+    def full(*args, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ensemble.saved.json", SimpleNamespace(dumps=full))
+    words = (*command(name, "a.test.npy"), "-o", "x.npy", "--save", "m.json")
+    told = run_cli(*words, code=1).stderr.splitlines()[-1]
+    assert told == "Error: m.json: No space left on device; already written: x.npy"
+    assert Path("x.npy").exists()
+    assert not Path("m.json").exists()

@@ -230,6 +230,18 @@ def test_a_job_with_another_option_or_input_is_not_gone_on_with(here, run_cli):
     run_cli(*JOBS["can"], "-o", "out.npy")  # anew
 
 
+def test_a_job_of_one_block_does_not_take_the_place_of_a_stopped_one(here, run_cli):
+    drive(*JOBS["can"], "-o", "out.npy", at=5, action="raise KeyboardInterrupt", code=1)
+    np.save("small.npy", np.load("a.npy")[:20])
+    words = ("can", "small.npy", *JOBS["can"][2:4], "-o", "out.npy")
+    assert "out.npy: cannot be resumed: `" in run_cli(*words, "--resume", code=1).stderr
+    assert Path(".out.npy.partial/journal.jsonl").exists()
+    assert not Path("out.npy").exists()
+    run_cli(*JOBS["can"], "-o", "out.npy", "--resume")
+    run_cli(*JOBS["can"], "-o", "whole.npy")
+    assert Path("out.npy").read_bytes() == Path("whole.npy").read_bytes()
+
+
 def test_bad_rows_leave_nothing(here, run_cli):
     scores = np.load("b.npy")
     scores[777, 2] = np.nan

@@ -336,3 +336,44 @@ def test_without_dask(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ImportError, match=r'pip install "postproc\[dask\]"'), module.dask_engine():
         pass
+
+
+def test_an_interruption_that_dask_turns_into_an_error_is_one(monkeypatch):
+    def start(workers):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise AssertionError("Status.init")  # as a cluster that is closed half started
+
+    monkeypatch.setattr(module, "_local_cluster", start)
+    with pytest.raises(KeyboardInterrupt), module.dask_engine(workers=1):
+        pytest.fail("it has started")
+
+
+def test_other_errors_of_the_start_pass_unchanged(monkeypatch):
+    def start(workers):
+        raise RuntimeError("no port is free")
+
+    monkeypatch.setattr(module, "_local_cluster", start)
+    with pytest.raises(RuntimeError, match="no port is free"), module.dask_engine(workers=1):
+        pytest.fail("it has started")
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held back")
+def test_ctrl_c_waits_until_a_cluster_has_started_and_closes_it(monkeypatch):
+    plain, made = module._local_cluster, []
+
+    def start(workers):
+        os.kill(os.getpid(), signal.SIGINT)
+        made.append(plain(workers))
+        return made[0]
+
+    monkeypatch.setattr(module, "_local_cluster", start)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), module.dask_engine(workers=1):
+            pytest.fail("it has started")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert made[0].status.name == "closed"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

@@ -141,6 +141,32 @@ def test_declared_probabilities_are_validated(library):
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(
+    ("row", "mend"),
+    [
+        ([0.5, 0.496], "renormalize the rows (divide each by its sum)"),
+        ([0.55, 0.54], "renormalize the rows (divide each by its sum)"),
+        ([0.5, 0.3], "declare logits if they are"),
+        ([0.9, 0.8], "declare logits if they are"),
+        ([40.5, 59.5], "divide by 100"),
+        ([100.0, 0.0], "divide by 100"),
+        ([1.0, -1e-7], "clip them to [0, 1]"),
+        ([1.0001, 0.0], "clip them to [0, 1]"),
+        ([1.5, -0.5], "declare logits if they are"),
+        ([140.0, -40.0], "declare logits if they are"),
+    ],
+)
+def test_what_mends_declared_probabilities_is_seen_from_the_row(library, row, mend):
+    with pytest.raises(ValueError) as caught:
+        check_scores(library([[0.5, 0.5], row]), kind="probs")
+    assert str(caught.value).startswith("`scores, row 1")
+    assert str(caught.value).endswith(f"; {mend}")
+    if not 0 <= min(row) <= max(row) <= 1:
+        with pytest.raises(ValueError, match="declare logits if they are"):
+            check_scores(library([[0.5, 0.5], row]), kind="probs", multilabel=True)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("kind", [None, "logits", "probs"])
 @pytest.mark.parametrize(("bad", "text"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf")])
 def test_non_finite_scores_are_named(library, kind, bad, text):

@@ -228,6 +228,21 @@ def test_one_block_needs_no_journal(tmp_path, monkeypatch):
     np.testing.assert_array_equal(np.load(out.path), ROWS)
 
 
+@pytest.mark.parametrize("n_rows", [0, N])
+def test_one_block_does_not_take_the_place_of_a_stopped_job(tmp_path, n_rows):
+    out = output(tmp_path / "out.npy")
+    stop(out)
+    kept = {path.name: path.read_bytes() for path in out.partial.iterdir()}
+    small = Output(out.path, (n_rows, C), np.dtype(np.float64))
+    cuts = (slice(0, n_rows),) if n_rows else ()
+    with pytest.raises(ValueError, match=r"out.npy: cannot be resumed: .*without --resume"):
+        list(write(LocalEngine(1), Rows(), cuts, small, signature={"options": 1}, resume=True))
+    assert {path.name: path.read_bytes() for path in out.partial.iterdir()} == kept
+    list(write(LocalEngine(1), Rows(), cuts, small, signature={"options": 1}))
+    assert np.load(out.path).shape == (n_rows, C)
+    assert not out.partial.exists()
+
+
 def test_shards_without_a_model_are_of_whole_blocks(tmp_path, monkeypatch):
     monkeypatch.setattr("postproc.outputs.SHARD_BYTES", 2 * 5 * C * 8)
     out = output(tmp_path / "shards")

@@ -188,6 +188,20 @@ def test_a_cell_out_of_place_is_an_error(run, path):
         benchmark(run, **WANTED, output=path)
 
 
+@pytest.mark.parametrize("at", [1, 2, -1])
+def test_lines_that_are_no_cells_are_replaced_on_request(run, path, at):
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    lines[at] = b"{torn\n"
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(ValueError, match=r"is not the cell that belongs there; .*\(--overwrite\)"):
+        benchmark(run, **WANTED, output=path)
+    assert path.read_bytes() == b"".join(lines)
+    results = benchmark(run, **WANTED, output=path, overwrite=True)
+    assert path.read_bytes() == whole
+    assert len(results) == len(lines) - 1
+
+
 @pytest.mark.parametrize("name", ["nowhere/bench.jsonl", "bench.txt"])
 def test_bad_output(run, tmp_path, name):
     with pytest.raises((OSError, ValueError), match=r"does not exist|suffix"):

@@ -1,12 +1,14 @@
 """Paths: found without a suffix, written whole or not at all."""
 
+import errno
 import os
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from postproc.files import atomic_path, check_output, resolve_path
+from postproc.files import atomic_path, check_output, resolve_path, save_predictions
 from postproc.files.paths import LABEL_SUFFIXES, PREDICTION_SUFFIXES
 
 KNOWN = ".npy, .npz, .csv, .tsv, .parquet, .safetensors, .pt"
@@ -126,6 +128,43 @@ def test_failure_in_the_middle_leaves_everything_as_it_was(tmp_path, error, exis
         write()
     assert list(tmp_path.iterdir()) == before
     assert not existing or target.read_text() == existing
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path):
+    target = tmp_path / "a.npy"
+    full = OSError(errno.ENOSPC, "No space left on device")
+
+    def write(error):
+        with atomic_path(target) as temporary:
+            raise error(temporary)
+
+    for error in (lambda _: full, lambda temporary: OSError(*full.args, str(temporary))):
+        with pytest.raises(OSError, match="No space left") as told:
+            write(error)
+        assert (told.value.errno, told.value.filename) == (errno.ENOSPC, str(target))
+    with pytest.raises(FileNotFoundError) as told:  # of another file
+        write(lambda _: FileNotFoundError(errno.ENOENT, "No such file", "b.npy"))
+    assert told.value.filename == "b.npy"
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".npz", ".csv", ".parquet"])
+def test_every_format_names_its_file_where_the_disk_is_full(tmp_path, suffix):
+    pytest.importorskip({".pt": "torch", ".parquet": "pyarrow"}.get(suffix, "numpy"))
+    pytest.importorskip("safetensors")
+    resource = pytest.importorskip("resource")
+    target = tmp_path / f"a{suffix}"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    probs = np.random.default_rng(0).dirichlet(np.ones(10), 1000)
+    save_predictions(target, probs[:2])  # loads what the format needs
+    target.unlink()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large|cannot be written") as told:
+            save_predictions(target, probs)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert told.value.filename == str(target)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path):

@@ -5,9 +5,10 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from ensemble.bench.agreement import LEAST_Z, agreement, doubts
-from ensemble.members import Member
-from postproc import softmax
+from ensemble.agreement import agreement, label_doubts, member_doubts
+from ensemble.members import Member, align_members
+from postproc import Predictions, softmax
+from postproc.agreement import LEAST_Z
 
 
 @pytest.mark.parametrize("kind", ["logits", "probs"])
@@ -31,7 +32,7 @@ def test_where_the_order_makes_no_difference_nothing_is_said():
     assert np.isnan(agreement(alike, rng.integers(3, size=50)).z)
     assert np.isnan(agreement(unlike, np.ones(50, int)).z)
     assert np.isnan(agreement(Member(np.eye(3)[:1], "probs", "one"), np.array([0])).z)
-    assert doubts("val", [alike], rng.integers(3, size=50)) == []
+    assert label_doubts([alike], rng.integers(3, size=50), "labels") == []
 
 
 def test_a_poor_member_that_never_names_the_rare_class_is_not_doubted():
@@ -42,7 +43,7 @@ def test_a_poor_member_that_never_names_the_rare_class_is_not_doubted():
     found = agreement(poor, labels)
     assert found.accuracy <= 0.955  # as always naming the frequent class
     assert found.z > 4
-    assert doubts("test", [poor], labels) == []
+    assert label_doubts([poor], labels, "labels") == []
 
 
 @pytest.mark.parametrize("n_classes", [2, 10])
@@ -51,17 +52,17 @@ def test_labels_and_rows_in_another_order_are_doubted(n_classes):
     labels = rng.integers(n_classes, size=400)
     scores = 2 * np.eye(n_classes)[labels] + rng.normal(size=(400, n_classes))
     good, moved = Member(scores, "logits", "good"), Member(scores[::-1], "logits", "moved")
-    assert doubts("val", [good], labels) == []
-    (told,) = doubts("val", [good, moved], labels)
+    assert label_doubts([good], labels, "labels.val") == []
+    (told,) = label_doubts([good, moved], labels, "labels.val")
     share = 100 * np.mean(scores[::-1].argmax(axis=1) == labels)
     assert told == (
-        f"on val, moved ({share:.1f} % right) agrees with labels.val no better than with labels in "
+        f"moved ({share:.1f} % right) agrees with labels.val no better than with labels in "
         "random order; are rows and classes of both files in one order?"
     )
     columns = Member(np.roll(scores, 1, axis=1), "logits", "columns")
     assert agreement(columns, labels).z < -LEAST_Z
-    (told,) = doubts("test", [good, moved, columns], labels)
-    assert told.startswith("on test, moved (")
+    (told,) = label_doubts([good, moved, columns], labels, "labels.test")
+    assert told.startswith("moved (")
     assert " % right), columns (" in told
     assert " agree with labels.test" in told
 
@@ -73,3 +74,28 @@ def test_labels_in_random_order_have_a_normal_z():
     found = [agreement(member, rng.permutation(labels)).z for _ in range(500)]
     assert np.mean(found) == pytest.approx(0, abs=0.15)
     assert np.std(found) == pytest.approx(1, abs=0.1)
+
+
+def task(n_rows, order=slice(None), columns=slice(None)):
+    """Three members of a task; rows or columns of the last may be in another order."""
+    rng = np.random.default_rng(n_rows)
+    labels = rng.integers(8, size=n_rows)
+    scores = [3 * np.eye(8)[labels] + rng.normal(size=(n_rows, 8)) for _ in range(3)]
+    scores[2] = scores[2][order][:, columns]
+    found = [
+        Predictions(each, "logits", name=name) for name, each in zip("abc", scores, strict=True)
+    ]
+    return align_members(found)
+
+
+def test_a_member_in_another_order_on_the_target_is_named():
+    fit = task(600)
+    assert member_doubts(fit, task(5000)) == []
+    for target in (
+        task(5000, order=slice(None, None, -1)),
+        task(5000, columns=slice(None, None, -1)),
+    ):
+        (told,) = member_doubts(fit, target)
+        assert told.startswith("c predicts what the member closest to it predicts on ")
+        assert told.endswith("; are rows and classes of all files in one order?")
+    assert member_doubts(fit, task(99, order=slice(None, None, -1))) == []

@@ -1,0 +1,115 @@
+"""What commands say where only some files have names of classes or rows."""
+
+import json
+
+import numpy as np
+import pytest
+
+from postproc import save_predictions, softmax
+
+NAMES = ("a", "b", "c")
+N_ROWS = 60
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Files of one task, some with names; b has its columns in another order."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, N_ROWS)
+    probs = softmax(2 * np.eye(3)[y] + rng.normal(size=(N_ROWS, 3)))
+    ids = [f"r{row}" for row in range(N_ROWS)]
+    np.save("L.npy", probs)
+    np.save("M.npy", probs[:, ::-1])
+    save_predictions("b.csv", probs[:, [2, 0, 1]], classes=("c", "a", "b"))
+    save_predictions("c.csv", probs, classes=NAMES)
+    save_predictions("d.csv", probs, classes=NAMES, ids=ids)
+    np.save("y.npy", y)
+    return tmp_path
+
+
+def warnings(result):
+    said = [line for line in result.stderr.splitlines() if "taken in the order" in line]
+    assert all(line.startswith("Warning: ") for line in said)
+    return [line.removeprefix("Warning: ") for line in said]
+
+
+COLUMNS = "has no class names: its columns are taken in the order of"
+ROWS = "no row ids: {} rows are taken in the order of d.csv"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (("L", "b"), [f"L.npy {COLUMNS} b.csv"]),
+        (("b", "L", "c"), [f"L.npy {COLUMNS} b.csv"]),
+        (
+            ("L", "b", "M"),
+            ["L.npy, M.npy have no class names: their columns are taken in the order of b.csv"],
+        ),
+        (("c", "d"), [f"c.csv has {ROWS.format('its')}"]),
+        (("L", "d"), [f"L.npy {COLUMNS} d.csv", f"L.npy has {ROWS.format('its')}"]),
+        (("b", "c"), []),
+        (("L", "M"), []),
+    ],
+)
+def test_members_of_which_only_some_have_names(here, run_cli, files, said):
+    words = ("ensemble", "soft", *files, "-o", "out.npy", "--overwrite")
+    assert warnings(run_cli(*words)) == said
+    assert run_cli(*words, "--quiet").stderr == ""
+    assert warnings(run_cli("report", *files, "--labels", "y")) == said
+
+
+def test_names_beside_a_file_are_names(here, run_cli):
+    (here / "classes.txt").write_text("a\nb\nc\n")
+    assert run_cli("ensemble", "soft", "L", "b", "-o", "out.npy").stderr == ""
+    (here / "classes.txt").unlink()
+    (here / "names.txt").write_text("a\nb\nc\n")
+    words = ("L", "b", "--classes", "names.txt", "-o", "other.npy")
+    assert run_cli("ensemble", "soft", *words).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("target", "fit", "said"),
+    [
+        ("b", "L", [f"L.npy {COLUMNS} b.csv"]),
+        ("L", "b", [f"L.npy {COLUMNS} b.csv"]),
+        ("d", "c", []),
+        ("L", "M", []),
+    ],
+)
+@pytest.mark.parametrize("command", ["calibrate", "adapt", "can"])
+def test_target_and_other_rows_of_which_one_has_names(here, run_cli, command, target, fit, said):
+    other = ("--reference", fit, "--prior", "1,1,1")
+    if command != "can":
+        other = ("--fit", fit, "--fit-labels", "y")
+    words = (command, target, *other, "-o", "out.npz", "--overwrite")
+    assert warnings(run_cli(*words)) == said
+    assert warnings(run_cli(*words, "--quiet")) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "fit", "said"),
+    [
+        (("c", "d"), ("L", "M"), "L.npy, M.npy have no class names: their columns are taken in"),
+        (("L", "M"), ("c", "d"), "L, M have no class names: their columns are taken in"),
+    ],
+)
+def test_members_and_fit_of_which_one_has_names(here, run_cli, target, fit, said):
+    fits = [word for each in fit for word in ("--fit", each)]
+    words = ("ensemble", "greedy", *target, *fits, "--fit-labels", "y", "-o", "out.npz")
+    assert any(said in line for line in warnings(run_cli(*words)))
+
+
+@pytest.mark.parametrize(("fit", "names"), [("b", True), ("L", False)])
+@pytest.mark.parametrize("method", ["calibrate", "ensemble"])
+def test_apply_tells_names_that_only_the_model_has(here, run_cli, method, fit, names):
+    target = "L" if names else "b"
+    teach = ("--fit", fit, "--fit-labels", "y", "-o", "made.npz", "--save", "model.json")
+    words = ("calibrate", fit) if method == "calibrate" else ("ensemble", "greedy", fit)
+    run_cli(*words, *teach)
+    expected = f"L.npy {COLUMNS} model.json" if names else f"model.json {COLUMNS} b.csv"
+    result = run_cli("apply", "model.json", target, "-o", "out.npz", "--json")
+    assert warnings(result) == [expected]
+    json.loads(result.stdout)
+    assert warnings(run_cli("apply", "model.json", fit, "-o", "own.npz")) == []
