@@ -14,10 +14,9 @@ from ensemble.blend import Blend
 from ensemble.members import Members, check_members
 from ensemble.weighting import LearnedLogPool
 from postproc.affine import mean_log_loss
-from postproc.automatic import paired_gain
 from postproc.folds import random_folds
 from postproc.kinds import LEAST_PROBABILITY
-from postproc.rehearsal import PairedGain
+from postproc.rehearsal import PairedGain, paired_gain
 
 Matrix = NDArray[np.float64]
 Labels = NDArray[np.int64]

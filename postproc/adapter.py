@@ -23,7 +23,6 @@ from postproc.adaptation import match_columns, prior_factors
 from postproc.affine import Floats, Ints, unseen_classes
 from postproc.arrays import Array, as_numpy
 from postproc.bbse import N_BOOTSTRAP, one_hot_winners, solve_confusion
-from postproc.calibration import check_like_fitted
 from postproc.calibrators import METHODS as CALIBRATIONS
 from postproc.calibrators import make_calibrator
 from postproc.can_model import CANModel, CANOptions
@@ -38,7 +37,7 @@ from postproc.label_shift import (
     evidence_counts,
 )
 from postproc.predictions import Predictions
-from postproc.score_maps import as_logs, like_scores
+from postproc.score_maps import as_logs, check_like_fitted, like_scores
 from postproc.shift_test import NoShiftTest, PredictionMoments, compare_moments
 
 METHODS = ("em", "map", "bbse", "sinkhorn", "can")

@@ -43,7 +43,7 @@ from postproc.label_shift import (
     likelihood_ratios,
     pseudo_counts,
 )
-from postproc.rehearsal import PairedGain, Rehearsals, log_effect, rehearse
+from postproc.rehearsal import PairedGain, Rehearsals, log_effect, paired_gain, rehearse
 from postproc.shift_test import NoShiftTest, PredictionMoments, compare_moments
 
 #: Below this many rows even one number, the temperature, cannot be checked on held-out rows.
@@ -383,22 +383,3 @@ def learn_policy(
         min_z,
         alpha,
     )
-
-
-def paired_gain(new: Ints, old: Ints, y: Ints, weights: Floats | None = None) -> PairedGain:
-    """Accuracy of `new` less that of `old` on the same rows.
-
-    Parameters
-    ----------
-    new, old, y : array of shape (n,)
-        Predicted classes, predicted classes, labels.
-    weights : array of shape (n,), optional
-        Weight of each row; equal by default.
-    """
-    w = np.full(len(y), 1.0 / len(y)) if weights is None else weights / weights.sum()
-    difference = (new == y).astype(np.float64) - (old == y)
-    gain = float(w @ difference)
-    # Laplace's pseudo-pair, one row fixed and one broken: without it no disagreement at all would
-    # mean certainty.
-    spread = math.sqrt(w**2 @ (difference - gain) ** 2 + 2.0 * float(np.max(w**2)))
-    return PairedGain(gain, spread)

@@ -13,7 +13,6 @@ from typing import Any, Self
 import array_api_compat as api
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
 from postproc.affine import (
     LOG_BETA,
@@ -32,9 +31,9 @@ from postproc.affine import (
 from postproc.arrays import Array
 from postproc.checks import check_count, check_labels, check_number, fail
 from postproc.folds import random_folds
-from postproc.kinds import Kind, check_scores
+from postproc.kinds import Kind
 from postproc.predictions import Predictions
-from postproc.score_maps import apply_map, as_logs, like_scores
+from postproc.score_maps import apply_map, as_logs, check_like_fitted, like_scores
 from postproc.threads import one_blas_thread
 
 __all__ = [
@@ -378,24 +377,6 @@ class BiasCorrectedTemperatureScaling(Calibrator):
     def _keep_identity(self) -> None:
         super()._keep_identity()
         self.bias_ = np.zeros(self.n_features_in_)
-
-
-def check_like_fitted(estimator: Any, scores: Array) -> Array:
-    """Checked scores (n, C) of the kind and the classes that an estimator was fitted to.
-
-    Raises
-    ------
-    NotFittedError
-        If `fit` has not been called.
-    TypeError, ValueError
-        If scores are not valid, or have another number of columns.
-    """
-    check_is_fitted(estimator, ["kind_", "model_"])
-    checked, _ = check_scores(scores, kind=estimator.kind_)
-    if checked.shape[1] != estimator.n_features_in_:
-        wanted = f"an array of {estimator.n_features_in_} columns like those fitted"
-        fail("scores", wanted, f"{checked.shape[1]} columns")
-    return checked
 
 
 def check_penalties(values: Any, name: str) -> list[float]:

@@ -6,11 +6,13 @@ from typing import Any
 
 import array_api_compat as api
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from postproc.affine import Floats
 from postproc.arrays import Array, as_numpy
 from postproc.blocks import row_blocks
-from postproc.kinds import Kind, log_probabilities
+from postproc.checks import fail
+from postproc.kinds import Kind, check_scores, log_probabilities
 
 
 def as_logs(scores: Array, kind: Kind) -> Floats:
@@ -43,3 +45,21 @@ def like_scores(values: Floats, scores: Array) -> Array:
     narrow = xp.isdtype(scores.dtype, "real floating") and xp.finfo(scores.dtype).bits <= 32
     dtype = xp.float32 if narrow else xp.float64
     return xp.asarray(values, dtype=dtype, device=api.device(scores))
+
+
+def check_like_fitted(estimator: Any, scores: Array) -> Array:
+    """Checked scores (n, C) of the kind and the classes that an estimator was fitted to.
+
+    Raises
+    ------
+    NotFittedError
+        If `fit` has not been called.
+    TypeError, ValueError
+        If scores are not valid, or have another number of columns.
+    """
+    check_is_fitted(estimator, ["kind_", "model_"])
+    checked, _ = check_scores(scores, kind=estimator.kind_)
+    if checked.shape[1] != estimator.n_features_in_:
+        wanted = f"an array of {estimator.n_features_in_} columns like those fitted"
+        fail("scores", wanted, f"{checked.shape[1]} columns")
+    return checked

@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 
 from ensemble import AdaptedPipeline, AutoPostprocessor
 from postproc.adaptation import reweight_rows
-from postproc.automatic import paired_gain
-from postproc.rehearsal import PairedGain
+from postproc.rehearsal import PairedGain, paired_gain
 
 Matrix = NDArray[np.float64]
 Labels = NDArray[np.int64]

@@ -8,7 +8,8 @@ import pytest
 
 from ensemble import AdaptedPipeline, AutoPostprocessor, load_model, save_model
 from postproc import em_prior, softmax
-from postproc.automatic import CHOICE_FACTOR, paired_gain
+from postproc.automatic import CHOICE_FACTOR
+from postproc.rehearsal import paired_gain
 from postproc.shift_test import PredictionMoments
 
 SHIFTED = np.array([0.7, 0.1, 0.1, 0.05, 0.05])
