@@ -21,7 +21,7 @@ from cli.commands.ensemble import ensemble_command
 from cli.commands.inspect import inspect
 from cli.commands.report import report
 from cli.commands.tune import tune
-from postproc.interrupts import terminable
+from postproc.jobs.interrupts import terminable
 
 #: Errors that are told in one line: those of data and files, and those of parts of a long job,
 #: which come from devices, workers and other packages.
@@ -60,7 +60,7 @@ class _Group(click.Group):
             raise click.ClickException(interrupted(ctx)) from None
         except FAULTS as error:
             from cli.messages import already_written
-            from postproc.checks import one_line
+            from postproc.scores.checks import one_line
 
             raise click.ClickException(one_line(error) + already_written(ctx)) from error
 

@@ -12,7 +12,7 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-#: Engines that there are; `cli.engines.make_engine` makes them.
+#: Engines that there are; `cli.task.runner.make_engine` makes them.
 ENGINES = ("local", "dask")
 
 #: What a folder's path may end in.
@@ -31,7 +31,7 @@ class Number(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Parse and check."""
-        from postproc.checks import check_number
+        from postproc.scores.checks import check_number
 
         try:
             number = float(value)
@@ -53,7 +53,7 @@ class Count(click.ParamType):  # type: ignore[type-arg]
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | str:
         """Parse and check; one of the words passes as it is."""
-        from postproc.checks import check_count
+        from postproc.scores.checks import check_count
 
         if value in self.words:
             return str(value)

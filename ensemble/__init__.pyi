@@ -1,17 +1,17 @@
-from .auto import AdaptedPipeline, AutoPostprocessor
+from .auto.pipeline import AdaptedPipeline, AutoPostprocessor
 from .bench.runner import benchmark
-from .blend import Blend
-from .calibrated import CalibratedVoting
-from .devil import DevilsAdvocate
+from .devil.estimator import DevilsAdvocate
 from .diversity import Diversity, pairwise_diversity
-from .greedy import GreedySelection
+from .learned.blend import Blend
+from .learned.calibrated import CalibratedVoting
+from .learned.greedy import GreedySelection
+from .learned.greedy_tuning import tune_greedy
+from .learned.log_pool import LearnedLogPool
+from .learned.stacking import Bagging, Stacking
 from .members import Member, Members, align_members, check_members
 from .saved import load_model, save_model
-from .stacking import Bagging, Stacking
-from .trainer import DevilsAdvocateTrainer
-from .tuning import tune_greedy
+from .training.trainer import DevilsAdvocateTrainer
 from .voting import Voting, hard_vote, log_pool, median_vote, rank_vote, soft_vote
-from .weighting import LearnedLogPool
 
 __all__ = [
     "AdaptedPipeline",

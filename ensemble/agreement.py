@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.members import Member, Members
-from postproc.agreement import chance_doubts, is_chance, z_of_order
-from postproc.arrays import as_numpy
-from postproc.blocks import row_blocks
+from postproc.evaluation.agreement import chance_doubts, is_chance, z_of_order
+from postproc.scores.arrays import as_numpy
+from postproc.scores.blocks import row_blocks
 
 #: Rows, in blocks spread over a file, that members are compared on.
 SAMPLE_BLOCKS, SAMPLE_ROWS = 8, 256

@@ -12,11 +12,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ensemble.members import Members, check_members
-from postproc.arrays import Array, as_numpy
-from postproc.blocks import row_blocks
-from postproc.checks import check_labels, fail, fail_type
-from postproc.kinds import Kind
-from postproc.threads import one_blas_thread
+from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.blocks import row_blocks
+from postproc.scores.checks import check_labels, fail, fail_type
+from postproc.scores.kinds import Kind
+from postproc.scores.threads import one_blas_thread
 
 #: Bytes of one member's block in float64: those of several members stay in the cache together.
 BLOCK_BYTES = 2**19

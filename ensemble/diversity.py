@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ensemble.base import BLOCK_BYTES, Kinds, as_labels
 from ensemble.members import Members, check_members
-from postproc.arrays import as_numpy
-from postproc.blocks import row_blocks
-from postproc.checks import check_label_rows, fail
+from postproc.scores.arrays import as_numpy
+from postproc.scores.blocks import row_blocks
+from postproc.scores.checks import check_label_rows, fail
 
 Matrix = NDArray[np.float64]
 

@@ -10,17 +10,17 @@ import array_api_compat as api
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.alignment import matching_order
-from postproc.arrays import Array, as_array, as_floating, as_numpy
-from postproc.checks import check_choice, fail, fail_type
-from postproc.kinds import (
+from postproc.scores.arrays import Array, as_array, as_floating, as_numpy
+from postproc.scores.checks import check_choice, fail, fail_type
+from postproc.scores.kinds import (
     LEAST_PROBABILITY,
     Kind,
     check_scores,
     log_probabilities,
     probabilities,
 )
-from postproc.predictions import Predictions
+from postproc.scores.names import matching_order
+from postproc.scores.predictions import Predictions
 
 MissingClass = Literal["error", "zero"]
 Positions = NDArray[np.int64]

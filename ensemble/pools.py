@@ -14,7 +14,7 @@ import array_api_compat as api
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.arrays import Array, as_numpy, softmax
+from postproc.scores.arrays import Array, as_numpy, softmax
 
 Tie = Literal["support", "lowest", "random"]
 TIES = ("support", "lowest", "random")

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.checks import fail, fail_type
 from postproc.files.paths import atomic_path, check_output
+from postproc.scores.checks import fail, fail_type
 
 #: Name and version of the layout; files of another version are refused.
 FORMAT = "postproc model"
@@ -29,31 +29,31 @@ FORMAT_VERSION = 1
 #: Where the classes that can be saved live. Estimators are made from their parameters and the
 #: attributes that end in "_", dataclasses from their fields.
 HOMES = {
-    "Bagging": "ensemble.stacking",
-    "Blend": "ensemble.blend",
-    "CalibratedVoting": "ensemble.calibrated",
-    "DevilHeads": "ensemble.devil_heads",
-    "DevilsAdvocate": "ensemble.devil",
-    "GreedySelection": "ensemble.greedy",
-    "LearnedLogPool": "ensemble.weighting",
-    "LinearHead": "ensemble.heads",
-    "Stacking": "ensemble.stacking",
+    "Bagging": "ensemble.learned.stacking",
+    "Blend": "ensemble.learned.blend",
+    "CalibratedVoting": "ensemble.learned.calibrated",
+    "DevilHeads": "ensemble.devil.heads",
+    "DevilsAdvocate": "ensemble.devil.estimator",
+    "GreedySelection": "ensemble.learned.greedy",
+    "LearnedLogPool": "ensemble.learned.log_pool",
+    "LinearHead": "ensemble.learned.heads",
+    "Stacking": "ensemble.learned.stacking",
     "Voting": "ensemble.voting",
     # The pipeline of `auto`, calibrators, and what they are made of.
-    "AffineMap": "postproc.affine",
-    "AutoPostprocessor": "ensemble.auto",
-    "BiasCorrectedTemperatureScaling": "postproc.calibration",
-    "Candidate": "ensemble.auto_combination",
-    "LabelShiftAdapter": "postproc.adapter",
-    "MatrixMap": "postproc.matrix_scaling",
-    "PairedGain": "postproc.rehearsal",
-    "Policy": "postproc.automatic",
-    "PooledMap": "postproc.discriminant",
-    "PooledScaling": "postproc.discriminant",
-    "PredictionMoments": "postproc.shift_test",
-    "Rehearsals": "postproc.rehearsal",
-    "ResidualMatrixScaling": "postproc.matrix_scaling",
-    "TemperatureScaling": "postproc.calibration",
+    "AffineMap": "postproc.calibration.affine",
+    "AutoPostprocessor": "ensemble.auto.pipeline",
+    "BiasCorrectedTemperatureScaling": "postproc.calibration.temperature",
+    "Candidate": "ensemble.auto.combination",
+    "LabelShiftAdapter": "postproc.shift.adapter",
+    "MatrixMap": "postproc.calibration.matrix",
+    "PairedGain": "ensemble.auto.rehearsal",
+    "Policy": "ensemble.auto.policy",
+    "PooledMap": "postproc.calibration.pooled",
+    "PooledScaling": "postproc.calibration.pooled",
+    "PredictionMoments": "postproc.shift.evidence",
+    "Rehearsals": "ensemble.auto.rehearsal",
+    "ResidualMatrixScaling": "postproc.calibration.matrix",
+    "TemperatureScaling": "postproc.calibration.temperature",
 }
 
 #: What stands in the place of .json in the name of the file that large arrays go to.

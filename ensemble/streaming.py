@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from ensemble.base import Ensemble
 from ensemble.members import Member, Members
-from postproc.arrays import as_numpy
-from postproc.blocks import PASS_BYTES, row_cuts, sub_blocks
-from postproc.device import OnDevice
-from postproc.files.sources import Source, as_source, signature_of
+from postproc.jobs.cuda import OnDevice
+from postproc.scores.arrays import as_numpy
+from postproc.scores.blocks import PASS_BYTES, row_cuts, sub_blocks
+from postproc.scores.sources import Source, as_source, signature_of
 
 #: Members beyond these do not make blocks smaller: products of few rows are slow.
 MEMBERS_A_BLOCK = 8

@@ -20,8 +20,8 @@ from ensemble.pools import (
     rank_pool,
     row_draws,
 )
-from postproc.arrays import Array
-from postproc.checks import check_choice, check_count
+from postproc.scores.arrays import Array
+from postproc.scores.checks import check_choice, check_count
 
 Method = Literal["soft", "hard", "log", "median", "rank"]
 METHODS = ("soft", "hard", "log", "median", "rank")

@@ -1,28 +1,34 @@
-from .adaptation import joint_normalization, reweight
-from .adapter import LabelShiftAdapter
-from .arrays import log_softmax, softmax
-from .bbse import bbse_prior
-from .calibration import BiasCorrectedTemperatureScaling, TemperatureScaling
-from .can import alternating_normalization
-from .can_estimator import CAN
-from .can_tuning import tune_can
-from .comparison import compare, holm, mcnemar_exact, paired_gain_interval, wilson_interval
-from .confidence import top_k_entropy
-from .discriminant import PooledScaling
+from .calibration.matrix import ResidualMatrixScaling
+from .calibration.pooled import PooledScaling
+from .calibration.temperature import BiasCorrectedTemperatureScaling, TemperatureScaling
+from .can.estimator import CAN
+from .can.operation import alternating_normalization
+from .can.tuning import tune_can
+from .evaluation.choice import TuningResult
+from .evaluation.metrics import evaluate
+from .evaluation.paired import (
+    compare,
+    holm,
+    mcnemar_exact,
+    paired_gain_interval,
+    wilson_interval,
+)
+from .evaluation.per_class import class_metrics
+from .evaluation.reliability import reliability_bins
 from .files import load_labels, load_predictions, save_predictions
-from .inspection import inspect_predictions
-from .kinds import check_scores, log_probabilities, probabilities
-from .label_shift import PriorEstimate, em_prior, map_prior
-from .matrix_scaling import ResidualMatrixScaling
-from .metrics import evaluate
-from .per_class import class_metrics
-from .predictions import Predictions
-from .prior import class_prior, multilabel_prior
-from .reliability import reliability_bins
-from .report import AccuracyReport, accuracy_report
-from .shift_protocol import draw_target
-from .shift_test import NoShiftTest, no_shift_test
-from .tuning import TuningResult
+from .files.inspection import inspect_predictions
+from .reports.report import AccuracyReport, accuracy_report
+from .scores.arrays import log_softmax, softmax
+from .scores.confidence import top_k_entropy
+from .scores.kinds import check_scores, log_probabilities, probabilities
+from .scores.predictions import Predictions
+from .scores.prior import class_prior, multilabel_prior
+from .shift.adapter import LabelShiftAdapter
+from .shift.bbse import bbse_prior
+from .shift.draws import draw_target
+from .shift.evidence import NoShiftTest, no_shift_test
+from .shift.prior import PriorEstimate, em_prior, map_prior
+from .shift.reweight import joint_normalization, reweight
 
 __all__ = [
     "CAN",

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ensemble
-from ensemble.devil import FULL, LOG, NO_DEVIL, NORM, PLAIN, SOFT
-from postproc.comparison import compare
+from ensemble.devil.estimator import FULL, LOG, NO_DEVIL, NORM, PLAIN, SOFT
+from postproc.evaluation.paired import compare
 from postproc.files import RunDirectory
 
 CALIBRATED, LEARNED = "calibrated soft vote", "learned log pool"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ensemble import soft_vote
-from ensemble.trainer import DevilsAdvocateTrainer
+from ensemble.training.trainer import DevilsAdvocateTrainer
 
 #: What one repeat measures.
 COLUMNS = (

@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble import AdaptedPipeline, AutoPostprocessor
-from postproc.adaptation import reweight_rows
-from postproc.rehearsal import PairedGain, paired_gain
+from ensemble.auto.rehearsal import PairedGain, paired_gain
+from postproc.shift.reweight import reweight_rows
 
 Matrix = NDArray[np.float64]
 Labels = NDArray[np.int64]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.gains.datasets import Dataset, encode
-from postproc.checks import fail
+from postproc.scores.checks import fail
 
 #: What a split column may say.
 SPLIT_NAMES = {

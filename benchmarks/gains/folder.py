@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gains.scores import Floats, Ints
-from postproc.checks import fail
 from postproc.files import RunDirectory
+from postproc.scores.checks import fail
 
 #: What `meta.json` says of the folder's maker; only such folders are overwritten.
 MAKER = "benchmarks.gains.prepare"

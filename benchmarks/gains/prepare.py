@@ -17,7 +17,7 @@ from benchmarks.gains.splits import SPLITS, SplitPlan
 from benchmarks.gains.task import Options, choose_models, make_task
 from benchmarks.gains.text_classifiers import DEFAULT_EMBEDDING, TEXT_MODELS
 from cli.messages import percent, print_table
-from postproc.checks import one_line
+from postproc.scores.checks import one_line
 
 PROGRAM = "python -m benchmarks.gains.prepare"
 EPILOG = """\

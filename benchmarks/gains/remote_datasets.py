@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn import datasets as sklearn_datasets
 
 from benchmarks.gains.datasets import Dataset, encode
-from postproc.checks import fail
+from postproc.scores.checks import fail
 
 #: Largest table, in cells, that a sparse one is unfolded to.
 MOST_CELLS = 10**8

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.checks import fail
-from postproc.folds import stratified_folds
+from postproc.evaluation.folds import stratified_folds
+from postproc.scores.checks import fail
 
 Ints = NDArray[np.int64]
 

@@ -25,8 +25,8 @@ from benchmarks.gains.splits import (
     training_folds,
 )
 from benchmarks.gains.text_classifiers import TEXT_MODELS
-from postproc.checks import fail
-from postproc.threads import one_blas_thread
+from postproc.scores.checks import fail
+from postproc.scores.threads import one_blas_thread
 
 Say = Callable[[str], None]
 

@@ -31,10 +31,10 @@ from numpy.typing import NDArray
 
 from benchmarks.papers.protocol import SETTINGS, Member, Result, apply
 from benchmarks.papers.tables import gain_text, markdown
-from postproc.calibration import TemperatureScaling
-from postproc.can_model import PRESETS
-from postproc.comparison import Comparison
-from postproc.confidence import top_k_entropy
+from postproc.calibration.temperature import TemperatureScaling
+from postproc.can.options import PRESETS
+from postproc.evaluation.paired import Comparison
+from postproc.scores.confidence import top_k_entropy
 
 Floats = NDArray[np.float64]
 

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.can_model import PRESETS, CANModel, CANOptions, Moments, is_ambiguous
-from postproc.can_tuning import GRIDS
-from postproc.comparison import Comparison, compare
+from postproc.can.model import CANModel, Moments, is_ambiguous
+from postproc.can.options import PRESETS, CANOptions
+from postproc.can.tuning import GRIDS
+from postproc.evaluation.paired import Comparison, compare
 from postproc.files import RunDirectory, load_labels
-from postproc.kinds import probabilities
-from postproc.prior import class_prior
+from postproc.scores.kinds import probabilities
+from postproc.scores.prior import class_prior
 
 Probs = NDArray[Any]
 Ints = NDArray[np.int64]

@@ -49,8 +49,8 @@ from statistics import fmean, stdev
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.can import alternating_normalization
-from postproc.confidence import top_k_entropy
+from postproc.can.operation import alternating_normalization
+from postproc.scores.confidence import top_k_entropy
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.papers.protocol import Result
-from postproc.comparison import Comparison, holm
+from postproc.evaluation.paired import Comparison, holm
 
 #: Family-wise level at which a gain or loss is called real.
 LEVEL = 0.05

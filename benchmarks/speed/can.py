@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.speed.timing import Figure, ratio, seconds
 from postproc import alternating_normalization
-from postproc.can import Reference
-from postproc.can_condensed import Condensed
+from postproc.can.bounds import Condensed
+from postproc.can.reference import Reference
 
 Array = np.ndarray
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.speed.can import data
-from postproc.arrays import as_numpy
-from postproc.can import Reference
+from postproc.can.reference import Reference
+from postproc.scores.arrays import as_numpy
 
 if TYPE_CHECKING:
     import torch
@@ -85,8 +85,9 @@ def stream_line(n_rows: int, n_classes: int) -> str:
     """CAN at d = 1 on rows in host memory: blocks go to the device and come back."""
     import torch
 
-    from postproc.can_model import CANModel, CANOptions
-    from postproc.device import DeviceEngine, to_device
+    from postproc.can.model import CANModel
+    from postproc.can.options import CANOptions
+    from postproc.jobs.cuda import DeviceEngine, to_device
 
     rng = np.random.default_rng(0)
     one = rng.random((min(n_rows, 100_000), n_classes), dtype=np.float32) ** 8

@@ -64,7 +64,7 @@ def call(folder: Path, *words: str) -> None:
 
 def figures(*, quick: bool) -> Iterator[Figure]:
     """Time over that of the local engine, with and without the start of processes."""
-    from postproc.dask_engine import dask_engine
+    from postproc.jobs.dask import dask_engine
 
     n, n_classes, rounds = (50_000, 100, 1) if quick else (400_000, 200, 3)
     with tempfile.TemporaryDirectory() as name, dask_engine(workers=2) as engine:

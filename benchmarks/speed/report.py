@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.speed.timing import Figure, ratio
-from postproc.blocks import PASS_BYTES, row_blocks
-from postproc.report import accuracy_report
+from postproc.reports.report import accuracy_report
+from postproc.scores.blocks import PASS_BYTES, row_blocks
 
 Array = np.ndarray
 

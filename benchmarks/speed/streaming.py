@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.speed.child import Run, postproc, python
 from benchmarks.speed.timing import Figure, in_bytes
-from postproc.blocks import row_blocks
+from postproc.scores.blocks import row_blocks
 
 #: Peak of private memory that a command may take, in bytes.
 MOST_MEMORY = 1e9

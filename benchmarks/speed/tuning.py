@@ -9,10 +9,11 @@ from itertools import product
 import numpy as np
 
 from benchmarks.speed.timing import Figure, seconds
-from postproc.arrays import softmax
-from postproc.can_model import CANModel, CANOptions
-from postproc.can_tuning import GRIDS, tune_can
-from postproc.folds import stratified_folds
+from postproc.can.model import CANModel
+from postproc.can.options import CANOptions
+from postproc.can.tuning import GRIDS, tune_can
+from postproc.evaluation.folds import stratified_folds
+from postproc.scores.arrays import softmax
 
 Array = np.ndarray
 N_FOLDS = 5

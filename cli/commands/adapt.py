@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cli.engines import Runner
-    from postproc.adapt_stream import CalibratedRows, ReadRows
-    from postproc.adapter import LabelShiftAdapter
-    from postproc.predictions import Predictions
+    from cli.task.runner import Runner
+    from postproc.scores.predictions import Predictions
+    from postproc.shift.adapter import LabelShiftAdapter
+    from postproc.shift.streaming import CalibratedRows, ReadRows
 
 #: Classes that the table of the prior shows.
 SHOWN = 10
@@ -95,11 +95,11 @@ def adapt(predictions: str, **given: Any) -> None:
 
 def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     from cli.commands.calibrate import fitted, load_fit_and_target, load_target_labels
-    from cli.doubts import same_rows
-    from cli.engines import make_runner
-    from cli.inputs import output_path
-    from cli.saving import check_save, save
-    from postproc.adapter import LabelShiftAdapter
+    from cli.task.doubts import same_rows
+    from cli.task.load import output_path
+    from cli.task.runner import make_runner
+    from cli.task.saving import check_save, save
+    from postproc.shift.adapter import LabelShiftAdapter
 
     runner = make_runner(given, "adapt")
     target, fit, y = load_fit_and_target(path, given, runner)
@@ -131,9 +131,9 @@ def adapt_file(
     import warnings
 
     from cli.commands.calibrate import before_and_after
-    from cli.doubts import report_doubts
-    from cli.inputs import lost_ids, output_like
-    from postproc.adapt_stream import AdaptedRows, CalibratedRows
+    from cli.task.doubts import report_doubts
+    from cli.task.load import lost_ids, output_like
+    from postproc.shift.streaming import AdaptedRows, CalibratedRows
 
     rows = CalibratedRows(target, adapter.model_, runner.given.get("device", "cpu"))
     files, cuts = [target, *inputs], target.cuts()
@@ -181,11 +181,11 @@ def _readable(
     """Calibrated rows for any number of passes: in memory, or in a file beside the output."""
     from dataclasses import replace
 
-    from cli.inputs import make_output
-    from postproc.adapt_stream import ReadRows
-    from postproc.files.locks import locked
-    from postproc.files.sources import NpySource
-    from postproc.predictions import Predictions
+    from cli.task.load import make_output
+    from postproc.jobs.locks import locked
+    from postproc.scores.predictions import Predictions
+    from postproc.scores.sources import NpySource
+    from postproc.shift.streaming import ReadRows
 
     target, cuts = rows.target, rows.target.cuts()
     if len(cuts) == 1:
@@ -208,7 +208,7 @@ def _readable(
 def print_adapt(summary: dict[str, Any], report: Any) -> None:
     """Show the evidence of a shift, the estimated prior, the report, and where the result lies."""
     from cli.messages import percent, print_table
-    from cli.saving import print_saved
+    from cli.task.saving import print_saved
 
     click.echo(
         f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}; "

@@ -11,9 +11,9 @@ import click
 from cli import options
 
 if TYPE_CHECKING:
-    from cli.engines import Runner
-    from postproc.adapter import LabelShiftAdapter
-    from postproc.calibration import Calibrator
+    from cli.task.runner import Runner
+    from postproc.calibration.temperature import Calibrator
+    from postproc.shift.adapter import LabelShiftAdapter
 
 #: A summary, a report, and what shows the two.
 Applied = tuple[dict[str, Any], Any, Callable[[dict[str, Any], Any], None]]
@@ -55,13 +55,13 @@ def apply_command(model: Path, predictions: tuple[str, ...], **given: Any) -> No
     """
     from sklearn.utils.validation import check_is_fitted
 
-    from cli.engines import make_runner
     from cli.messages import print_json, warn
+    from cli.task.runner import make_runner
     from ensemble import load_model
     from ensemble.base import Ensemble
-    from postproc.adapter import LabelShiftAdapter
-    from postproc.calibration import Calibrator
-    from postproc.checks import fail
+    from postproc.calibration.temperature import Calibrator
+    from postproc.scores.checks import fail
+    from postproc.shift.adapter import LabelShiftAdapter
 
     runner = make_runner(given, "apply")
     fitted = load_model(model)
@@ -82,14 +82,14 @@ def _apply_ensemble(
 ) -> Applied:
     import numpy as np
 
-    from cli.class_order import in_class_order, in_row_order
     from cli.commands.auto import adapt_files, print_auto
     from cli.commands.ensemble import combine_files, print_ensemble
-    from cli.inputs import output_path
-    from cli.members import load_member_labels, load_members, member_names, open_run
+    from cli.task.load import output_path
+    from cli.task.members import load_member_labels, load_members, member_names, open_run
+    from cli.task.order import in_class_order, in_row_order
     from ensemble import AutoPostprocessor, align_members
-    from postproc.checks import fail
-    from postproc.predictions import Predictions
+    from postproc.scores.checks import fail
+    from postproc.scores.predictions import Predictions
 
     output = output_path(paths[0], given, "apply")
     run = open_run(paths)
@@ -133,14 +133,14 @@ def _apply_to_one(
 ) -> Applied:
     import numpy as np
 
-    from cli.class_order import in_order_of
     from cli.commands.adapt import adapt_file, print_adapt
     from cli.commands.calibrate import calibrate_file, load_target_labels, print_calibrate
-    from cli.inputs import load, output_path
-    from cli.members import open_run
-    from postproc.calibration import Calibrator
-    from postproc.checks import fail
-    from postproc.predictions import Predictions
+    from cli.task.load import load, output_path
+    from cli.task.members import open_run
+    from cli.task.order import in_order_of
+    from postproc.calibration.temperature import Calibrator
+    from postproc.scores.checks import fail
+    from postproc.scores.predictions import Predictions
 
     if len(paths) > 1 or open_run(paths) is not None:
         got = f"{len(paths)}" if len(paths) > 1 else "a run directory"

@@ -13,10 +13,10 @@ from cli import options
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cli.engines import Runner
+    from cli.task.runner import Runner
     from ensemble import Members
-    from ensemble.auto import AutoPostprocessor
-    from postproc.predictions import Predictions
+    from ensemble.auto.pipeline import AutoPostprocessor
+    from postproc.scores.predictions import Predictions
 
 
 @click.command(
@@ -61,11 +61,9 @@ def auto(predictions: tuple[str, ...], **given: Any) -> None:
 def _run(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     import warnings
 
-    from cli.class_order import in_class_order
-    from cli.doubts import fit_doubts, same_rows
-    from cli.engines import make_runner
-    from cli.inputs import output_path
-    from cli.members import (
+    from cli.task.doubts import fit_doubts, same_rows
+    from cli.task.load import output_path
+    from cli.task.members import (
         check_fit_usage,
         load_fit_members,
         load_member_labels,
@@ -73,7 +71,9 @@ def _run(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any],
         member_names,
         open_run,
     )
-    from cli.saving import check_save, save
+    from cli.task.order import in_class_order
+    from cli.task.runner import make_runner
+    from cli.task.saving import check_save, save
     from ensemble import AutoPostprocessor, align_members
 
     runner = make_runner(given, "auto")

@@ -188,7 +188,7 @@ def _settings(given: dict[str, Any]) -> Any:
 
 def _check_reports(given: dict[str, Any]) -> None:
     """Check what can be checked before hours are spent."""
-    from cli.apart import check_apart
+    from cli.task.apart import check_apart
     from postproc.files import check_output
 
     for name, (_, suffixes) in REPORTS.items():
@@ -255,7 +255,7 @@ def _write_reports(
             text = to_csv(results)
         else:
             from ensemble.bench.summary import summary_tables
-            from postproc.report_text import to_markdown
+            from postproc.reports.text import to_markdown
 
             text = to_markdown(summary_tables(results))
         with atomic_path(given[name], overwrite=given["overwrite"]) as path:
@@ -312,7 +312,7 @@ def _print_tables(results: list[Result]) -> None:
     from rich.console import Console
 
     from ensemble.bench.summary import summary_tables
-    from postproc.report_text import renderable, to_text
+    from postproc.reports.text import renderable, to_text
 
     shown = summary_tables(results)
     if sys.stdout.isatty():

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cli import options
-from postproc import calibrators
+from postproc.calibration import by_name as calibrators
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cli.engines import Runner
-    from postproc.adapter import LabelShiftAdapter
-    from postproc.calibration import Calibrator
-    from postproc.predictions import Predictions
+    from cli.task.runner import Runner
+    from postproc.calibration.temperature import Calibrator
+    from postproc.scores.predictions import Predictions
+    from postproc.shift.adapter import LabelShiftAdapter
 
 Fittable = TypeVar("Fittable", bound="Calibrator | LabelShiftAdapter")
 
@@ -71,10 +71,10 @@ def calibrate(predictions: str, **given: Any) -> None:
 
 
 def _run(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    from cli.doubts import same_rows
-    from cli.engines import make_runner
-    from cli.inputs import output_path
-    from cli.saving import check_save, save
+    from cli.task.doubts import same_rows
+    from cli.task.load import output_path
+    from cli.task.runner import make_runner
+    from cli.task.saving import check_save, save
 
     runner = make_runner(given, "calibrate")
     target, fit, y = load_fit_and_target(path, given, runner)
@@ -107,9 +107,9 @@ def calibrate_file(
 
     `inputs` are files that the calibrator was fitted to, for the signature of the job.
     """
-    from cli.doubts import report_doubts
-    from cli.inputs import lost_ids, output_like
-    from postproc.adapt_stream import CalibratedRows
+    from cli.task.doubts import report_doubts
+    from cli.task.load import lost_ids, output_like
+    from postproc.shift.streaming import CalibratedRows
 
     whole = output_like(output, target)
     part = CalibratedRows(target, scaling.model_, runner.given.get("device", "cpu"))
@@ -142,9 +142,9 @@ def load_fit_and_target(
     With a runner the target is read block by block. Columns and labels of the fit rows are in the
     order of the target's classes.
     """
-    from cli.class_order import in_order_of
-    from cli.inputs import load
-    from postproc.checks import fail
+    from cli.task.load import load
+    from cli.task.order import in_order_of
+    from postproc.scores.checks import fail
 
     target = load(path, given, runner=runner)
     own = load(given["fit_file"], given)
@@ -167,7 +167,7 @@ def load_target_labels(
 def _load_labels(
     path: str, own: Predictions, classes: Sequence[str] | None, *, mapped: bool = False
 ) -> NDArray[Any]:
-    from cli.class_order import in_class_order
+    from cli.task.order import in_class_order
     from postproc.files import load_labels
 
     names = own.classes if own.classes is not None else classes
@@ -187,7 +187,7 @@ def fitted(estimator: Fittable, fit: Predictions, y: NDArray[Any]) -> tuple[Fitt
     """Fit to labelled rows; also what speaks against them, and the warnings that it gave."""
     import warnings
 
-    from cli.doubts import fit_doubts
+    from cli.task.doubts import fit_doubts
     from ensemble.members import Member
 
     with warnings.catch_warnings(record=True) as caught:
@@ -208,7 +208,7 @@ def before_and_after(
     if labels is None:
         return None
     from postproc import load_predictions
-    from postproc.report import accuracy_report
+    from postproc.reports.report import accuracy_report
 
     checking, measuring = (map, map) if runner is None else map(runner.walk, PASSES)
     after = load_predictions(
@@ -222,7 +222,7 @@ def before_and_after(
 
 def print_calibrate(summary: dict[str, Any], report: Any) -> None:
     """Say what was fitted and whether it was kept, show the report, and where the result lies."""
-    from cli.saving import print_saved
+    from cli.task.saving import print_saved
 
     click.echo(
         f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}; "

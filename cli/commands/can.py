@@ -12,7 +12,7 @@ from cli import options
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from postproc.can_model import CANOptions
+    from postproc.can.options import CANOptions
 
 
 @click.command(
@@ -112,14 +112,15 @@ def can(predictions: str, **given: Any) -> None:
 
 def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
     """Adjust a file and write the result; `given` holds the parameters of the command."""
-    from cli.class_order import in_order_of
-    from cli.engines import make_runner
-    from cli.inputs import load, lost_ids, output_like, output_path
-    from postproc.can_adjust import AdjustRows
-    from postproc.can_condensed import Condensed
-    from postproc.can_stream import ProbabilityRows, fit_can
+    from cli.task.load import load, lost_ids, output_like, output_path
+    from cli.task.order import in_order_of
+    from cli.task.runner import make_runner
+    from postproc.can.bounds import Condensed
+    from postproc.can.streaming.adjust import AdjustRows
+    from postproc.can.streaming.fit import fit_can
+    from postproc.can.streaming.rows import ProbabilityRows
     from postproc.files import load_labels, load_multilabels, load_prior
-    from postproc.files.sources import as_source
+    from postproc.scores.sources import as_source
 
     runner = make_runner(given, "can")
     multilabel = given["multilabel"]
@@ -192,8 +193,7 @@ def _options(given: dict[str, Any]) -> CANOptions:
     """The preset or configuration, changed by what was given on the command line."""
     from dataclasses import replace
 
-    from postproc.can_model import PRESETS
-    from postproc.configuration import load_can_options
+    from postproc.can.options import PRESETS, load_can_options
 
     if given["preset"] is not None and given["config"] is not None:
         message = "--preset and --config exclude each other"
@@ -209,7 +209,7 @@ class _Tally:
     """Counts of what was adjusted and, where labels are known, of what that did."""
 
     def __init__(self, n_classes: int, *, labelled: bool) -> None:
-        from postproc.can_model import Moments
+        from postproc.can.model import Moments
 
         self.labelled = labelled
         self.counts: dict[str, int] = {}
@@ -229,7 +229,7 @@ class _Tally:
         """Accuracy before and after, of all, confident and ambiguous rows; None without labels."""
         if not self.labelled:
             return None
-        from postproc.comparison import Comparison
+        from postproc.evaluation.paired import Comparison
 
         compared = Comparison(self["rows"], self["fixed"], self["broken"])
         confident = self["rows"] - self["ambiguous"]

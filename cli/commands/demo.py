@@ -41,8 +41,8 @@ def demo(ctx: click.Context, folder: Path, seed: int) -> None:
     The classifiers see five images of each digit; their predictions are saved as run directories,
     and every step that follows is a command that can be run again by hand.
     """
-    from cli.demo_task import make_run_directories
     from cli.messages import note_written
+    from cli.run.demo_task import make_run_directories
 
     note_written(f"files in {folder}")
     _say("Three classifiers learn scikit-learn's digits from five images of each.")
@@ -88,8 +88,8 @@ def _run(ctx: click.Context, command: click.Command, *args: object, **given: Any
 
 
 def _summarize(runs: Mapping[str, Path]) -> None:
-    from cli.demo_task import MODELS
     from cli.messages import percent, points, print_table
+    from cli.run.demo_task import MODELS
 
     rows = []
     for name, run in runs.items():

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
-from cli.devil import devil_options
+from cli.run.devil import devil_options
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cli.engines import Runner
+    from cli.task.runner import Runner
     from ensemble import Members
     from ensemble.base import Ensemble
-    from postproc.predictions import Predictions
+    from postproc.scores.predictions import Predictions
 
 #: Ways of combining by a fixed rule, and those that learn from labelled rows.
 VOTES = ("soft", "hard", "log", "median", "rank")
@@ -92,19 +92,19 @@ def ensemble_command(method: str, predictions: tuple[str, ...], **given: Any) ->
 def _run(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     import warnings
 
-    from cli.class_order import in_class_order
-    from cli.devil import check_devil_usage, plot_curves
-    from cli.doubts import fit_doubts, same_rows
-    from cli.engines import make_runner
-    from cli.inputs import output_path
-    from cli.members import (
+    from cli.run.devil import check_devil_usage, plot_curves
+    from cli.task.doubts import fit_doubts, same_rows
+    from cli.task.load import output_path
+    from cli.task.members import (
         load_fit_members,
         load_member_labels,
         load_members,
         member_names,
         open_run,
     )
-    from cli.saving import check_save
+    from cli.task.order import in_class_order
+    from cli.task.runner import make_runner
+    from cli.task.saving import check_save
 
     learns = method in FITTED
     runner = make_runner(given, f"ensemble {method}")
@@ -161,7 +161,7 @@ def _check_usage(
     method: str, paths: tuple[str, ...], given: dict[str, Any], *, is_run: bool
 ) -> None:
     """Options that the method needs, or has no use for."""
-    from cli.members import check_fit_usage
+    from cli.task.members import check_fit_usage
 
     learns = method in FITTED
     if given["weights"] is not None and method not in (*VOTES, "calibrated"):
@@ -182,7 +182,7 @@ def _align(
 def _make(method: str, given: dict[str, Any]) -> Ensemble:
     """The ensemble of a method, with the options that it knows."""
     import ensemble
-    from cli.devil import make_devil
+    from cli.run.devil import make_devil
 
     weights, seed = _weights(given["weights"]), given["seed"]
     makers: dict[str, Callable[[], Ensemble]] = {
@@ -228,12 +228,12 @@ def combine_files(
     """
     import numpy as np
 
-    from cli.devil import contestants_of, devil_summary
-    from cli.doubts import report_doubts
-    from cli.inputs import lost_ids, make_output
-    from cli.saving import save
+    from cli.run.devil import contestants_of, devil_summary
+    from cli.task.doubts import report_doubts
+    from cli.task.load import lost_ids, make_output
+    from cli.task.saving import save
     from ensemble.streaming import CombineRows, member_cuts, streamed
-    from postproc.files.sources import as_source
+    from postproc.scores.sources import as_source
 
     given = runner.given
     checked = streamed(combiner.check_members(members), given.get("device", "cpu"))
@@ -308,7 +308,7 @@ def _report(
 
     from ensemble.streaming import MemberSource
     from postproc import Predictions, load_predictions
-    from postproc.report import accuracy_report
+    from postproc.reports.report import accuracy_report
 
     models: dict[str, Any] = {}
     for member, loaded in zip(members, target, strict=True):
@@ -332,7 +332,7 @@ def _report(
 def print_ensemble(summary: dict[str, Any], report: Any) -> None:
     """Show each member's weight and solo accuracy, the report, and where the result lies."""
     from cli.messages import percent, print_table
-    from cli.saving import print_saved
+    from cli.task.saving import print_saved
 
     click.echo(
         f"{summary['method']} of {len(summary['members'])} members: {summary['rows']} rows x "
@@ -355,7 +355,7 @@ def print_ensemble(summary: dict[str, Any], report: Any) -> None:
     if report is not None:
         click.echo(report.to_text(), nl=False)
     if "devil" in summary:
-        from cli.devil import devil_lines
+        from cli.run.devil import devil_lines
 
         click.echo("\n".join(devil_lines(summary["devil"])))
     print_saved(summary)

@@ -10,7 +10,7 @@ import click
 from cli import options
 
 if TYPE_CHECKING:
-    from postproc.inspection import Inspection
+    from postproc.files.inspection import Inspection
 
 #: Width of the longest bar of a histogram, in characters.
 BAR_WIDTH = 40
@@ -44,11 +44,11 @@ def inspect(predictions: tuple[str, ...], prior: str | None, **given: Any) -> No
     Says what looks suspicious: logits that look like probabilities, scores softmaxed twice, ties,
     rows all alike, classes never predicted.
     """
-    from cli.engines import make_runner
-    from cli.inputs import load, n_shards
     from cli.messages import print_json
+    from cli.task.load import load, n_shards
+    from cli.task.runner import make_runner
     from postproc.files import load_prior
-    from postproc.inspection import inspect_predictions
+    from postproc.files.inspection import inspect_predictions
 
     runner = make_runner(given, "inspect")
     found = []
@@ -78,9 +78,9 @@ def inspect(predictions: tuple[str, ...], prior: str | None, **given: Any) -> No
 
 
 def _print(inspection: Inspection, shards: int | None) -> None:
-    from cli.inputs import shards_text
     from cli.messages import print_table
-    from postproc.confidence import DEFAULT_TOP_K
+    from cli.task.load import shards_text
+    from postproc.scores.confidence import DEFAULT_TOP_K
 
     click.secho(inspection.name, bold=True)
     click.echo(

@@ -13,12 +13,12 @@ from cli import options
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cli.engines import Runner
+    from cli.task.runner import Runner
     from ensemble.diversity import Diversity
     from postproc.files.rundir import RunDirectory
-    from postproc.predictions import Predictions
-    from postproc.report import AccuracyReport
-    from postproc.report_text import Table
+    from postproc.reports.report import AccuracyReport
+    from postproc.reports.tables import Table
+    from postproc.scores.predictions import Predictions
 
 
 @click.command(
@@ -65,11 +65,11 @@ def report(predictions: tuple[str, ...], **given: Any) -> None:
 
     One run directory in place of files stands for the predictions of its test split.
     """
-    from cli.doubts import report_doubts
-    from cli.engines import make_runner
-    from cli.members import open_run
     from cli.messages import warn
-    from postproc.report import accuracy_report
+    from cli.task.doubts import report_doubts
+    from cli.task.members import open_run
+    from cli.task.runner import make_runner
+    from postproc.reports.report import accuracy_report
 
     run = open_run(predictions)
     _check(predictions, given, is_run=run is not None)
@@ -109,7 +109,7 @@ def _check(paths: Sequence[str], given: dict[str, Any], *, is_run: bool) -> None
         message = "a run directory tells classes and kinds itself; leave out --classes and --logits"
         raise click.UsageError(message)
     if given["html"] is not None:
-        from cli.apart import check_apart
+        from cli.task.apart import check_apart
         from postproc.files import check_output
 
         check_output(given["html"], overwrite=given["overwrite"], suffixes=(".html", ".htm"))
@@ -120,7 +120,7 @@ def load_models(
     paths: Sequence[str], run: RunDirectory | None, given: dict[str, Any], runner: Runner
 ) -> tuple[dict[str, Predictions], NDArray[Any]]:
     """Load predictions, the baseline's first, and labels in the order of its rows."""
-    from cli.members import load_member_labels, load_members, member_names
+    from cli.task.members import load_member_labels, load_members, member_names
 
     labels = None
     if run is not None:
@@ -171,7 +171,8 @@ def _print(
     if given["as_csv"]:
         click.echo(found.to_csv(), nl=False)
         return
-    from postproc.report_text import tables, to_markdown
+    from postproc.reports.tables import tables
+    from postproc.reports.text import to_markdown
 
     shown = tables(found, per_class=given["per_class"])
     if unlike is not None:
@@ -188,7 +189,7 @@ def _diversity_table(unlike: Diversity) -> Table:
     """One line a pair of models."""
     from itertools import combinations
 
-    from postproc.report_text import NOTHING, Cell, Table, percent
+    from postproc.reports.tables import NOTHING, Cell, Table, percent
 
     rows = []
     for a, b in combinations(range(len(unlike.names)), 2):
@@ -215,7 +216,7 @@ def _diversity_table(unlike: Diversity) -> Table:
 def _print_tables(shown: Sequence[Table]) -> None:
     import sys
 
-    from postproc.report_text import renderable, to_text
+    from postproc.reports.text import renderable, to_text
 
     if not sys.stdout.isatty():
         click.echo(to_text(shown, width=100), nl=False)

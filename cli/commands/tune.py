@@ -12,7 +12,7 @@ import click
 from cli import options
 
 if TYPE_CHECKING:
-    from postproc.tuning import TuningResult
+    from postproc.evaluation.choice import TuningResult
 
 
 class Values(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
@@ -210,9 +210,9 @@ def _check_usage(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> 
 def _tune_can(
     paths: Sequence[str], given: dict[str, Any], output: Path, progress: Callable[[float], None]
 ) -> tuple[TuningResult, str]:
-    from cli.inputs import load
-    from postproc.can_tuning import GRIDS, tune_can
-    from postproc.configuration import save_can_options
+    from cli.task.load import load
+    from postproc.can.options import save_can_options
+    from postproc.can.tuning import GRIDS, tune_can
     from postproc.files import load_labels, load_prior
 
     fit = load(paths[0], given)
@@ -247,9 +247,9 @@ def _tune_can(
 def _tune_greedy(
     paths: Sequence[str], given: dict[str, Any], output: Path, progress: Callable[[float], None]
 ) -> tuple[TuningResult, str]:
-    from cli.members import load_member_labels, load_members, member_names
+    from cli.task.members import load_member_labels, load_members, member_names
     from ensemble import GreedySelection, Voting, align_members, save_model
-    from ensemble.tuning import tune_greedy
+    from ensemble.learned.greedy_tuning import tune_greedy
 
     fit = load_members(paths, member_names(paths), given)
     labels = load_member_labels(given["labels"], fit)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.base import Ensemble
-from ensemble.features import FLOOR, Calibration
+from ensemble.learned.features import FLOOR, Calibration
 from ensemble.members import Members
-from postproc.arrays import Array, log_softmax, softmax
+from postproc.scores.arrays import Array, log_softmax, softmax
 
 Matrix = NDArray[np.float64]
 Ints = NDArray[np.int64]

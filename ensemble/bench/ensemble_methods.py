@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.auto import AutoPostprocessor
+from ensemble.auto.pipeline import AutoPostprocessor
 from ensemble.base import Ensemble, solo_accuracy
 from ensemble.bench.boosting import Boosting
 from ensemble.bench.member_methods import Predictor, RowWise, adapt_pipeline
 from ensemble.bench.shared import SharedFits
-from ensemble.blend import Blend
-from ensemble.calibrated import CalibratedVoting
-from ensemble.devil import NO_DEVIL, PLAIN, DevilsAdvocate
-from ensemble.greedy import GreedySelection
+from ensemble.devil.estimator import NO_DEVIL, PLAIN, DevilsAdvocate
+from ensemble.learned.blend import Blend
+from ensemble.learned.calibrated import CalibratedVoting
+from ensemble.learned.greedy import GreedySelection
+from ensemble.learned.log_pool import LearnedLogPool
+from ensemble.learned.stacking import Bagging, Stacking
 from ensemble.members import Members
-from ensemble.stacking import Bagging, Stacking
 from ensemble.voting import Method, Voting
-from ensemble.weighting import LearnedLogPool
-from postproc.arrays import as_numpy
+from postproc.scores.arrays import as_numpy
 
 Ints = NDArray[np.int64]
 

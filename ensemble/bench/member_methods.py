@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.auto import AutoPostprocessor
+from ensemble.auto.pipeline import AutoPostprocessor
 from ensemble.bench.shared import SharedFits
 from ensemble.members import Member, Members
 from postproc import bbse_prior, em_prior, map_prior
-from postproc.adaptation import joint_normalization, reweight_rows
-from postproc.arrays import as_numpy
-from postproc.blocks import row_blocks
-from postproc.calibrators import make_calibrator
-from postproc.can_model import PRESETS, CANModel, CANOptions
-from postproc.can_tuning import PSEUDO_ROWS, tune_can
+from postproc.calibration.by_name import make_calibrator
+from postproc.can.model import CANModel
+from postproc.can.options import PRESETS, CANOptions
+from postproc.can.tuning import PSEUDO_ROWS, tune_can
+from postproc.scores.arrays import as_numpy
+from postproc.scores.blocks import row_blocks
+from postproc.shift.reweight import joint_normalization, reweight_rows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

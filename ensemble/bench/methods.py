@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ensemble.bench import ensemble_methods as team
 from ensemble.bench import member_methods as member
 from ensemble.bench.member_methods import Predictor
-from postproc.checks import fail
+from postproc.scores.checks import fail
 
 Scope = Literal["member", "ensemble"]
 

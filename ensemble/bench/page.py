@@ -11,9 +11,9 @@ from ensemble.bench.board import BOUNDS, LEAST_BLOCKS, Board, Ranking, boards
 from ensemble.bench.results import LOSS, Result
 from ensemble.bench.statistics import FriedmanTest, friedman, least_p, nemenyi_difference
 from ensemble.bench.summary import rough_intervals
-from postproc.comparison import CONFIDENCE
-from postproc.report_html import NINETY_FIVE, render_page
-from postproc.report_text import interval, p_text, percent, points
+from postproc.evaluation.paired import CONFIDENCE
+from postproc.reports.html import NINETY_FIVE, render_page
+from postproc.reports.tables import interval, p_text, percent, points
 
 #: The one method that promises to do nothing where nothing is shown to help.
 CAREFUL = "auto"

@@ -9,8 +9,7 @@ import numpy as np
 
 from ensemble.bench.labels import Box, place_labels
 from ensemble.bench.results import Estimate, Floats
-from postproc.report_text import percent, points
-from postproc.svg import (
+from postproc.reports.svg import (
     ACCENT,
     BAD,
     GOOD,
@@ -27,6 +26,7 @@ from postproc.svg import (
     text_width,
     to_svg,
 )
+from postproc.reports.tables import percent, points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

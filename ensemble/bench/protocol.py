@@ -22,7 +22,7 @@ from ensemble.bench.methods import GROUPS, Method, Scope, find_method
 from ensemble.bench.results import ALL_MEMBERS
 from ensemble.bench.shared import SharedFits
 from ensemble.bench.tasks import Task, TaskData, load_task
-from postproc.shift_protocol import draw_target
+from postproc.shift.draws import draw_target
 
 Ints = NDArray[np.int64]
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.checks import fail
-from postproc.comparison import CONFIDENCE, paired_gain_interval, wilson_interval
+from postproc.evaluation.paired import CONFIDENCE, paired_gain_interval, wilson_interval
+from postproc.scores.checks import fail
 
 Floats = NDArray[np.float64]
 

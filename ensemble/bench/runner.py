@@ -24,9 +24,9 @@ from ensemble.bench.protocol import (
 from ensemble.bench.records import RecordsFile, join_times, make_header
 from ensemble.bench.results import Result
 from ensemble.bench.tasks import Task, find_tasks
-from postproc.checks import check_count, fail
-from postproc.shift_protocol import SHIFTS, draw_target
-from postproc.threads import available_cores
+from postproc.scores.checks import check_count, fail
+from postproc.scores.threads import available_cores
+from postproc.shift.draws import SHIFTS, draw_target
 
 #: Called with the numbers of cells done and of all.
 Progress = Callable[[int, int], None]

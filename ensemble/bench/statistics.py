@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.checks import check_count, check_number, fail
-from postproc.comparison import CONFIDENCE, holm
+from postproc.evaluation.paired import CONFIDENCE, holm
+from postproc.scores.checks import check_count, check_number, fail
 
 Floats = NDArray[np.float64]
 

@@ -17,7 +17,7 @@ from ensemble.bench.results import (
     losing_cells,
     worst_cell,
 )
-from postproc.report_text import NOTHING, Cell, Table, percent, points
+from postproc.reports.tables import NOTHING, Cell, Table, percent, points
 
 #: The ensemble that others are compared with, too: it costs next to nothing.
 REFERENCE = "calibrated"

@@ -13,8 +13,8 @@ from ensemble.bench.board import BOUNDS, NOTHING_DONE, Board, Ranking
 from ensemble.bench.results import LOSS, Estimate, Result, contrast
 from ensemble.bench.statistics import wilcoxon_holm
 from ensemble.bench.summary import REFERENCE
-from postproc.comparison import CONFIDENCE
-from postproc.report_text import NOTHING, Cell, Table, interval, p_text, points
+from postproc.evaluation.paired import CONFIDENCE
+from postproc.reports.tables import NOTHING, Cell, Table, interval, p_text, points
 
 #: Gains in points, of either sign, from which a heat map takes the next stronger colour.
 STEPS = (0.2, 0.5, 1.0, 2.0, 5.0)

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from ensemble.agreement import label_doubts
 from ensemble.members import Member, Members, align_members
-from postproc.checks import fail, one_line
 from postproc.files import RunDirectory
 from postproc.files.labels import CLASS_FILE
 from postproc.files.paths import PREDICTION_SUFFIXES
+from postproc.scores.checks import fail, one_line
 
 Ints = NDArray[np.int64]
 

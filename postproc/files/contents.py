@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.kinds import Kind
+from postproc.scores.kinds import Kind
 
 #: Names under which formats with keys hold scores; two of them declare the kind.
 SCORE_KEYS: Mapping[str, Kind | None] = {"scores": None, "logits": "logits", "probs": "probs"}

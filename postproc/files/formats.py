@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.checks import one_line
 from postproc.files.contents import (
     Contents,
     check_column_names,
@@ -24,6 +23,7 @@ from postproc.files.contents import (
     refuse,
 )
 from postproc.files.tables import header_of, read_table, read_text, write_table
+from postproc.scores.checks import one_line
 
 #: Keys under which formats with keys hold names.
 NAME_KEYS = ("classes", "ids")
@@ -166,7 +166,7 @@ def _read_safetensors(path: Path, labels: bool) -> Contents:
 def _read_pt(path: Path, labels: bool) -> Contents:
     import torch
 
-    from postproc.arrays import as_numpy
+    from postproc.scores.arrays import as_numpy
 
     try:
         with warnings.catch_warnings():

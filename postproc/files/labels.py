@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.alignment import matching_order
-from postproc.checks import check_label_rows, check_labels, fail
 from postproc.files import formats
 from postproc.files.contents import Contents, is_integer, is_number
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
-from postproc.prior import PriorKind, check_multilabels, class_prior, multilabel_prior
+from postproc.scores.checks import check_label_rows, check_labels, fail
+from postproc.scores.names import matching_order
+from postproc.scores.prior import PriorKind, check_multilabels, class_prior, multilabel_prior
 
 PathLike = str | os.PathLike[str]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from postproc.checks import fail
 from postproc.files.labels import CLASS_FILE, load_class_names, load_labels
 from postproc.files.paths import PREDICTION_SUFFIXES
 from postproc.files.store import load_predictions
-from postproc.predictions import Predictions
+from postproc.scores.checks import fail
+from postproc.scores.predictions import Predictions
 
 SPLITS = ("train", "val", "test")
 #: Names before the split that are not models.

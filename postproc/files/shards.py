@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.sources import NpySource, Source
+from postproc.scores.sources import NpySource, Source
 
 #: How many shards the numbers in their names reach to.
 MAX_SHARDS = 100_000

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.arrays import as_array, as_numpy
-from postproc.blocks import Walk
-from postproc.checks import fail
 from postproc.files import formats
 from postproc.files.contents import Contents
 from postproc.files.labels import CLASS_FILE, load_class_names
 from postproc.files.paths import PREDICTION_SUFFIXES, atomic_path, check_output, resolve_path
 from postproc.files.shards import find_shards, open_shards, shard_name
-from postproc.files.sources import as_source
-from postproc.files.zarr_arrays import ZarrSource, is_zarr
-from postproc.kinds import Kind
-from postproc.predictions import Predictions
+from postproc.files.zarr import ZarrSource, is_zarr
+from postproc.scores.arrays import as_array, as_numpy
+from postproc.scores.blocks import Walk
+from postproc.scores.checks import fail
+from postproc.scores.kinds import Kind
+from postproc.scores.predictions import Predictions
+from postproc.scores.sources import as_source
 
 PathLike = str | os.PathLike[str]
 

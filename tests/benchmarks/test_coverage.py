@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.gains.coverage import Quote, drawn_from, judge, main, table
 from ensemble import AutoPostprocessor
-from postproc.rehearsal import PairedGain
+from ensemble.auto.rehearsal import PairedGain
 
 
 def test_the_table_counts_what_is_covered():

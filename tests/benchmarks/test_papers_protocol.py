@@ -11,7 +11,7 @@ from benchmarks.papers import blog, protocol, tables
 from benchmarks.papers.__main__ import main
 from benchmarks.papers.protocol import SETTINGS
 from benchmarks.papers.simulation import classify, draw
-from postproc.comparison import Comparison
+from postproc.evaluation.paired import Comparison
 
 SEARCH = {"alpha": (0.5, 1.0), "iterations": (1, 2), "threshold": (0.5, 0.9)}
 BLOG, BLOG_TUNED, PAPER = SETTINGS[0], SETTINGS[1], SETTINGS[4]

@@ -10,7 +10,7 @@ from benchmarks.papers import __main__ as command
 from benchmarks.papers import simulation as sim
 from benchmarks.papers.reference_study import study
 from benchmarks.papers.simulation_tables import by_setting, default_setting, to_csv
-from postproc.can import alternating_normalization
+from postproc.can.operation import alternating_normalization
 
 CALIBRATED, SHIFTED = sim.SITUATIONS[0], sim.SITUATIONS[4]
 

@@ -7,7 +7,7 @@ import signal
 import numpy as np
 import pytest
 
-from postproc import blocks
+from postproc.scores import blocks
 
 METHODS = ("em", "map", "bbse", "sinkhorn", "can")
 
@@ -63,14 +63,14 @@ def test_a_request_to_terminate_leaves_no_file_aside(task, run_cli, monkeypatch,
         aside.extend(tmp_path.glob(".*.calibrated.npy"))
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("postproc.adapter.LabelShiftAdapter._estimate", estimate)
+    monkeypatch.setattr("postproc.shift.adapter.LabelShiftAdapter._estimate", estimate)
     run_cli(*task, "-o", "out.npy", code=1)
     assert len(aside) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_two_jobs_do_not_share_the_file_aside(task, run_cli, monkeypatch, tmp_path):
-    from postproc.adapter import LabelShiftAdapter
+    from postproc.shift.adapter import LabelShiftAdapter
 
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 24 * 40)
     plain, told = LabelShiftAdapter._estimate, []
@@ -81,7 +81,7 @@ def test_two_jobs_do_not_share_the_file_aside(task, run_cli, monkeypatch, tmp_pa
             told[0] = run_cli(*task, "-o", "out.npy", code=1).stderr
         return plain(*args)
 
-    monkeypatch.setattr("postproc.adapter.LabelShiftAdapter._estimate", estimate)
+    monkeypatch.setattr("postproc.shift.adapter.LabelShiftAdapter._estimate", estimate)
     run_cli(*task, "-o", "out.npy")
     assert "out.npy: another job writes this output (process " in told[0]
     assert (tmp_path / "out.npy").exists()

@@ -17,8 +17,7 @@ from postproc import (
     softmax,
     top_k_entropy,
 )
-from postproc.can_model import CANOptions
-from postproc.configuration import save_can_options
+from postproc.can.options import CANOptions, save_can_options
 
 KEYS = ["rows", "classes", "kind", "confident", "ambiguous", "changed", "output", "warnings"]
 UNIFORM = ("--prior", "uniform")
@@ -402,7 +401,7 @@ def test_one_row_and_memory_orders(here, run_cli):
 
 
 def test_blocks_do_not_matter(here, run_cli, monkeypatch):
-    from postproc import blocks
+    from postproc.scores import blocks
 
     run_cli("can", "preds", *UNIFORM, "--labels", "labels", "--iterations", "2", "-o", "a.npy")
     monkeypatch.setattr(blocks.row_blocks, "__kwdefaults__", {"block_bytes": 300})

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import postproc.blocks
-from postproc import dask_engine as module
-from postproc.files.journal import Journal
+import postproc.scores.blocks
+from postproc.jobs import dask as module
+from postproc.jobs.journal import Journal
 
 pytest.importorskip("distributed")
 
@@ -36,7 +36,7 @@ def dask(engine):
 def here(tmp_path, monkeypatch):
     """Files of three members, labels and shards; small blocks."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(postproc.blocks, "BLOCK_BYTES", 8 * C * 50)
+    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * C * 50)
     rng = np.random.default_rng(0)
     labels = rng.integers(0, C, N)
     np.save("labels.npy", labels)

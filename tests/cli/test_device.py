@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cli.main import main
-from postproc import blocks
+from postproc.scores import blocks
 
 #: Torch on the CPU stands in for CUDA, which runs where there is one.
 DEVICES = ("cpu:0", *(["cuda"] if torch.cuda.is_available() else []))

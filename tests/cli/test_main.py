@@ -160,8 +160,8 @@ CAN = ("can", "a.npy", "--prior", "uniform", "-o", "out.npy")
 def blocks(tmp_path, monkeypatch):
     """Files that take many blocks, and shards of them."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("postproc.blocks.BLOCK_BYTES", 8 * 3 * 20)
-    monkeypatch.setattr("postproc.engine.MOST_WORKERS", 1)
+    monkeypatch.setattr("postproc.scores.blocks.BLOCK_BYTES", 8 * 3 * 20)
+    monkeypatch.setattr("postproc.jobs.engine.MOST_WORKERS", 1)
     rows = np.random.default_rng(0).normal(size=(200, 3)) * 3
     np.save("a.npy", rows)
     (tmp_path / "shards").mkdir()
@@ -188,9 +188,9 @@ def interrupt(monkeypatch, where, at):
 
 
 PASSES = {
-    "checking": "postproc.kinds.CheckRows",
-    "reference": "postproc.can_stream.SumConfident",
-    "inspecting": "postproc.inspection.InspectRows",
+    "checking": "postproc.scores.kinds.CheckRows",
+    "reference": "postproc.can.streaming.fit.SumConfident",
+    "inspecting": "postproc.files.inspection.InspectRows",
 }
 
 
@@ -207,26 +207,26 @@ def test_an_interrupted_pass_says_that_nothing_was_written(blocks, run_cli, monk
 
 def test_an_interrupted_write_says_what_is_kept(blocks, run_cli, monkeypatch):
     with monkeypatch.context() as patch:
-        interrupt(patch, "postproc.resume.WritePart", 1)
+        interrupt(patch, "postproc.jobs.write.WritePart", 1)
         told = run_cli(*CAN, code=1).stderr
     assert told.startswith("Error: interrupted; stopped before the first of 10 blocks was finished")
     assert told.endswith(": no output was written, and nothing is kept\n")
     with monkeypatch.context() as patch:
-        interrupt(patch, "postproc.resume.WritePart", 4)
+        interrupt(patch, "postproc.jobs.write.WritePart", 4)
         run_cli(*CAN, code=1)
     with monkeypatch.context() as patch:  # what an earlier run has left stays for --resume
         interrupt(patch, PASSES["reference"], 2)
         told = run_cli(*CAN, "--resume", code=1).stderr
     assert told.endswith("nothing was written, and nothing of this run is kept\n")
     assert (blocks / ".out.npy.partial").exists()
-    interrupt(monkeypatch, "postproc.resume.WritePart", 8)  # 3 of 10 are there: 7 are left
+    interrupt(monkeypatch, "postproc.jobs.write.WritePart", 8)  # 3 of 10 are there: 7 are left
     run_cli(*CAN, "--resume")
 
 
 def test_an_interruption_after_the_output_names_it(blocks, run_cli, monkeypatch):
     np.save("labels.npy", np.zeros(200, int))
     words = ("ensemble", "soft", "a.npy", "shards", "-o", "out.npy", "--labels", "labels.npy")
-    monkeypatch.setattr("postproc.report.accuracy_report", _interrupt)
+    monkeypatch.setattr("postproc.reports.report.accuracy_report", _interrupt)
     told = run_cli(*words, code=1).stderr
     assert told.endswith("Error: interrupted; already written: out.npy\n")
     assert np.load("out.npy").shape == (200, 3)

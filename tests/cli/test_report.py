@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from cli.members import file_names, member_names
+from cli.task.members import file_names, member_names
 from postproc.files import save_predictions
-from postproc.report import accuracy_report
+from postproc.reports.report import accuracy_report
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import postproc.blocks
-import postproc.can_adjust
-import postproc.can_confident
-import postproc.can_stream
-import postproc.engine
+import postproc.can.streaming.adjust
+import postproc.can.streaming.confident
+import postproc.can.streaming.fit
+import postproc.jobs.engine
+import postproc.scores.blocks
 
 N, C = 1000, 5
 ROOT = Path(__file__).parents[2]
@@ -23,19 +23,19 @@ ROOT = Path(__file__).parents[2]
 DRIVER = """
 import os, shutil, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in background
-import postproc.blocks, postproc.engine
-postproc.blocks.BLOCK_BYTES = int(sys.argv[1])
-postproc.engine.MOST_WORKERS = 1  # blocks one after another can be counted
+import postproc.scores.blocks, postproc.jobs.engine
+postproc.scores.blocks.BLOCK_BYTES = int(sys.argv[1])
+postproc.jobs.engine.MOST_WORKERS = 1  # blocks one after another can be counted
 at, action, words = int(sys.argv[2]), sys.argv[3], sys.argv[4:]
-import postproc.resume
-plain, count = postproc.resume.WritePart.__call__, 0
+import postproc.jobs.write
+plain, count = postproc.jobs.write.WritePart.__call__, 0
 def call(self, rows):
     global count
     if count == at:
         exec(action)
     count += 1
     return plain(self, rows)
-postproc.resume.WritePart.__call__ = call
+postproc.jobs.write.WritePart.__call__ = call
 from cli.main import main
 main(words)
 """
@@ -45,8 +45,8 @@ main(words)
 def here(tmp_path, monkeypatch):
     """Files of three members, labels, and small blocks."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(postproc.blocks, "BLOCK_BYTES", 8 * C * 50)
-    monkeypatch.setattr(postproc.engine, "MOST_WORKERS", 1, raising=False)
+    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * C * 50)
+    monkeypatch.setattr(postproc.jobs.engine, "MOST_WORKERS", 1, raising=False)
     rng = np.random.default_rng(0)
     labels = rng.integers(0, C, N)
     np.save("labels.npy", labels)
@@ -92,10 +92,10 @@ JOBS = {
 def references_in_their_files(request, monkeypatch):
     """Jobs that say so keep no reference in memory, and rows to be computed exactly in blocks."""
     if "streamed" in getattr(getattr(request.node, "callspec", None), "id", ""):
-        monkeypatch.setattr(postproc.can_stream, "IN_MEMORY_BYTES", 0)
-        monkeypatch.setattr(postproc.can_confident, "TASK_BYTES", 8 * C * 170)
-        monkeypatch.setattr(postproc.can_adjust, "TOGETHER_BYTES", 0)
-        monkeypatch.setattr(postproc.can_adjust, "SHARED_BYTES", 8 * C * 50)
+        monkeypatch.setattr(postproc.can.streaming.fit, "IN_MEMORY_BYTES", 0)
+        monkeypatch.setattr(postproc.can.streaming.confident, "TASK_BYTES", 8 * C * 170)
+        monkeypatch.setattr(postproc.can.streaming.adjust, "TOGETHER_BYTES", 0)
+        monkeypatch.setattr(postproc.can.streaming.adjust, "SHARED_BYTES", 8 * C * 50)
 
 
 def job(name, run_cli):
@@ -124,9 +124,9 @@ def summary(result):
 def test_a_stopped_job_gives_the_same_file_and_summary(here, run_cli, monkeypatch, name):
     words = job(name, run_cli)
     whole = run_cli(*words, "-o", "whole.npy", "--json")
-    import postproc.resume
+    import postproc.jobs.write
 
-    plain, calls = postproc.resume.WritePart.__call__, []
+    plain, calls = postproc.jobs.write.WritePart.__call__, []
 
     def call(self, rows):
         if len(calls) == 7:
@@ -134,12 +134,12 @@ def test_a_stopped_job_gives_the_same_file_and_summary(here, run_cli, monkeypatc
         calls.append(rows)
         return plain(self, rows)
 
-    monkeypatch.setattr(postproc.resume.WritePart, "__call__", call)
+    monkeypatch.setattr(postproc.jobs.write.WritePart, "__call__", call)
     stopped = run_cli(*words, "-o", "out.npy", "--json", code=1)
     assert "stopped after 7 of" in stopped.stderr
     assert not Path("out.npy").exists()
     assert Path(".out.npy.partial").is_dir()
-    monkeypatch.setattr(postproc.resume.WritePart, "__call__", plain)
+    monkeypatch.setattr(postproc.jobs.write.WritePart, "__call__", plain)
     again = run_cli(*words, "-o", "out.npy", "--json", "--resume")
     assert summary(again) == summary(whole)
     assert Path("out.npy").read_bytes() == Path("whole.npy").read_bytes()
@@ -290,9 +290,9 @@ def test_reports_and_inspections_of_shards_are_as_of_one_file(here, run_cli):
 @pytest.mark.parametrize("rows", [1, 999])
 def test_results_do_not_depend_on_how_rows_are_cut(here, run_cli, monkeypatch, name, rows):
     words = JOBS[name]
-    monkeypatch.setattr(postproc.blocks, "BLOCK_BYTES", 8 * C * 10_000)
+    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * C * 10_000)
     one = run_cli(*words, "-o", "one.npy", "--json")
-    monkeypatch.setattr(postproc.blocks, "BLOCK_BYTES", 8 * C * rows)
+    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * C * rows)
     many = run_cli(*words, "-o", "many.npy", "--json")
     np.testing.assert_allclose(np.load("many.npy"), np.load("one.npy"), rtol=1e-6, atol=1e-7)
     counts = ("confident", "ambiguous", "changed", "rows")
@@ -378,7 +378,7 @@ def test_a_format_without_its_package_is_refused_at_once(
     here, run_cli, monkeypatch, suffix, package
 ):
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.setattr("postproc.can_stream.fit_can", None)  # no work is begun
+    monkeypatch.setattr("postproc.can.streaming.fit.fit_can", None)  # no work is begun
     told = run_cli("can", "a.npy", "--prior", "uniform", "-o", f"q{suffix}", code=1).stderr
     assert told.startswith(f"Error: q{suffix}: {suffix} needs {package}; pip install ")
 
@@ -410,9 +410,9 @@ def test_other_errors_of_a_part_are_one_line(here, at, error):
 
 
 def test_an_input_that_changes_behind_the_job_is_noticed_at_its_end(here, run_cli, monkeypatch):
-    import postproc.resume
+    import postproc.jobs.write
 
-    plain, changed = postproc.resume.WritePart.__call__, ["a.val.npy"]
+    plain, changed = postproc.jobs.write.WritePart.__call__, ["a.val.npy"]
 
     def call(self, rows):
         found = plain(self, rows)
@@ -420,7 +420,7 @@ def test_an_input_that_changes_behind_the_job_is_noticed_at_its_end(here, run_cl
             os.utime(changed[0], ns=(1, 1))
         return found
 
-    monkeypatch.setattr(postproc.resume.WritePart, "__call__", call)
+    monkeypatch.setattr(postproc.jobs.write.WritePart, "__call__", call)
     run_cli(*JOBS["calibrate"], "-o", "out.npy")  # what was fitted to has had its effect
     changed[0] = "a.npy"
     told = run_cli(*JOBS["calibrate"], "-o", "new.npy", code=1).stderr

@@ -8,9 +8,8 @@ import pytest
 
 from ensemble import load_model
 from postproc import softmax
-from postproc.can_model import CANOptions
-from postproc.can_tuning import tune_can
-from postproc.configuration import load_can_options, save_can_options
+from postproc.can.options import CANOptions, load_can_options, save_can_options
+from postproc.can.tuning import tune_can
 
 KEYS = ["method", "options", "reason", "rows", "classes", "accuracy", "nested_gain"]
 KEYS += ["nested_gain_ci", "nested_fixed", "nested_broken", "candidate", "fold_candidates"]

@@ -8,13 +8,13 @@ import pytest
 from ensemble.agreement import agreement, label_doubts, member_doubts
 from ensemble.members import Member, align_members
 from postproc import Predictions, softmax
-from postproc.agreement import LEAST_Z
+from postproc.evaluation.agreement import LEAST_Z
 
 
 @pytest.mark.parametrize("kind", ["logits", "probs"])
 @pytest.mark.parametrize("block", [8, 2**20])
 def test_z_is_that_of_all_orders_of_the_labels(monkeypatch, kind, block):
-    monkeypatch.setattr("postproc.blocks.BLOCK_BYTES", block)
+    monkeypatch.setattr("postproc.scores.blocks.BLOCK_BYTES", block)
     rng = np.random.default_rng(0)
     scores = 3 * rng.normal(size=(7, 4))
     probs, labels = softmax(scores), np.array([0, 0, 1, 2, 2, 2, 0])

@@ -10,7 +10,7 @@ from ensemble import align_members
 from ensemble.base import solo_accuracy
 from ensemble.streaming import CombineRows, MemberSource, member_cuts, streamed
 from postproc import Predictions, load_predictions
-from postproc.files.sources import NpySource
+from postproc.scores.sources import NpySource
 
 N, C = 200, 4
 

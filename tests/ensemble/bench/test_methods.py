@@ -10,7 +10,7 @@ from ensemble.bench.methods import METHODS, choose_methods
 from ensemble.bench.protocol import Settings, Unit, draw_seed, measure_unit
 from ensemble.bench.shared import SharedFits
 from ensemble.bench.tasks import find_tasks, load_task
-from ensemble.stacking import Bagging
+from ensemble.learned.stacking import Bagging
 from postproc import CAN, draw_target
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from ensemble.bench.plots import Cost, Gain, gain_limits, gain_plot, rank_plot, time_plot
 from ensemble.bench.results import Estimate
-from postproc.svg import SVG
+from postproc.reports.svg import SVG
 
 NASTY = "<script>alert(1)</script>&\"'$x$ \u0001 \u4e2d"
 LONG = "a_name_without_an_end_" * 8

@@ -8,7 +8,7 @@ import torch
 from pyarrow import parquet
 
 from postproc.files import load_class_names, load_labels, load_multilabels, load_prior
-from postproc.files.sources import NpySource, as_source
+from postproc.scores.sources import NpySource, as_source
 
 Y = [2, 0, 1, 1, 0, 2, 2, 2]
 NAMES = ("cat", "dog", "[bold]bird")

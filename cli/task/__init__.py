@@ -1,0 +1,1 @@
+"""From arguments to loaded files, and from results to written ones."""

@@ -1,0 +1,6 @@
+from .pipeline import AdaptedPipeline, AutoPostprocessor
+
+__all__ = [
+    "AdaptedPipeline",
+    "AutoPostprocessor",
+]

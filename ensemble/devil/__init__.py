@@ -1,0 +1,5 @@
+"""Devil's Advocate: members in discussion with a model trained to be wrong."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,5 @@
+from .estimator import DevilsAdvocate
+
+__all__ = [
+    "DevilsAdvocate",
+]

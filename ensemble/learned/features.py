@@ -1,0 +1,49 @@
+"""Calibrated log-probabilities of the members: what linear heads are fitted on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.calibration.affine import fit_temperature
+from postproc.scores.arrays import log_softmax, softmax
+
+Matrix = NDArray[np.float64]
+
+#: Log-probabilities below are cut off: 6e-6 and 1e-100 say the same to a linear head.
+FLOOR = -12.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A temperature for each member.
+
+    Attributes
+    ----------
+    betas : array of shape (M,)
+        Inverse temperatures.
+    """
+
+    betas: Matrix
+
+    @classmethod
+    def fit(cls, logs: Matrix, y: NDArray[np.int64]) -> Calibration:
+        """Fit to log-probabilities of shape (M, n, C) and classes of shape (n,)."""
+        return cls(np.array([fit_temperature(member, y) for member in logs]))
+
+    def probabilities(self, logs: Matrix) -> Matrix:
+        """Mean of the members' calibrated probabilities, shape (k, C), from (M, k, C)."""
+        total = np.zeros(logs.shape[1:])
+        for beta, member in zip(self.betas, logs, strict=True):
+            total += softmax(beta * member)
+        return total / len(logs)
+
+    def features(self, logs: Matrix) -> Matrix:
+        """Calibrated log-probabilities, cut off and centred in each row: shape (k, M C)."""
+        blocks = []
+        for beta, member in zip(self.betas, logs, strict=True):
+            cut = np.maximum(log_softmax(beta * member), FLOOR)
+            blocks.append(cut - cut.mean(axis=1, keepdims=True))
+        return np.concatenate(blocks, axis=1)

@@ -1,0 +1,144 @@
+"""Tuning of ensembles whose `fit` does not choose its hyperparameters itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from ensemble.base import Kinds, as_labels
+from ensemble.learned.greedy import GreedySelection
+from ensemble.members import Members, check_members
+from ensemble.pools import linear_pool
+from postproc.evaluation.choice import (
+    Progress,
+    Right,
+    Rows,
+    TuningResult,
+    check_grid,
+    cross_validate,
+    make_plan,
+)
+from postproc.scores.arrays import as_numpy
+
+#: The default grid of greedy selection. The number of additions needs no choice: the best prefix
+#: is kept.
+GREEDY_GRID: Mapping[str, tuple[Any, ...]] = {
+    "n_bags": (1, 5),
+    "metric": ("accuracy", "log_loss", "macro_f1"),
+    "bag_fraction": (0.5,),
+}
+
+
+def tune_greedy(
+    members: Iterable[Any],
+    y: Any,
+    *,
+    grid: Mapping[str, Any] | None = None,
+    n_folds: int = 5,
+    n_repeats: int = 1,
+    seed: int = 0,
+    kinds: Kinds = None,
+    progress: Progress | None = None,
+) -> TuningResult:
+    """Choose the options of greedy selection by repeated stratified cross-validation.
+
+    Doing nothing is soft voting with equal weights: it wins unless the best setting gains more
+    than one standard error over it, and the gain measured on outer folds has a 95 % interval
+    above zero. Of settings within one standard error of the best the first of the grid is taken:
+    one run before many.
+
+    Parameters
+    ----------
+    members : sequence of M arrays or tensors of shape (n, C), or Members
+        Scores of each member for the labelled rows.
+    y : array_like of shape (n,)
+        Labels.
+    grid : mapping of str to list, optional
+        Values to try of `n_bags`, `metric` and `bag_fraction`, simple ones first; those left out
+        have the values of `GREEDY_GRID`.
+    n_folds : int
+        Number of folds >= 3, outer and inner ones.
+    n_repeats : int in 1..100
+        How often rows are dealt anew into folds.
+    seed : int
+        Seed of the folds and of `GreedySelection`.
+    kinds : {"logits", "probs"} or sequence of them, optional
+        The kind of all members or of each; None detects it.
+    progress : callable, optional
+        Called with the share of the work that is done, in [0, 1].
+
+    Returns
+    -------
+    TuningResult
+        The chosen parameters of `GreedySelection` or None, all settings, and the nested gain over
+        soft voting.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If members, labels, grid or a count are not valid.
+
+    References
+    ----------
+    Caruana, Niculescu-Mizil, Crew, Ksikes (2004). Ensemble selection from libraries of models.
+    ICML. Hastie, Tibshirani, Friedman (2009). The Elements of Statistical Learning, section 7.10.
+    """
+    checked = check_members(members, kinds=kinds)
+    labels = as_labels(y, checked)
+    lists = check_grid(grid, GREEDY_GRID)
+    settings = [dict(zip(lists, point, strict=True)) for point in product(*lists.values())]
+    plan = make_plan(
+        np.concatenate(list(checked.log_tensor(slice(0, len(labels)))), axis=1),
+        labels,
+        n_folds=n_folds,
+        n_repeats=n_repeats,
+        seed=seed,
+        learns_labels=True,
+    )
+    evaluation = _Evaluation(checked, labels, settings, seed, progress, plan.n_evaluations)
+    return cross_validate(
+        evaluation,
+        evaluation.right(np.full(len(checked), 1 / len(checked)), np.arange(len(labels))),
+        plan,
+        settings,
+        method="greedy",
+        n_classes=checked.n_classes,
+        seed=seed,
+    )
+
+
+class _Evaluation:
+    """Fits every setting to the training rows and asks which held-out rows it has right."""
+
+    def __init__(
+        self,
+        members: Members,
+        y: Rows,
+        settings: list[dict[str, Any]],
+        seed: int,
+        progress: Progress | None,
+        n_evaluations: int,
+    ) -> None:
+        everyone = slice(0, len(y))
+        self.probs = [as_numpy(member.probabilities(everyone)) for member in members]
+        self.y, self.settings, self.seed = y, settings, seed
+        self.progress, self.n_evaluations, self._n_done = progress, n_evaluations, 0
+
+    def __call__(self, train: Rows, held: Rows) -> Right:
+        parts = check_members([probs[train] for probs in self.probs], kinds="probs")
+        right = np.empty((len(self.settings), len(held)), dtype=np.bool_)
+        for place, parameters in enumerate(self.settings):
+            selection = GreedySelection(**parameters, seed=self.seed).fit(parts, self.y[train])
+            right[place] = self.right(selection.member_weights_, held)
+            self._n_done += 1
+            if self.progress is not None:
+                self.progress(self._n_done / (self.n_evaluations * len(self.settings)))
+        return right
+
+    def right(self, weights: Any, rows: Rows) -> Right:
+        """Which of the rows the members have right with these weights."""
+        pooled = as_numpy(linear_pool([probs[rows] for probs in self.probs], weights))
+        return np.asarray(pooled.argmax(axis=1) == self.y[rows])

@@ -1,0 +1,90 @@
+"""Linear heads: multinomial models of all members' calibrated log-probabilities."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble.learned.features import Calibration
+from postproc.scores.arrays import softmax
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """Softmax of an affine map of the members' features.
+
+    A class that the head has seen no row of keeps the probability that the calibrated members
+    give it on average; the head shares out the rest.
+
+    Attributes
+    ----------
+    betas : array of shape (M,)
+        Inverse temperatures of the members.
+    coef : array of shape (M C, S)
+        Coefficients for the S classes that the head has seen.
+    intercept : array of shape (S,)
+        Intercepts.
+    seen : array of shape (S,)
+        Which classes these are.
+    """
+
+    betas: Matrix
+    coef: Matrix
+    intercept: Matrix
+    seen: NDArray[np.int64]
+
+    def probabilities(self, logs: Matrix) -> Matrix:
+        """Probabilities of shape (k, C), from log-probabilities of shape (M, k, C)."""
+        calibration = Calibration(self.betas)
+        known = softmax(calibration.features(logs) @ self.coef + self.intercept)
+        if len(self.seen) == logs.shape[2]:
+            return np.asarray(known)
+        probs = calibration.probabilities(logs)
+        unseen = np.ones(logs.shape[2], dtype=bool)
+        unseen[self.seen] = False
+        rest = 1 - probs[:, unseen].sum(axis=1, keepdims=True)
+        probs[:, self.seen] = rest * known
+        return probs
+
+    def member_norms(self) -> Matrix:
+        """Share of each member in the sum of the norms of the members' coefficients, shape (M,)."""
+        blocks = self.coef.reshape(len(self.betas), -1)
+        norms = np.sqrt((blocks**2).sum(axis=1))
+        total = norms.sum()
+        return norms / total if total > 0 else np.full(len(norms), 1 / len(norms))
+
+
+def seen_classes(y: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the classes that occur, and the labels as positions among them."""
+    seen, places = np.unique(y, return_inverse=True)
+    return seen.astype(np.int64), places.astype(np.int64)
+
+
+#: What becomes of classes without a row in the fit split.
+UNSEEN_FATE = "the linear head leaves them what the calibrated members give on average"
+
+
+def warn_unseen(
+    y: NDArray[np.int64], n_classes: int, classes: list[str] | None, *, fate: str = UNSEEN_FATE
+) -> None:
+    """Warn of classes without a row in the fit split, and say what becomes of them."""
+    unseen = np.setdiff1d(np.arange(n_classes), y)
+    if len(unseen):
+        names = [str(c) if classes is None else classes[c] for c in unseen[:3]]
+        msg = (
+            f"{len(unseen)} of {n_classes} classes have no row in the fit split "
+            f"({', '.join(names)}{', ...' if len(unseen) > 3 else ''}); nothing is learned of "
+            f"them, and {fate}"
+        )
+        warnings.warn(msg, UserWarning, stacklevel=4)
+
+
+def label_log_loss(probs: Matrix, y: NDArray[np.int64]) -> float:
+    """Mean negative log-probability of the labels; zeros count as the least normal float64."""
+    picked = np.maximum(probs[np.arange(len(y)), y], np.finfo(np.float64).tiny)
+    return float(-np.log(picked).mean())

@@ -1,0 +1,5 @@
+from .trainer import DevilsAdvocateTrainer
+
+__all__ = [
+    "DevilsAdvocateTrainer",
+]

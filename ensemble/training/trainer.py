@@ -1,0 +1,388 @@
+"""Devil's Advocate on torch modules: pretraining, the devil, the discussion."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from ensemble.devil.fit import check_device
+from ensemble.devil.losses import NEGATIVES, Negatives, devil_loss, devil_vote, discussion_loss
+from ensemble.training.batches import module_logits, move_batch, sow
+from ensemble.training.checkpoints import (
+    load_checkpoint,
+    optimizer_tensors,
+    part_of,
+    restore_optimizer,
+    save_checkpoint,
+)
+from postproc.files.paths import atomic_path
+from postproc.scores.checks import check_choice, check_count, check_number, fail
+
+Phase = Literal["pretraining", "devil", "discussion"]
+PHASES: tuple[Phase, ...] = ("pretraining", "devil", "discussion")
+
+#: Called after each epoch with the phase, the epoch and the modules' losses on the valid rows.
+Progress = Callable[[str, int, list[float]], None]
+
+
+@dataclass
+class _Standing:
+    """Where training stands: everything that a checkpoint has to bring back."""
+
+    phase: int = 0
+    epoch: int = 0
+    idle: int = 0
+    step: int = 0
+    least: list[float] = field(default_factory=list)
+    history: dict[str, list[list[float]]] = field(default_factory=dict)
+
+
+class DevilsAdvocateTrainer:
+    r"""Train norm modules in discussion with a devil module.
+
+    Three phases, each with early stopping on the valid rows, after which every module has the
+    weights of its own best epoch: pretraining of the norm modules by cross-entropy, training of
+    the devil to be wrong, and the discussion. Norm modules that are trained already skip the
+    first, with `pretrain_epochs=0`.
+
+    Parameters
+    ----------
+    norm_models : sequence of K torch.nn.Module
+        The norm models; each gives logits of shape (b, C) for a batch of inputs.
+    devil : torch.nn.Module, optional
+        The devil; None holds the discussion without it.
+    discussion_weight : float
+        λ >= 0, 1 as published; 0 leaves each norm model on its own.
+    devil_weight : float
+        Weight w >= 0 of the devil in the vote, 1 as published.
+    negatives : {"sampled", "expected"}
+        The devil's loss.
+    pretrain_epochs, devil_epochs, discussion_epochs : int
+        Most epochs of each phase, >= 0.
+    patience : int
+        Epochs >= 1 without progress of any module after which a phase ends.
+    optimizer : callable, optional
+        Makes an optimizer of an iterable of parameters; Adam with its own defaults if not given.
+    device : {"cpu", "cuda"}
+        Where to compute.
+    mixed_precision : bool
+        Run the modules in bfloat16 where torch deems it safe; losses stay in float32.
+    checkpoint : path-like, optional
+        Folder that keeps the state after each epoch. `fit` goes on from what it finds there.
+    progress : callable, optional
+        Called after each epoch with phase, epoch and the modules' losses on the valid rows.
+    seed : int
+        Seed of everything random.
+
+    Attributes
+    ----------
+    history_ : dict of str to list
+        For each phase the losses on the valid rows, one list a module, before each epoch and after
+        the last.
+
+    Notes
+    -----
+    Batches are pairs of inputs and labels of shape (b,); inputs are a tensor, a tuple (positional)
+    or a dict (by keyword). Before each epoch torch's own generator, and that of the loader if it
+    has one, are seeded from seed, phase and epoch; so a training that was killed and goes on ends
+    where an uninterrupted one does. The state of torch's generator is put back in the end.
+
+    References
+    ----------
+    Jo, Lim, Zhang (2021). Devil's Advocate: Novel Boosting Ensemble Method from Psychological
+    Findings for Text Classification. Findings of EMNLP, 2021.findings-emnlp.187.
+    """
+
+    def __init__(
+        self,
+        norm_models: Sequence[nn.Module],
+        devil: nn.Module | None,
+        *,
+        discussion_weight: float = 1.0,
+        devil_weight: float = 1.0,
+        negatives: Negatives = "sampled",
+        pretrain_epochs: int = 0,
+        devil_epochs: int = 10,
+        discussion_epochs: int = 10,
+        patience: int = 3,
+        optimizer: Callable[[Iterable[Any]], torch.optim.Optimizer] | None = None,
+        device: Literal["cpu", "cuda"] = "cpu",
+        mixed_precision: bool = False,
+        checkpoint: str | Path | None = None,
+        progress: Progress | None = None,
+        seed: int = 0,
+    ) -> None:
+        if len(norm_models) == 0:
+            fail("norm_models", "one module or more", "none")
+        check_choice(negatives, "negatives", NEGATIVES)
+        self.discussion_weight = check_number(discussion_weight, "discussion_weight", low=0.0)
+        self.devil_weight = check_number(devil_weight, "devil_weight", low=0.0)
+        self.negatives = negatives
+        self.epochs = {
+            "pretraining": check_count(pretrain_epochs, "pretrain_epochs", low=0),
+            "devil": check_count(devil_epochs, "devil_epochs", low=0),
+            "discussion": check_count(discussion_epochs, "discussion_epochs", low=0),
+        }
+        self.patience = check_count(patience, "patience", low=1)
+        self.optimizer = torch.optim.Adam if optimizer is None else optimizer
+        self.device = check_device(device)
+        self.mixed_precision = mixed_precision
+        self.checkpoint = None if checkpoint is None else Path(checkpoint)
+        self.progress = progress
+        self.seed = check_count(seed, "seed", low=0)
+        self.norm_models = [model.to(self.device) for model in norm_models]
+        self.devil = None if devil is None else devil.to(self.device)
+        self.history_: dict[str, list[list[float]]] = {}
+
+    def fit(self, train: Iterable[Any], valid: Iterable[Any]) -> Self:
+        """Train, or go on from the checkpoint.
+
+        Parameters
+        ----------
+        train : iterable of batches
+            Rows to train on, such as a DataLoader; gone through once an epoch.
+        valid : iterable of batches
+            Rows that decide when to stop, and which weights are kept.
+
+        Returns
+        -------
+        DevilsAdvocateTrainer
+            The trainer itself.
+
+        Raises
+        ------
+        ValueError
+            If a loader gives no batch, or the checkpoint is damaged or of other settings.
+        """
+        standing, tensors = self._resume()
+        devices = [torch.cuda.current_device()] if self.device == "cuda" else []
+        with torch.random.fork_rng(devices):
+            while standing.phase < len(PHASES):
+                self._run_phase(standing, tensors, train, valid)
+                standing = _Standing(
+                    phase=standing.phase + 1, step=standing.step, history=standing.history
+                )
+                tensors = None
+        self.history_ = standing.history
+        if self.checkpoint is not None:
+            self._save(standing, [], [], [])
+        return self
+
+    def predict_logits(self, loader: Iterable[Any]) -> dict[str, NDArray[np.float32]]:
+        """Logits of every module on all rows of a loader, which must not shuffle them.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n, C), float32
+            "norm1" to "normK", and "devil" where there is one.
+        """
+        modules = {f"norm{m + 1}": model for m, model in enumerate(self.norm_models)}
+        if self.devil is not None:
+            modules["devil"] = self.devil
+        found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in modules}
+        for batch in loader:
+            inputs = move_batch(batch, self.device)[0]
+            for name, module in modules.items():
+                module.eval()
+                with torch.no_grad():
+                    found[name].append(self._logits(module, inputs).cpu().numpy())
+        if not found["norm1"]:
+            fail("loader", "one batch or more", "none")
+        return {name: np.concatenate(blocks) for name, blocks in found.items()}
+
+    def vote(self, loader: Iterable[Any], w: float | None = None) -> NDArray[np.int64]:
+        """Classes with the highest Σ_m z_m - w z_0, shape (n,); w is `devil_weight` by default."""
+        logits = {name: torch.as_tensor(z) for name, z in self.predict_logits(loader).items()}
+        z_0 = logits.pop("devil", None)
+        weight = self.devil_weight if w is None else w
+        scores = devil_vote(torch.stack(list(logits.values())), z_0, weight)
+        return np.asarray(scores.argmax(dim=1).numpy())
+
+    def save_run(self, folder: str | Path, split: str, loader: Iterable[Any]) -> None:
+        """Write the norm models' logits and the labels into a run directory.
+
+        Parameters
+        ----------
+        folder : path-like
+            The run directory; made if it does not exist.
+        split : str
+            The split, such as "val" or "test".
+        loader : iterable of batches
+            Its rows, in a fixed order.
+
+        Raises
+        ------
+        FileExistsError
+            If a file exists already.
+        """
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        arrays: dict[str, NDArray[Any]] = dict(self.predict_logits(loader))
+        arrays.pop("devil", None)
+        labels = [move_batch(batch, self.device)[1].cpu().numpy() for batch in loader]
+        arrays["labels"] = np.concatenate(labels)
+        for name, array in arrays.items():
+            with atomic_path(target / f"{name}.{split}.npy") as temporary:
+                np.save(temporary, array)
+
+    def _run_phase(
+        self,
+        standing: _Standing,
+        tensors: Mapping[str, torch.Tensor] | None,
+        train: Iterable[Any],
+        valid: Iterable[Any],
+    ) -> None:
+        """Train the modules of one phase from where it stands; best weights in the end."""
+        phase = PHASES[standing.phase]
+        modules = self._trained(phase)
+        if not modules or self.epochs[phase] == 0:
+            return
+        optimizers = [self.optimizer(module.parameters()) for module in modules]
+        if tensors is None or not standing.least:
+            standing.least = self._judge(phase, modules, valid)
+            standing.history[phase] = [list(standing.least)]
+            best = [copy.deepcopy(module.state_dict()) for module in modules]
+        else:
+            best = [part_of(tensors, f"best{m}") for m in range(len(modules))]
+            for m, optimizer in enumerate(optimizers):
+                restore_optimizer(optimizer, tensors, f"optimizer{m}")
+        while standing.epoch < self.epochs[phase] and standing.idle < self.patience:
+            sow(train, self.seed, standing.phase, standing.epoch)
+            self._train(phase, modules, optimizers, train)
+            losses = self._judge(phase, modules, valid)
+            standing.history[phase].append(losses)
+            better = [new < old for new, old in zip(losses, standing.least, strict=True)]
+            for m, is_better in enumerate(better):
+                if is_better:
+                    standing.least[m] = losses[m]
+                    best[m] = copy.deepcopy(modules[m].state_dict())
+            standing.epoch += 1
+            standing.step += 1
+            standing.idle = 0 if any(better) else standing.idle + 1
+            if self.checkpoint is not None:
+                self._save(standing, modules, best, optimizers)
+            if self.progress is not None:
+                self.progress(phase, standing.epoch, losses)
+        for module, weights in zip(modules, best, strict=True):
+            module.load_state_dict(weights)
+
+    def _trained(self, phase: Phase) -> list[nn.Module]:
+        if phase == "devil":
+            return [] if self.devil is None else [self.devil]
+        return self.norm_models
+
+    def _train(
+        self,
+        phase: Phase,
+        modules: Sequence[nn.Module],
+        optimizers: Sequence[torch.optim.Optimizer],
+        train: Iterable[Any],
+    ) -> None:
+        for module in (*self.norm_models, *([] if self.devil is None else [self.devil])):
+            module.train(any(module is trained for trained in modules))
+        for batch in train:
+            inputs, y = move_batch(batch, self.device)
+            logits = [self._logits(module, inputs) for module in modules]
+            if phase == "devil":
+                loss = devil_loss(logits[0], y, negatives=self.negatives)
+            elif phase == "pretraining":
+                loss = discussion_loss(torch.stack(logits), None, y, discussion_weight=0).sum()
+            else:
+                # Neither the devil nor the next model gets a gradient: the sum will do for all.
+                loss = discussion_loss(
+                    torch.stack(logits),
+                    self._heard(inputs),
+                    y,
+                    discussion_weight=self.discussion_weight,
+                ).sum()
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+            loss.backward()
+            for optimizer in optimizers:
+                optimizer.step()
+
+    def _heard(self, inputs: Any) -> torch.Tensor | None:
+        if self.devil is None:
+            return None
+        with torch.no_grad():
+            return self._logits(self.devil, inputs)
+
+    def _logits(self, module: nn.Module, inputs: Any) -> torch.Tensor:
+        return module_logits(module, inputs, self.device, mixed_precision=self.mixed_precision)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is unknown to mypy here
+    def _judge(
+        self, phase: Phase, modules: Sequence[nn.Module], valid: Iterable[Any]
+    ) -> list[float]:
+        """Loss of each module on the valid rows: the devil's own, of norm models the log-loss."""
+        totals, n_rows = [0.0] * len(modules), 0
+        for batch in valid:
+            inputs, y = move_batch(batch, self.device)
+            n_rows += len(y)
+            for m, module in enumerate(modules):
+                module.eval()
+                z = self._logits(module, inputs)
+                if phase == "devil":
+                    loss = devil_loss(z, y, negatives="expected")
+                else:
+                    loss = functional.cross_entropy(z, y)
+                totals[m] += loss.item() * len(y)
+        if n_rows == 0:
+            fail("valid", "one batch or more", "none")
+        return [total / n_rows for total in totals]
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "norm_models": len(self.norm_models),
+            "devil": self.devil is not None,
+            "discussion_weight": self.discussion_weight,
+            "negatives": self.negatives,
+            "seed": self.seed,
+        }
+
+    def _save(
+        self,
+        standing: _Standing,
+        modules: Sequence[nn.Module],
+        best: Sequence[Mapping[str, torch.Tensor]],
+        optimizers: Sequence[torch.optim.Optimizer],
+    ) -> None:
+        tensors = {
+            f"{name}.{key}": tensor
+            for name, module in self._all()
+            for key, tensor in module.state_dict().items()
+        }
+        for m, optimizer in enumerate(optimizers):
+            tensors |= {f"best{m}.{key}": tensor for key, tensor in best[m].items()}
+            tensors |= optimizer_tensors(optimizer, f"optimizer{m}")
+        assert self.checkpoint is not None
+        save_checkpoint(self.checkpoint, vars(standing) | {"settings": self._settings()}, tensors)
+
+    def _resume(self) -> tuple[_Standing, Mapping[str, torch.Tensor] | None]:
+        """Bring back what the checkpoint holds; the start where there is none."""
+        found = None if self.checkpoint is None else load_checkpoint(self.checkpoint)
+        if found is None:
+            return _Standing(), None
+        state, tensors = found
+        settings = state.pop("settings")
+        if settings != self._settings():
+            name = next(k for k, v in self._settings().items() if settings.get(k) != v)
+            rule = f"of the same settings ({name}: {settings.get(name)})"
+            fail("checkpoint", rule, self._settings()[name], "remove the folder to start anew")
+        state.pop("tensors")
+        for name, module in self._all():
+            module.load_state_dict(part_of(tensors, name))
+        return _Standing(**state), tensors
+
+    def _all(self) -> list[tuple[str, nn.Module]]:
+        named = [(f"norm{m}", model) for m, model in enumerate(self.norm_models)]
+        return named if self.devil is None else [*named, ("devil", self.devil)]

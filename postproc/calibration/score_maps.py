@@ -1,0 +1,65 @@
+"""From scores to log-probabilities, through fitted maps, and back to what scores were."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import array_api_compat as api
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from postproc.calibration.affine import Floats
+from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.blocks import row_blocks
+from postproc.scores.checks import fail
+from postproc.scores.kinds import Kind, check_scores, log_probabilities
+
+
+def as_logs(scores: Array, kind: Kind) -> Floats:
+    """Log-probabilities of checked scores in float64; narrower floats are widened first."""
+    return np.asarray(log_probabilities(as_numpy(scores).astype(np.float64), kind))
+
+
+def apply_map(model: Any, scores: Array, kind: Kind) -> Floats:
+    """Calibrated log-probabilities of checked scores (n, C), block by block."""
+    out = np.empty(tuple(scores.shape))
+    for rows in row_blocks(*out.shape):
+        out[rows] = as_numpy(map_rows(model, scores[rows, :], kind))
+    return out
+
+
+def map_rows(model: Any, scores: Array, kind: Kind) -> Array:
+    """Calibrated log-probabilities in float64 of a block of checked scores, where they are."""
+    xp = api.array_namespace(scores)
+    return model(log_probabilities(xp.astype(scores, xp.float64), kind))
+
+
+def like_scores(values: Floats, scores: Array) -> Array:
+    """Bring a result into the library, and on the device, of the scores it came from.
+
+    Float32 for floats of 32 bits or fewer, else float64.
+    """
+    if not api.is_array_api_obj(scores):
+        return values
+    xp = api.array_namespace(scores)
+    narrow = xp.isdtype(scores.dtype, "real floating") and xp.finfo(scores.dtype).bits <= 32
+    dtype = xp.float32 if narrow else xp.float64
+    return xp.asarray(values, dtype=dtype, device=api.device(scores))
+
+
+def check_like_fitted(estimator: Any, scores: Array) -> Array:
+    """Checked scores (n, C) of the kind and the classes that an estimator was fitted to.
+
+    Raises
+    ------
+    NotFittedError
+        If `fit` has not been called.
+    TypeError, ValueError
+        If scores are not valid, or have another number of columns.
+    """
+    check_is_fitted(estimator, ["kind_", "model_"])
+    checked, _ = check_scores(scores, kind=estimator.kind_)
+    if checked.shape[1] != estimator.n_features_in_:
+        wanted = f"an array of {estimator.n_features_in_} columns like those fitted"
+        fail("scores", wanted, f"{checked.shape[1]} columns")
+    return checked

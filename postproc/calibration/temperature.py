@@ -1,0 +1,396 @@
+"""Calibration of saved scores: temperature, and temperature with a class bias.
+
+Both start as the identity, are penalised towards it, and are kept only if they beat it on held-out
+rows. `matrix_scaling` adds residual matrix scaling, `discriminant` a log pool.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+import array_api_compat as api
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from postproc.calibration.affine import (
+    LOG_BETA,
+    AffineMap,
+    Floats,
+    Ints,
+    Solution,
+    fit_affine,
+    fit_temperature,
+    identity_map,
+    mean_log_loss,
+    mean_solution,
+    start_solution,
+    unseen_classes,
+)
+from postproc.calibration.score_maps import apply_map, as_logs, check_like_fitted, like_scores
+from postproc.evaluation.folds import random_folds
+from postproc.scores.arrays import Array
+from postproc.scores.checks import check_count, check_labels, check_number, fail
+from postproc.scores.kinds import Kind
+from postproc.scores.predictions import Predictions
+from postproc.scores.threads import one_blas_thread
+
+__all__ = [
+    "BiasCorrectedTemperatureScaling",
+    "Calibrator",
+    "TemperatureScaling",
+    "fit_temperature",
+]
+
+#: Strengths of the penalty on the class bias that cross-validation chooses from, strong ones first.
+BIAS_RIDGES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+
+#: A path of penalties ends where the loss is this much above the best: it has one valley but for
+#: noise, and weaker penalties are the dear ones.
+PATIENCE = 1.002
+
+
+class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+    """Base of all calibrators. A subclass has `_search`, which sets `model_` and `out_of_fold_`."""
+
+    kind: Kind | None
+    n_folds: int
+    max_iter: int
+    random_state: int
+
+    #: What is not kept where a calibrator is saved: applying it takes the map alone.
+    unsaved = ("out_of_fold_",)
+
+    #: The fitted map from log-probabilities to calibrated ones.
+    model_: Any
+    classes_: list[str] | None
+    out_of_fold_: Floats
+    held_out_log_loss_: float
+    inverse_temperature_: float
+    converged_: bool
+    n_iter_: int
+
+    def fit(self, scores: Array, y: Any, *, classes: Sequence[str] | None = None) -> Self:
+        """Fit on labelled scores.
+
+        Parameters
+        ----------
+        scores : array or tensor of shape (n, C)
+            Logits or probabilities.
+        y : array_like of shape (n,)
+            Labels, integers in 0..C-1.
+        classes : sequence of C str, optional
+            Class names, kept for those who apply the calibrator to files.
+
+        Returns
+        -------
+        Calibrator
+            The estimator itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If scores, labels or options are not valid.
+
+        Warns
+        -----
+        UserWarning
+            If classes have no label, the temperature ends at the bound of its range, or the
+            optimiser has not converged.
+        """
+        check_count(self.n_folds, "n_folds", low=2)
+        check_count(self.max_iter, "max_iter", low=1)
+        check_count(self.random_state, "random_state", low=0)
+        self._check_options()
+        given = Predictions.check(scores, kind=self.kind, classes=classes, name="scores")
+        self.kind_ = given.kind
+        self.classes_ = None if given.classes is None else list(given.classes)
+        logs = as_logs(given.scores, given.kind)
+        labels = check_labels(y, n_classes=logs.shape[1], n_rows=len(logs), name="y")
+        if len(labels) < 2:
+            fail("scores", "an array of 2 rows or more, to be fitted on", f"{len(labels)}")
+        self.n_rows_, self.n_features_in_ = map(int, logs.shape)
+        self.unseen_ = unseen_classes(labels, logs.shape[1])
+        if len(self.unseen_):
+            warnings.warn(unseen_message(self.unseen_, logs.shape[1]), UserWarning, stacklevel=2)
+        with one_blas_thread():
+            self._search(logs, labels)
+        if abs(np.log(self.inverse_temperature_)) > LOG_BETA - 0.01:
+            msg = (
+                f"the temperature ends at {self.temperature_:.3g}, the bound of its range, and "
+                "does not calibrate: scores so far from the logarithms of odds must be scaled first"
+            )
+            warnings.warn(msg, UserWarning, stacklevel=2)
+        self.identity_log_loss_ = mean_log_loss(logs, labels)
+        alike = bool((logs == logs[0]).all())
+        if alike:
+            msg = "all rows to be fitted on are alike, so nothing is learned from them"
+            warnings.warn(msg, UserWarning, stacklevel=2)
+        self.improved_ = bool(self.held_out_log_loss_ < self.identity_log_loss_) and not alike
+        if not self.improved_:
+            self.model_, self.out_of_fold_ = identity_map(logs.shape[1]), logs
+            self._keep_identity()
+        if not self.converged_:
+            msg = (
+                f"{type(self).__name__} has not converged after {self.n_iter_} iterations; "
+                f"raise `max_iter`, now {self.max_iter}"
+            )
+            warnings.warn(msg, UserWarning, stacklevel=2)
+        return self
+
+    def predict_log_proba(self, scores: Array) -> Floats:
+        """Calibrated log-probabilities of scores (n, C) of the kind that `fit` has seen.
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+            Float64.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` has not been called.
+        TypeError, ValueError
+            If scores are not valid, or have another number of columns.
+        """
+        checked = check_like_fitted(self, scores)
+        return apply_map(self.model_, checked, self.kind_)
+
+    def predict_proba(self, scores: Array) -> Array:
+        """Calibrated probabilities of scores (n, C) of the kind that `fit` has seen.
+
+        Returns
+        -------
+        array or tensor of shape (n, C)
+            Rows sum to 1; float32 for floats of 32 bits or fewer, else float64.
+        """
+        return like_scores(np.exp(self.predict_log_proba(scores)), scores)
+
+    def predict(self, scores: Array) -> Array:
+        """Class of the highest calibrated probability in each row; ties to the lowest."""
+        probs = self.predict_proba(scores)
+        return api.array_namespace(probs).argmax(probs, axis=1)
+
+    @property
+    def temperature_(self) -> float:
+        """The temperature T = 1/β: above 1 where the scores were too confident."""
+        return 1.0 / self.inverse_temperature_
+
+    def _check_options(self) -> None:
+        """Check what only the subclass has."""
+
+    def _keep_identity(self) -> None:
+        self.inverse_temperature_ = 1.0
+
+    def _search(self, logs: Floats, y: Ints) -> None:
+        raise NotImplementedError
+
+    def _splits(self, logs: Floats, y: Ints) -> Iterator[tuple[Ints, Ints]]:
+        n_folds = min(self.n_folds, len(y))
+        folds = random_folds(logs, y, n_folds, self.random_state)
+        for fold in range(n_folds):
+            yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+
+
+class TemperatureScaling(Calibrator):
+    r"""One temperature for all classes: softmax(β log p), β > 0 of least log-loss.
+
+    Parameters
+    ----------
+    kind : {"logits", "probs"} or None
+        What scores are; None detects it once, in `fit`.
+    n_folds : int
+        Folds >= 2 of the cross-validation that decides whether the fit is kept.
+    max_iter : int
+        Most iterations of the optimiser.
+    random_state : int
+        Seed of the folds.
+
+    Attributes
+    ----------
+    temperature_ : float
+        Temperature T = 1/β.
+    inverse_temperature_ : float
+        β.
+    improved_ : bool
+        Whether held-out log-loss fell; if not, the estimator is the identity.
+    held_out_log_loss_, identity_log_loss_ : float
+        Mean log-loss of the out-of-fold predictions, and of the scores as they are, in nats.
+    out_of_fold_ : ndarray of shape (n, C)
+        Log-probabilities of the rows fitted on, each by a fit without its fold.
+    kind_ : str
+        The kind of the scores.
+    classes_ : list of C str, or None
+        Class names, where `fit` was given them.
+    n_rows_, n_features_in_ : int
+        Rows that were fitted, and classes C.
+    unseen_ : ndarray of int
+        Classes without a label in `fit`.
+    converged_ : bool
+        Whether the optimiser met its tolerance.
+    n_iter_ : int
+        Iterations it took.
+    model_ : AffineMap
+        The fitted map.
+
+    References
+    ----------
+    Guo, Pleiss, Sun, Weinberger (2017). On Calibration of Modern Neural Networks. ICML, section
+    4.2.
+
+    Examples
+    --------
+    >>> logits = [[4.0, 0.0], [0.0, 4.0], [4.0, 0.0], [0.0, 4.0]] * 5
+    >>> labels = [0, 1, 0, 0] * 5
+    >>> round(TemperatureScaling().fit(logits, labels).temperature_, 1)
+    3.0
+    """
+
+    def __init__(
+        self,
+        *,
+        kind: Kind | None = None,
+        n_folds: int = 5,
+        max_iter: int = 500,
+        random_state: int = 0,
+    ) -> None:
+        self.kind = kind
+        self.n_folds = n_folds
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    def _search(self, logs: Floats, y: Ints) -> None:
+        plain = identity_map(logs.shape[1])
+        held_out = np.empty_like(logs)
+        for train, test in self._splits(logs, y):
+            beta = fit_temperature(logs[train], y[train])
+            held_out[test] = AffineMap(beta, plain.bias, plain.unseen)(logs[test])
+        self.out_of_fold_ = held_out
+        self.held_out_log_loss_ = mean_log_loss(held_out, y)
+        self.inverse_temperature_ = fit_temperature(logs, y)
+        self.model_ = AffineMap(self.inverse_temperature_, plain.bias, plain.unseen)
+        self.converged_, self.n_iter_ = True, 1
+
+
+class BiasCorrectedTemperatureScaling(Calibrator):
+    r"""A temperature and a class bias (BCTS): softmax(β log p + a).
+
+    The bias has the penalty r_a mean(a²), r_a chosen by cross-validation on log-loss.
+
+    Parameters
+    ----------
+    bias_ridges : sequence of float
+        Candidates r_a > 0.
+    kind, n_folds, max_iter, random_state
+        As for `TemperatureScaling`.
+
+    Attributes
+    ----------
+    bias_ : ndarray of shape (C,)
+        The class bias a.
+    bias_ridge_ : float
+        The penalty that was chosen.
+    temperature_, inverse_temperature_, improved_, held_out_log_loss_, identity_log_loss_
+        As of `TemperatureScaling`.
+    out_of_fold_, kind_, classes_, n_rows_, n_features_in_, unseen_, converged_, n_iter_, model_
+        As of `TemperatureScaling`.
+
+    References
+    ----------
+    Alexandari, Kundaje, Shrikumar (2020). Maximum Likelihood with Bias-Corrected Calibration is
+    Hard-To-Beat at Label Shift Adaptation. ICML, section 3.2.
+
+    Examples
+    --------
+    >>> logits = [[4.0, 0.0], [0.0, 4.0], [4.0, 0.0], [0.0, 4.0]] * 5
+    >>> labels = [0, 1, 0, 0] * 5
+    >>> scaling = BiasCorrectedTemperatureScaling().fit(logits, labels)
+    >>> bool(scaling.bias_[0] > scaling.bias_[1])
+    True
+    """
+
+    bias_: Floats
+
+    def __init__(
+        self,
+        *,
+        bias_ridges: Sequence[float] = BIAS_RIDGES,
+        kind: Kind | None = None,
+        n_folds: int = 5,
+        max_iter: int = 500,
+        random_state: int = 0,
+    ) -> None:
+        self.bias_ridges = bias_ridges
+        self.kind = kind
+        self.n_folds = n_folds
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    def _check_options(self) -> None:
+        check_penalties(self.bias_ridges, "bias_ridges")
+
+    def _search(self, logs: Floats, y: Ints) -> None:
+        solution = self._step(logs, None, y, 0.0, mean_solution(self._search_bias(logs, y)))
+        self.inverse_temperature_ = float(np.exp(solution.log_beta))
+        self.bias_ = solution.bias
+        self.model_ = AffineMap(self.inverse_temperature_, self.bias_, self.unseen_)
+        self.converged_, self.n_iter_ = solution.converged, solution.n_iter
+
+    def _search_bias(self, logs: Floats, y: Ints) -> list[Solution]:
+        """Choose the penalty of the bias; return the folds' solutions."""
+        splits = list(self._splits(logs, y))
+        solutions = [start_solution(logs[train], y[train], 0) for train, _ in splits]
+        kept = solutions
+        unseen = [unseen_classes(y[train], logs.shape[1]) for train, _ in splits]
+        best, chosen = np.inf, float("nan")
+        for ridge in check_penalties(self.bias_ridges, "bias_ridges"):
+            self.bias_ridge_ = ridge
+            held_out = np.empty_like(logs)
+            for k, (train, test) in enumerate(splits):
+                found = self._step(logs[train], None, y[train], 0.0, solutions[k])
+                solutions[k] = found
+                fitted = AffineMap(float(np.exp(found.log_beta)), found.bias, unseen[k])
+                held_out[test] = fitted(logs[test])
+            loss = mean_log_loss(held_out, y)
+            if loss < best:
+                best, chosen, kept = loss, ridge, list(solutions)
+                self.out_of_fold_ = held_out
+            elif loss > PATIENCE * best:
+                break
+        self.bias_ridge_, self.held_out_log_loss_ = chosen, best
+        return kept
+
+    def _step(
+        self, logs: Floats, features: Floats | None, y: Ints, ridge: float, start: Solution
+    ) -> Solution:
+        return fit_affine(
+            logs,
+            features,
+            y,
+            ridge=ridge,
+            bias_ridge=self.bias_ridge_,
+            start=start,
+            max_iter=self.max_iter,
+        )
+
+    def _keep_identity(self) -> None:
+        super()._keep_identity()
+        self.bias_ = np.zeros(self.n_features_in_)
+
+
+def check_penalties(values: Any, name: str) -> list[float]:
+    """Return penalties > 0, strong ones first."""
+    listed = [check_number(value, name, low=0.0, open_low=True) for value in values]
+    if not listed:
+        fail(name, "one number > 0 or more", "none")
+    return sorted(listed, reverse=True)
+
+
+def unseen_message(unseen: Ints, n_classes: int) -> str:
+    """Say which classes have no label."""
+    shown = ", ".join(map(str, unseen[:3])) + (", ..." if len(unseen) > 3 else "")
+    return (
+        f"{len(unseen)} of {n_classes} classes have no row in the fit split ({shown}); nothing is "
+        "learned of them, and they keep the share that temperature scaling gives them"
+    )

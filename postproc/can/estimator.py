@@ -1,0 +1,214 @@
+"""CAN as a scikit-learn estimator."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import array_api_compat as api
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from postproc.can.bounds import ReferenceSize
+from postproc.can.model import CANModel, Moments
+from postproc.can.options import CANOptions
+from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.blocks import row_blocks
+from postproc.scores.checks import check_labels, fail
+from postproc.scores.confidence import TopK
+from postproc.scores.kinds import Kind, check_scores, probabilities, two_class_rows
+from postproc.scores.prior import check_multilabels, class_prior, multilabel_prior
+
+
+class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+    """Classification with alternating normalization: re-adjusts the doubtful rows.
+
+    `fit` takes the reference from the confident rows of its input; `predict_proba` adjusts the
+    ambiguous rows of the target against it, each for itself, so that one row at a time works too.
+
+    Parameters
+    ----------
+    prior : array_like of shape (C,), "uniform" or None
+        Class distribution q of the target; None takes it from the labels given to `fit`.
+    top_k : int in 2..C, "max" or None
+        k of the top-k entropy; None is 3, or C where that is smaller.
+    threshold : float
+        Rows are ambiguous whose top-k entropy is at or above it; in [0, 1].
+    alpha : float
+        Exponent α in (0, 1000].
+    iterations : int
+        Number of iterations d >= 1.
+    smoothing : float
+        One-hot pseudo-rows a class added to the reference, >= 0.
+    reference_sample : {"all", "stratified"}
+        All confident rows, or at most max(5C, 1000), stratified by predicted class.
+    reference_size : "exact", "auto" or int
+        Number of reference rows beyond which several iterations work with C × C matrices in their
+        place: the same classes, at a cost that does not grow with the reference.
+    kind : {"logits", "probs"} or None
+        What scores are; None detects it once, in `fit`.
+    multilabel : bool
+        Columns are labels, each a two-class problem of its own; the prior is then of (positives,
+        negatives).
+    random_state : int
+        Seed of the stratified sample.
+
+    Attributes
+    ----------
+    prior_ : ndarray of shape (C,)
+        The prior, summing to 1.
+    kind_ : str
+        The kind of the scores, here and in `predict_proba`.
+    model_ : CANModel
+        The reference, iterated.
+    n_features_in_ : int
+        Number of columns.
+
+    Raises
+    ------
+    TypeError, ValueError
+        From `fit` and `predict_proba`, if scores, prior or options are not valid.
+
+    References
+    ----------
+    Jia, Reiter, Lim, Artzi, Cardie (2021). When in Doubt: Improving Classification Performance
+    with Alternating Normalization. Findings of EMNLP, section 3. arXiv:2109.13449.
+
+    Examples
+    --------
+    >>> can = CAN(prior=[0.5, 0.5]).fit([[0.05, 0.95], [0.1, 0.9], [0.9, 0.1]])
+    >>> can.predict_proba([[0.5, 0.5], [0.99, 0.01]]).round(2)
+    array([[0.61, 0.39],
+           [0.99, 0.01]])
+    """
+
+    def __init__(
+        self,
+        prior: Any = None,
+        *,
+        top_k: TopK | None = None,
+        threshold: float = 0.9,
+        alpha: float = 1.0,
+        iterations: int = 1,
+        smoothing: float = 0.0,
+        reference_sample: str = "all",
+        reference_size: ReferenceSize = "exact",
+        kind: Kind | None = None,
+        multilabel: bool = False,
+        random_state: int = 0,
+    ) -> None:
+        self.prior = prior
+        self.top_k = top_k
+        self.threshold = threshold
+        self.alpha = alpha
+        self.iterations = iterations
+        self.smoothing = smoothing
+        self.reference_sample = reference_sample
+        self.reference_size = reference_size
+        self.kind = kind
+        self.multilabel = multilabel
+        self.random_state = random_state
+
+    def fit(self, scores: Array, y: Any = None) -> CAN:
+        """Take the reference from the confident rows of `scores`.
+
+        Parameters
+        ----------
+        scores : array or tensor of shape (n, C)
+            Logits or probabilities.
+        y : array_like of shape (n,), optional
+            Labels, (n, C) zeros and ones with `multilabel`; they give the prior where it is None.
+
+        Returns
+        -------
+        CAN
+            The estimator itself.
+
+        Warns
+        -----
+        UserWarning
+            If classes lack confident mass or prior, or no row is confident.
+        """
+        options = CANOptions(
+            alpha=self.alpha,
+            iterations=self.iterations,
+            top_k=self.top_k,
+            threshold=self.threshold,
+            smoothing=self.smoothing,
+            reference_sample=self.reference_sample,  # type: ignore[arg-type]  # checked below
+            reference_size=self.reference_size,
+        )
+        scores, self.kind_ = check_scores(scores, kind=self.kind, multilabel=self.multilabel)
+        self.n_features_in_ = int(scores.shape[1])
+        self.prior_ = self._prior(scores, y)
+        blocks = (self._probabilities(scores[rows, :]) for rows in row_blocks(*scores.shape))
+        self.model_ = CANModel.fit(blocks, self.prior_, options, seed=self.random_state)
+        for risk in self.model_.risks():
+            warnings.warn(risk, UserWarning, stacklevel=2)
+        return self
+
+    def predict_proba(self, scores: Array) -> Array:
+        """Adjust the ambiguous rows; the others pass through as probabilities.
+
+        Parameters
+        ----------
+        scores : array or tensor of shape (n, C)
+            Scores of the kind that `fit` has seen.
+
+        Returns
+        -------
+        array or tensor of shape (n, C)
+            Probabilities whose rows sum to 1; with `multilabel` each entry is one.
+
+        Warns
+        -----
+        UserWarning
+            If the mean prediction lies far from the prior.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` has not been called.
+        """
+        check_is_fitted(self)
+        scores, _ = check_scores(scores, kind=self.kind_, multilabel=self.multilabel)
+        if scores.shape[1] != self.n_features_in_:
+            wanted = f"an array of {self.n_features_in_} columns like the reference"
+            fail("scores", wanted, f"{scores.shape[1]} columns")
+        xp = api.array_namespace(scores)
+        parts = [self._probabilities(scores[rows, :]) for rows in row_blocks(*scores.shape)]
+        probs = xp.concat(parts) if parts else self._probabilities(scores)
+        moments = Moments(len(self.prior_))
+        moments.add(as_numpy(probs))
+        mismatch = self.model_.mismatch(moments) if moments.n_rows else None
+        if mismatch:
+            warnings.warn(mismatch, UserWarning, stacklevel=2)
+        adjusted, _ = self.model_.adjust(probs)
+        return xp.reshape(adjusted[:, 0], scores.shape) if self.multilabel else adjusted
+
+    def predict(self, scores: Array) -> Array:
+        """Predicted class of each row, ties to the lowest; (n, C) zeros and ones if multi-label."""
+        probs = self.predict_proba(scores)
+        xp = api.array_namespace(probs)
+        if self.multilabel:
+            return xp.astype(probs >= 0.5, xp.int64)
+        return xp.argmax(probs, axis=1)
+
+    def _prior(self, scores: Array, y: Any) -> Any:
+        n_rows, n_columns = scores.shape
+        n_classes = 2 if self.multilabel else n_columns
+        if self.prior is not None:
+            return class_prior(self.prior, n_classes=n_classes)
+        if y is None:
+            fail("prior", "given, or labels in `fit`", None)
+        if self.multilabel:
+            return multilabel_prior(check_multilabels(y, shape=(n_rows, n_columns), name="y"))
+        return class_prior(
+            check_labels(y, n_classes=n_classes, n_rows=n_rows, name="y"),
+            n_classes=n_classes,
+            kind="labels",
+        )
+
+    def _probabilities(self, scores: Array) -> Array:
+        to_rows = two_class_rows if self.multilabel else probabilities
+        return to_rows(scores, self.kind_)

@@ -1,0 +1,1 @@
+"""CAN on rows that stay in their file, read block by block."""

@@ -1,0 +1,50 @@
+"""Probabilities that CAN reads block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from postproc.jobs.cuda import to_device
+from postproc.scores.arrays import Array
+from postproc.scores.blocks import PASS_BYTES, sub_blocks
+from postproc.scores.kinds import two_class_rows
+from postproc.scores.predictions import Predictions
+
+
+@dataclass(frozen=True)
+class ProbabilityRows:
+    """Probabilities of some rows, where they are to be computed with.
+
+    Attributes
+    ----------
+    predictions : Predictions
+        The scores.
+    multilabel : bool
+        Give two-class rows, one for each label of a row.
+    device : str
+        "cpu" for NumPy arrays, else the device of torch tensors.
+    """
+
+    predictions: Predictions
+    multilabel: bool = False
+    device: str = "cpu"
+
+    def __call__(self, rows: slice) -> Array:
+        """Array of shape (rows, C), or (rows·m, 2)."""
+        if self.multilabel:
+            probs = two_class_rows(self.predictions.scores[rows], self.predictions.kind)
+        else:
+            probs = self.predictions.probabilities(rows)
+        return to_device(probs, self.device)
+
+    @property
+    def per_row(self) -> int:
+        """Rows that one of the file gives: one for each label, or itself."""
+        return self.predictions.n_classes if self.multilabel else 1
+
+    def parts(self, rows: slice) -> Iterable[slice]:
+        """Rows to be computed at once within a block: few for the cache, all on other devices."""
+        if self.device != "cpu":
+            return [rows]
+        return sub_blocks(rows, self.predictions.n_classes, PASS_BYTES)

@@ -1,0 +1,294 @@
+"""Tuning of CAN: the whole grid on held-out rows, sharing what settings have in common."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.can.model import stratified_sample
+from postproc.can.options import CANOptions
+from postproc.can.reference import Reference
+from postproc.evaluation.choice import (
+    Progress,
+    Right,
+    Rows,
+    TuningResult,
+    check_grid,
+    cross_validate,
+    make_plan,
+)
+from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.checks import check_labels
+from postproc.scores.confidence import TopK, top_k_entropy
+from postproc.scores.kinds import Kind, check_scores, probabilities
+from postproc.scores.prior import class_prior
+from postproc.scores.threads import one_blas_thread
+
+#: The default grid.
+GRID: Mapping[str, tuple[Any, ...]] = {
+    "alpha": (0.5, 1.0, 1.5, 2.0),
+    "iterations": (1, 2, 3, 4, 5),
+    "top_k": (None, "max"),
+    "threshold": (0.5, 0.7, 0.9),
+    "smoothing": (0.0, 1.0),
+    "reference_sample": ("all", "stratified"),
+}
+
+#: Grids by name. The second has the size of the authors' released search: 18 α, 3 τ, 5 depths.
+GRIDS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
+    "default": GRID,
+    "paper-code": {
+        "alpha": tuple(a / 10 for a in range(3, 21)),
+        "iterations": (1, 2, 3, 4, 5),
+        "top_k": ("max",),
+        "threshold": (0.5, 0.7, 0.9),
+        "smoothing": (0.0,),
+        "reference_sample": ("stratified",),
+    },
+}
+
+#: Pseudo-rows that each class adds to the prior of training rows that lack some class.
+PSEUDO_ROWS = 0.5
+
+
+def tune_can(
+    scores: Array,
+    labels: Any,
+    *,
+    grid: Mapping[str, Any] | None = None,
+    prior: Any = None,
+    n_folds: int = 5,
+    n_repeats: int = 1,
+    seed: int = 0,
+    kind: Kind | None = None,
+    progress: Progress | None = None,
+) -> TuningResult:
+    """Choose the options of CAN by repeated stratified cross-validation on a fit split.
+
+    In each fold the confident rows of the training part are the reference, and the ambiguous
+    held-out rows are adjusted. Doing nothing is a candidate: it wins unless the best setting gains
+    more than one standard error, and the gain measured on outer folds has a 95 % interval above
+    zero. Of settings within one standard error of the best the simplest is taken: that of the
+    fewest iterations; then of the least smoothing, of all confident rows before a sample, of the
+    α nearest to 1, of the highest threshold, of the least k.
+
+    Parameters
+    ----------
+    scores : array or tensor of shape (n, C)
+        Predictions for the labelled rows, which the classifier was not trained on.
+    labels : array_like of shape (n,)
+        Classes 0..C-1.
+    grid : mapping of str to list, optional
+        Values to try of `alpha`, `iterations`, `top_k`, `threshold`, `smoothing` and
+        `reference_sample`; those left out have the values of `GRID`.
+    prior : array_like of shape (C,), labels, counts or "uniform", optional
+        Class prior q. By default the class distribution of the labels of the training part; if
+        that lacks a class, each gets half a row more.
+    n_folds : int
+        Number of folds >= 3, outer and inner ones.
+    n_repeats : int in 1..100
+        How often rows are dealt anew into folds.
+    seed : int
+        Seed of the folds and of samples.
+    kind : {"logits", "probs"}, optional
+        What the scores are; None detects it.
+    progress : callable, optional
+        Called with the share of the work that is done, in [0, 1].
+
+    Returns
+    -------
+    TuningResult
+        The chosen `CANOptions` or None, all settings with gain and standard error, and the nested
+        gain with its interval.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If scores, labels, prior, grid or a count are not valid.
+
+    Warns
+    -----
+    UserWarning
+        If a class has no label and no prior is given.
+
+    References
+    ----------
+    Jia et al. (2021), section 3. Hastie, Tibshirani, Friedman (2009). The Elements of Statistical
+    Learning, section 7.10 (the one-standard-error rule). Varma, Simon (2006). Bias in error
+    estimation when using cross-validation for model selection. BMC Bioinformatics 7 (nested
+    folds).
+
+    Examples
+    --------
+    >>> probs = [[0.96, 0.04], [0.52, 0.48], [0.02, 0.98], [0.03, 0.97]] * 25
+    >>> result = tune_can(probs, [0, 1, 1, 1] * 25, grid={"alpha": [1.0], "iterations": [1]})
+    >>> result.accuracy, result.nested_gain, result.options.threshold
+    (0.75, 0.25, 0.9)
+    """
+    values, found = check_scores(scores, kind=kind)
+    n_rows, n_classes = values.shape
+    y = check_labels(as_numpy(labels), n_classes=n_classes, n_rows=n_rows)
+    settings = grid_settings(check_grid(grid, GRID), n_classes)
+    fixed = None if prior is None else class_prior(prior, n_classes=n_classes)
+    bare = np.flatnonzero(np.bincount(y, minlength=n_classes) == 0)
+    if fixed is None and n_rows and len(bare):
+        msg = (
+            f"{len(bare)} of {n_classes} classes have no label, class {bare[0]} first: they keep "
+            "a small prior; give the prior if it is known"
+        )
+        warnings.warn(msg, UserWarning, stacklevel=2)
+    probs = as_numpy(probabilities(values, found))
+    plan = make_plan(
+        probs,
+        y,
+        n_folds=n_folds,
+        n_repeats=n_repeats,
+        seed=seed,
+        learns_labels=fixed is None,
+    )
+
+    evaluate = _Grid(probs, y, settings, fixed, seed, progress, plan.n_evaluations)
+    # All cores are busy with chains already; threads inside products would only wait for them.
+    with one_blas_thread():
+        return cross_validate(
+            evaluate,
+            probs.argmax(axis=1) == y,
+            plan,
+            settings,
+            method="can",
+            n_classes=n_classes,
+            seed=seed,
+        )
+
+
+def grid_settings(grid: Mapping[str, tuple[Any, ...]], n_classes: int) -> list[CANOptions]:
+    """Points of a grid as checked options, the simplest first, each once."""
+    options = (
+        CANOptions(**dict(zip(grid, point, strict=True))).check(n_classes)
+        for point in product(*grid.values())
+    )
+    return sorted(dict.fromkeys(options), key=_complexity)
+
+
+def _complexity(options: CANOptions) -> tuple[Any, ...]:
+    """Simple settings sort first."""
+    width = math.inf if options.top_k == "max" else options.top_k
+    return (
+        options.iterations,
+        options.smoothing,
+        options.reference_sample != "all",
+        abs(math.log(options.alpha)),
+        options.alpha,
+        -options.threshold,
+        width,
+    )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One chain against one reference: which rows it adjusts, and whose depths it answers."""
+
+    chain: CANOptions
+    sample: Rows
+    places: Rows
+    depths: list[tuple[int, int]]
+
+
+class _Grid:
+    """Evaluates all settings on a split of the rows.
+
+    Settings that differ in depth only are one chain of iterations. Entropies are computed once
+    for each k, and what two rules of ambiguity take for confident and ambiguous alike is adjusted
+    once. Labels enter through the prior alone.
+    """
+
+    def __init__(
+        self,
+        probs: NDArray[Any],
+        y: NDArray[np.int64],
+        settings: list[CANOptions],
+        prior: NDArray[np.float64] | None,
+        seed: int,
+        progress: Progress | None,
+        n_evaluations: int,
+    ) -> None:
+        self.probs, self.y, self.prior, self.seed = probs, y, prior, seed
+        self.right = probs.argmax(axis=1) == y
+        self.n_settings = len(settings)
+        self.entropies: dict[TopK, NDArray[np.float64]] = {}
+        #: Rule of ambiguity -> chain -> places and depths of its settings.
+        self.chains: dict[tuple[TopK, float], dict[CANOptions, list[tuple[int, int]]]] = {}
+        for place, options in enumerate(settings):
+            assert options.top_k is not None
+            rule = (options.top_k, options.threshold)
+            if options.top_k not in self.entropies:
+                self.entropies[options.top_k] = as_numpy(top_k_entropy(probs, options.top_k))
+            # k and τ are in the rule; without them equal chains of two rules are known as equal.
+            chain = replace(options, iterations=1, top_k=None, threshold=0.0)
+            depths = self.chains.setdefault(rule, {}).setdefault(chain, [])
+            depths.append((place, options.iterations))
+        self.progress, self.n_evaluations, self._n_done = progress, n_evaluations, 0
+        self.n_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+    def __call__(self, train: Rows, held: Rows) -> Right:
+        right = np.empty((self.n_settings, len(held)), dtype=np.bool_)
+        right[:] = self.right[held]
+        prior = self.prior if self.prior is not None else self._prior(train)
+        jobs: dict[Any, _Job] = {}
+        for (top_k, threshold), chains in self.chains.items():
+            ambiguous = self.entropies[top_k] >= threshold
+            confident, places = train[~ambiguous[train]], np.flatnonzero(ambiguous[held])
+            samples = {"all": confident, "stratified": confident}
+            if len(confident) and any(c.reference_sample == "stratified" for c in chains):
+                sample = stratified_sample(self.probs[confident], self.seed)
+                samples["stratified"] = confident[sample]
+            for chain, depths in chains.items():
+                sample = samples[chain.reference_sample]
+                key = (chain.alpha, chain.smoothing, *map(bytes, (sample, places)))
+                if len(places) and key in jobs:
+                    jobs[key].depths.extend(depths)
+                elif len(places):
+                    jobs[key] = _Job(chain, sample, places, list(depths))
+        # The arithmetic releases the interpreter's lock, so threads are enough for all cores.
+        with ThreadPoolExecutor(self.n_threads) as pool:
+            predicted = pool.map(lambda job: self._predict(job, held, prior), jobs.values())
+            for done, (job, classes) in enumerate(zip(jobs.values(), predicted, strict=True)):
+                for place, depth in job.depths:
+                    right[place, job.places] = classes[depth - 1] == self.y[held[job.places]]
+                self._report(done / len(jobs))
+        self._n_done += 1
+        self._report(0.0)
+        return right
+
+    def _predict(self, job: _Job, held: Rows, prior: NDArray[Any]) -> NDArray[np.int64]:
+        """Predicted classes after each depth, shape (d, k)."""
+        reference = Reference.build(
+            self.probs[job.sample],
+            prior,
+            alpha=job.chain.alpha,
+            iterations=max(depth for _, depth in job.depths),
+            smoothing=job.chain.smoothing,
+            weights=None,
+            dtype=self.probs.dtype,
+        )
+        depths = reference.adjust(self.probs[held[job.places]], all_depths=True)
+        return np.asarray(depths.argmax(axis=2))
+
+    def _prior(self, train: Rows) -> NDArray[np.float64]:
+        counts = np.bincount(self.y[train], minlength=self.probs.shape[1]).astype(np.float64)
+        if not counts.all():  # else CAN would bar a class because the fold lacks it
+            counts += PSEUDO_ROWS
+        return np.asarray(counts / counts.sum())
+
+    def _report(self, part: float) -> None:
+        if self.progress is not None:
+            self.progress((self._n_done + part) / self.n_evaluations)

@@ -1,0 +1,349 @@
+"""Choice of hyperparameters by cross-validation, "do nothing" among them, and what it gains.
+
+Every method is tuned in the same way. Each row of the fit split is held out once a repeat, and
+each setting is asked whether it has the held-out row right. A setting's gain is the share of rows
+that it turned right, less the share that it turned wrong. `choose` picks one setting from those
+differences; the gain that is quoted is that of the whole procedure, on outer folds whose labels
+took no part in the choice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from itertools import combinations
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.evaluation.folds import stratified_folds
+from postproc.evaluation.paired import Comparison
+from postproc.scores.checks import check_count, fail
+
+Rows = NDArray[np.int64]
+Right = NDArray[np.bool_]
+Progress = Callable[[float], None]
+
+#: Fewest folds: nested, one is the outer fold, one is held out, and some rows must be left.
+FEWEST_FOLDS = 3
+
+#: Most repeats; differences are summed in 8 bits.
+MOST_REPEATS = 100
+
+
+class Evaluate(Protocol):
+    """Which held-out rows each setting has right, given what the training rows teach it."""
+
+    def __call__(self, train: Rows, held: Rows) -> Right:
+        """Shape (settings, held rows); looks at no label of a held-out row but to score it."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One point of the grid and what it did to held-out rows.
+
+    Attributes
+    ----------
+    options : object
+        The hyperparameters.
+    gain : float
+        Mean gain in accuracy over the rows of the fit split, as a fraction.
+    standard_error : float
+        Of that mean; a row's repeats are averaged first, since they are no new rows.
+    """
+
+    options: Any
+    gain: float
+    standard_error: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and words, for JSON."""
+        return {
+            "options": options_to_dict(self.options),
+            "gain": self.gain,
+            "standard_error": self.standard_error,
+        }
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """What was chosen, from what, and what that is worth.
+
+    Attributes
+    ----------
+    method : str
+        The method that was tuned.
+    options : object or None
+        The chosen hyperparameters; None where doing nothing is best.
+    settings : tuple of Setting
+        The whole grid, the simplest settings first.
+    candidate : int or None
+        Place in `settings` of what the one-standard-error rule takes; None for doing nothing. It
+        is chosen if the nested gain's interval lies above zero.
+    fold_candidates : tuple of (int or None)
+        What the rule takes without each outer fold, repeat after repeat: how stable it is.
+    rows, classes : int
+        Size of the fit split.
+    accuracy : float
+        Accuracy of doing nothing.
+    nested : Comparison
+        Rows that the procedure fixed and broke on outer folds; counts of repeats are averaged, so
+        that the interval is that of one.
+    n_folds, n_repeats, seed : int
+        The folds.
+    """
+
+    method: str
+    options: Any
+    settings: tuple[Setting, ...]
+    candidate: int | None
+    fold_candidates: tuple[int | None, ...]
+    rows: int
+    classes: int
+    accuracy: float
+    nested: Comparison
+    n_folds: int
+    n_repeats: int
+    seed: int
+
+    @property
+    def nested_gain(self) -> float:
+        """Gain in accuracy of the whole procedure on rows that chose nothing, as a fraction."""
+        return self.nested.gain
+
+    @property
+    def nested_gain_ci(self) -> tuple[float, float]:
+        """The 95 % interval of the nested gain."""
+        return self.nested.gain_ci
+
+    @property
+    def reason(self) -> str:
+        """One sentence on why this was chosen."""
+        low, high = (100 * limit for limit in self.nested_gain_ci)
+        gain = f"{100 * self.nested_gain:+z.2f} points ({low:+z.2f} to {high:+z.2f})"
+        if self.candidate is None:
+            return "no setting gains more than one standard error over doing nothing"
+        if self.options is None:
+            return f"the gain on outer folds, {gain}, is not clearly above zero"
+        return f"the gain on outer folds, {gain}, is above zero"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything in plain numbers and words, for JSON; gains are fractions."""
+        candidate = None if self.candidate is None else self.settings[self.candidate]
+        return {
+            "method": self.method,
+            "options": None if self.options is None else options_to_dict(self.options),
+            "reason": self.reason,
+            "rows": self.rows,
+            "classes": self.classes,
+            "accuracy": self.accuracy,
+            "nested_gain": self.nested_gain,
+            "nested_gain_ci": list(self.nested_gain_ci),
+            "nested_fixed": self.nested.fixed,
+            "nested_broken": self.nested.broken,
+            "candidate": None if candidate is None else candidate.to_dict(),
+            "fold_candidates": list(self.fold_candidates),
+            "n_folds": self.n_folds,
+            "n_repeats": self.n_repeats,
+            "seed": self.seed,
+            "settings": [setting.to_dict() for setting in self.settings],
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Folds of a cross-validation, and whether it is nested by pairs.
+
+    Attributes
+    ----------
+    folds : array of shape (n_repeats, n)
+        Fold of each row in each repeat.
+    n_folds : int
+        Number of folds K.
+    learns_labels : bool
+        Whether what the training rows teach depends on their labels. If not, the outer folds'
+        labels enter an inner evaluation nowhere, and one evaluation serves as inner and outer.
+    """
+
+    folds: NDArray[np.int64]
+    n_folds: int
+    learns_labels: bool
+
+    @property
+    def n_evaluations(self) -> int:
+        """How often the grid is evaluated."""
+        pairs = math.comb(self.n_folds, 2) if self.learns_labels else 0
+        return len(self.folds) * (self.n_folds + pairs)
+
+
+def make_plan(
+    features: NDArray[Any],
+    labels: NDArray[np.int64],
+    *,
+    n_folds: int,
+    n_repeats: int,
+    seed: int,
+    learns_labels: bool,
+) -> Plan:
+    """Deal rows to stratified folds; the same rows in another order fall into the same folds.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a count is out of range, or there are fewer rows than folds.
+    """
+    n_folds = check_count(n_folds, "n_folds", low=FEWEST_FOLDS)
+    n_repeats = check_count(n_repeats, "n_repeats", low=1, high=MOST_REPEATS)
+    seed = check_count(seed, "seed", low=0)
+    if len(labels) < n_folds:
+        fail("labels", f"as many as folds ({n_folds}) or more", f"{len(labels)} rows")
+    folds = [stratified_folds(features, labels, n_folds, seed + r) for r in range(n_repeats)]
+    return Plan(np.stack(folds), n_folds, learns_labels)
+
+
+def cross_validate(
+    evaluate: Evaluate,
+    right: Right,
+    plan: Plan,
+    settings: list[Any],
+    *,
+    method: str,
+    n_classes: int,
+    seed: int,
+) -> TuningResult:
+    """Evaluate a grid, the simplest settings first, and choose from it.
+
+    Parameters
+    ----------
+    evaluate : Evaluate
+        Called with the row numbers of training and held-out rows.
+    right : array of bool, shape (n,)
+        Rows that doing nothing has right.
+    plan : Plan
+        The folds.
+    settings : list of S objects
+        The grid's points, in the order in which `evaluate` answers.
+    method, n_classes, seed
+        For the record.
+
+    Notes
+    -----
+    For the outer fold o, the inner evaluation of fold j trains on all other folds. It serves the
+    outer fold j as well, where o is held out, so that each pair of folds is evaluated once.
+    """
+    n_rows = len(right)
+    total = np.zeros((len(settings), n_rows), dtype=np.int8)
+    fixed = broken = 0
+    candidates: list[int | None] = []
+    for folds in plan.folds:
+        members = [np.flatnonzero(folds == fold) for fold in range(plan.n_folds)]
+        after = np.empty(total.shape, dtype=np.bool_)
+        for fold, held in enumerate(members):
+            after[:, held] = evaluate(np.flatnonzero(folds != fold), held)
+        inner = [after] * plan.n_folds
+        if plan.learns_labels:
+            inner = [np.empty_like(after) for _ in members]
+            for a, b in combinations(range(plan.n_folds), 2):
+                train = np.flatnonzero((folds != a) & (folds != b))
+                both = evaluate(train, np.concatenate([members[a], members[b]]))
+                inner[b][:, members[a]] = both[:, : len(members[a])]
+                inner[a][:, members[b]] = both[:, len(members[a]) :]
+        total += after.view(np.int8) - right.view(np.int8)
+        for fold, held in enumerate(members):
+            others = np.flatnonzero(folds != fold)
+            chosen = choose(inner[fold][:, others].view(np.int8) - right[others].view(np.int8))
+            candidates.append(chosen)
+            if chosen is not None:
+                fixed += int(np.count_nonzero(after[chosen, held] & ~right[held]))
+                broken += int(np.count_nonzero(~after[chosen, held] & right[held]))
+    n_repeats = len(plan.folds)
+    nested = Comparison(n_rows, round(fixed / n_repeats), round(broken / n_repeats))
+    candidate = choose(total)
+    keep = candidate is not None and nested.gain_ci[0] > 0
+    gains, errors = _mean_and_error(total / n_repeats)
+    return TuningResult(
+        method=method,
+        options=settings[candidate] if candidate is not None and keep else None,
+        settings=tuple(map(Setting, settings, gains.tolist(), errors.tolist())),
+        candidate=candidate,
+        fold_candidates=tuple(candidates),
+        rows=n_rows,
+        classes=n_classes,
+        accuracy=float(right.mean()),
+        nested=nested,
+        n_folds=plan.n_folds,
+        n_repeats=n_repeats,
+        seed=seed,
+    )
+
+
+def choose(differences: NDArray[np.integer[Any]]) -> int | None:
+    """Pick a setting by the one-standard-error rule, or None for doing nothing.
+
+    The simplest setting is taken whose mean gain is within one standard error of the best. The
+    error is that of the paired difference between the two, row by row, so that settings that
+    agree on nearly all rows are told apart finely. Doing nothing has gain 0 and is the simplest.
+
+    Parameters
+    ----------
+    differences : array of shape (S, n)
+        For each setting, the simplest first, and each row 1 if it was turned right, -1 if it was
+        turned wrong, else 0; or sums of that over repeats.
+
+    Returns
+    -------
+    int or None
+        Place of the setting.
+    """
+    best = int(np.argmax(differences.sum(axis=1, dtype=np.int64)))
+    if _within_one_error(differences[best : best + 1])[0]:
+        return None
+    return int(np.argmax(_within_one_error(differences[best].astype(np.int16) - differences)))
+
+
+def _within_one_error(differences: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether the mean of each line of integers is at most its standard error, without rounding.
+
+    For n numbers x of sum b the mean is b / n and the squared error (Σx² / n - b² / n²) / (n - 1),
+    so that the rule is b <= 0 or b² <= Σx².
+    """
+    sums = differences.sum(axis=1, dtype=np.int64)
+    squares = np.einsum("ij,ij->i", differences, differences, dtype=np.int64)
+    return np.asarray((sums <= 0) | (sums**2 <= squares))
+
+
+def options_to_dict(options: Any) -> dict[str, Any]:
+    """Hyperparameters by name."""
+    return asdict(options) if is_dataclass(options) else dict(options)  # type: ignore[arg-type]
+
+
+def check_grid(
+    grid: Mapping[str, Any] | None, default: Mapping[str, tuple[Any, ...]]
+) -> dict[str, tuple[Any, ...]]:
+    """Return the default grid with the parameters that were given in its place.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is unknown, or has no value or not a list of them.
+    """
+    result = dict(default)
+    for name, values in (grid or {}).items():
+        if name not in default:
+            fail("grid", f"of the parameters {', '.join(default)}", repr(name))
+        if isinstance(values, str) or not hasattr(values, "__len__"):
+            fail(f"grid[{name!r}]", "a list of values", repr(values))
+        if len(values) == 0:
+            fail(f"grid[{name!r}]", "one value or more", "none")
+        result[name] = tuple(dict.fromkeys(values))
+    return result
+
+
+def _mean_and_error(differences: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean of each line and its standard error."""
+    mean = differences.mean(axis=1, dtype=np.float64)
+    squares = np.einsum("ij,ij->i", differences, differences, dtype=np.float64)
+    variance = np.maximum(squares / differences.shape[1] - mean**2, 0.0)
+    return mean, np.sqrt(variance / max(1, differences.shape[1] - 1))

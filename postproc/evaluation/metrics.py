@@ -1,0 +1,300 @@
+"""Metrics of predictions against labels, gathered in one pass over blocks of rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.evaluation.changes import Confusions
+from postproc.evaluation.reliability import ConfidenceTally
+from postproc.evaluation.sums import Metrics, MetricSums
+from postproc.scores.arrays import Array, as_array, as_floating, as_numpy
+from postproc.scores.blocks import PASS_BYTES, row_cuts, sub_blocks
+from postproc.scores.checks import check_choice, check_count, check_labels, fail
+from postproc.scores.kinds import LEAST_PROBABILITY, Kind, check_scores
+
+#: The k of top-k accuracy.
+TOP_K = 5
+
+
+class MetricAccumulator:
+    """Gathers the metrics of one model from consecutive blocks of its rows.
+
+    Per row the label (8 bytes), the predicted class (4) and its confidence (4 or 8) are kept.
+
+    Parameters
+    ----------
+    labels : array_like of shape (n,)
+        Classes in 0..C-1 of all rows to come.
+    n_classes : int
+        Number of classes C >= 2.
+    kind : {"logits", "probs"}
+        What the scores are. They should have passed `check_scores`.
+    name : str
+        What messages call the scores.
+    first_row : int
+        Number of the first row to come, for messages.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the labels are not classes of 0..C-1, there are none, or an option is out of range.
+
+    Examples
+    --------
+    >>> accumulator = MetricAccumulator([0, 1, 1], 2, kind="probs")
+    >>> accumulator.update([[0.75, 0.25]])
+    >>> accumulator.update([[0.25, 0.75], [1.0, 0.0]])
+    >>> round(accumulator.result().accuracy, 4)
+    0.6667
+    """
+
+    def __init__(
+        self,
+        labels: Any,
+        n_classes: int,
+        *,
+        kind: Kind,
+        name: str = "scores",
+        first_row: int = 0,
+    ) -> None:
+        self._classes = check_count(n_classes, "n_classes", low=2)
+        self._kind = cast(Kind, check_choice(kind, "kind", ("logits", "probs")))
+        self._name = name
+        self._first_row = first_row
+        self._labels = check_labels(labels, n_classes=self._classes)
+        if len(self._labels) == 0:
+            fail("labels", "one label or more", "0 labels")
+        self._predicted = np.empty(len(self._labels), np.int32)
+        self._confidence: NDArray[Any] = np.empty(0)
+        self._buffer: NDArray[Any] = np.empty((0, self._classes))
+        self._rows = 0
+        self._top5 = 0
+        self._log_loss: list[float] = []
+        self._brier: list[float] = []
+
+    def update(self, scores: Array) -> None:
+        """Take in the next rows.
+
+        Parameters
+        ----------
+        scores : array or tensor of shape (b, C)
+            Their scores, of the declared kind.
+
+        Raises
+        ------
+        ValueError
+            If the block has another number of columns or more rows than labels are left, or if a
+            row is not finite.
+        """
+        block = np.ascontiguousarray(as_floating(as_numpy(as_array(scores, self._name))))
+        left = len(self._labels) - self._rows
+        if block.ndim != 2 or block.shape[1] != self._classes or len(block) > left:
+            rule = f"at most {left} rows of {self._classes} classes"
+            fail(self._name, rule, f"shape {block.shape}")
+        if self._rows == 0:
+            self._confidence = np.empty(len(self._labels), block.dtype)
+        self._check_finite(block)
+        end = self._rows + len(block)
+        labels = self._labels[self._rows : end]
+        each = np.arange(len(block))
+        best = block.argmax(axis=1)
+        top, true = block[each, best], block[each, labels]
+
+        if self._kind == "logits":
+            if self._buffer.dtype != block.dtype or len(self._buffer) < len(block):
+                self._buffer = np.empty_like(block)  # fresh pages for each block cost much time
+            mass = self._buffer[: len(block)]
+            with np.errstate(over="ignore"):
+                np.subtract(block, top[:, None], out=mass)
+            true_mass = mass[each, labels].astype(np.float64)
+            np.exp(mass, out=mass)
+            totals = mass.sum(axis=1)
+            self._check_rows(np.isfinite(true_mass), "logits that differ by a finite number", block)
+            losses = np.log(totals.astype(np.float64)) - true_mass
+            confidence = 1 / totals
+            shares = np.exp(true_mass) / totals
+        else:
+            mass = block
+            totals = block.sum(axis=1)
+            self._check_rows(totals > 0, "a row of probabilities with a positive sum", block)
+            confidence = top / totals
+            shares = true / totals.astype(np.float64)
+            losses = -np.log(np.maximum(shares, LEAST_PROBABILITY))
+        squares = np.einsum("ij,ij->i", mass, mass) / totals.astype(np.float64) ** 2
+
+        self._predicted[self._rows : end] = best
+        self._confidence[self._rows : end] = confidence
+        self._top5 += len(block) - _count_outside(block, labels, best != labels)
+        self._log_loss.append(float(losses.sum()))
+        # Σ (p - e)² = Σ p² - p_y² + (1 - p_y)²; rounding must not take it below zero.
+        brier = np.maximum(squares - shares**2, 0) + (1 - shares) ** 2
+        self._brier.append(float(brier.sum()))
+        self._rows = end
+
+    @property
+    def predicted(self) -> NDArray[np.int32]:
+        """Predicted classes of the rows that came."""
+        return self._predicted[: self._rows]
+
+    def sums(self) -> MetricSums:
+        """Return what the metrics of all rows take, to be merged with that of others.
+
+        Raises
+        ------
+        ValueError
+            If fewer rows came than there are labels.
+        """
+        n = len(self._labels)
+        if self._rows != n:
+            fail(self._name, f"as long as `labels` ({n} rows)", f"{self._rows} rows")
+        return MetricSums(
+            rows=n,
+            top5=self._top5,
+            confusions=Confusions(self._labels, self._predicted, self._classes),
+            confidence=ConfidenceTally(self._confidence, self._predicted == self._labels),
+            log_loss=self._log_loss,
+            brier=self._brier,
+        )
+
+    def result(self) -> Metrics:
+        """Return the metrics of all rows; raises as `sums`."""
+        return self.sums().result()
+
+    def _check_finite(self, block: NDArray[Any]) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(block.sum()):  # an overflow of the sum only costs the closer look
+                return
+        bad = ~np.isfinite(block)
+        if bad.any():
+            row, column = (int(index[0]) for index in np.nonzero(bad))
+            where = f"{self._name}, row {self._first_row + self._rows + row}, column {column}"
+            fail(where, "a finite number", f"{block[row, column]}")
+
+    def _check_rows(self, good: NDArray[np.bool_], rule: str, block: NDArray[Any]) -> None:
+        if not good.all():
+            row = int(np.argmin(good))
+            where = f"{self._name}, row {self._first_row + self._rows + row}"
+            fail(where, rule, block[row])
+
+
+def evaluate(
+    scores: Array, labels: Any, *, kind: Kind | None = None, name: str = "scores"
+) -> Metrics:
+    """Measure predictions against labels.
+
+    Parameters
+    ----------
+    scores : array or tensor of shape (n, C)
+        Scores, perhaps memory-mapped: they are read in blocks, twice (check, then measure).
+    labels : array_like of shape (n,)
+        Classes in 0..C-1.
+    kind : {"logits", "probs"}, optional
+        The declared kind; without it the kind is detected.
+    name : str
+        What messages call the scores.
+
+    Returns
+    -------
+    Metrics
+        Accuracy, top-5, macro-F1, log-loss, Brier score and calibration error.
+
+    Raises
+    ------
+    TypeError
+        If scores or labels are not numbers.
+    ValueError
+        If the scores fail `check_scores`, or the labels do not fit them.
+
+    References
+    ----------
+    Brier (1950). Verification of forecasts expressed in terms of probability. Monthly Weather
+    Review 78, 1-3. Naeini, Cooper, Hauskrecht (2015). Obtaining well calibrated probabilities
+    using Bayesian binning. AAAI 29 (the calibration error). Nguyen, O'Connor (2015). Posterior
+    calibration and exploratory analysis for NLP models. EMNLP (bins of equal mass).
+
+    Examples
+    --------
+    >>> evaluate([[0.75, 0.25], [0.25, 0.75], [1.0, 0.0]], [0, 1, 0]).brier.__round__(4)
+    0.0833
+    """
+    array, kind = check_scores(scores, kind=kind, name=name)
+    n_rows, n_classes = array.shape
+    y = check_labels(labels, n_classes=n_classes, n_rows=n_rows)
+    return measure(array, y, kind=kind, name=name)
+
+
+def measure(scores: Array, labels: NDArray[Any], *, kind: Kind, name: str = "scores") -> Metrics:
+    """Measure checked scores against checked labels: `evaluate` without the first pass."""
+    if len(labels) == 0:
+        fail("labels", "one label or more", "0 labels")
+    part = MeasureRows(scores, labels, kind, name)
+    first, *others = row_cuts(*scores.shape)
+    total = part(first).sums()
+    for rows in others:
+        total.merge(part(rows).sums())
+    return total.result()
+
+
+@dataclass(frozen=True)
+class MeasureRows:
+    """Gathers the metrics of some rows.
+
+    Attributes
+    ----------
+    scores : array of shape (n, C)
+        Checked scores.
+    labels : array of shape (n,), or source of shape (n, 1)
+        Checked labels.
+    kind, name
+        As for `evaluate`.
+    columns : array of shape (C,), optional
+        Position of each class among the columns.
+    """
+
+    scores: Array
+    labels: Any
+    kind: Kind
+    name: str
+    columns: NDArray[Any] | None = None
+
+    def __call__(self, rows: slice) -> MetricAccumulator:
+        """The rows start..stop, all taken in."""
+        n_classes = self.scores.shape[1]
+        labels = self.labels[rows].reshape(-1)
+        found = MetricAccumulator(
+            labels, n_classes, kind=self.kind, name=self.name, first_row=rows.start
+        )
+        for part in sub_blocks(rows, n_classes, PASS_BYTES):
+            block = self.scores[part, :]
+            found.update(block if self.columns is None else as_numpy(block)[:, self.columns])
+        return found
+
+
+def _count_outside(block: NDArray[Any], labels: NDArray[np.int64], wrong: NDArray[np.bool_]) -> int:
+    """How many rows do not have their label among the TOP_K first by score, then by class."""
+    if block.shape[1] <= TOP_K:
+        return 0
+    each = np.flatnonzero(wrong)
+    scores, y = block[each], labels[each, None]
+    true = np.take_along_axis(scores, y, axis=1)
+    ahead = _count(scores > true)
+    inside = ahead < TOP_K
+    outside = len(each) - int(np.count_nonzero(inside))
+    # Only where equal scores could push the label out do they have to be looked at.
+    scores, y, true, ahead = scores[inside], y[inside], true[inside], ahead[inside]
+    tied = _count(scores >= true) > TOP_K
+    if tied.any():
+        scores, y, true, ahead = scores[tied], y[tied], true[tied], ahead[tied]
+        ahead += _count((scores == true) & (np.arange(scores.shape[1]) < y))
+        outside += int(np.count_nonzero(ahead >= TOP_K))
+    return outside
+
+
+def _count(flags: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """How many flags of each row are set."""
+    counts: NDArray[np.int32] = flags.sum(axis=1, dtype=np.int32)
+    return counts

@@ -1,0 +1,180 @@
+"""Whether confidence is honest: bins of a reliability diagram and the calibration error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.evaluation.tallies import Columns, run_starts, sums_of_runs, tally
+from postproc.scores.checks import check_count, fail
+
+#: Number of bins of the expected calibration error.
+ECE_BINS = 15
+
+#: Different confidences that large files are told apart by.
+MOST_LEVELS = 2**17
+
+
+@dataclass(frozen=True)
+class ReliabilityBins:
+    """Bins of equal mass of the top label's confidence, from least to most confident.
+
+    Attributes
+    ----------
+    rows : array of shape (b,)
+        Rows of each bin; they differ by one at most.
+    confidence : array of shape (b,)
+        Mean predicted probability of the predicted class.
+    accuracy : array of shape (b,)
+        Share of rows that were right.
+    """
+
+    rows: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error: mean distance of confidence and accuracy over the rows."""
+        gaps = np.abs(self.accuracy - self.confidence)
+        return float(np.sum(self.rows * gaps) / np.sum(self.rows))
+
+
+def reliability_bins(confidence: Any, correct: Any, *, n_bins: int = ECE_BINS) -> ReliabilityBins:
+    """Cut rows into bins of equal mass by confidence, for a reliability diagram or the ECE.
+
+    Rows of equal confidence that straddle the edge of two bins are shared out: each bin takes
+    its part of their mean accuracy. So every order of the rows gives the same bins.
+
+    Parameters
+    ----------
+    confidence : array_like of shape (n,)
+        Predicted probability of the predicted class.
+    correct : array_like of bool, shape (n,)
+        Whether it was right.
+    n_bins : int
+        Number of bins; no more than there are rows are made. The first bins take the rows that
+        are left over.
+
+    Returns
+    -------
+    ReliabilityBins
+        Rows, mean confidence and accuracy of each bin.
+
+    Raises
+    ------
+    ValueError
+        If the arguments are not vectors of one length, or are empty.
+
+    Examples
+    --------
+    >>> bins = reliability_bins([0.5, 0.5, 0.9, 0.9], [True, False, True, True], n_bins=2)
+    >>> bins.accuracy, round(bins.ece, 6)
+    (array([0.5, 1. ]), 0.05)
+    """
+    levels, right = np.asarray(confidence), np.asarray(correct)
+    n_bins = check_count(n_bins, "n_bins", low=1)
+    n = len(levels) if levels.ndim == 1 else 0
+    if n == 0:
+        fail("confidence", "a vector of one or more numbers", f"shape {levels.shape}")
+    if right.shape != levels.shape:
+        fail("correct", f"of shape {levels.shape} like `confidence`", f"shape {right.shape}")
+    return bins_of_levels(*tally(levels, np.ones(n, np.int64), right), n_bins=n_bins)
+
+
+def bins_of_levels(
+    levels: NDArray[Any],
+    rows: NDArray[np.int64],
+    right: NDArray[np.int64],
+    *,
+    n_bins: int = ECE_BINS,
+) -> ReliabilityBins:
+    """Bins from confidences, ascending and each once, and how many rows (right ones) have each."""
+    ends = np.zeros(len(levels) + 1, np.int64)
+    np.cumsum(rows, out=ends[1:])
+    n = int(ends[-1])
+    sizes = np.full(min(n_bins, n), n // min(n_bins, n))
+    sizes[: n % len(sizes)] += 1
+    edges = np.append(0, np.cumsum(sizes))
+    means = []
+    for values, times in ((levels, rows), (right, 1)):
+        sums = np.zeros(len(levels) + 1)
+        np.multiply(values, times, out=sums[1:])
+        np.cumsum(sums, out=sums)
+        # Straight lines between the sums before and after a tie share it out.
+        means.append(np.diff(np.interp(edges, ends, sums)) / sizes)
+    return ReliabilityBins(rows=sizes, confidence=means[0], accuracy=means[1])
+
+
+class ConfidenceTally:
+    """Counts rows, and right ones, by their confidence, in bounded memory.
+
+    Up to MOST_LEVELS different confidences are told apart. Where there are more, those that agree
+    in their leading bits count as one, their mean: as few bits less as will do, however the rows
+    are ordered and cut. That shows only where the edge of two bins falls among rows that count as
+    one, which are then shared out.
+
+    Parameters
+    ----------
+    confidence : array of shape (n,)
+        Confidences > 0 of the first rows.
+    correct : array of bool, shape (n,)
+        Whether they were right.
+    """
+
+    def __init__(self, confidence: NDArray[Any], correct: NDArray[np.bool_]) -> None:
+        bits = confidence.astype(np.float64).view(np.int64)  # in order, as all are positive
+        self._keys: list[NDArray[np.int64]] = [bits << 1 | correct]
+        self._pending = len(bits)
+        self._tables: list[Columns] = []
+        self._dropped = 0  # bits
+
+    def merge(self, other: ConfidenceTally) -> None:
+        """Take in further rows."""
+        self._keys += other._keys
+        self._pending += other._pending
+        self._tables += other._tables
+        self._dropped = max(self._dropped, other._dropped)
+        if self._pending > MOST_LEVELS:
+            self._tables, self._keys, self._pending = [self.levels()], [], 0
+
+    def levels(self) -> Columns:
+        """Confidences, ascending, how many rows have each, and how many of these are right."""
+        tables = list(self._tables)
+        if self._keys:
+            tables.append(_table(np.concatenate(self._keys)))
+        if len(tables) > 1:
+            return self._bounded(*tally(*map(np.concatenate, zip(*tables, strict=True))))
+        return self._bounded(*tables[0])
+
+    def bins(self) -> ReliabilityBins:
+        """The bins of a reliability diagram."""
+        return bins_of_levels(*self.levels())
+
+    def _bounded(self, levels: NDArray[Any], rows: NDArray[Any], right: NDArray[Any]) -> Columns:
+        if len(levels) <= MOST_LEVELS and not self._dropped:
+            return levels, rows, right
+        bits = levels.view(np.int64)
+        starts = run_starts(bits >> self._dropped)
+        while len(starts) > MOST_LEVELS:
+            self._dropped += 1
+            starts = run_starts(bits >> self._dropped)
+        ends = np.append(starts[1:], len(levels)) - 1
+        n = sums_of_runs(rows, starts)
+        means = sums_of_runs(levels * rows, starts) / n
+        # Rounding must not take a mean out of its cell: later rows are to find it there.
+        return np.clip(means, levels[starts], levels[ends]), n, sums_of_runs(right, starts)
+
+
+def _table(keys: NDArray[np.int64]) -> Columns:
+    """Levels, rows and right ones, from a key for each row, which is used up."""
+    keys.sort()  # several times as fast as the order of keys
+    right = keys & 1
+    keys >>= 1
+    starts = run_starts(keys)
+    levels, n = keys[starts].view(np.float64), len(keys)
+    del keys
+    return levels, np.diff(starts, append=n), sums_of_runs(right, starts)

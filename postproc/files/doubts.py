@@ -1,0 +1,144 @@
+"""Doubts about the kind of scores: what is read as logits though it looks like probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import array_api_compat as api
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.files.shards import ShardSource
+from postproc.scores.arrays import as_floating, as_numpy
+from postproc.scores.kinds import SUM_TOLERANCE_FLOAT16
+from postproc.scores.predictions import Predictions
+
+#: Rows are sampled in so many blocks, evenly spread, each of so many rows and bytes at most.
+SAMPLE_BLOCKS = 4
+SAMPLE_ROWS = 256
+SAMPLE_BYTES = 2**20
+
+#: The first rows of each shard that are sampled.
+SHARD_ROWS = 64
+
+#: How far below zero an entry may lie, and how far off the sum of a row, for a sum of 1.
+ENTRY_TOLERANCE = 1e-3
+SUM_TOLERANCE = 1e-2
+
+#: The share of rows that must look alike.
+NEARLY_ALL = 0.95
+
+#: What rows look like, by their sum.
+LOOKS = {None: "logits", 1: "probabilities", 100: "percentages"}
+
+
+def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str]:
+    """Say where scores are taken for logits though their rows look like probabilities.
+
+    By the rule for kinds one value outside [0, 1] makes logits of a whole file. A few blocks of
+    rows are sampled; the others are read only where there is a doubt, up to that value.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Checked scores, one row or more.
+    declared : bool
+        Whether the kind was declared, and not seen from the values.
+
+    Returns
+    -------
+    list of str
+        Sentences, none where there is no doubt.
+
+    Examples
+    --------
+    >>> scores = [[0.2, 0.8 + 1e-7, -1e-7], [0.5, 0.3, 0.2]]
+    >>> print(*kind_doubts(Predictions.check(scores, name="a.npy")))
+    a.npy is read as logits since -1e-07 lies outside [0, 1], but its rows sum to 1: declare \
+--probs (after clipping) or --logits
+    """
+    if predictions.kind != "logits":
+        return []
+    name = predictions.name
+    if isinstance(predictions.scores, ShardSource):
+        odd = _odd_shards(predictions, predictions.scores)
+        if odd is not None:
+            return [f"{name}: {odd}; all are read as logits"]
+    sample = np.concatenate([_rows(predictions, rows) for rows in _sampled(predictions)])
+    total = _common_sum(sample)
+    if total is None or (declared and not _are_probabilities(sample)):
+        return []
+    value = None if declared else _first_outside(predictions)
+    if value is None:  # the values alone would not have made logits of them
+        said = "declared logits, but every row sampled is a probability vector"
+        return [f"{name}: {said}; declare --probs if they are"]
+    mend = "divide by 100" if total == 100 else "declare --probs (after clipping) or --logits"
+    return [
+        f"{name} is read as logits since {value!s} lies outside [0, 1], but its rows sum to "
+        f"{total}: {mend}"
+    ]
+
+
+def _sampled(predictions: Predictions) -> Iterator[slice]:
+    n_rows = predictions.n_rows
+    length = max(1, min(SAMPLE_ROWS, SAMPLE_BYTES // (8 * predictions.n_classes)))
+    if n_rows <= SAMPLE_BLOCKS * length:
+        yield slice(0, n_rows)
+        return
+    for start in np.linspace(0, n_rows - length, SAMPLE_BLOCKS).astype(np.int64).tolist():
+        yield slice(start, start + length)
+
+
+def _rows(predictions: Predictions, rows: slice) -> NDArray[np.floating]:
+    scores = predictions.scores
+    values = scores.detach() if api.is_torch_array(scores) else scores
+    return as_numpy(as_floating(values[rows, :]))
+
+
+def _common_sum(block: NDArray[np.floating]) -> int | None:
+    """1 or 100 where nearly all rows look like parts of that, else None."""
+    lowest, sums = block.min(axis=1), block.sum(axis=1, dtype=np.float64)
+    for total in (1, 100):
+        alike = (lowest >= -ENTRY_TOLERANCE * total) & (abs(sums - total) <= SUM_TOLERANCE * total)
+        if alike.mean() >= NEARLY_ALL:
+            return total
+    return None
+
+
+def _are_probabilities(block: NDArray[np.floating]) -> bool:
+    sums = block.sum(axis=1, dtype=np.float64)
+    inside = block.min() >= 0 and block.max() <= 1
+    return bool(inside and (abs(sums - 1) <= SUM_TOLERANCE_FLOAT16).all())
+
+
+def _first_outside(predictions: Predictions) -> Any:
+    """The first score outside [0, 1], None if none is."""
+    for rows in predictions.blocks():
+        block = _rows(predictions, rows)
+        outside = block[(block < 0) | (block > 1)]
+        if outside.size:
+            return outside[0]
+    return None
+
+
+def _odd_shards(predictions: Predictions, source: ShardSource) -> str | None:
+    """Name the shards whose first rows look otherwise than those of most shards."""
+    alike: dict[int | None, list[str]] = {}
+    for shard, (start, stop) in zip(source.shards, pairwise(source.edges), strict=True):
+        if stop > start:
+            first = _rows(predictions, slice(start, min(stop, start + SHARD_ROWS)))
+            alike.setdefault(_common_sum(first), []).append(Path(shard.path).name)
+    if len(alike) == 1:
+        return None
+    # Of as many of each, those that are no logits are the odd ones.
+    groups = sorted(alike.items(), key=lambda group: (len(group[1]), group[0] is None))
+    (odd, names), (usual, _) = groups[0], groups[-1]
+    verb = "looks" if len(names) == 1 else "look"
+    return f"{_few(names)} {verb} like {LOOKS[odd]}, the others like {LOOKS[usual]}"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

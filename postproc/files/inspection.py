@@ -1,0 +1,217 @@
+"""Inspection: what a prediction file holds, and what in it looks suspicious."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.files.doubts import kind_doubts
+from postproc.scores.blocks import Walk
+from postproc.scores.checks import fail
+from postproc.scores.confidence import DEFAULT_TOP_K, top_k_entropy
+from postproc.scores.predictions import Predictions
+
+#: Bins of the histograms, each 1/N_BINS wide over [0, 1].
+N_BINS = 10
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Figures of one prediction file.
+
+    Attributes
+    ----------
+    name, kind, dtype : str
+        What is inspected.
+    rows, classes : int
+        Its shape.
+    class_names : list of str
+        Names of the classes, their numbers where they have none.
+    entropy_histogram, confidence_histogram : list of int
+        Rows by top-3 entropy and by largest probability, in ten bins of [0, 1].
+    mean_entropy, mean_confidence : float
+        Means of the two.
+    mean_prediction : list of float
+        Mean probability of every class.
+    predicted : list of int
+        Rows that predict each class.
+    prior : list of float or None
+        The prior that was given.
+    prior_distance : float or None
+        Total variation between it and the mean prediction.
+    suspicions : list of str
+        What a user should look at, a sentence each.
+    """
+
+    name: str
+    kind: str
+    dtype: str
+    rows: int
+    classes: int
+    class_names: list[str]
+    entropy_histogram: list[int]
+    confidence_histogram: list[int]
+    mean_entropy: float
+    mean_confidence: float
+    mean_prediction: list[float]
+    predicted: list[int]
+    prior: list[float] | None
+    prior_distance: float | None
+    suspicions: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures as plain Python objects."""
+        return asdict(self)
+
+
+def inspect_predictions(
+    predictions: Predictions,
+    *,
+    prior: NDArray[np.float64] | None = None,
+    declared: bool = False,
+    walk: Walk = map,
+) -> Inspection:
+    """Measure entropies, confidence and mean prediction, and look for what is suspicious.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Scores of shape (n, C), n >= 1.
+    prior : ndarray of shape (C,), optional
+        A class prior to hold the mean prediction against.
+    declared : bool
+        Whether the kind was declared, and not seen from the values.
+    walk : callable
+        Takes a function of row slices and the slices, and gives its results in order; as `map`
+        does, or with progress, or elsewhere.
+
+    Returns
+    -------
+    Inspection
+        The figures.
+
+    Raises
+    ------
+    ValueError
+        If the prior has another length.
+    """
+    n_rows, n_classes = predictions.n_rows, predictions.n_classes
+    if prior is not None and prior.shape != (n_classes,):
+        fail("prior", f"of shape ({n_classes},)", f"shape {prior.shape}")
+    first = predictions.probabilities(slice(0, 1))
+    sums = reduce(RowSums.merge, walk(InspectRows(predictions, first), predictions.cuts()))
+    suspicions = kind_doubts(predictions, declared=declared) + _suspicions(predictions, sums)
+    if (sums.predicted == 0).any() and n_rows >= 10 * n_classes:
+        never = [predictions.class_name(int(j)) for j in np.flatnonzero(sums.predicted == 0)]
+        shown = ", ".join(never[:3]) + (", ..." if len(never) > 3 else "")
+        suspicions.append(f"{len(never)} of {n_classes} classes are never predicted ({shown})")
+    mean = sums.mass / n_rows
+    return Inspection(
+        name=predictions.name,
+        kind=predictions.kind,
+        dtype=str(predictions.scores.dtype),
+        rows=n_rows,
+        classes=n_classes,
+        class_names=[predictions.class_name(j) for j in range(n_classes)],
+        entropy_histogram=sums.entropies.tolist(),
+        confidence_histogram=sums.confidences.tolist(),
+        mean_entropy=sums.entropy / n_rows,
+        mean_confidence=sums.confidence / n_rows,
+        mean_prediction=mean.tolist(),
+        predicted=sums.predicted.tolist(),
+        prior=None if prior is None else prior.tolist(),
+        prior_distance=None if prior is None else float(np.abs(mean - prior).sum() / 2),
+        suspicions=suspicions,
+    )
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """What inspection counts and sums up over rows; histograms and classes are arrays."""
+
+    entropies: NDArray[np.int64]
+    confidences: NDArray[np.int64]
+    entropy: float
+    confidence: float
+    mass: NDArray[np.float64]
+    predicted: NDArray[np.int64]
+    tied: int
+    zeros: int
+    largest: float
+    alike: bool
+
+    def merge(self, other: RowSums) -> RowSums:
+        """Over the rows of both."""
+        return RowSums(
+            self.entropies + other.entropies,
+            self.confidences + other.confidences,
+            self.entropy + other.entropy,
+            self.confidence + other.confidence,
+            self.mass + other.mass,
+            self.predicted + other.predicted,
+            self.tied + other.tied,
+            self.zeros + other.zeros,
+            max(self.largest, other.largest),
+            self.alike and other.alike,
+        )
+
+
+@dataclass(frozen=True)
+class InspectRows:
+    """Sums over some rows; `first` is the row that others may all be like, shape (1, C)."""
+
+    predictions: Predictions
+    first: NDArray[Any]
+
+    def __call__(self, rows: slice) -> RowSums:
+        """Sums over the rows start..stop."""
+        n_classes = self.predictions.n_classes
+        probs = self.predictions.probabilities(rows)
+        entropy = top_k_entropy(probs, min(DEFAULT_TOP_K, n_classes))
+        confidence = probs.max(axis=1)
+        return RowSums(
+            entropies=_histogram(entropy),
+            confidences=_histogram(confidence),
+            entropy=float(entropy.sum()),
+            confidence=float(confidence.sum(dtype=np.float64)),
+            mass=probs.sum(axis=0, dtype=np.float64),
+            predicted=np.bincount(probs.argmax(axis=1), minlength=n_classes),
+            tied=int(((probs == confidence[:, None]).sum(axis=1) > 1).sum()),
+            zeros=int((probs == 0).sum()),
+            largest=float(confidence.max()),
+            alike=bool((probs == self.first).all()),
+        )
+
+
+def _histogram(values: NDArray[Any]) -> NDArray[np.int64]:
+    bins = np.minimum((values * N_BINS).astype(np.int64), N_BINS - 1)
+    return np.bincount(bins, minlength=N_BINS)
+
+
+def _suspicions(predictions: Predictions, sums: RowSums) -> list[str]:
+    n_rows, n_classes = predictions.n_rows, predictions.n_classes
+    # The softmax of probabilities cannot pass the value that it gives to a one-hot row.
+    ceiling = math.e / (math.e + n_classes - 1)
+    found = []
+    if predictions.kind == "probs" and sums.largest <= ceiling * (1 + 1e-6):
+        found.append(
+            f"softmaxed twice? the largest probability is {sums.largest:.4f} and never passes "
+            f"e/(e + C - 1) = {ceiling:.4f}; if so, their logarithm is the first softmax again, "
+            "but for a constant in each row"
+        )
+    if sums.alike and n_rows > 1:
+        found.append("all rows are alike: the predictions say nothing about the rows")
+    if sums.tied:
+        found.append(
+            f"{sums.tied} of {n_rows} rows have ties for the largest score; the lowest class wins "
+            "them"
+        )
+    if sums.zeros > 0.5 * n_rows * n_classes:
+        share = 100 * sums.zeros / (n_rows * n_classes)
+        found.append(f"{share:.0f} % of the probabilities are exact zeros: rounded, or hard votes?")
+    return found

@@ -1,0 +1,220 @@
+"""Zarr arrays: rows that are read from one, and outputs that become one; need the package zarr."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.files.paths import flush
+from postproc.scores.sources import Source, SourceChangedError
+
+#: Files that make a folder a Zarr array, of version 3 and 2 of the format.
+ZARR_FILES = ("zarr.json", ".zarray")
+
+#: What a chunk of version 2 is called.
+CHUNK = re.compile(r"\d+(\.\d+)*")
+
+
+def is_zarr(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is the folder of a Zarr array."""
+    return any((Path(path) / name).is_file() for name in ZARR_FILES)
+
+
+def is_array_alone(path: Path) -> bool:
+    """Whether a folder is a Zarr array, no group, and holds nothing but its own files."""
+    names = {entry.name for entry in path.iterdir()}
+    if "zarr.json" in names:
+        return _node_type(path / "zarr.json") == "array" and names <= {"zarr.json", "c"}
+    known = {".zarray", ".zattrs"}
+    return ".zarray" in names and all(CHUNK.fullmatch(name) for name in names - known)
+
+
+def _node_type(path: Path) -> Any:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found.get("node_type") if isinstance(found, dict) else None
+
+
+def import_zarr(path: str | os.PathLike[str]) -> Any:
+    """The package zarr.
+
+    Raises
+    ------
+    ImportError
+        If it is missing; the message says how to get it.
+    """
+    try:
+        import zarr
+    except ImportError:
+        msg = f'{path}: Zarr arrays need zarr; pip install "postproc[zarr]"'
+        raise ImportError(msg) from None
+    return zarr
+
+
+@dataclass(frozen=True)
+class ZarrSource(Source):
+    """Rows in a Zarr array; needs the package zarr.
+
+    Attributes
+    ----------
+    path : str
+        The folder of the array, absolute.
+    files : (int, int, int)
+        Number and bytes of its files, and when the last of them changed, as it was opened.
+    """
+
+    path: str
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    files: tuple[int, int, int]
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> ZarrSource:
+        """Open an array.
+
+        Raises
+        ------
+        ImportError
+            If zarr is missing.
+        ValueError
+            If the folder holds no array of numbers, (rows, classes), or chunks are missing.
+        """
+        zarr = import_zarr(path)
+        files = _files(path)
+        try:
+            array = zarr.open_array(str(path), mode="r")
+            lacking = int(array.nchunks - array.nchunks_initialized)
+        except Exception as error:  # zarr has a dozen of its own for damaged metadata
+            msg = f"{path}: cannot be read as a Zarr array: {_reason(error)}"
+            raise ValueError(msg) from None
+        if len(array.shape) != 2 or np.dtype(array.dtype).kind not in "fiub":
+            got = f"shape {array.shape} of {array.dtype}"
+            msg = f"{path}: must be an array of numbers, (rows, classes), got {got}"
+            raise ValueError(msg)
+        if lacking > 0:
+            msg = (
+                f"{path}: cannot be read: {lacking} of {array.nchunks} chunks are missing, as "
+                "where writing was broken off; if they hold the fill value and nothing else, "
+                'write it anew with zarr.create_array(..., config={"write_empty_chunks": True})'
+            )
+            raise ValueError(msg)
+        shape = (int(array.shape[0]), int(array.shape[1]))
+        return cls(str(Path(path).absolute()), shape, np.dtype(array.dtype), files)
+
+    @cached_property
+    def _array(self) -> Any:
+        return import_zarr(self.path).open_array(self.path, mode="r")
+
+    def __reduce__(self) -> tuple[Any, ...]:  # an open array is not pickled
+        return ZarrSource, (self.path, self.shape, self.dtype, self.files)
+
+    def read(self, rows: slice) -> NDArray[Any]:
+        """Read the rows start..stop.
+
+        Raises
+        ------
+        ValueError
+            If a chunk is damaged.
+        """
+        try:
+            return np.asarray(self._array[rows.start : rows.stop])
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # codecs have errors of their own
+            self._refuse(rows, error)
+
+    def _refuse(self, rows: slice, error: Exception) -> NoReturn:
+        msg = f"{self.path}: cannot be read in rows {rows.start}..{rows.stop - 1}: {_reason(error)}"
+        raise ValueError(msg) from error
+
+    def signature(self) -> dict[str, Any]:
+        """Path, shape, dtype, number, bytes and last change of all files, digest of a few rows."""
+        return {
+            "path": self.path,
+            "files": list(self.files),
+            "shape": list(self.shape),
+            "dtype": self.dtype.str,
+            "sample": self._sample(),
+        }
+
+    def verify(self) -> None:
+        """Check that no file has come, gone or changed since the array was opened."""
+        now = _files(self.path)
+        if now != self.files:
+            what = f"went from {self.files[0]} to {now[0]} files"
+            if now[0] == self.files[0]:
+                what = "was written to"
+            msg = f"{self.path}: the array {what} while it was read"
+            raise SourceChangedError(msg)
+
+
+def _files(path: str | os.PathLike[str]) -> tuple[int, int, int]:
+    """Number and bytes of the files in a folder, and when the last of them changed."""
+    count = size = newest = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            try:
+                status = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118  # many files
+            except FileNotFoundError:  # goes as it is looked at
+                continue
+            count, size = count + 1, size + status.st_size
+            newest = max(newest, status.st_mtime_ns)
+    return count, size, newest
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@dataclass(frozen=True)
+class ZarrTarget:
+    """Rows of a Zarr array whose chunks are the blocks, so that none is written by two."""
+
+    path: Path
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    chunk_rows: int
+
+    def create(self) -> None:
+        """Make the array; zarr leaves out chunks of the fill value, so that is none there is."""
+        import_zarr(self.path).create_array(
+            str(self.path),
+            shape=self.shape,
+            chunks=(max(1, self.chunk_rows), self.shape[1]),
+            dtype=self.dtype,
+            fill_value=np.nan,
+        )
+
+    def exists(self) -> bool:
+        """Whether there is an array to be filled."""
+        return bool(_node_type(self.path / "zarr.json") == "array")
+
+    def write(self, rows: slice, block: NDArray[Any]) -> int:
+        """Write rows."""
+        values = np.ascontiguousarray(block, dtype=self.dtype)
+        self._open("r+")[rows] = values
+        return zlib.crc32(values.data)
+
+    def checksum(self, rows: slice) -> int:
+        """Checksum of rows as they stand on disk."""
+        return zlib.crc32(np.ascontiguousarray(self._open("r")[rows]).data)
+
+    def flush(self) -> None:
+        """Flush all chunks."""
+        for file in self.path.rglob("*"):
+            if file.is_file():
+                flush(file)
+
+    def _open(self, mode: str) -> Any:
+        return import_zarr(self.path).open_array(str(self.path), mode=mode)

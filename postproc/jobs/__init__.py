@@ -1,0 +1,1 @@
+"""How blocks of rows are worked through: engines, memory, outputs, journals."""

@@ -1,0 +1,133 @@
+"""Blocks on a CUDA device: copies from pinned memory that overlap with the work on other blocks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.jobs.engine import LocalEngine
+from postproc.scores.arrays import Array
+from postproc.scores.checks import fail
+from postproc.scores.sources import Source, signature_of
+
+T = TypeVar("T")
+
+#: Blocks that are under way at a time: one is copied there, one computed, one copied back.
+BLOCKS_AT_A_TIME = 3
+
+
+def check_device(device: str, *, fast: bool = False) -> None:
+    """Check that a device is there, and set the precision of its products.
+
+    Parameters
+    ----------
+    device : str
+        "cpu", or a device of torch such as "cuda".
+    fast : bool
+        Let products of float32 matrices round their factors to TF32.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device.
+    """
+    if not device.startswith("cuda"):
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        fail("device", "one that is there", device, "no CUDA device was found, use cpu")
+    torch.backends.cuda.matmul.allow_tf32 = fast
+
+
+def to_device(array: NDArray[Any], device: str) -> Array:
+    """An array as it is for "cpu", else a tensor on the device, copied from pinned memory."""
+    if device == "cpu":
+        return array
+    import torch
+
+    tensor = torch.from_numpy(array)
+    if device.startswith("cuda"):  # only from pinned memory does a copy not wait for others
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+@dataclass(frozen=True)
+class OnDevice(Source):
+    """Rows of a source, or of an array, that are on a device once they have been read."""
+
+    source: Any
+    where: str
+
+    @property
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]  # follows the source
+        """Rows and columns."""
+        return int(self.source.shape[0]), int(self.source.shape[1])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
+        """That of the source."""
+        dtype: np.dtype[Any] = np.dtype(self.source.dtype)
+        return dtype
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        """Those of the source."""
+        return self.source.edges if isinstance(self.source, Source) else ()
+
+    def verify(self) -> None:
+        """Check the files of the source."""
+        if isinstance(self.source, Source):
+            self.source.verify()
+
+    def read(self, rows: slice) -> NDArray[Any]:
+        """Read the rows start..stop."""
+        return np.asarray(self.source[rows])
+
+    def __getitem__(self, index: Any) -> Array:
+        """Read rows and take them to the device."""
+        return to_device(np.ascontiguousarray(super().__getitem__(index)), self.where)
+
+    def signature(self) -> dict[str, Any]:
+        """That of the source."""
+        return signature_of(self.source)
+
+
+class DeviceEngine(LocalEngine):
+    """Computes blocks in threads, each with a stream of its own, so that copies overlap with work.
+
+    Parameters
+    ----------
+    device : str
+        The device of torch that parts put their arrays on.
+    """
+
+    def __init__(self, device: str) -> None:
+        super().__init__(BLOCKS_AT_A_TIME)
+        self.device = device
+        self._own = threading.local()
+
+    def run(self, part: Callable[[slice], T], cuts: Sequence[slice]) -> Iterator[tuple[int, T]]:
+        """Yield (i, part(cuts[i])) in order; a bounded number of blocks is under way."""
+        if self.device.startswith("cuda"):
+            import torch
+
+            torch.cuda.synchronize()  # what the part holds was put there by another stream
+        yield from super().run(part, cuts)
+
+    def _compute(self, part: Callable[[slice], T], rows: slice) -> T:
+        if not self.device.startswith("cuda"):
+            return part(rows)
+        import torch
+
+        if not hasattr(self._own, "stream"):
+            self._own.stream = torch.cuda.Stream(self.device)
+        with torch.cuda.stream(self._own.stream):
+            result = part(rows)
+            self._own.stream.synchronize()
+        return result

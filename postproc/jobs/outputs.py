@@ -1,0 +1,104 @@
+"""Outputs: what is to be written, where it lies until it is whole, and what blocks go into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.files.paths import PREDICTION_SUFFIXES
+from postproc.files.shards import MAX_SHARDS
+from postproc.files.zarr import ZarrTarget
+from postproc.jobs.targets import SHARD_BYTES, NpyTarget, ShardTarget
+
+#: What blocks are written into.
+AnyTarget = NpyTarget | ShardTarget | ZarrTarget
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where probabilities go.
+
+    Attributes
+    ----------
+    path : Path
+        A file with the suffix of its format, a Zarr array (`.zarr`), or a folder (no such suffix)
+        that gets shards.
+    shape : (n, C)
+        Of the whole.
+    dtype : dtype
+        Of its numbers.
+    classes, ids
+        Names of columns and rows, for formats that keep them.
+    edges : tuple of int
+        Row at which each shard starts, and n; empty for shards of about 256 MiB.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    classes: tuple[str, ...] | None = None
+    ids: NDArray[np.str_] | None = field(default=None, repr=False)
+    edges: tuple[int, ...] = ()
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is one file and no folder."""
+        return self.path.suffix.lower() in PREDICTION_SUFFIXES
+
+    @property
+    def partial(self) -> Path:
+        """The folder in which the output lies until it is whole; absolute, for other processes."""
+        return partial_path(self.path)
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether it is what the blocks were written to, under another name."""
+        return not self.is_file or self.path.suffix.lower() == ".npy"
+
+
+def partial_path(path: Path) -> Path:
+    """The folder in which an output lies until it is whole; absolute, for other processes."""
+    return path.absolute().with_name(f".{path.name}.partial")
+
+
+def has_journal(path: Path) -> bool:
+    """Whether a job that writes an output was stopped, and has left something to go on with."""
+    return (partial_path(path) / "journal.jsonl").is_file()
+
+
+def make_target(output: Output, step: int) -> AnyTarget:
+    """What the blocks are written into; formats that cannot be filled come from an `.npy`.
+
+    Parameters
+    ----------
+    output : Output
+        What it is to be.
+    step : int
+        Rows of a block: chunks of a Zarr array, and shards where the output names no edges, hold
+        whole blocks.
+
+    Raises
+    ------
+    ValueError
+        If there would be more shards than names for them.
+    """
+    n_rows, n_classes = output.shape
+    if output.is_file:
+        return NpyTarget(output.partial / "rows.npy", output.shape, output.dtype)
+    if output.path.suffix.lower() == ".zarr":
+        return ZarrTarget(output.partial / "rows.zarr", output.shape, output.dtype, step)
+    edges = output.edges
+    if not edges:
+        at_once = max(1, SHARD_BYTES // (output.dtype.itemsize * n_classes * step)) * step
+        edges = (*range(0, n_rows, at_once), n_rows)
+    if len(edges) - 1 > MAX_SHARDS:
+        msg = (
+            f"{output.path}: would take {len(edges) - 1} shards, and there are names for "
+            f"{MAX_SHARDS}; write a Zarr array (-o name.zarr)"
+        )
+        raise ValueError(msg)
+    return ShardTarget(output.partial / "rows", edges, n_classes, output.dtype)

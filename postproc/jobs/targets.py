@@ -1,0 +1,230 @@
+"""Targets: outputs that any process can open and write a range of rows into."""
+
+from __future__ import annotations
+
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.files import formats
+from postproc.files.paths import PREDICTION_SUFFIXES, check_output, flush
+from postproc.files.shards import SHARD, shard_name
+from postproc.files.zarr import is_array_alone, is_zarr
+
+#: What the shards of an output are called.
+OUTPUT_NAME = "probs"
+
+#: Bytes of a shard of an output where its input has none to follow.
+SHARD_BYTES = 2**28
+
+
+class Target(Protocol):
+    """An array on disk, filled in any order. Its handle can be pickled."""
+
+    def create(self) -> None:
+        """Make the files, without rows."""
+        ...
+
+    def exists(self) -> bool:
+        """Whether the files are there."""
+        ...
+
+    def write(self, rows: slice, block: NDArray[Any]) -> int:
+        """Write rows and return their checksum."""
+        ...
+
+    def checksum(self, rows: slice) -> int:
+        """Checksum of rows as they stand on disk."""
+        ...
+
+    def flush(self) -> None:
+        """Have everything on disk when this returns."""
+        ...
+
+
+@dataclass(frozen=True)
+class NpyTarget:
+    """Rows of one `.npy` file.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    shape : (n, C)
+        Of the whole.
+    dtype : dtype
+        Of its numbers.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+
+    @property
+    def _start(self) -> int:
+        """Where the rows start; the header has one length for all shapes of two numbers."""
+        return 128
+
+    def create(self) -> None:
+        """Write the header."""
+        header = self._header()
+        if len(header) != self._start:
+            msg = f"the header of {self.path} must take {self._start} bytes, got {len(header)}"
+            raise RuntimeError(msg)
+        self.path.write_bytes(header)
+
+    def _header(self) -> bytes:
+        kind = np.lib.format.dtype_to_descr(self.dtype)
+        file = io.BytesIO()
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": kind, "fortran_order": False, "shape": self.shape}
+        )
+        return file.getvalue()
+
+    def exists(self) -> bool:
+        """Whether there is a file whose rows can be filled: with its header."""
+        try:
+            with self.path.open("rb") as file:
+                return file.read(self._start) == self._header()
+        except OSError:
+            return False
+
+    def write(self, rows: slice, block: NDArray[Any]) -> int:
+        """Write rows where they belong, by plain writes: a full disk raises an OSError."""
+        values = np.ascontiguousarray(block, dtype=self.dtype)
+        left = data = values.reshape(-1).view(np.uint8).data
+        with open(self.path, "r+b", buffering=0) as file:  # noqa: PTH123  # once a block
+            file.seek(self._start + rows.start * self.shape[1] * self.dtype.itemsize)
+            while left:
+                left = left[file.write(left) :]
+        return zlib.crc32(data)
+
+    def checksum(self, rows: slice) -> int:
+        """Checksum of rows; -1 where the file is too short."""
+        width = self.shape[1] * self.dtype.itemsize
+        with self.path.open("rb") as file:
+            file.seek(self._start + rows.start * width)
+            data = file.read((rows.stop - rows.start) * width)
+        return zlib.crc32(data) if len(data) == (rows.stop - rows.start) * width else -1
+
+    def flush(self) -> None:
+        """Flush the file."""
+        flush(self.path)
+
+
+@dataclass(frozen=True)
+class ShardTarget:
+    """Rows of consecutive `.npy` files in a folder.
+
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    edges : tuple of int
+        Row at which each shard starts, and the number of rows.
+    n_classes : int
+        Number of columns C.
+    dtype : dtype
+        Of the numbers.
+    """
+
+    path: Path
+    edges: tuple[int, ...]
+    n_classes: int
+    dtype: np.dtype[Any]
+
+    def create(self) -> None:
+        """Make the folder and the files in it."""
+        self.path.mkdir()
+        for number in range(len(self.edges) - 1):
+            self._shard(number).create()
+
+    def exists(self) -> bool:
+        """Whether all files are there."""
+        return all(self._shard(number).exists() for number in range(len(self.edges) - 1))
+
+    def write(self, rows: slice, block: NDArray[Any]) -> int:
+        """Write rows into the shards they belong to."""
+        checksum = 0
+        for number, inside in self._parts(rows):
+            start = self.edges[number] + inside.start - rows.start
+            part = block[start : start + inside.stop - inside.start]
+            checksum ^= self._shard(number).write(inside, part)
+        return checksum
+
+    def checksum(self, rows: slice) -> int:
+        """Checksum of rows as `write` took it."""
+        checksum = 0
+        for number, inside in self._parts(rows):
+            checksum ^= self._shard(number).checksum(inside)
+        return checksum
+
+    def flush(self) -> None:
+        """Flush all files."""
+        for number in range(len(self.edges) - 1):
+            self._shard(number).flush()
+
+    def _shard(self, number: int) -> NpyTarget:
+        n_rows = self.edges[number + 1] - self.edges[number]
+        path = self.path / shard_name(OUTPUT_NAME, number)
+        return NpyTarget(path, (n_rows, self.n_classes), self.dtype)
+
+    def _parts(self, rows: slice) -> Iterator[tuple[int, slice]]:
+        """Shards that rows lie in, and which of their own rows these are."""
+        number = int(np.searchsorted(self.edges, rows.start, side="right")) - 1
+        at = rows.start
+        while at < rows.stop:
+            start, stop = self.edges[number], min(rows.stop, self.edges[number + 1])
+            yield number, slice(at - start, stop - start)
+            at, number = stop, number + 1
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Check that an output can be written: a file, or a folder of shards or of a Zarr array.
+
+    Raises
+    ------
+    FileExistsError, FileNotFoundError, PermissionError, ValueError
+        As `check_output`; a folder that exists is replaced only if nothing else is in it.
+    ImportError
+        If the package that writes the format is missing.
+    """
+    formats.check_writer(path)
+    whole = path.resolve()
+    is_mount = os.path.ismount(whole)
+    if whole.is_dir() and (is_mount or whole in (Path.cwd(), *Path.cwd().parents)):
+        what = "a mount point" if is_mount else "the folder that this runs in, or holds it"
+        msg = f"{path}: is {what}; name a folder in it"
+        raise FileExistsError(msg)
+    if path.suffix.lower() in PREDICTION_SUFFIXES or not path.is_dir():
+        check_output(path, overwrite=overwrite)
+        if path.suffix.lower() not in PREDICTION_SUFFIXES and path.exists():
+            msg = f"{path}: must be a folder, got a file; name another output"
+            raise FileExistsError(msg)
+        return
+    if not any(path.iterdir()):  # an empty folder is as good as none
+        return
+    if not overwrite:
+        msg = f"{path}: exists already; name another output or allow overwriting (--overwrite)"
+        raise FileExistsError(msg)
+    if not is_replaceable(path):
+        msg = (
+            f"{path}: holds more than shards ({shard_name(OUTPUT_NAME, 0)}, ...) or a Zarr array "
+            "as commands write them; name another output"
+        )
+        raise FileExistsError(msg)
+
+
+def is_replaceable(path: Path) -> bool:
+    """Whether a folder holds nothing but what a command has written as shards or Zarr."""
+    if is_zarr(path):
+        return is_array_alone(path)
+    matches = (SHARD.fullmatch(entry.name) for entry in path.iterdir())
+    return all(match is not None and match["name"] == OUTPUT_NAME for match in matches)

@@ -1,0 +1,340 @@
+"""Outputs written block by block: under a name of their own until whole, and gone on with."""
+
+from __future__ import annotations
+
+import shutil
+import zlib
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.files import formats
+from postproc.files.contents import Contents
+from postproc.files.paths import atomic_path
+from postproc.files.store import save_blocks
+from postproc.jobs.engine import Engine, Watch
+from postproc.jobs.journal import Journal
+from postproc.jobs.locks import locked
+from postproc.jobs.outputs import AnyTarget, Output, has_journal, make_target
+from postproc.jobs.targets import Target, check_target
+from postproc.scores.sources import SourceChangedError
+
+#: Computes some rows: the block of shape (rows, C) and what is to be known of it, as numbers,
+#: text, lists and arrays.
+Part = Callable[[slice], tuple[NDArray[Any], dict[str, Any]]]
+
+#: Bytes that are read of a file at a time.
+CHUNK_BYTES = 2**23
+
+
+class StoppedError(OSError):
+    """A job was stopped; what it had finished is kept."""
+
+
+@dataclass(frozen=True)
+class WritePart:
+    """Computes some rows and writes them, so that no block has to travel."""
+
+    part: Part
+    target: Target
+
+    def __call__(self, rows: slice) -> tuple[int, dict[str, Any]]:
+        """Checksum and statistics of the rows start..stop."""
+        block, stats = self.part(rows)
+        return self.target.write(rows, block), stats
+
+
+def write(
+    engine: Engine,
+    part: Part,
+    cuts: Sequence[slice],
+    output: Output,
+    *,
+    signature: Mapping[str, Any],
+    resume: bool | None = False,
+    overwrite: bool = False,
+    watch: Watch | None = None,
+    verify: Callable[[], None] = lambda: None,
+    tell: Callable[[str], None] = lambda message: None,
+) -> Iterator[dict[str, Any]]:
+    """Compute an output block by block, and yield what is to be known of each block in order.
+
+    Finished blocks are kept in a folder `.<name>.partial` beside the output, with a journal, until
+    all are there; then the output takes its name, and only after that is the first result
+    yielded. What a stopped job has finished is found again by checksum when it is resumed.
+
+    Parameters
+    ----------
+    engine : Engine
+        Where blocks are computed and written.
+    part : callable
+        Computes the rows of a slice.
+    cuts : sequence of slice
+        The blocks; together all rows.
+    output : Output
+        What is written.
+    signature : mapping
+        Inputs and options as JSON's own types: what must not have changed when a job is resumed.
+    resume : bool or None
+        Whether to go on with what a stopped job has left; None: nothing is ever left.
+    overwrite : bool
+        Whether an output that exists may be replaced.
+    watch : callable, optional
+        Is told the number of rows of each block that is done or found done.
+    verify : callable
+        Raises an error if an input is no longer what it was; called before the output takes its
+        name.
+    tell : callable
+        Is told of finished blocks that are not used.
+
+    Raises
+    ------
+    StoppedError
+        If the job is interrupted, the disk is full, an input vanishes or changes, or a part fails
+        for other reasons than its data; finished blocks are kept.
+    SourceChangedError
+        If `verify` finds that an input has changed; nothing is kept.
+    FileExistsError, FileNotFoundError, ImportError, PermissionError, TypeError, ValueError
+        If the output cannot be written, another job is at it, the job to be resumed was another,
+        or the data are at fault; in the last case nothing is kept.
+    """
+    left = bool(resume) and has_journal(output.path)
+    check_target(output.path, overwrite=overwrite or left)
+    with locked(output.path):
+        job = {"cuts": [output.shape[0], cuts[0].stop if cuts else 0, len(cuts)], **signature}
+        if len(cuts) <= 1 and output.is_file:
+            _kept(output, job, resume=bool(resume))  # what there is was left by another job
+            yield from _write_at_once(part, cuts, output, watch, verify, overwrite=overwrite)
+            return
+        target = make_target(output, cuts[0].stop)
+        journal = _kept(output, job, resume=bool(resume))
+        if journal is None or not (resume and _is_in_place(output, target, cuts, journal)):
+            check_target(output.path, overwrite=overwrite)
+            if journal is None or not resume or not target.exists():
+                if resume is not None and journal is not None and journal.finished:
+                    tell(_lost(len(journal.finished), resumed=resume))
+                journal = _begin(output, target, job)
+            try:
+                _fill(engine, WritePart(part, target), cuts, journal, watch)
+                _verify(verify, output, journal)
+                target.flush()
+                check_target(output.path, overwrite=overwrite)
+                _put_in_place(output, target, journal)
+            except (ValueError, TypeError):
+                _discard(output, journal)
+                raise
+            except (KeyboardInterrupt, Exception) as error:
+                told = isinstance(error, KeyboardInterrupt | OSError | MemoryError)
+                if resume is None or not (told or journal.finished):
+                    _discard(output, journal)
+                    raise
+                _stop(error, output, journal, len(cuts))
+        try:
+            yield from journal.stats(range(len(cuts)))
+        finally:
+            _discard(output, journal)
+
+
+def _write_at_once(
+    part: Part,
+    cuts: Sequence[slice],
+    output: Output,
+    watch: Watch | None,
+    verify: Callable[[], None],
+    *,
+    overwrite: bool,
+) -> list[dict[str, Any]]:
+    """Write a file of one block, which needs no journal."""
+    stats: list[dict[str, Any]] = []
+
+    def computed() -> Iterator[NDArray[Any]]:
+        for rows in cuts:
+            block, found = part(rows)
+            stats.append(found)
+            if watch is not None:
+                watch(rows.stop - rows.start)
+            yield block
+        verify()
+
+    _remove(output.partial)
+    save_blocks(
+        output.path,
+        computed(),
+        shape=output.shape,
+        dtype=output.dtype,
+        classes=output.classes,
+        ids=output.ids,
+        overwrite=overwrite,
+    )
+    return stats
+
+
+def _kept(output: Output, job: Mapping[str, Any], *, resume: bool) -> Journal | None:
+    """The journal that a job like this has left; None where there is none."""
+    if not has_journal(output.path):
+        return None
+    try:
+        return Journal.open(output.partial / "journal.jsonl", job)
+    except ValueError as error:
+        if not resume:
+            return None
+        msg = f"{output.path}: cannot be resumed: {error}; without --resume it starts anew"
+        raise ValueError(msg) from None
+
+
+def _lost(n_blocks: int, *, resumed: bool) -> str:
+    some = "1 finished block" if n_blocks == 1 else f"{n_blocks} finished blocks"
+    if resumed:
+        return f"{some} of a stopped job had lost the file they were in; it starts anew"
+    were = "was" if n_blocks == 1 else "were"
+    return (
+        f"{some} of a stopped job {were} discarded; --resume would have gone on with "
+        f"{'it' if n_blocks == 1 else 'them'}"
+    )
+
+
+def _begin(output: Output, target: Target, job: Mapping[str, Any]) -> Journal:
+    """A new journal, and an empty target."""
+    _remove(output.partial)
+    output.partial.mkdir()
+    try:
+        target.create()
+        return Journal.begin(output.partial / "journal.jsonl", job)
+    except BaseException:
+        _remove(output.partial)
+        raise
+
+
+def _is_in_place(
+    output: Output,
+    target: AnyTarget,
+    cuts: Sequence[slice],
+    journal: Journal,
+) -> bool:
+    """Whether the output took its name before the job was killed."""
+    if not output.path.exists() or not journal.finished.keys() >= set(range(len(cuts))):
+        return False
+    if not output.is_moved:
+        return journal.whole is not None and _file_checksum(output.path) == journal.whole
+    if target.path.exists():
+        return False
+    moved = replace(target, path=output.path.absolute())
+    return all(_is_there(moved, rows, journal, number) for number, rows in enumerate(cuts))
+
+
+def _is_there(target: Target, rows: slice, journal: Journal, number: int) -> bool:
+    """Whether the rows of a block are as they were written; what cannot be read is not."""
+    found = journal.finished.get(number)
+    try:
+        return found is not None and target.checksum(rows) == found[0]
+    except Exception:  # files, formats and codecs fail each in their own way
+        return False
+
+
+def _fill(
+    engine: Engine,
+    part: WritePart,
+    cuts: Sequence[slice],
+    journal: Journal,
+    watch: Watch | None,
+) -> None:
+    """Compute the blocks that are not there yet, or not as they were written."""
+    todo = []
+    for number, rows in enumerate(cuts):
+        if _is_there(part.target, rows, journal, number):
+            if watch is not None:
+                watch(rows.stop - rows.start)
+        else:
+            journal.finished.pop(number, None)
+            todo.append(number)
+    results = engine.run(part, [cuts[number] for number in todo])
+    try:
+        for at, (checksum, stats) in results:
+            journal.note(todo[at], checksum, stats)
+            if watch is not None:
+                watch(cuts[todo[at]].stop - cuts[todo[at]].start)
+    finally:  # what has begun ends here, not at some time after the lock has been given back
+        if isinstance(results, Generator):
+            results.close()
+
+
+def _verify(verify: Callable[[], None], output: Output, journal: Journal) -> None:
+    """Check the inputs; what was computed of several states of them is not kept."""
+    try:
+        verify()
+    except SourceChangedError:
+        _discard(output, journal)
+        raise
+
+
+def _put_in_place(output: Output, target: Any, journal: Journal) -> None:
+    """Give a whole output its name; the journal stays until its statistics have been read."""
+    journal.check()
+    if output.is_moved:
+        if output.path.is_dir():
+            output.path.replace(output.partial / "replaced")
+        target.path.replace(output.path)
+        return
+    whole = np.load(target.path, mmap_mode="r")
+    contents = Contents(whole, output.classes, output.ids, "probs")
+    with atomic_path(output.path, overwrite=True) as temporary:
+        try:
+            formats.write(temporary, contents, suffix=output.path.suffix)
+        except ValueError as error:
+            msg = f"{output.path}: cannot be written: {error}"
+            raise ValueError(msg) from None
+        journal.note_whole(_file_checksum(temporary))
+
+
+def _file_checksum(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while data := file.read(CHUNK_BYTES):
+            checksum = zlib.crc32(data, checksum)
+    return checksum
+
+
+def _stop(error: BaseException, output: Output, journal: Journal, n_blocks: int) -> NoReturn:
+    """Say why a job stopped and what is kept of it."""
+    if isinstance(error, SourceChangedError) and not output.partial.is_dir():
+        raise error
+    reason, done = _reason(error, output), len(journal.finished)
+    if output.partial.is_dir() and not journal.is_ours:
+        msg = f"{output.path}: another job has taken over this output, and this one was stopped"
+    elif done and not output.partial.is_dir():
+        msg = f"{reason}; {output.partial} was removed, and nothing is kept"
+    elif done == 0:
+        _discard(output, journal)
+        msg = (
+            f"{reason}; stopped before the first of {n_blocks} blocks was finished: no output was "
+            "written, and nothing is kept"
+        )
+    else:
+        kept = "which are kept" if done > 1 else "which is kept"
+        msg = f"{reason}; stopped after {done} of {n_blocks} blocks, {kept}; go on with --resume"
+    raise StoppedError(msg) from error
+
+
+def _reason(error: BaseException, output: Output) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or output.path}: {error.strerror}"
+    said = " ".join(str(error).split())
+    return said if isinstance(error, OSError) else f"{type(error).__name__}: {said}"
+
+
+def _discard(output: Output, journal: Journal) -> None:
+    """Remove what is left, unless it has become another job's."""
+    if journal.is_ours:
+        _remove(output.partial)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)

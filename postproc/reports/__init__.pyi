@@ -1,0 +1,6 @@
+from .report import AccuracyReport, accuracy_report
+
+__all__ = [
+    "AccuracyReport",
+    "accuracy_report",
+]

@@ -1,0 +1,136 @@
+"""The pass over the rows of all models of a report, which leaves sums alone behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.evaluation.changes import Switches
+from postproc.evaluation.metrics import MeasureRows
+from postproc.evaluation.sums import MetricSums
+from postproc.scores.blocks import Walk, row_cuts
+
+#: Models that a block of the usual size is for; more have it smaller, as each leaves 8 bytes a row
+#: until they are summed.
+MODELS_A_BLOCK = 4
+
+
+class Entry(NamedTuple):
+    """A model on its way: what measures its rows, and the position of each row in its file.
+
+    Without positions the rows are in the order of the baseline's.
+    """
+
+    part: MeasureRows
+    rows: NDArray[np.int64] | None = None
+
+
+class Found(NamedTuple):
+    """What is known of some rows of a model: no sums where they were taken before."""
+
+    sums: MetricSums | None
+    switches: Switches | None
+
+
+def pass_over(entries: Sequence[Entry], labels: Any, walk: Walk) -> list[Found]:
+    """Measure all models, the baseline first, and compare each with it.
+
+    Rows that are in another order are measured in the order of their file, first, and the classes
+    predicted for them are held, 4 bytes a row; so are their ids, by whoever has matched them.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        The models.
+    labels : array of shape (n,), or source of shape (n, 1)
+        Labels in the order of the baseline's rows.
+    walk : callable
+        As for `accuracy_report`.
+    """
+    n_rows, n_classes = entries[0].part.scores.shape
+    models: list[MeasureRows | NDArray[np.int32]] = []
+    totals: list[Found] = []
+    for part, rows in entries:
+        sums, predicted = (None, None) if rows is None else _hold(part, walk)
+        models.append(part if predicted is None else predicted[rows])
+        totals.append(Found(sums, None))
+    width = n_classes * -(-len(models) // MODELS_A_BLOCK)
+    for found in walk(CompareRows(tuple(models), labels, n_classes), row_cuts(n_rows, width)):
+        totals = [_merged(total, some) for total, some in zip(totals, found, strict=True)]
+    return totals
+
+
+@dataclass(frozen=True)
+class CompareRows:
+    """Measures some rows of all models, and compares them with the first.
+
+    Attributes
+    ----------
+    models : tuple of MeasureRows, or arrays of int32 of shape (n,)
+        The models, or the classes that they have predicted.
+    labels : array of shape (n,), or source of shape (n, 1)
+        True classes.
+    n_classes : int
+        Number of classes C.
+    """
+
+    models: tuple[MeasureRows | NDArray[np.int32], ...]
+    labels: Any
+    n_classes: int
+
+    def __call__(self, rows: slice) -> list[Found]:
+        """What is found in the rows start..stop, model by model."""
+        labels = self.labels[rows].reshape(-1).astype(np.int64)
+        found: list[Found] = []
+        base = None
+        for model in self.models:
+            sums: MetricSums | None = None
+            if isinstance(model, MeasureRows):
+                sums, predicted = _SumRows(model)(rows)
+            else:
+                predicted = model[rows]
+            if base is None:
+                base = predicted
+                found.append(Found(sums, None))
+            else:
+                found.append(Found(sums, Switches(base, predicted, labels, self.n_classes)))
+        return found
+
+
+@dataclass(frozen=True)
+class _SumRows:
+    """Sums of some rows, and the predicted classes."""
+
+    part: MeasureRows
+
+    def __call__(self, rows: slice) -> tuple[MetricSums, NDArray[np.int32]]:
+        found = self.part(rows)  # its buffer is free for the next model once this is left
+        return found.sums(), found.predicted
+
+
+def _hold(part: MeasureRows, walk: Walk) -> tuple[MetricSums, NDArray[np.int32]]:
+    """Sums of all rows of one model, and its predicted classes in the order of its file."""
+    cuts = row_cuts(*part.scores.shape)
+    total: MetricSums | None = None
+    held = np.empty(part.scores.shape[0], np.int32)
+    for rows, (sums, predicted) in zip(cuts, walk(_SumRows(part), cuts), strict=True):
+        held[rows] = predicted
+        total = _joined(total, sums)
+    assert total is not None  # there is one row or more
+    return total, held
+
+
+def _merged(total: Found, some: Found) -> Found:
+    return Found(_joined(total.sums, some.sums), _joined(total.switches, some.switches))
+
+
+def _joined(total: Any, some: Any) -> Any:
+    """What there is of the two, merged where both are there."""
+    if total is None or some is None:
+        return some if total is None else total
+    total.merge(some)
+    return total

@@ -1,0 +1,100 @@
+"""Reports as text: tables for a terminal, Markdown and comma-separated values."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from postproc.reports.tables import Table
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table as RichTable
+
+    from postproc.reports.report import AccuracyReport
+
+
+def renderable(shown: Iterable[Table]) -> Group:
+    """Tables for a rich console."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[Any] = []
+    for table in shown:
+        if table.rows:
+            parts.append(_rich_table(table))
+            parts.append(Text(table.note + "\n" if table.note else "", style="dim"))
+    return Group(*parts)
+
+
+def _rich_table(table: Table) -> RichTable:
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    styles = {"real gain": "green", "real loss": "red"}
+    grid = RichTable(
+        box=box.SIMPLE_HEAD, title=Text(table.title), title_justify="left", title_style="bold"
+    )
+    for number, column in enumerate(table.columns):
+        if number < table.n_texts:
+            grid.add_column(column, overflow="fold")
+        else:
+            grid.add_column(column, justify="right", no_wrap=True)
+    for row in table.rows:
+        grid.add_row(*(Text(cell.text, style=styles.get(cell.text, "")) for cell in row))
+    return grid
+
+
+def to_text(shown: Iterable[Table], *, width: int) -> str:
+    """Tables as plain text."""
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
+    with console.capture() as capture:
+        console.print(renderable(shown))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n") + "\n"
+
+
+def to_markdown(shown: Iterable[Table]) -> str:
+    """Tables in GitHub's Markdown."""
+    return "\n".join(_markdown(table) for table in shown)
+
+
+def _markdown(table: Table) -> str:
+    lines = [f"**{_escaped(table.title)}**", ""]
+    lines.append(_line(_escaped(column) for column in table.columns))
+    lines.append(_line("---" if j < table.n_texts else "---:" for j in range(len(table.columns))))
+    lines.extend(_line(_escaped(cell.text) for cell in row) for row in table.rows)
+    return "\n".join([*lines, *(["", _escaped(table.note)] if table.note else []), ""])
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _escaped(text: str) -> str:
+    """Text whose characters mean nothing to Markdown."""
+    return re.sub(r"([\\`*|<\[])", r"\\\1", " ".join(text.split()))
+
+
+def to_csv(report: AccuracyReport) -> str:
+    """One line a model, shares as fractions; what the baseline lacks is empty."""
+    file = io.StringIO()
+    lines = []
+    for model in report.models:
+        line: dict[str, Any] = {}
+        for key, value in {**model.to_dict(), "verdict": model.verdict}.items():
+            if key.endswith("_ci"):
+                stem = key.removesuffix("_ci")
+                line[f"{stem}_low"], line[f"{stem}_high"] = value or (None, None)
+            else:
+                line[key] = value
+        lines.append(line)
+    writer = csv.DictWriter(file, fieldnames=list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return file.getvalue()

@@ -1,0 +1,130 @@
+"""Softmax and its kin for NumPy arrays and torch tensors, through the array API standard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import array_api_compat as api
+import numpy as np
+
+from postproc.scores.checks import fail, fail_type
+
+#: A NumPy array or a torch tensor; what goes in decides what comes out.
+Array = Any
+
+
+def as_array(values: Any, name: str) -> Array:
+    """Return a real NumPy array or torch tensor; lists and the like become NumPy arrays.
+
+    Raises
+    ------
+    TypeError
+        If the values are not real numbers (objects, strings, complex numbers).
+    """
+    if api.is_torch_array(values):
+        if values.is_complex():
+            fail_type(name, "an array of real numbers", f"dtype {values.dtype}")
+        return values
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of unlike length
+        fail(name, "an array with rows of equal length", "rows of unlike length")
+    if array.dtype.kind not in "fiub":
+        fail_type(name, "an array of real numbers", f"dtype {array.dtype}")
+    return array
+
+
+def as_floating(x: Array) -> Array:
+    """Return `x` in float32 or float64: narrower floats are widened, integers become float64."""
+    xp = api.array_namespace(x)
+    if x.dtype in (xp.float32, xp.float64):
+        return x
+    narrow = xp.isdtype(x.dtype, "real floating") and xp.finfo(x.dtype).bits < 32
+    return xp.astype(x, xp.float32 if narrow else xp.float64)
+
+
+def beside(values: Any, x: Array) -> Array:
+    """Return an array in the library, in the precision and on the device of `x`."""
+    xp = api.array_namespace(x)
+    return xp.asarray(values, dtype=x.dtype, device=api.device(x))
+
+
+def as_numpy(x: Array) -> np.ndarray[Any, Any]:
+    """Return a NumPy view or copy of an array or tensor on any device."""
+    if api.is_torch_array(x):
+        x = x.detach().cpu()
+        return np.asarray(x.float() if str(x.dtype) == "torch.bfloat16" else x)
+    return np.asarray(x)
+
+
+def row_sums(x: Array) -> Array:
+    """Sums of the rows of an (n, C) array; NumPy's einsum is several times as fast as its sum."""
+    if api.is_torch_array(x):
+        return x.sum(dim=1)
+    return np.einsum("ij->i", x)
+
+
+def softmax(logits: Array, *, axis: int = -1) -> Array:
+    """Softmax, the exponentials of the scores divided by their sum.
+
+    Parameters
+    ----------
+    logits : array or tensor of shape (..., C)
+        Finite scores, in natural-log units. Float16 and bfloat16 are computed in float32,
+        integers in float64.
+    axis : int
+        The axis of the classes.
+
+    Returns
+    -------
+    array or tensor of the shape of `logits`
+        Probabilities; they sum to 1 along `axis`.
+
+    Raises
+    ------
+    TypeError
+        If `logits` does not hold real numbers.
+
+    Examples
+    --------
+    >>> softmax([[0.0, 0.0], [1000.0, 0.0]])
+    array([[0.5, 0.5],
+           [1. , 0. ]])
+    """
+    x = as_floating(as_array(logits, "logits"))
+    xp = api.array_namespace(x)
+    with np.errstate(over="ignore"):  # a difference beyond the range has the exponential 0
+        exponentials = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
+    return exponentials / xp.sum(exponentials, axis=axis, keepdims=True)
+
+
+def log_softmax(logits: Array, *, axis: int = -1) -> Array:
+    """Logarithm of the softmax, without the loss of precision of taking both in turn.
+
+    Parameters
+    ----------
+    logits : array or tensor of shape (..., C)
+        Finite scores, in natural-log units.
+    axis : int
+        The axis of the classes.
+
+    Returns
+    -------
+    array or tensor of the shape of `logits`
+        Log-probabilities.
+
+    Raises
+    ------
+    TypeError
+        If `logits` does not hold real numbers.
+
+    Examples
+    --------
+    >>> log_softmax([[1000.0, 0.0]])
+    array([[    0., -1000.]])
+    """
+    x = as_floating(as_array(logits, "logits"))
+    xp = api.array_namespace(x)
+    with np.errstate(over="ignore"):
+        shifted = xp.clip(x - xp.max(x, axis=axis, keepdims=True), xp.finfo(x.dtype).min, None)
+    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))

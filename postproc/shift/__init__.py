@@ -1,0 +1,5 @@
+"""Label shift: evidence for it, the class prior of a target, and adaptation to it."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

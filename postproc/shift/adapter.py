@@ -1,0 +1,338 @@
+"""Adaptation to label shift as one estimator: fitted to labelled rows, adapted to a target."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import array_api_compat as api
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from postproc.calibration.affine import Floats, Ints, unseen_classes
+from postproc.calibration.by_name import METHODS as CALIBRATIONS
+from postproc.calibration.by_name import make_calibrator
+from postproc.calibration.score_maps import as_logs, check_like_fitted, like_scores
+from postproc.can.model import CANModel
+from postproc.can.options import CANOptions
+from postproc.jobs.cuda import to_device
+from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.checks import (
+    check_choice,
+    check_count,
+    check_labels,
+    check_number,
+    fail,
+    fail_type,
+)
+from postproc.scores.kinds import Kind
+from postproc.scores.predictions import Predictions
+from postproc.shift.bbse import N_BOOTSTRAP, one_hot_winners, solve_confusion
+from postproc.shift.evidence import NoShiftTest, PredictionMoments, compare_moments
+from postproc.shift.prior import (
+    MAX_ITER,
+    TOLERANCE,
+    PriorEstimate,
+    estimate_prior,
+    evidence_counts,
+)
+from postproc.shift.reweight import match_columns, prior_factors
+from postproc.shift.streaming import (
+    AdaptedRows,
+    CalibratedRows,
+    OverBlocks,
+    ReadRows,
+    target_likelihood,
+    target_moments,
+)
+
+METHODS = ("em", "map", "bbse", "sinkhorn", "can")
+
+#: Rows a class below which an estimate that nothing holds back is a gamble.
+FEW_ROWS = 10
+
+#: Names a pass over the target and gives what runs parts in it.
+Passes = Callable[[str], OverBlocks]
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What an adapter does to a target, and on what evidence.
+
+    Attributes
+    ----------
+    test : NoShiftTest
+        Of the target against the rows fitted on.
+    prior : PriorEstimate
+        Estimated class distribution of the target.
+    factors : ndarray of shape (C,)
+        Column factors of the calibrated probabilities.
+    can : CANModel or None
+        Takes the place of the factors.
+    """
+
+    test: NoShiftTest
+    prior: PriorEstimate
+    factors: Floats
+    can: CANModel | None = None
+
+
+class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+    """Calibrate predictions, estimate the class prior of a target, and adapt to it.
+
+    `fit` learns from labelled rows. Every target has its prior estimated anew, from all of its
+    rows: one that was found for another target says nothing of this one.
+
+    Parameters
+    ----------
+    method : {"em", "map", "bbse", "sinkhorn", "can"}
+        Em, map and bbse estimate the prior and re-weight by it; sinkhorn and can take that of map.
+    calibration : {"temperature", "bcts", "matrix", "none"}
+        How predictions are calibrated first.
+    soft : bool
+        What bbse counts: probabilities, else predicted classes.
+    strength : float
+        In [0, 1]: how far sinkhorn pulls the mean prediction to the prior.
+    kind : {"logits", "probs"} or None
+        What scores are; None detects it once, in `fit`.
+    random_state : int
+        Seed of the folds, and of the resamples of bbse.
+
+    Attributes
+    ----------
+    kind_ : str
+        The kind of the scores.
+    classes_ : list of C str, or None
+        Class names, where `fit` was given them.
+    n_features_in_ : int
+        Number of classes C.
+    model_ : AffineMap, MatrixMap or None
+        The fitted calibration; None for none.
+    moments_ : PredictionMoments
+        Of the calibrated out-of-fold predictions; their mean is the source prior.
+    unseen_ : ndarray of int
+        Classes without a label in `fit`.
+    held_out_, labels_ : ndarray of shape (m, C) and (m,), or None
+        Those predictions and the labels, where bbse needs them.
+    reference_ : ndarray of shape (m, C), or None
+        Calibrated rows that were fitted on, where can needs them.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> y, target = rng.integers(3, size=400), rng.choice(3, 400, p=[0.8, 0.1, 0.1])
+    >>> val, test = (2 * np.eye(3)[c] + rng.standard_normal((400, 3)) for c in (y, target))
+    >>> adapter = LabelShiftAdapter(calibration="bcts").fit(val, y)
+    >>> adapter.adapt_to(test).prior.prior.round(1)
+    array([0.8, 0.1, 0.1])
+    >>> before, after = (p.argmax(axis=1) for p in (test, adapter.predict_proba(test)))
+    >>> bool((after == target).mean() > (before == target).mean())
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        method: str = "map",
+        calibration: str = "matrix",
+        soft: bool = True,
+        strength: float = 1.0,
+        kind: Kind | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.method = method
+        self.calibration = calibration
+        self.soft = soft
+        self.strength = strength
+        self.kind = kind
+        self.random_state = random_state
+
+    def fit(self, scores: Array, y: Any, *, classes: Sequence[str] | None = None) -> Self:
+        """Fit on labelled scores.
+
+        Parameters
+        ----------
+        scores : array or tensor of shape (m, C)
+            Logits or probabilities.
+        y : array_like of shape (m,)
+            Labels, integers in 0..C-1.
+        classes : sequence of C str, optional
+            Class names, for messages and for those who apply the adapter to files.
+
+        Returns
+        -------
+        LabelShiftAdapter
+            The estimator itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If scores, labels or options are not valid.
+
+        Warns
+        -----
+        UserWarning
+            As the calibrators.
+        """
+        check_choice(self.method, "method", METHODS)
+        check_choice(self.calibration, "calibration", (*CALIBRATIONS, "none"))
+        if not isinstance(self.soft, bool | np.bool_):
+            fail_type("soft", "True or False", repr(self.soft))
+        check_number(self.strength, "strength", low=0.0, high=1.0)
+        check_count(self.random_state, "random_state", low=0)
+        given = Predictions.check(scores, kind=self.kind, classes=classes, name="scores")
+        labels = check_labels(y, n_classes=given.n_classes, n_rows=given.n_rows, name="y")
+        if len(labels) < 2:
+            fail("scores", "an array of 2 rows or more, to be fitted on", f"{len(labels)}")
+        logs, self.model_ = as_logs(given.scores, given.kind), None
+        if self.calibration != "none":
+            options = {"kind": given.kind, "random_state": self.random_state}
+            scaling = make_calibrator(self.calibration, **options).fit(given.scores, labels)
+            logs, self.model_ = scaling.out_of_fold_, scaling.model_
+        self.kind_, self.n_features_in_ = given.kind, given.n_classes
+        self.classes_ = None if given.classes is None else list(given.classes)
+        self.unseen_ = unseen_classes(labels, given.n_classes)
+        held_out = np.exp(logs)
+        self.moments_ = PredictionMoments.of(held_out)
+        self.held_out_: Floats | None = None
+        self.labels_: Ints | None = None
+        self.reference_: Floats | None = None
+        if self.method == "bbse":
+            self.held_out_, self.labels_ = held_out, labels
+        if self.method == "can":
+            rows = CalibratedRows(Predictions(as_numpy(given.scores), given.kind), self.model_)
+            self.reference_ = as_numpy(rows.probabilities(slice(0, given.n_rows)))
+        return self
+
+    def adapt_to(self, scores: Array) -> Adaptation:
+        """Estimate the prior of a target, from all of its rows.
+
+        Parameters
+        ----------
+        scores : array or tensor of shape (n, C)
+            Scores of the target, of the kind that `fit` has seen.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` has not been called.
+        TypeError, ValueError
+            If scores are not valid, or bbse has a confusion matrix that is singular.
+
+        Warns
+        -----
+        UserWarning
+            For what speaks against trusting the result: no shift, few rows, an estimate that
+            rests on pseudo-rows, classes without labels; if an iteration has not converged.
+        """
+        return self._adapt(self._checked(scores))
+
+    def predict_proba(self, scores: Array) -> Array:
+        """Adapted probabilities of a target: unlike elsewhere, rows hang together.
+
+        Parameters, errors and warnings are those of `adapt_to`.
+
+        Returns
+        -------
+        array or tensor of shape (n, C)
+            Rows sum to 1; float32 for floats of 32 bits or fewer, else float64.
+        """
+        rows = self._checked(scores)
+        found = self._adapt(rows)
+        part = AdaptedRows(rows, found.factors, found.can)
+        return like_scores(np.concatenate([part(cut)[0] for cut in rows.target.cuts()]), scores)
+
+    def predict(self, scores: Array) -> Array:
+        """Class of the highest adapted probability in each row; ties to the lowest."""
+        probs = self.predict_proba(scores)
+        return api.array_namespace(probs).argmax(probs, axis=1)
+
+    def adapt(self, read: ReadRows, passes: Passes) -> Adaptation:
+        """Adapt to a target that is read block by block.
+
+        Parameters
+        ----------
+        read : ReadRows
+            Probabilities of the target that `model_` has calibrated.
+        passes : callable
+            Takes the name of a pass and gives what runs a part in it.
+        """
+        moments = target_moments(read, passes("looking for a shift"))
+        test = compare_moments(moments, self.moments_)
+        prior = self._estimate(read, moments, passes)
+        source, factors, can = self.moments_.mean, np.ones(self.n_features_in_), None
+        if self.reference_ is not None:
+            reference = to_device(self.reference_, read.device)
+            can = CANModel.fit([reference], prior.prior, CANOptions())
+            for risk in filter(None, (*can.risks(self.classes_), can.mismatch(moments))):
+                warnings.warn(risk, UserWarning, stacklevel=4)
+        elif self.method == "sinkhorn":
+            sums = target_likelihood(read, factors, passes("matching columns"))
+            factors = match_columns(sums, prior.prior, self.strength)
+        else:
+            factors = prior_factors(source, prior.prior)
+        for doubt in self._doubts(test, prior, moments.n_rows):
+            warnings.warn(doubt, UserWarning, stacklevel=4)
+        return Adaptation(test, prior, factors, can)
+
+    def _adapt(self, rows: CalibratedRows) -> Adaptation:
+        """Adapt to a target in memory."""
+        cuts = rows.target.cuts()
+        calibrated = np.concatenate([rows(cut)[0] for cut in cuts])
+        return self.adapt(
+            ReadRows(Predictions(calibrated, "probs")), lambda what: lambda part: map(part, cuts)
+        )
+
+    def _checked(self, scores: Array) -> CalibratedRows:
+        checked = check_like_fitted(self, scores)
+        if len(checked) == 0:
+            fail("scores", "an array of one row or more", "no row")
+        return CalibratedRows(Predictions(as_numpy(checked), self.kind_), self.model_)
+
+    def _estimate(
+        self, read: ReadRows, moments: PredictionMoments, passes: Passes
+    ) -> PriorEstimate:
+        if self.held_out_ is not None and self.labels_ is not None:
+            fit, seed = self.held_out_, self.random_state
+            if not self.soft:
+                moments = target_moments(read, passes("counting classes"), winners=True)
+                fit = one_hot_winners(fit)
+            return solve_confusion(moments, fit, self.labels_, n_bootstrap=N_BOOTSTRAP, seed=seed)
+        source = self.moments_.mean
+        ratios = prior_factors(source, np.ones_like(source))
+        likelihood = target_likelihood(read, ratios, passes("estimating the prior"))
+        pseudo = np.zeros_like(source)
+        if self.method != "em":
+            pseudo = evidence_counts(moments, self.moments_, source)
+        return estimate_prior(likelihood, source, pseudo, max_iter=MAX_ITER, tol=TOLERANCE)
+
+    def _doubts(self, test: NoShiftTest, prior: PriorEstimate, n_rows: int) -> Iterator[str]:
+        """Say what speaks against trusting the result."""
+        n_classes = self.n_features_in_
+        if test.p_value >= 0.05:
+            yield (
+                f"the target shows no shift of class frequencies (p = {test.p_value:.2g}): "
+                "adapting may do harm"
+            )
+        if self.method in ("em", "bbse") and n_rows < FEW_ROWS * n_classes:
+            rows = "1 row" if n_rows == 1 else f"{n_rows} rows"
+            yield (
+                f"{self.method} estimates {n_classes} shares from {rows} and nothing holds it "
+                "back: the prior is chance more than evidence; use map"
+            )
+        if prior.strength > n_rows:
+            yield (
+                f"the prior rests on {prior.strength:.3g} pseudo-rows of the source against "
+                f"{n_rows} rows of the target: it is assumed more than found; its standard errors "
+                "are those of the rows alone"
+            )
+        if len(self.unseen_):
+            names = self.classes_ or [str(j) for j in range(n_classes)]
+            shown = ", ".join(names[j] for j in self.unseen_[:3])
+            more = ", ..." if len(self.unseen_) > 3 else ""
+            yield (
+                f"no row of the fit split has the label {shown}{more}: the target's share of "
+                f"{'it' if len(self.unseen_) == 1 else 'these'} is guesswork"
+            )

@@ -1,0 +1,127 @@
+"""Class prior of an unlabelled target by inverting a confusion matrix (BBSE)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from postproc.calibration.affine import Floats, Ints, class_counts
+from postproc.scores.arrays import Array
+from postproc.scores.checks import check_count, check_labels, fail
+from postproc.shift.evidence import PredictionMoments, check_probabilities
+from postproc.shift.prior import PriorEstimate
+
+#: Resamples behind standard errors.
+N_BOOTSTRAP = 100
+
+
+def bbse_prior(
+    probs: Array,
+    fit_probs: Array,
+    fit_labels: Any,
+    *,
+    soft: bool = True,
+    n_bootstrap: int = N_BOOTSTRAP,
+    seed: int = 0,
+) -> PriorEstimate:
+    """Estimate the target prior by inverting the fit split's confusion matrix (BBSE).
+
+    Parameters
+    ----------
+    probs : array or tensor of shape (n, C)
+        Probabilities of the target rows.
+    fit_probs : array or tensor of shape (m, C)
+        Probabilities of labelled rows, best out-of-fold.
+    fit_labels : array_like of shape (m,)
+        Their labels, integers in 0..C-1.
+    soft : bool
+        Average probabilities; otherwise count the predicted classes.
+    n_bootstrap : int
+        Resamples >= 2 of both sets behind the standard errors.
+    seed : int
+        Seed of the resamples.
+
+    Returns
+    -------
+    PriorEstimate
+        Negative entries of the solution are cut to zero and the rest is scaled to sum 1.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not of the right type.
+    ValueError
+        If one is not valid, or the confusion matrix is singular: two classes are predicted alike,
+        or one has no fit label.
+
+    References
+    ----------
+    Lipton, Wang, Smola (2018). Detecting and Correcting for Label Shift with Black Box Predictors.
+    ICML, equation 3.
+
+    Examples
+    --------
+    >>> fit = [[0.8, 0.2], [0.8, 0.2], [0.2, 0.8], [0.2, 0.8]]
+    >>> target = [[0.8, 0.2], [0.8, 0.2], [0.8, 0.2], [0.2, 0.8]]
+    >>> bbse_prior(target, fit, [0, 0, 1, 1]).prior.round(2)
+    array([0.75, 0.25])
+    """
+    target = check_probabilities(probs)
+    n_classes = target.shape[1]
+    fit = check_probabilities(fit_probs, name="fit_probs", n_classes=n_classes)
+    labels = check_labels(fit_labels, n_classes=n_classes, n_rows=len(fit), name="fit_labels")
+    check_count(n_bootstrap, "n_bootstrap", low=2)
+    check_count(seed, "seed", low=0)
+    if not soft:
+        target, fit = one_hot_winners(target), one_hot_winners(fit)
+    moments = PredictionMoments.of(target)
+    return solve_confusion(moments, fit, labels, n_bootstrap=n_bootstrap, seed=seed)
+
+
+def one_hot_winners(probs: Floats) -> Floats:
+    """One-hot rows of the predicted classes, shape (n, C)."""
+    return np.asarray(np.eye(probs.shape[1])[probs.argmax(axis=1)])
+
+
+def solve_confusion(
+    target: PredictionMoments, fit: Floats, labels: Ints, *, n_bootstrap: int, seed: int
+) -> PriorEstimate:
+    """Pure core of `bbse_prior`: of the target, only the moments of its predictions matter."""
+    n_classes = fit.shape[1]
+    confusion = _confusion(fit, labels)
+    rank = int(np.linalg.matrix_rank(confusion))
+    if rank < n_classes:
+        fail(
+            "confusion matrix of fit_probs",
+            f"of rank {n_classes}, the number of classes",
+            f"rank {rank}",
+            "a class has no label or two are predicted alike: use `map_prior`, which inverts "
+            "nothing",
+        )
+    rng = np.random.default_rng(seed)
+    # Means of resamples of the target, by the central limit theorem: its rows are not at hand.
+    means = rng.multivariate_normal(
+        target.mean, target.scatter / target.n_rows**2, size=n_bootstrap, method="eigh"
+    )
+    draws = []
+    for mean in means:
+        i = rng.integers(len(labels), size=len(labels))
+        # Least squares, since a resample may lose a class that the full set has.
+        draws.append(_solve(_confusion(fit[i], labels[i]), mean))
+    prior = _solve(confusion, target.mean)
+    return PriorEstimate(prior, np.std(draws, axis=0, ddof=1), 0, True, None)
+
+
+def _confusion(probs: Floats, labels: Ints) -> Floats:
+    """Return P(predicted = row | label = column), shape (C, C); no label, a column of zeros."""
+    n_classes = probs.shape[1]
+    sums = np.zeros((n_classes, n_classes))
+    np.add.at(sums, labels, probs)
+    return np.asarray((sums / np.maximum(class_counts(labels, n_classes), 1.0)[:, None]).T)
+
+
+def _solve(confusion: Floats, mean: Floats) -> Floats:
+    solution = np.maximum(np.linalg.lstsq(confusion, mean, rcond=None)[0], 0.0)
+    total = solution.sum()
+    return np.asarray(solution / total if total > 0 else np.full(len(mean), 1.0 / len(mean)))

@@ -1,0 +1,148 @@
+"""Test of "no shift": whether a target has the mean prediction of the fit split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from postproc.calibration.affine import Floats
+from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.checks import fail
+from postproc.scores.kinds import check_scores, probabilities
+
+#: A source share of exactly zero would make every likelihood ratio of its class infinite.
+LEAST_SHARE = 1e-9
+
+#: A direction of the predictions that fewer rows carry than this is far from normal.
+FEWEST_ROWS_A_DIRECTION = 5.0
+
+
+@dataclass(frozen=True)
+class PredictionMoments:
+    """Mean and scatter of predictions: all that the test of "no shift" needs of a sample.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of rows n.
+    mean : ndarray of shape (C,)
+        Mean prediction.
+    scatter : ndarray of shape (C, C)
+        Sum of the outer products of the deviations from it.
+    """
+
+    n_rows: int
+    mean: Floats
+    scatter: Floats
+
+    @classmethod
+    def of(cls, probs: Floats) -> PredictionMoments:
+        """Moments of probabilities of shape (n, C)."""
+        mean = probs.mean(axis=0)
+        inside = probs - mean
+        return cls(len(probs), mean, inside.T @ inside)
+
+    @property
+    def standard_error(self) -> Floats:
+        """Standard error of the mean prediction, shape (C,)."""
+        return np.asarray(np.sqrt(np.diag(self.scatter)) / self.n_rows)
+
+    def merge(self, other: PredictionMoments) -> PredictionMoments:
+        """Moments of the rows of both (Chan, Golub, LeVeque 1983, equation 2.1)."""
+        n_rows = self.n_rows + other.n_rows
+        apart = other.mean - self.mean
+        mean = self.mean + apart * (other.n_rows / n_rows)
+        between = np.outer(apart, apart) * (self.n_rows * other.n_rows / n_rows)
+        return PredictionMoments(n_rows, mean, self.scatter + other.scatter + between)
+
+
+@dataclass(frozen=True)
+class NoShiftTest:
+    """Outcome of the test that the target has the class distribution of the fit split.
+
+    Attributes
+    ----------
+    p_value : float
+        Chance of so large a statistic where nothing has shifted.
+    ratio : float
+        The F statistic; about 1 without a shift.
+    dof : int
+        Its degrees of freedom: directions in which predictions vary.
+    """
+
+    p_value: float
+    ratio: float
+    dof: int
+
+
+def no_shift_test(probs: Array, fit_probs: Array) -> NoShiftTest:
+    """Test whether target rows have the same mean prediction as the fit rows.
+
+    Hotelling's two-sample T² of the class probabilities. The slope of l(q) at q = s is the mean of
+    p_ij / s_j, so this is the score test of q = s with the sampling error of both sets in its
+    variance: it does not take the source prior, itself an estimate, for the truth. Directions
+    that about five rows or fewer carry are left out.
+
+    Parameters
+    ----------
+    probs : array or tensor of shape (n, C)
+        Calibrated probabilities of the target rows.
+    fit_probs : array or tensor of shape (m, C)
+        Calibrated probabilities of the fit rows, best out-of-fold.
+
+    Returns
+    -------
+    NoShiftTest
+        Its p-value is 1 where there are too few rows to tell.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not valid.
+
+    References
+    ----------
+    Hotelling (1931). The generalization of Student's ratio. Annals of Mathematical Statistics 2.
+
+    Examples
+    --------
+    >>> fit = [[0.9, 0.1], [0.1, 0.9]] * 50
+    >>> no_shift_test([[0.9, 0.1]] * 60 + [[0.1, 0.9]] * 20, fit).p_value < 0.01
+    True
+    """
+    target = check_probabilities(probs)
+    fit = check_probabilities(fit_probs, name="fit_probs", n_classes=target.shape[1])
+    return compare_moments(PredictionMoments.of(target), PredictionMoments.of(fit))
+
+
+def compare_moments(target: PredictionMoments, fit: PredictionMoments) -> NoShiftTest:
+    """Pure core of `no_shift_test`."""
+    from scipy.stats import f as f_distribution
+
+    n, m = target.n_rows, fit.n_rows
+    overall = (n * target.mean + m * fit.mean) / (n + m)
+    scale = np.sqrt(np.maximum(overall, LEAST_SHARE))
+    difference = (target.mean - fit.mean) / scale
+    covariance = (target.scatter + fit.scatter) / np.outer(scale, scale) / max(n + m - 2, 1)
+    values, vectors = np.linalg.eigh(covariance)
+    kept = values > FEWEST_ROWS_A_DIRECTION / min(n, m)
+    dof, rest = int(kept.sum()), n + m - 1 - int(kept.sum())
+    if dof == 0 or rest < 1:
+        return NoShiftTest(1.0, 0.0, 0)
+    squared = (vectors[:, kept].T @ difference) ** 2 / values[kept] / (1.0 / n + 1.0 / m)
+    ratio = float(squared.sum()) * rest / ((n + m - 2) * dof)
+    return NoShiftTest(float(f_distribution.sf(ratio, dof, rest)), ratio, dof)
+
+
+def check_probabilities(
+    probs: Array, *, name: str = "probs", n_classes: int | None = None
+) -> Floats:
+    """Return probabilities (n, C) of one row or more in float64, each row summing to 1."""
+    checked, kind = check_scores(probs, kind="probs", name=name)
+    values = np.asarray(probabilities(as_numpy(checked).astype(np.float64), kind))
+    if len(values) == 0:
+        fail(name, "an array of one row or more", "no row")
+    if n_classes is not None and values.shape[1] != n_classes:
+        fail(name, f"an array of {n_classes} columns like `probs`", f"{values.shape[1]} columns")
+    return values

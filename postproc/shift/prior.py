@@ -1,0 +1,345 @@
+r"""Class prior of an unlabelled target.
+
+Under label shift p(x | y) stays and p(y) moves. With calibrated source probabilities p_ij and the
+source prior s, the log-likelihood of a target prior q is, up to a constant,
+
+.. math:: l(q) = \sum_i \log \sum_j p_{ij} q_j / s_j
+
+which is concave in q (Saerens, Latinne, Decaestecker, Neural Computation 14, 2002). `em_prior`
+maximises it, `map_prior` adds a Dirichlet penalty; `bbse.bbse_prior` solves the confusion matrix
+instead.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import array_api_compat as api
+import numpy as np
+
+from postproc.calibration.affine import Floats
+from postproc.scores.arrays import Array, as_numpy, beside
+from postproc.scores.checks import check_count, check_number, fail
+from postproc.scores.prior import class_prior
+from postproc.shift.evidence import (
+    LEAST_SHARE,
+    PredictionMoments,
+    check_probabilities,
+    compare_moments,
+)
+
+#: An excess of the test's F over 1 below this counts as this: the weight of no shift is finite.
+LEAST_EXCESS = 1e-3
+
+#: When EM stops: after so many iterations, or when q moves by less than this in sum.
+MAX_ITER = 1000
+TOLERANCE = 1e-6
+
+TINY = float(np.finfo(np.float64).tiny)
+
+
+@dataclass(frozen=True)
+class PriorEstimate:
+    """An estimated class prior.
+
+    Attributes
+    ----------
+    prior : ndarray of shape (C,)
+        Class distribution of the target; sums to 1.
+    std : ndarray of shape (C,)
+        Standard error of each entry: from the sampling of the target, and for BBSE from that of
+        the fit rows too. Pseudo-rows that hold the estimate back make it no smaller.
+    n_iter : int
+        Iterations; 0 for a closed form.
+    converged : bool
+        Whether the iteration met its tolerance.
+    log_likelihood : float or None
+        l(prior) - l(source prior), in nats; None where the method has no likelihood.
+    strength : float
+        Pseudo-rows that held the estimate back; 0 for none.
+    """
+
+    prior: Floats
+    std: Floats
+    n_iter: int
+    converged: bool
+    log_likelihood: float | None
+    strength: float = 0.0
+
+
+def em_prior(
+    probs: Array, source_prior: Any, *, max_iter: int = MAX_ITER, tol: float = TOLERANCE
+) -> PriorEstimate:
+    r"""Estimate the target prior by maximum likelihood (EM).
+
+    .. math:: r_{ij} \propto p_{ij} q_j / s_j, \quad q \leftarrow \frac{1}{n} \sum_i r_i
+
+    Parameters
+    ----------
+    probs : array or tensor of shape (n, C)
+        Calibrated probabilities of the target rows.
+    source_prior : array_like of shape (C,)
+        Class distribution s that they were calibrated under: the mean calibrated prediction of the
+        fit split.
+    max_iter : int
+        Most iterations.
+    tol : float
+        Stop when the entries of q move by less than this in sum.
+
+    Returns
+    -------
+    PriorEstimate
+        With standard errors from the observed information.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not valid.
+
+    Warns
+    -----
+    UserWarning
+        If the iteration has not converged.
+
+    References
+    ----------
+    Saerens, Latinne, Decaestecker (2002). Adjusting the Outputs of a Classifier to New a Priori
+    Probabilities. Neural Computation 14, equation 2.9.
+
+    Examples
+    --------
+    >>> probs = [[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.1, 0.9]]
+    >>> em_prior(probs, [0.5, 0.5]).prior.round(2)
+    array([0.81, 0.19])
+    """
+    return map_prior(probs, source_prior, strength=0.0, max_iter=max_iter, tol=tol)
+
+
+def map_prior(
+    probs: Array,
+    source_prior: Any,
+    *,
+    strength: float | None = None,
+    fit_probs: Array | None = None,
+    max_iter: int = MAX_ITER,
+    tol: float = TOLERANCE,
+) -> PriorEstimate:
+    r"""Estimate the target prior with pseudo-rows that hold it back at the source prior (MAP-EM).
+
+    .. math:: q \leftarrow (\sum_i r_i + \lambda s) / (n + \lambda)
+
+    Without `strength` the evidence of a shift chooses: λ = n / (F - 1) pseudo-rows of the source
+    prior, F the statistic of `no_shift_test`, which gives the data the weight 1 - 1/F of the
+    positive-part James-Stein estimator, and a pseudo-row for every class, at most n in all.
+
+    Parameters
+    ----------
+    probs : array or tensor of shape (n, C)
+        Calibrated probabilities of the target rows.
+    source_prior : array_like of shape (C,)
+        Class distribution s that they were calibrated under.
+    strength : float, optional
+        Number λ >= 0 of pseudo-rows; 0 is maximum likelihood.
+    fit_probs : array or tensor of shape (m, C), optional
+        Calibrated predictions of the fit rows, best out-of-fold; needed where `strength` is None.
+    max_iter, tol
+        As for `em_prior`.
+
+    Returns
+    -------
+    PriorEstimate
+        With standard errors from the observed information of the rows, without the pseudo-rows:
+        they say what the target itself can tell, however strongly the estimate is held back.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not valid.
+
+    Warns
+    -----
+    UserWarning
+        If the iteration has not converged.
+
+    References
+    ----------
+    Saerens, Latinne, Decaestecker (2002). Neural Computation 14, equation 2.9. James, Stein (1961).
+    Estimation with quadratic loss. Proc. 4th Berkeley Symposium 1.
+    """
+    p = check_probabilities(probs)
+    n_classes = p.shape[1]
+    source = class_prior(source_prior, n_classes=n_classes, kind="vector", name="source_prior")
+    check_count(max_iter, "max_iter", low=1)
+    check_number(tol, "tol", low=0.0)
+    if strength is not None:
+        pseudo = check_number(strength, "strength", low=0.0) * source
+    elif fit_probs is None:
+        fail("strength", "given, or `fit_probs` to choose it by", None)
+    else:
+        fit = check_probabilities(fit_probs, name="fit_probs", n_classes=n_classes)
+        pseudo = evidence_counts(PredictionMoments.of(p), PredictionMoments.of(fit), source)
+    likelihood = Likelihood.of(likelihood_ratios(p, source))
+    return estimate_prior(likelihood, source, pseudo, max_iter=max_iter, tol=tol)
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The likelihood of a target prior, as sums over blocks of likelihood ratios.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of target rows n.
+    over_blocks : callable
+        Takes a function of the ratios of some rows, an array or tensor, and yields what it gives
+        for every block of the target in turn. The function can be pickled.
+    """
+
+    n_rows: int
+    over_blocks: Callable[[Callable[[Array], Any]], Iterable[Any]]
+
+    @classmethod
+    def of(cls, ratios: Floats) -> Likelihood:
+        """The likelihood of ratios that are in memory, shape (n, C), as one block."""
+        return cls(len(ratios), lambda part: [part(ratios)])
+
+    def slope(self, q: Floats) -> Floats:
+        """Slope of l at q: Σ_i ratios_ij / Σ_k ratios_ik q_k, shape (C,)."""
+        return np.asarray(sum(self.over_blocks(partial(_slope, q=q))))
+
+    def value(self, q: Floats) -> float:
+        """Return l(q) in nats."""
+        return float(sum(self.over_blocks(partial(_value, q=q))))
+
+    def information(self, q: Floats) -> Floats:
+        """Negative second derivative of l at q, shape (C, C)."""
+        return np.asarray(sum(self.over_blocks(partial(_information, q=q))))
+
+
+def _slope(ratios: Array, q: Floats) -> Floats:
+    # Two matrix-vector products, no copy of the ratios.
+    return as_numpy(ratios.T @ (1.0 / _mixture(ratios, q)))
+
+
+def _value(ratios: Array, q: Floats) -> float:
+    xp = api.array_namespace(ratios)
+    return float(xp.sum(xp.log(_mixture(ratios, q))))
+
+
+def _information(ratios: Array, q: Floats) -> Floats:
+    scaled = ratios / _mixture(ratios, q)[:, None]
+    return as_numpy(scaled.T @ scaled)
+
+
+def _mixture(ratios: Array, q: Floats) -> Array:
+    return api.array_namespace(ratios).clip(ratios @ beside(q, ratios), TINY, None)
+
+
+def estimate_prior(
+    likelihood: Likelihood, source: Floats, pseudo: Floats, *, max_iter: int, tol: float
+) -> PriorEstimate:
+    """Pure core of `map_prior`; `pseudo` holds the pseudo-rows of each class, shape (C,)."""
+    n_classes = len(source)
+    # A start inside the simplex: EM never leaves a face that it starts on.
+    start = (source + 1e-6 / n_classes) / (1.0 + 1e-6)
+    q, n_iter, converged = expectation_maximization(
+        likelihood, start, pseudo, max_iter=max_iter, tol=tol
+    )
+    if not converged:
+        msg = f"the prior still moves after {n_iter} iterations; raise `max_iter`, now {max_iter}"
+        warnings.warn(msg, UserWarning, stacklevel=3)
+    gain = likelihood.value(q) - likelihood.value(source)
+    std = _standard_errors(likelihood, q)
+    return PriorEstimate(q, std, n_iter, converged, gain, float(pseudo.sum()))
+
+
+def expectation_maximization(
+    likelihood: Likelihood, start: Floats, pseudo: Floats, *, max_iter: int, tol: float
+) -> tuple[Floats, int, bool]:
+    """Iterate q <- (Σ_i r_i + pseudo) / total, r_ij proportional to ratios_ij q_j.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        Of the target.
+    start : array of shape (C,)
+        First q; entries of zero stay zero where `pseudo` is zero.
+    pseudo : array of shape (C,)
+        Pseudo-rows of each class; zeros for plain EM.
+    max_iter : int
+        Most iterations.
+    tol : float
+        Stop when the entries of q move by less than this in sum.
+
+    Returns
+    -------
+    tuple of q (C,), number of iterations, whether they converged
+    """
+    total = likelihood.n_rows + pseudo.sum()
+    q = start
+    for step in range(1, max_iter + 1):
+        new = (q * likelihood.slope(q) + pseudo) / total
+        # Exact in exact arithmetic; rows whose mass underflowed would otherwise leak.
+        new /= new.sum()
+        moved = float(np.abs(new - q).sum())
+        q = new
+        if moved < tol:
+            return q, step, True
+    return q, max_iter, False
+
+
+def evidence_counts(target: PredictionMoments, fit: PredictionMoments, source: Floats) -> Floats:
+    """Pseudo-rows of each class that the evidence of a shift chooses, one for every class."""
+    test = compare_moments(target, fit)
+    return pseudo_counts(1.0, test.ratio, target.n_rows, source)
+
+
+def pseudo_counts(flat: float, ratio: float, n_rows: int, source: Floats) -> Floats:
+    """Pseudo-rows of each class, shape (C,), that hold an estimated prior back.
+
+    Parameters
+    ----------
+    flat : float
+        Rows for every class; together they never outnumber the target.
+    ratio : float
+        Statistic F of the test of "no shift".
+    n_rows : int
+        Number of target rows n.
+    source : array of shape (C,)
+        Source prior, which gets n / (F - 1) rows: the estimate then has the weight 1 - 1/F of the
+        positive-part James-Stein estimator.
+    """
+    evenly = min(flat, n_rows / len(source))
+    return np.asarray(evenly + n_rows / max(ratio - 1.0, LEAST_EXCESS) * source)
+
+
+def likelihood_ratios(probs: Floats, source: Floats) -> Floats:
+    """p_ij / s_j, proportional to p(x_i | y = j), shape (n, C)."""
+    return probs / np.maximum(source, LEAST_SHARE)
+
+
+def _standard_errors(likelihood: Likelihood, q: Floats) -> Floats:
+    """Standard errors from the observed information of the rows, restricted to Σ q = 1.
+
+    The pseudo-rows of an estimate are left out: they are what was believed of the target and not
+    seen in it.
+    """
+    n_rows = likelihood.n_rows
+    information = likelihood.information(q)
+    # A share at zero is held there by the slope of l, not by its curvature: with x^-1/2 exp(-s x)
+    # as its density, Jeffreys' prior times the likelihood, its spread is 1 / (s sqrt(2)).
+    slack = np.maximum(n_rows - likelihood.slope(q), 0.0)
+    at_zero = 2.0 * np.where(slack * q < 0.5, slack, 0.0) ** 2
+    # No share has a spread of more than a half, however little the rows say.
+    information[np.diag_indices_from(information)] += at_zero + 4.0
+    # In z = q^-1/2 dq the information of well separated classes is n times the identity, so that
+    # classes of very different size do not spoil the conditioning.
+    root = np.sqrt(np.maximum(q, 1.0 / n_rows))
+    basis = np.linalg.svd(root[None, :])[2][1:].T
+    inside = basis.T @ (information * np.outer(root, root)) @ basis
+    covariance = basis @ np.linalg.inv(inside) @ basis.T
+    return np.asarray(root * np.sqrt(np.maximum(np.diag(covariance), 0.0)))
