@@ -142,7 +142,7 @@ def adapt_file(
         _readable(rows, output, runner, files) as read,
     ):
         warnings.simplefilter("always")
-        found = adapter.adapt(read, lambda what: lambda part: runner.reduce(part, cuts, what))
+        found = adapter.adapt(read, runner.map_blocks)
     whole = output_like(output, target)
     part = AdaptedRows(rows, found.factors, found.can)
     counts = list(runner.write(part, cuts, whole, inputs=files))

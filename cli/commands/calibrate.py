@@ -23,9 +23,6 @@ Fittable = TypeVar("Fittable", bound="Calibrator | LabelShiftAdapter")
 
 METHODS = tuple(calibrators.METHODS)
 
-#: What progress calls the passes of a report.
-PASSES = ("checking the output", "measuring")
-
 
 @click.command(
     short_help="Calibrate probabilities on labelled rows.",
@@ -209,14 +206,15 @@ def before_and_after(
         return None
     from postproc import load_predictions
     from postproc.reports.report import accuracy_report
+    from postproc.scores.blocks import in_order
 
-    checking, measuring = (map, map) if runner is None else map(runner.walk, PASSES)
+    map_blocks = in_order if runner is None else runner.map_blocks
     after = load_predictions(
-        output, kind="probs", classes=target.classes, mapped=False, walk=checking
+        output, kind="probs", classes=target.classes, mapped=False, map_blocks=map_blocks
     )
     models = {"as given": target, name: after}
     return accuracy_report(
-        models, labels, baseline="as given", classes=target.classes, walk=measuring
+        models, labels, baseline="as given", classes=target.classes, map_blocks=map_blocks
     )
 
 

@@ -158,11 +158,11 @@ def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
         ProbabilityRows(reference, multilabel, given["device"]),
         prior,
         _options(given),
-        runner.walk("finding confident rows"),
+        runner.map_blocks,
         seed=given["seed"],
     )
     rows = ProbabilityRows(target, multilabel, given["device"])
-    adjust = AdjustRows(rows, model, as_source(labels)).prepared(runner.walk)
+    adjust = AdjustRows(rows, model, as_source(labels)).prepared(runner.map_blocks)
     names = ["positive", "negative"] if multilabel else target.classes
     warnings = list(model.risks(names)) + lost_ids(target.ids, output)
     tally = _Tally(n_classes, labelled=labels is not None)

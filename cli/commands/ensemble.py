@@ -321,12 +321,12 @@ def _report(
     best = members.names[0] if solo is None else members.names[int(solo.argmax())]
     models |= extra
     name = method if method not in models else f"{method} (ensemble)"
-    walk = runner.walk("checking the output")
     models[name] = load_predictions(
-        output, kind="probs", classes=members.classes, mapped=False, walk=walk
+        output, kind="probs", classes=members.classes, mapped=False, map_blocks=runner.map_blocks
     )
-    walk = runner.walk("measuring")
-    return accuracy_report(models, labels, baseline=best, classes=members.classes, walk=walk)
+    return accuracy_report(
+        models, labels, baseline=best, classes=members.classes, map_blocks=runner.map_blocks
+    )
 
 
 def print_ensemble(summary: dict[str, Any], report: Any) -> None:

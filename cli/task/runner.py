@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from postproc.jobs.engine import Engine
     from postproc.jobs.outputs import Output
-    from postproc.scores.blocks import Walk
 
 T = TypeVar("T")
 
@@ -81,22 +80,16 @@ class Runner:
     command: str
     given: dict[str, Any]
 
-    def reduce(self, part: Callable[[slice], T], cuts: Sequence[slice], what: str) -> Iterator[T]:
-        """Yield the results of all cuts in order."""
+    def map_blocks(
+        self, function: Callable[[slice], T], blocks: Sequence[slice], what: str = ""
+    ) -> Iterator[T]:
+        """Map a function over blocks of rows on the engine, with progress."""
         from cli.progress import watching
-        from postproc.jobs.engine import reduce
+        from postproc.jobs.engine import map_blocks
 
-        n_rows = cuts[-1].stop if cuts else 0
+        n_rows = blocks[-1].stop if blocks else 0
         with watching(what, n_rows, quiet=bool(self.given.get("quiet"))) as watch:
-            yield from reduce(self.engine, part, cuts, watch=watch)
-
-    def walk(self, what: str) -> Walk:
-        """`reduce` in the shape of `map`."""
-
-        def walk(part: Callable[[slice], T], cuts: Iterable[slice]) -> Iterator[T]:
-            return self.reduce(part, tuple(cuts), what)
-
-        return walk
+            yield from map_blocks(self.engine, function, blocks, watch=watch)
 
     def write(
         self,

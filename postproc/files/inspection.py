@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files.doubts import kind_doubts
-from postproc.scores.blocks import Walk
+from postproc.scores.blocks import MapBlocks, in_order
 from postproc.scores.checks import fail
 from postproc.scores.confidence import DEFAULT_TOP_K, top_k_entropy
 from postproc.scores.predictions import Predictions
@@ -74,7 +74,7 @@ def inspect_predictions(
     *,
     prior: NDArray[np.float64] | None = None,
     declared: bool = False,
-    walk: Walk = map,
+    map_blocks: MapBlocks = in_order,
 ) -> Inspection:
     """Measure entropies, confidence and mean prediction, and look for what is suspicious.
 
@@ -86,7 +86,7 @@ def inspect_predictions(
         A class prior to hold the mean prediction against.
     declared : bool
         Whether the kind was declared, and not seen from the values.
-    walk : callable
+    map_blocks : callable
         Takes a function of row slices and the slices, and gives its results in order; as `map`
         does, or with progress, or elsewhere.
 
@@ -104,7 +104,9 @@ def inspect_predictions(
     if prior is not None and prior.shape != (n_classes,):
         fail("prior", f"of shape ({n_classes},)", f"shape {prior.shape}")
     first = predictions.probabilities(slice(0, 1))
-    sums = reduce(RowSums.merge, walk(InspectRows(predictions, first), predictions.cuts()))
+    sums = reduce(
+        RowSums.merge, map_blocks(InspectRows(predictions, first), predictions.cuts(), "inspecting")
+    )
     suspicions = kind_doubts(predictions, declared=declared) + _suspicions(predictions, sums)
     if (sums.predicted == 0).any() and n_rows >= 10 * n_classes:
         never = [predictions.class_name(int(j)) for j in np.flatnonzero(sums.predicted == 0)]

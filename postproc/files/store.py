@@ -18,7 +18,7 @@ from postproc.files.paths import PREDICTION_SUFFIXES, atomic_path, check_output,
 from postproc.files.shards import find_shards, open_shards, shard_name
 from postproc.files.zarr import ZarrSource, is_zarr
 from postproc.scores.arrays import as_array, as_numpy
-from postproc.scores.blocks import Walk
+from postproc.scores.blocks import MapBlocks, in_order
 from postproc.scores.checks import fail
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
@@ -36,7 +36,7 @@ def load_predictions(
     classes: Sequence[str] | None = None,
     multilabel: bool = False,
     mapped: bool = True,
-    walk: Walk = map,
+    map_blocks: MapBlocks = in_order,
 ) -> Predictions:
     """Load and validate predictions from a file; `.npy` files are memory-mapped.
 
@@ -58,7 +58,7 @@ def load_predictions(
     mapped : bool
         Whether the scores of a `.npy` file are a memory map. If not, they stay in the file until
         they are read, too: they can be pickled, and a file that shrinks is an error.
-    walk : callable
+    map_blocks : callable
         How the rows are walked through to be checked, as in `check_scores`.
 
     Returns
@@ -100,7 +100,7 @@ def load_predictions(
         name=str(found),
         multilabel=multilabel,
         narrow=contents.narrow,
-        walk=walk,
+        map_blocks=map_blocks,
     )
     if isinstance(values, np.ndarray) and mapped:
         return replace(checked, scores=np.asarray(values))

@@ -93,7 +93,7 @@ class DaskEngine:
     Examples
     --------
     >>> with dask_engine(workers=2) as engine:  # doctest: +SKIP
-    ...     sums = list(reduce(engine, part, row_cuts(n_rows, n_classes)))
+    ...     sums = list(map_blocks(engine, part, row_cuts(n_rows, n_classes)))
     """
 
     def __init__(self, client: Client) -> None:

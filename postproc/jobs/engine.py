@@ -80,10 +80,11 @@ class LocalEngine:
         return part(rows)
 
 
-def reduce(
+def map_blocks(
     engine: Engine,
-    part: Callable[[slice], T],
-    cuts: Sequence[slice],
+    function: Callable[[slice], T],
+    blocks: Sequence[slice],
+    what: str = "",
     *,
     watch: Watch | None = None,
 ) -> Iterator[T]:
@@ -93,23 +94,26 @@ def reduce(
     ----------
     engine : Engine
         Where parts are computed.
-    part : callable
-        Computes the result of one row range.
-    cuts : sequence of slice
-        The row ranges.
+    function : callable
+        Computes the result of one block of rows.
+    blocks : sequence of slice
+        The blocks.
+    what : str
+        What is being done; this function tells nobody.
     watch : callable, optional
         Is told the number of rows of each result that has come.
 
     Examples
     --------
-    >>> list(reduce(LocalEngine(), lambda rows: rows.stop - rows.start, [slice(0, 2), slice(2, 5)]))
+    >>> blocks = [slice(0, 2), slice(2, 5)]
+    >>> list(map_blocks(LocalEngine(), lambda rows: rows.stop - rows.start, blocks))
     [2, 3]
     """
     early: dict[int, T] = {}
     turn = 0
-    for number, result in engine.run(part, cuts):
+    for number, result in engine.run(function, blocks):
         if watch is not None:
-            watch(cuts[number].stop - cuts[number].start)
+            watch(blocks[number].stop - blocks[number].start)
         early[number] = result
         while turn in early:
             yield early.pop(turn)

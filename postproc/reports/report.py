@@ -20,7 +20,7 @@ from postproc.evaluation.metrics import MeasureRows
 from postproc.evaluation.paired import CONFIDENCE, Comparison, holm
 from postproc.evaluation.sums import Metrics
 from postproc.reports.measure import Entry, Found, pass_over
-from postproc.scores.blocks import Walk
+from postproc.scores.blocks import MapBlocks, in_order
 from postproc.scores.checks import check_count, check_label_rows, fail, fail_type
 from postproc.scores.kinds import Kind
 from postproc.scores.names import matching_order
@@ -253,7 +253,7 @@ def accuracy_report(
     baseline: str | None = None,
     kinds: Kind | Mapping[str, Kind] | None = None,
     classes: Sequence[str] | None = None,
-    walk: Walk = map,
+    map_blocks: MapBlocks = in_order,
 ) -> AccuracyReport:
     """Compare models on the same labelled rows.
 
@@ -276,7 +276,7 @@ def accuracy_report(
         Declared kinds of arrays; without them each kind is detected from the whole array.
     classes : sequence of C str, optional
         Class names; those that the predictions carry by default.
-    walk : callable
+    map_blocks : callable
         Takes a function of row slices and the slices, and gives its results in order; as `map`
         does, or with progress, or elsewhere.
 
@@ -318,7 +318,7 @@ def accuracy_report(
         fail("classes", "different from each other", f"{twice!r} twice or more")
 
     entries = [_entry(model, first, y, class_names, ids) for model in checked]
-    found = pass_over(entries, entries[0].part.labels, walk)
+    found = pass_over(entries, entries[0].part.labels, map_blocks)
     compared = [each.switches.compare(len(y)) for each in found if each.switches is not None]
     corrected = holm([comparison.p_value for comparison in compared])
     models = zip(names, found, [None, *compared], [None, *corrected], strict=True)

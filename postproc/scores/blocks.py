@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
-#: Runs a part on row slices and gives its results in their order: as `map` does, or with
-#: progress, or elsewhere.
-Walk = Callable[[Callable[[slice], Any], Iterable[slice]], Iterable[Any]]
+
+class MapBlocks(Protocol):
+    """Maps a function over blocks of rows and yields its results in the order of the rows."""
+
+    def __call__(
+        self, function: Callable[[slice], Any], blocks: Sequence[slice], what: str = ""
+    ) -> Iterator[Any]:
+        """Map; `what` tells progress what is being done."""
+
+
+def in_order(
+    function: Callable[[slice], Any], blocks: Sequence[slice], what: str = ""
+) -> Iterator[Any]:
+    """Map here, one block after the other."""
+    return map(function, blocks)
+
 
 #: Bytes of one block in float64; small enough to stay near the cache, large enough for BLAS.
 BLOCK_BYTES = 8 * 2**20
@@ -19,8 +32,6 @@ PASS_BYTES = 2**20
 
 def row_blocks(n_rows: int, n_columns: int, *, block_bytes: int | None = None) -> Iterator[slice]:
     """Cut n_rows rows of n_columns float64 numbers into slices of about `block_bytes`.
-
-    Without `block_bytes` they are of BLOCK_BYTES.
 
     Examples
     --------

@@ -9,7 +9,7 @@ from typing import Literal, cast
 import array_api_compat as api
 
 from postproc.scores.arrays import Array, as_array, as_floating, log_softmax, row_sums, softmax
-from postproc.scores.blocks import Walk, row_cuts, sub_blocks
+from postproc.scores.blocks import MapBlocks, in_order, row_cuts, sub_blocks
 from postproc.scores.checks import check_choice, fail
 from postproc.scores.sources import Source
 
@@ -33,7 +33,7 @@ def check_scores(
     name: str = "scores",
     multilabel: bool = False,
     narrow: bool = False,
-    walk: Walk = map,
+    map_blocks: MapBlocks = in_order,
 ) -> tuple[Array, Kind]:
     """Validate an (n, C) array of scores and say what kind it is.
 
@@ -53,9 +53,8 @@ def check_scores(
         Every column is a two-class problem of its own, so rows need not sum to 1.
     narrow : bool
         The scores come from 16-bit floats, also if they have been widened since.
-    walk : callable
-        Takes a function of row slices and the slices, and gives its results in their order; as
-        `map` does, or with progress, or elsewhere.
+    map_blocks : MapBlocks
+        Where blocks of rows are computed.
 
     Returns
     -------
@@ -92,7 +91,7 @@ def check_scores(
     check = CheckRows(values, name, math.inf if multilabel else tolerance)
     outside: tuple[int, int, float] | None = None
     unlike: tuple[int, float] | None = None
-    for found in walk(check, row_cuts(*array.shape)):
+    for found in map_blocks(check, row_cuts(*array.shape), f"checking {name}"):
         outside = outside or found.outside
         unlike = unlike or found.unlike
     return array, _decide(declared, outside, unlike, check, array)

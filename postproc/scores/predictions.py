@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.scores.blocks import Walk, row_blocks, row_cuts
+from postproc.scores.blocks import MapBlocks, in_order, row_blocks, row_cuts
 from postproc.scores.checks import fail
 from postproc.scores.kinds import Kind, check_scores, log_probabilities, probabilities
 from postproc.scores.sources import as_source
@@ -50,7 +50,7 @@ class Predictions:
         name: str = "predictions",
         multilabel: bool = False,
         narrow: bool = False,
-        walk: Walk = map,
+        map_blocks: MapBlocks = in_order,
     ) -> Predictions:
         """Validate scores, names and ids; errors name the row or column at fault.
 
@@ -63,7 +63,12 @@ class Predictions:
             rows, or one occurs twice.
         """
         scores, found = check_scores(
-            scores, kind=kind, name=name, multilabel=multilabel, narrow=narrow, walk=walk
+            scores,
+            kind=kind,
+            name=name,
+            multilabel=multilabel,
+            narrow=narrow,
+            map_blocks=map_blocks,
         )
         n_rows, n_classes = scores.shape
         names = None if classes is None else tuple(str(c) for c in classes)

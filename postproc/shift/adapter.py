@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from postproc.can.model import CANModel
 from postproc.can.options import CANOptions
 from postproc.jobs.cuda import to_device
 from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.blocks import MapBlocks, in_order
 from postproc.scores.checks import (
     check_choice,
     check_count,
@@ -42,7 +43,6 @@ from postproc.shift.reweight import match_columns, prior_factors
 from postproc.shift.streaming import (
     AdaptedRows,
     CalibratedRows,
-    OverBlocks,
     ReadRows,
     target_likelihood,
     target_moments,
@@ -52,9 +52,6 @@ METHODS = ("em", "map", "bbse", "sinkhorn", "can")
 
 #: Rows a class below which an estimate that nothing holds back is a gamble.
 FEW_ROWS = 10
-
-#: Names a pass over the target and gives what runs parts in it.
-Passes = Callable[[str], OverBlocks]
 
 
 @dataclass(frozen=True)
@@ -249,19 +246,19 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
         probs = self.predict_proba(scores)
         return api.array_namespace(probs).argmax(probs, axis=1)
 
-    def adapt(self, read: ReadRows, passes: Passes) -> Adaptation:
+    def adapt(self, read: ReadRows, map_blocks: MapBlocks) -> Adaptation:
         """Adapt to a target that is read block by block.
 
         Parameters
         ----------
         read : ReadRows
             Probabilities of the target that `model_` has calibrated.
-        passes : callable
-            Takes the name of a pass and gives what runs a part in it.
+        map_blocks : MapBlocks
+            Where blocks are computed.
         """
-        moments = target_moments(read, passes("looking for a shift"))
+        moments = target_moments(read, map_blocks, "looking for a shift")
         test = compare_moments(moments, self.moments_)
-        prior = self._estimate(read, moments, passes)
+        prior = self._estimate(read, moments, map_blocks)
         source, factors, can = self.moments_.mean, np.ones(self.n_features_in_), None
         if self.reference_ is not None:
             reference = to_device(self.reference_, read.device)
@@ -269,7 +266,7 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
             for risk in filter(None, (*can.risks(self.classes_), can.mismatch(moments))):
                 warnings.warn(risk, UserWarning, stacklevel=4)
         elif self.method == "sinkhorn":
-            sums = target_likelihood(read, factors, passes("matching columns"))
+            sums = target_likelihood(read, factors, map_blocks, "matching columns")
             factors = match_columns(sums, prior.prior, self.strength)
         else:
             factors = prior_factors(source, prior.prior)
@@ -281,9 +278,7 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
         """Adapt to a target in memory."""
         cuts = rows.target.cuts()
         calibrated = np.concatenate([rows(cut)[0] for cut in cuts])
-        return self.adapt(
-            ReadRows(Predictions(calibrated, "probs")), lambda what: lambda part: map(part, cuts)
-        )
+        return self.adapt(ReadRows(Predictions(calibrated, "probs")), in_order)
 
     def _checked(self, scores: Array) -> CalibratedRows:
         checked = check_like_fitted(self, scores)
@@ -292,17 +287,17 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
         return CalibratedRows(Predictions(as_numpy(checked), self.kind_), self.model_)
 
     def _estimate(
-        self, read: ReadRows, moments: PredictionMoments, passes: Passes
+        self, read: ReadRows, moments: PredictionMoments, map_blocks: MapBlocks
     ) -> PriorEstimate:
         if self.held_out_ is not None and self.labels_ is not None:
             fit, seed = self.held_out_, self.random_state
             if not self.soft:
-                moments = target_moments(read, passes("counting classes"), winners=True)
+                moments = target_moments(read, map_blocks, "counting classes", winners=True)
                 fit = one_hot_winners(fit)
             return solve_confusion(moments, fit, self.labels_, n_bootstrap=N_BOOTSTRAP, seed=seed)
         source = self.moments_.mean
         ratios = prior_factors(source, np.ones_like(source))
-        likelihood = target_likelihood(read, ratios, passes("estimating the prior"))
+        likelihood = target_likelihood(read, ratios, map_blocks, "estimating the prior")
         pseudo = np.zeros_like(source)
         if self.method != "em":
             pseudo = evidence_counts(moments, self.moments_, source)

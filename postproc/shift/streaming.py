@@ -7,7 +7,7 @@ it holds where the rows lie, not the rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -21,14 +21,12 @@ from postproc.calibration.score_maps import map_rows
 from postproc.can.model import CANModel
 from postproc.jobs.cuda import to_device
 from postproc.scores.arrays import Array, as_numpy, beside
+from postproc.scores.blocks import MapBlocks
 from postproc.scores.predictions import Predictions
 from postproc.shift.bbse import one_hot_winners
 from postproc.shift.evidence import PredictionMoments
 from postproc.shift.prior import Likelihood
 from postproc.shift.reweight import scale_columns
-
-#: Runs a part on every block of the target and yields what it gives, in order.
-OverBlocks = Callable[[Callable[[slice], Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -126,17 +124,22 @@ class AdaptedRows:
 
 
 def target_moments(
-    read: ReadRows, over_blocks: OverBlocks, *, winners: bool = False
+    read: ReadRows, map_blocks: MapBlocks, what: str, *, winners: bool = False
 ) -> PredictionMoments:
     """Moments of the whole target."""
     found: PredictionMoments = reduce(
-        PredictionMoments.merge, over_blocks(MomentsOfRows(read, winners))
+        PredictionMoments.merge,
+        map_blocks(MomentsOfRows(read, winners), read.calibrated.cuts(), what),
     )
     return found
 
 
-def target_likelihood(read: ReadRows, factors: Floats, over_blocks: OverBlocks) -> Likelihood:
+def target_likelihood(
+    read: ReadRows, factors: Floats, map_blocks: MapBlocks, what: str
+) -> Likelihood:
     """Sums over the whole target, whose columns are scaled by `factors`."""
+    cuts = read.calibrated.cuts()
     return Likelihood(
-        read.calibrated.n_rows, lambda function: over_blocks(SumOfRows(read, factors, function))
+        read.calibrated.n_rows,
+        lambda function: map_blocks(SumOfRows(read, factors, function), cuts, what),
     )

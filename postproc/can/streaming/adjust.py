@@ -8,7 +8,7 @@ many, those of a large block share their passes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from postproc.can.streaming.reference import StreamedReference
 from postproc.can.streaming.rows import ProbabilityRows
 from postproc.scores import blocks
 from postproc.scores.arrays import Array, as_numpy
-from postproc.scores.blocks import Walk, row_blocks, sub_blocks
+from postproc.scores.blocks import MapBlocks, row_blocks, sub_blocks
 
 #: Bytes, in float64, of the rows to be computed exactly up to which those of all blocks are
 #: computed together, and of the blocks where these are more.
@@ -142,13 +142,13 @@ class AdjustRows:
         exact = found.reference if isinstance(found, Condensed) else found
         return exact if isinstance(exact, StreamedReference) else None
 
-    def prepared(self, walk: Callable[[str], Walk]) -> AdjustRows:
+    def prepared(self, map_blocks: MapBlocks) -> AdjustRows:
         """Compute the rows that need a reference in its file, unless they are too many to hold.
 
         Parameters
         ----------
-        walk : callable
-            Takes words for what is done and gives a `Walk`.
+        map_blocks : callable
+            Where blocks are computed.
         """
         reference = self._passes
         if reference is None:
@@ -156,8 +156,8 @@ class AdjustRows:
         cuts = self.rows.predictions.cuts()
         found = [np.empty(0, np.int64)]
         left = TOGETHER_BYTES // (8 * len(self.model.prior))
-        for where in walk("finding rows to compute exactly")(
-            FindExact(self.rows, self.model), cuts
+        for where in map_blocks(
+            FindExact(self.rows, self.model), cuts, "finding rows to compute exactly"
         ):
             found.append(where)
             left -= len(where)
@@ -166,10 +166,10 @@ class AdjustRows:
         where = np.concatenate(found)
         if not len(where):
             return replace(self, exact=ExactRows(where, self.rows(slice(0, 0))))
-        picked = np.concatenate(list(walk("reading them")(PickRows(self.rows, where), cuts)))
+        picked = np.concatenate(list(map_blocks(PickRows(self.rows, where), cuts, "reading them")))
         part = AdjustExactly(reference, picked)
         tasks = list(row_blocks(len(where), 1, block_bytes=8 * ROWS_A_TASK))
-        values = np.concatenate(list(walk("computing rows exactly")(part, tasks)))
+        values = np.concatenate(list(map_blocks(part, tasks, "computing rows exactly")))
         return replace(self, exact=ExactRows(where, values))
 
     def __call__(self, rows: slice) -> tuple[NDArray[Any], dict[str, Any]]:

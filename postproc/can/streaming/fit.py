@@ -27,7 +27,7 @@ from postproc.jobs.cuda import to_device
 from postproc.jobs.engine import MOST_WORKERS
 from postproc.jobs.memory import available_bytes
 from postproc.scores.arrays import Array, as_numpy
-from postproc.scores.blocks import Walk
+from postproc.scores.blocks import MapBlocks
 from postproc.scores.checks import fail
 
 #: Bytes that the confident rows may take, with what several iterations on them need, to be kept in
@@ -118,7 +118,7 @@ def fit_can(
     rows: ProbabilityRows,
     prior: NDArray[np.float64],
     options: CANOptions,
-    walk: Walk,
+    map_blocks: MapBlocks,
     *,
     seed: int = 0,
 ) -> CANModel:
@@ -132,7 +132,7 @@ def fit_can(
         Class prior q.
     options : CANOptions
         Options of CAN.
-    walk : callable
+    map_blocks : callable
         Takes a function of row slices and the slices, and gives its results in order, as `map`.
     seed : int
         Seed of the stratified sample.
@@ -151,13 +151,15 @@ def fit_can(
     options = options.check(len(prior))
     cuts = rows.predictions.cuts()
     if options.reference_sample == "stratified":
-        return _fit_sample(rows, prior, options, walk, seed)
+        return _fit_sample(rows, prior, options, map_blocks, seed)
     if options.iterations > 1:
-        everyone = _in_memory(rows, options, walk)
+        everyone = _in_memory(rows, options, map_blocks)
         if everyone is None:
-            return CANModel(options, prior, *stream_reference(rows, prior, options, walk))
+            return CANModel(options, prior, *stream_reference(rows, prior, options, map_blocks))
         return _with_rows(rows, everyone, prior, options)
-    total = reduce(ColumnSums.merge, walk(SumConfident(rows, options), cuts))
+    total = reduce(
+        ColumnSums.merge, map_blocks(SumConfident(rows, options), cuts, "finding confident rows")
+    )
     # A row for each class, as large as its column's largest entry, that counts as often as needed.
     diagonal = np.diag(total.unit) if total.n_confident else np.empty((0, len(prior)))
     reference = to_device(diagonal, rows.device)
@@ -175,11 +177,15 @@ def _fit_sample(
     rows: ProbabilityRows,
     prior: NDArray[np.float64],
     options: CANOptions,
-    walk: Walk,
+    map_blocks: MapBlocks,
     seed: int,
 ) -> CANModel:
     """A stratified sample: the classes of all confident rows in one pass, then the rows picked."""
-    found = list(walk(FindConfident(rows, options, False), rows.predictions.cuts()))
+    found = list(
+        map_blocks(
+            FindConfident(rows, options, False), rows.predictions.cuts(), "finding confident rows"
+        )
+    )
     where = np.concatenate([part[0] for part in found])
     predicted = np.concatenate([part[1] for part in found])
     mass = np.sum([part[2] for part in found], axis=0)
@@ -228,7 +234,9 @@ def _build(
     return condense(exact, options.reference_size)
 
 
-def _in_memory(rows: ProbabilityRows, options: CANOptions, walk: Walk) -> list[Array] | None:
+def _in_memory(
+    rows: ProbabilityRows, options: CANOptions, map_blocks: MapBlocks
+) -> list[Array] | None:
     """The confident rows; None if they are too many to iterate them in memory."""
     empty = rows(slice(0, 0))
     # In float64: the rows, two copies at work, and a scaled matrix for each iteration.
@@ -244,7 +252,9 @@ def _in_memory(rows: ProbabilityRows, options: CANOptions, walk: Walk) -> list[A
         left = IN_MEMORY_BYTES
     most = None if left is None else left // bytes_a_row
     found, n_rows = [], 0
-    for *_, block in walk(FindConfident(rows, options, True), rows.predictions.cuts()):
+    for *_, block in map_blocks(
+        FindConfident(rows, options, True), rows.predictions.cuts(), "finding confident rows"
+    ):
         n_rows += int(block.shape[0])
         if most is not None and n_rows > most:
             if rows.device == "cpu":

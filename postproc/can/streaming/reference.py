@@ -37,7 +37,7 @@ from postproc.can.iterates import (
 from postproc.can.options import CANOptions
 from postproc.can.reference import Reference, outgrows_float32
 from postproc.can.streaming.confident import BLOCK_BYTES, ConfidentRows, MarkConfident, task_cuts
-from postproc.scores.blocks import Walk, row_blocks
+from postproc.scores.blocks import MapBlocks, row_blocks
 
 if TYPE_CHECKING:
     from postproc.can.streaming.rows import ProbabilityRows
@@ -171,13 +171,18 @@ def _matrices(
 
 
 def _iterate(
-    rows: ConfidentRows, prior: Floats, alpha: float, iterations: int, dtype: Any, walk: Walk
+    rows: ConfidentRows,
+    prior: Floats,
+    alpha: float,
+    iterations: int,
+    dtype: Any,
+    map_blocks: MapBlocks,
 ) -> StreamedIterates:
     """The iterates as `can_iterates` has them, one walk through the file for each depth."""
     cuts = rows.cuts
 
     def sum_up(column: Floats | None) -> tuple[Floats, Any, Any]:
-        parts = list(walk(_SumWithFactors(rows, column), cuts))
+        parts = list(map_blocks(_SumWithFactors(rows, column), cuts, "finding confident rows"))
         sums = reduce(np.add, (part[0] for part in parts))
         return sums, np.min([part[1] for part in parts]), np.max([part[2] for part in parts])
 
@@ -189,7 +194,9 @@ def _iterate(
             return StreamedIterates(*found, least, plain=True, stable=True)
     columns, steps, least_z, stable = list[Floats](), list[Any](), list[float](), True
     for t in range(iterations):
-        parts = walk(_SumPowers(rows, prior, alpha, list(steps)), cuts)
+        parts = map_blocks(
+            _SumPowers(rows, prior, alpha, list(steps)), cuts, "finding confident rows"
+        )
         total = reduce(lambda a, b: a.merge(b, alpha), parts)
         columns.append(total.sums * total.unit**alpha)
         if t > 0:
@@ -302,7 +309,7 @@ class SumMoment:
 
 
 def condense_streamed(
-    reference: StreamedReference, size: ReferenceSize, walk: Walk
+    reference: StreamedReference, size: ReferenceSize, map_blocks: MapBlocks
 ) -> StreamedReference | Condensed:
     """Condense the reference where `size` asks for it, in one walk for each matrix M.
 
@@ -312,7 +319,10 @@ def condense_streamed(
     fit = 8 * n_matrices * n_classes**2 <= MOMENT_BYTES
 
     def moment(t: int) -> NDArray[Any]:
-        total = reduce(np.add, walk(SumMoment(reference, t), reference.rows.cuts))
+        total = reduce(
+            np.add,
+            map_blocks(SumMoment(reference, t), reference.rows.cuts, "finding confident rows"),
+        )
         column = reference.iterates.steps[t] if reference.iterates.plain else reference.prior
         return np.asarray(normalized_moment(total, column, reference.dtype))
 
@@ -322,7 +332,7 @@ def condense_streamed(
 
 
 def stream_reference(
-    rows: ProbabilityRows, prior: Floats, options: CANOptions, walk: Walk
+    rows: ProbabilityRows, prior: Floats, options: CANOptions, map_blocks: MapBlocks
 ) -> tuple[Reference | Condensed, int, Floats]:
     """The reference in the confident rows of predictions of any length.
 
@@ -334,7 +344,7 @@ def stream_reference(
         Class prior q.
     options : CANOptions
         Options of CAN, with k filled in.
-    walk : callable
+    map_blocks : callable
         Takes a function of row slices and the slices, and gives its results in order, as `map`.
 
     Returns
@@ -348,7 +358,7 @@ def stream_reference(
     """
     kept = prior > 0
     cuts = task_cuts(rows)
-    marks = list(walk(MarkConfident(rows, options, kept), cuts))
+    marks = list(map_blocks(MarkConfident(rows, options, kept), cuts, "finding confident rows"))
     n_confident = sum(mark.n_confident for mark in marks)
     mass = reduce(np.add, (mark.mass for mark in marks))
     n_counted = sum(mark.n_counted for mark in marks)
@@ -374,11 +384,11 @@ def stream_reference(
     confident = ConfidentRows(rows, cuts, bits, kept, n_counted, options.smoothing)
     if outgrows_float32(alpha, iterations):
         dtype = np.dtype(np.float64)
-    iterates = _iterate(confident, q, alpha, iterations, dtype, walk)
+    iterates = _iterate(confident, q, alpha, iterations, dtype, map_blocks)
     if dtype == np.float32 and not iterates.suits_float32:
         dtype = np.dtype(np.float64)
-        iterates = _iterate(confident, q, alpha, iterations, dtype, walk)
+        iterates = _iterate(confident, q, alpha, iterations, dtype, map_blocks)
     reference = StreamedReference(
         confident, np.empty(0), q, kept, alpha, iterations, iterates, dtype
     )
-    return condense_streamed(reference, options.reference_size, walk), n_confident, mass
+    return condense_streamed(reference, options.reference_size, map_blocks), n_confident, mass

@@ -9,13 +9,13 @@ import sklearn.metrics
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.postproc.evaluation.test_reliability import ece_loop
 
 import postproc.evaluation.sums
 import postproc.scores.blocks
 from postproc import log_softmax, softmax
 from postproc.evaluation.metrics import MetricAccumulator, evaluate, measure
 from postproc.evaluation.sums import _condensed
+from tests.postproc.evaluation.test_reliability import ece_loop
 
 NUMBERS = ("accuracy", "top5", "macro_f1", "log_loss", "brier", "ece")
 

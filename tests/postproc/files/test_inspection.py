@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from postproc import Predictions, inspect_predictions, softmax, top_k_entropy
-from postproc.jobs.engine import reduce
+from postproc.jobs.engine import map_blocks
 from postproc.scores import blocks
 from tests.postproc.shuffled import Shuffled
 
@@ -117,7 +117,7 @@ def test_figures_of_blocks_in_any_order_are_those_of_one_piece(monkeypatch):
     whole = _inspect(scores)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 8 * 5 * 11)
     loaded = Predictions.check(scores, name=whole.name)
-    parts = inspect_predictions(loaded, walk=partial(reduce, Shuffled(4)))
+    parts = inspect_predictions(loaded, map_blocks=partial(map_blocks, Shuffled(4)))
     assert parts.entropy_histogram == whole.entropy_histogram
     assert parts.predicted == whole.predicted
     np.testing.assert_allclose(parts.mean_prediction, whole.mean_prediction, rtol=1e-13)

@@ -13,7 +13,7 @@ import pytest
 
 from postproc import alternating_normalization
 from postproc.jobs import dask as module
-from postproc.jobs.engine import LocalEngine, reduce
+from postproc.jobs.engine import LocalEngine, map_blocks
 from postproc.jobs.write import Output, StoppedError, write
 from postproc.scores.sources import NpySource, SourceChangedError
 
@@ -145,7 +145,7 @@ def written(engine, part, path, **options):
 
 def test_results_in_order_are_those_of_the_local_engine(engine, rows):
     told = []
-    found = list(reduce(engine, Sums(rows), CUTS, watch=told.append))
+    found = list(map_blocks(engine, Sums(rows), CUTS, watch=told.append))
     np.testing.assert_array_equal(found, [Sums(rows)(cut) for cut in CUTS])
     assert sum(told) == N
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from postproc.jobs.engine import LocalEngine, reduce
+from postproc.jobs.engine import LocalEngine, map_blocks
 from postproc.scores.blocks import row_cuts, sub_blocks
 from tests.postproc.shuffled import Shuffled
 
@@ -33,7 +33,7 @@ def test_blocks_are_computed_at_the_same_time_by_one_thread_of_blas_each():
         blas.extend(lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas")
         return rows.start
 
-    assert list(reduce(LocalEngine(3), part, CUTS[:18])) == [rows.start for rows in CUTS[:18]]
+    assert list(map_blocks(LocalEngine(3), part, CUTS[:18])) == [rows.start for rows in CUTS[:18]]
     assert set(blas) == {1}
 
 
@@ -64,7 +64,7 @@ def test_closing_early_stops_the_work():
 def test_results_come_in_order_and_every_row_is_counted(n, seed):
     cuts = [slice(i, i + 2) for i in range(0, 2 * n, 2)]
     told = []
-    found = list(reduce(Shuffled(seed), lambda rows: rows.start, cuts, watch=told.append))
+    found = list(map_blocks(Shuffled(seed), lambda rows: rows.start, cuts, watch=told.append))
     assert found == [cut.start for cut in cuts]
     assert sum(told) == 2 * n
 
@@ -75,7 +75,7 @@ def test_an_error_of_a_part_passes_unchanged():
             raise ValueError("row 4")
         return rows.start
 
-    results = reduce(LocalEngine(), part, [slice(i, i + 2) for i in range(0, 8, 2)])
+    results = map_blocks(LocalEngine(), part, [slice(i, i + 2) for i in range(0, 8, 2)])
     assert [next(results), next(results)] == [0, 2]
     with pytest.raises(ValueError, match="row 4"):
         next(results)

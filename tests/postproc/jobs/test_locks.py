@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.postproc.jobs.test_write import Rows, check, output, run
 
 from postproc.jobs.locks import check_unlocked, lock_path, locked
+from tests.postproc.jobs.test_write import Rows, check, output, run
 
 
 def other(out, **changes):

@@ -20,7 +20,7 @@ import postproc.scores.checks
 from postproc import Predictions, load_labels, load_predictions, softmax
 from postproc.evaluation.metrics import evaluate
 from postproc.evaluation.paired import paired_gain_interval, wilson_interval
-from postproc.jobs.engine import reduce
+from postproc.jobs.engine import map_blocks
 from postproc.reports.report import AccuracyReport, accuracy_report
 from postproc.reports.tables import points
 from tests.postproc.shuffled import Shuffled
@@ -307,8 +307,8 @@ def test_blocks_in_any_order_give_the_report_of_one_piece(three, monkeypatch, se
     predictions, labels = three
     whole = accuracy_report(predictions, labels).to_dict(per_class=True)
     monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * 7 * 13)
-    walk = partial(reduce, Shuffled(seed))
-    parts = accuracy_report(predictions, labels, walk=walk).to_dict(per_class=True)
+    walk = partial(map_blocks, Shuffled(seed))
+    parts = accuracy_report(predictions, labels, map_blocks=walk).to_dict(per_class=True)
     for one, other in zip(parts["models"], whole["models"], strict=True):
         for key in ("log_loss", "brier", "ece"):
             assert one.pop(key) == pytest.approx(other.pop(key), rel=1e-12)
@@ -334,13 +334,13 @@ def test_labels_in_a_file_are_sent_by_path(tmp_path, monkeypatch):
     np.save(tmp_path / "y.npy", (np.arange(2000) % 2).astype(np.int8))
     sent = []
 
-    def walk(part, cuts):
+    def walk(part, cuts, what):
         sent.append(pickle.dumps(part))
         return map(pickle.loads(sent[-1]), cuts)
 
     scores = load_predictions(tmp_path / "a.npy", mapped=False)
     labels = load_labels(tmp_path / "y.npy", n_classes=2, mapped=True)
-    report = accuracy_report({"a": scores, "b": scores}, labels, walk=walk)
+    report = accuracy_report({"a": scores, "b": scores}, labels, map_blocks=walk)
     assert report["b"].metrics.accuracy == 1
     assert [len(part) < 2000 for part in sent] == [True]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from postproc import check_scores, log_probabilities, probabilities
-from postproc.jobs.engine import reduce
+from postproc.jobs.engine import map_blocks
 from postproc.scores import blocks
 from postproc.scores.kinds import two_class_rows
 from tests.postproc.shuffled import Shuffled
@@ -284,13 +284,13 @@ def test_two_class_rows_are_label_after_label(library):
 
 def test_blocks_checked_in_any_order_give_the_first_fault(monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 8 * 2 * 3)
-    walk = partial(reduce, Shuffled(2))
+    walk = partial(map_blocks, Shuffled(2))
     scores = np.full((20, 2), 0.5)
-    assert check_scores(scores, walk=walk)[1] == "probs"
+    assert check_scores(scores, map_blocks=walk)[1] == "probs"
     scores[[7, 15]] = [[0.25, 0.25], [0.1, 0.1]]
     with pytest.raises(ValueError, match=r"row 7 sums to 0\.5"):
-        check_scores(scores, walk=walk)
+        check_scores(scores, map_blocks=walk)
     scores[[4, 18], 1] = 3.0
-    assert check_scores(scores, walk=walk)[1] == "logits"
+    assert check_scores(scores, map_blocks=walk)[1] == "logits"
     with pytest.raises(ValueError, match="row 4, column 1"):
-        check_scores(scores, kind="probs", walk=walk)
+        check_scores(scores, kind="probs", map_blocks=walk)

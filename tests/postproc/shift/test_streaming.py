@@ -14,7 +14,7 @@ from postproc import (
     softmax,
 )
 from postproc.jobs.cuda import DeviceEngine
-from postproc.jobs.engine import LocalEngine, reduce
+from postproc.jobs.engine import LocalEngine, map_blocks
 from postproc.scores.predictions import Predictions
 from postproc.shift.bbse import one_hot_winners, solve_confusion
 from postproc.shift.evidence import PredictionMoments, compare_moments
@@ -46,7 +46,7 @@ def engine_of(device):
 
 def passes(device, n_rows, step):
     cuts = [slice(a, min(a + step, n_rows)) for a in range(0, n_rows, step)]
-    return lambda part: reduce(engine_of(device), part, cuts)
+    return lambda part, *_: map_blocks(engine_of(device), part, cuts)  # its own blocks
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -70,7 +70,7 @@ def test_sums_do_not_depend_on_cuts_or_device(task, device, step):
     source = fit.mean(axis=0)
     read, over = ReadRows(Predictions(probs, "probs"), device), passes(device, 300, step)
 
-    moments = target_moments(read, over)
+    moments = target_moments(read, over, "")
     whole = PredictionMoments.of(probs)
     np.testing.assert_allclose(moments.mean, whole.mean, atol=1e-14)
     np.testing.assert_allclose(moments.scatter, whole.scatter, atol=1e-11)
@@ -79,21 +79,21 @@ def test_sums_do_not_depend_on_cuts_or_device(task, device, step):
     assert test.p_value == pytest.approx(no_shift_test(probs, fit).p_value, rel=1e-9)
 
     ratios = prior_factors(source, np.ones(4))
-    likelihood = target_likelihood(read, ratios, over)
+    likelihood = target_likelihood(read, ratios, over, "")
     found = estimate_prior(likelihood, source, np.zeros(4), max_iter=1000, tol=1e-6)
     expected = em_prior(probs, source)
     np.testing.assert_allclose(found.prior, expected.prior, atol=1e-12)
     np.testing.assert_allclose(found.std, expected.std, atol=1e-10)
     assert found.log_likelihood == pytest.approx(expected.log_likelihood)
 
-    factors = match_columns(target_likelihood(read, np.ones(4), over), source, 0.7)
+    factors = match_columns(target_likelihood(read, np.ones(4), over, ""), source, 0.7)
     part = AdaptedRows(CalibratedRows(Predictions(probs, "probs"), None, device), factors)
     np.testing.assert_allclose(
         np.concatenate([block for block, _ in over(part)]),
         joint_normalization(probs, source, strength=0.7),
         atol=1e-9,
     )
-    winners = target_moments(read, over, winners=True)
+    winners = target_moments(read, over, "", winners=True)
     hard = solve_confusion(winners, one_hot_winners(fit), y[:300], n_bootstrap=2, seed=0)
     expected = bbse_prior(probs, fit, y[:300], soft=False, n_bootstrap=2)
     np.testing.assert_allclose(hard.prior, expected.prior, atol=1e-12)

@@ -1,6 +1,7 @@
 """CAN read block by block is CAN, however rows are cut."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ from postproc.can.options import CANOptions
 from postproc.can.streaming.adjust import AdjustRows
 from postproc.can.streaming.fit import fit_can
 from postproc.can.streaming.rows import ProbabilityRows
-from postproc.jobs.engine import reduce
+from postproc.jobs.engine import map_blocks
 from postproc.jobs.memory import available_bytes
-from postproc.scores.blocks import row_cuts
+from postproc.scores.blocks import in_order, row_cuts
 from postproc.scores.predictions import Predictions
 from tests.postproc.shuffled import Shuffled
 
@@ -26,7 +27,7 @@ def predictions(n=300, n_classes=6, dtype=np.float64, seed=0, concentration=0.2)
     return Predictions.check(probs / probs.sum(axis=1, keepdims=True), kind="probs")
 
 
-def both(given, prior, options, over=map):
+def both(given, prior, options, over=in_order):
     """The model in one piece and the model by blocks, and what each makes of the rows."""
     whole = CANModel.fit([given.probabilities()], prior, options)
     model = fit_can(ProbabilityRows(given), prior, options, over)
@@ -106,7 +107,7 @@ def test_multilabel_samples_pick_two_class_rows(monkeypatch):
     prior, options = np.array([0.3, 0.7]), CANOptions(reference_sample="stratified")
     whole = CANModel.fit([rows(slice(0, 900))], prior, options)
     monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * 3 * 100)
-    model = fit_can(rows, prior, options, map)
+    model = fit_can(rows, prior, options, in_order)
     got = AdjustRows(rows, model)(slice(100, 200))[0]
     wanted = whole.adjust(rows(slice(100, 200)))[0][:, 0].reshape(-1, 3)
     np.testing.assert_allclose(got, wanted, rtol=1e-12)
@@ -115,7 +116,7 @@ def test_multilabel_samples_pick_two_class_rows(monkeypatch):
 def test_one_iteration_needs_no_rows(monkeypatch):
     given = predictions(20_000, 6)
     monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * 6 * 100)
-    model = fit_can(ProbabilityRows(given), np.full(6, 1 / 6), CANOptions(), map)
+    model = fit_can(ProbabilityRows(given), np.full(6, 1 / 6), CANOptions(), in_order)
     assert model.n_confident > 5_000
     assert len(pickle.dumps(model)) < 10_000
 
@@ -148,7 +149,7 @@ def test_the_order_in_which_blocks_come_does_not_matter(monkeypatch):
             ProbabilityRows(given),
             prior,
             CANOptions(alpha=1.7),
-            lambda part, cuts, seed=seed: reduce(Shuffled(seed), part, cuts),
+            partial(map_blocks, Shuffled(seed)),
         )
         for seed in (0, 1)
     ]

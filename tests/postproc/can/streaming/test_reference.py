@@ -1,6 +1,7 @@
 """CAN whose reference stays in its file is CAN in memory, whatever is read at once."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,14 +22,11 @@ from postproc.can.streaming.fit import fit_can
 from postproc.can.streaming.reference import StreamedReference
 from postproc.can.streaming.rows import ProbabilityRows
 from postproc.jobs.dask import DaskEngine
-from postproc.jobs.engine import LocalEngine, reduce
+from postproc.jobs.engine import LocalEngine, map_blocks
+from postproc.scores.blocks import in_order
 from postproc.scores.predictions import Predictions
 from tests.oracles import alternating_normalization_loop
 from tests.postproc.shuffled import Shuffled
-
-
-def walks(_what):
-    return map
 
 
 def predictions(n=300, n_classes=5, dtype=np.float64, seed=0, concentration=0.2):
@@ -50,9 +48,9 @@ def stream(patch, *, block=30, task=100, together=2**26, shared=100, at_once=40)
     patch.setattr(postproc.can.streaming.adjust, "SHARED_BYTES", 40 * shared)
 
 
-def adjust(rows, model, labels=None, walks=walks):
+def adjust(rows, model, labels=None, map_blocks=in_order):
     """What the command writes, and the sum of what it counts."""
-    part = AdjustRows(rows, model, labels).prepared(walks)
+    part = AdjustRows(rows, model, labels).prepared(map_blocks)
     blocks, counts = zip(*map(part, part.cuts()), strict=True)
     total = {name: sum(count[name] for count in counts) for name in counts[0]}
     return np.concatenate(blocks), total
@@ -61,11 +59,11 @@ def adjust(rows, model, labels=None, walks=walks):
 def both(rows, prior, options, **sizes):
     """The model in memory and the one that is streamed, and what each makes of the rows."""
     labels = np.arange(rows.predictions.n_rows * rows.per_row) % len(prior)
-    held = fit_can(rows, prior, options, map)
+    held = fit_can(rows, prior, options, in_order)
     wanted = adjust(rows, held, labels)
     with pytest.MonkeyPatch.context() as patch:
         stream(patch, **sizes)
-        streamed = fit_can(rows, prior, options, map)
+        streamed = fit_can(rows, prior, options, in_order)
         got = adjust(rows, streamed, labels)
     return held, wanted, streamed, got
 
@@ -125,7 +123,7 @@ def test_is_as_the_loop(monkeypatch, alpha):
     rows = predictions(150)
     prior = np.array([0.4, 0.1, 0.1, 0.3, 0.1])
     stream(monkeypatch)
-    model = fit_can(rows, prior, CANOptions(alpha=alpha, iterations=4, threshold=0.6), map)
+    model = fit_can(rows, prior, CANOptions(alpha=alpha, iterations=4, threshold=0.6), in_order)
     assert type(model.reference) is StreamedReference
     got = adjust(rows, model)[0]
     probs = rows(slice(0, 150))
@@ -230,8 +228,8 @@ def test_the_engine_does_not_matter(monkeypatch, dask, alpha, size, together):
     stream(monkeypatch, together=together)
 
     def run(engine):
-        model = fit_can(rows, prior, options, lambda *job: reduce(engine, *job))
-        return adjust(rows, model, walks=lambda _: lambda *job: reduce(engine, *job))[0]
+        model = fit_can(rows, prior, options, partial(map_blocks, engine))
+        return adjust(rows, model, map_blocks=partial(map_blocks, engine))[0]
 
     local = run(LocalEngine())
     np.testing.assert_array_equal(run(Shuffled(0)), local)
@@ -250,8 +248,8 @@ def test_what_travels_does_not_grow_with_the_rows(monkeypatch, tmp_path, alpha, 
         target = ProbabilityRows(Predictions.check(scores[:50], kind="probs"))
         reference = ProbabilityRows(Predictions.check(scores, kind="probs").streamed())
         options = CANOptions(alpha=alpha, iterations=3, threshold=0.5)
-        model = fit_can(reference, np.full(5, 0.2), options, map)
-        part = AdjustRows(target, model).prepared(walks)
+        model = fit_can(reference, np.full(5, 0.2), options, in_order)
+        part = AdjustRows(target, model).prepared(in_order)
         sizes.append(len(pickle.dumps(part)) - n // 8)
         again = pickle.loads(pickle.dumps(part))
         np.testing.assert_array_equal(again(slice(0, 50))[0], part(slice(0, 50))[0])
@@ -263,13 +261,13 @@ def test_few_rows_share_passes_through_the_reference(monkeypatch):
     rows, prior = predictions(3000, concentration=0.05), np.full(5, 0.2)
     stream(monkeypatch, at_once=1000, task=1000)
     options = CANOptions(iterations=3, threshold=0.9)
-    model = fit_can(rows, prior, options, map)
+    model = fit_can(rows, prior, options, in_order)
     passes = []
     plain = StreamedReference._carry
     monkeypatch.setattr(
         StreamedReference, "_carry", lambda *args: passes.append(args[1]) or plain(*args)
     )
-    part = AdjustRows(rows, model).prepared(walks)
+    part = AdjustRows(rows, model).prepared(in_order)
     assert 0 < len(part.exact.where) < 1000
     assert passes == [0, 1]
     assert part.cuts() == rows.predictions.cuts()
@@ -280,7 +278,7 @@ def test_few_rows_share_passes_through_the_reference(monkeypatch):
 
 def test_small_references_stay_in_memory(monkeypatch):
     rows = predictions(300)
-    model = fit_can(rows, np.full(5, 0.2), CANOptions(iterations=2), map)
+    model = fit_can(rows, np.full(5, 0.2), CANOptions(iterations=2), in_order)
     assert type(model.reference) is Reference
     part = AdjustRows(rows, model)
-    assert part.prepared(walks) is part
+    assert part.prepared(in_order) is part
