@@ -128,7 +128,7 @@ def test_a_reference_that_does_not_fit_on_a_device_is_refused_before_it_is_read(
     rows = ProbabilityRows(given, device="cpu:0")  # tensors
     read = []
 
-    def over(part, cuts):
+    def over(part, cuts, what):
         for cut in cuts:
             read.append(cut)
             yield part(cut)
