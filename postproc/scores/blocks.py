@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 
@@ -21,6 +22,18 @@ def in_order(
     """Map here, one block after the other."""
     return map(function, blocks)
 
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is held or computed at once, in bytes of float64; results do not depend on it."""
+
+    #: One block of rows: small enough to stay near the cache, large enough for BLAS.
+    block: int = 8 * 2**20
+    #: What is computed at once within a block where rows do not need each other.
+    cached: int = 2**20
+
+
+DEFAULT_SIZES = Sizes()
 
 #: Bytes of one block in float64; small enough to stay near the cache, large enough for BLAS.
 BLOCK_BYTES = 8 * 2**20
