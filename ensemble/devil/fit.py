@@ -34,21 +34,7 @@ STEPS, LEAST_BATCH, MOST_BATCH = 8, 16, 256
 
 @dataclass(frozen=True)
 class Training:
-    """How heads are trained.
-
-    Attributes
-    ----------
-    epochs : int
-        Most epochs of the discussion; the devil has two and a half times as many.
-    patience : int
-        Epochs without progress on the inner rows after which training ends.
-    decay : float
-        Weight of the squared distance of the heads from the identity.
-    negatives : {"sampled", "expected"}
-        The devil's loss.
-    device : str
-        Where to compute.
-    """
+    """How heads are trained."""
 
     epochs: int
     patience: int
@@ -59,15 +45,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Trained:
-    """Parameters of the best epoch, and how training went.
-
-    Attributes
-    ----------
-    slopes, biases : array
-        Parameters: (M, S) or (M, S, S), and (M, S); of the devil (M S, S) and (S,).
-    curve : array of shape (E + 1, M) or (E + 1, 1)
-        Loss on the inner rows before each epoch and after the last, in nats.
-    """
+    """Parameters of the best epoch, and how training went."""
 
     slopes: Matrix
     biases: Matrix
@@ -77,21 +55,7 @@ class Trained:
 def train_devil(
     inputs: Matrix, y: NDArray[np.int64], inner: NDArray[np.bool_], how: Training, seed: int
 ) -> Trained:
-    """Train the devil, an affine map of all members' features that starts at zero.
-
-    Parameters
-    ----------
-    inputs : array of shape (M, n, S)
-        Features of the members.
-    y : array of shape (n,)
-        Classes 0..S-1.
-    inner : array of shape (n,)
-        Rows that decide when to stop, and are not trained on.
-    how : Training
-        Options.
-    seed : int
-        Seed of the order of the rows and of the sampled negatives.
-    """
+    """Train the devil, an affine map of all members' features that starts at zero."""
     n_members, n_rows, n_classes = inputs.shape
     flat = np.ascontiguousarray(inputs.transpose(1, 0, 2)).reshape(n_rows, -1)
     x, labels = _tensor(flat, how.device), torch.as_tensor(y, device=how.device)
@@ -124,30 +88,7 @@ def train_norms(
     head: str,
     discussion_weight: float,
 ) -> Trained:
-    """Train the norm models in discussion with the devil; all start as the identity.
-
-    Each keeps its own best epoch: that of the least log-loss on the inner rows, where the start
-    counts too.
-
-    Parameters
-    ----------
-    inputs : array of shape (M, n, S)
-        Features of the members.
-    y : array of shape (n,)
-        Classes 0..S-1.
-    z_0 : array of shape (n, S), or None
-        The devil's logits; None leaves it out.
-    inner : array of shape (n,)
-        Rows that decide when to stop, and are not trained on.
-    how : Training
-        Options.
-    seed : int
-        Seed of the order of the rows.
-    head : {"bias", "scale-bias", "affine"}
-        What is learned.
-    discussion_weight : float
-        λ >= 0.
-    """
+    """Train the norm models in discussion with the devil; all start as the identity."""
     n_members, _, n_classes = inputs.shape
     x, labels = _tensor(inputs, how.device), torch.as_tensor(y, device=how.device)
     devil = None if z_0 is None else _tensor(z_0, how.device)
@@ -183,21 +124,9 @@ def train_norms(
 
 
 class Adam:
-    """Adam with its published constants.
+    """Adam with its published constants (Kingma and Ba, ICLR 2015, algorithm 1)."""
 
-    That of torch.optim would do, but brings in torch's compiler: two seconds before the first step.
-
-    Parameters
-    ----------
-    parameters : sequence of tensor
-        What is learned.
-    rate : float
-        Length of a step.
-
-    References
-    ----------
-    Kingma, Ba (2015). Adam: A Method for Stochastic Optimization. ICLR, algorithm 1.
-    """
+    # torch.optim would do, but imports the compiler of torch: two seconds before the first step.
 
     def __init__(self, parameters: Sequence[torch.Tensor], rate: float) -> None:
         self.parameters = list(parameters)
@@ -231,10 +160,7 @@ def _descend(
     epochs: int,
     seed: int,
 ) -> tuple[list[Matrix], Matrix]:
-    """Adam with early stopping; `judge` gives the losses of the models on the inner rows.
-
-    The first axis of every parameter is that of the models where there are several.
-    """
+    """Adam with early stopping; `judge` gives the losses of the models on the inner rows."""
     held = torch.as_tensor(np.flatnonzero(inner), device=how.device)
     trained = torch.as_tensor(np.flatnonzero(~inner))
     size = min(max(-(-len(trained) // STEPS), LEAST_BATCH), MOST_BATCH)
@@ -272,13 +198,7 @@ def _tensor(values: Matrix, device: str) -> torch.Tensor:
 
 
 def check_device(device: Any) -> str:
-    """Return a device that torch has here.
-
-    Raises
-    ------
-    ValueError
-        If there is none of that name.
-    """
+    """Return a device that torch has here."""
     from postproc.jobs import cuda as devices
     from postproc.scores.checks import check_choice
 

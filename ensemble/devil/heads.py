@@ -1,4 +1,11 @@
-"""Heads of a Devil's Advocate ensemble on saved logits: affine maps, applied with NumPy alone."""
+"""Heads of a Devil's Advocate ensemble on saved logits: affine maps, applied with NumPy alone.
+
+With f_m the calibrated log-probabilities of member m, clipped at -12 and centred in each row, a
+norm model is z_m = f_m + f_m R_m + b_m, where R_m is diagonal (or zero) for the smaller heads, and
+the devil is z_0 = [f_1 ... f_M] W + a. Both are centred in each row. Only the S classes that occur
+in the fit split are fitted; the others keep f_m, and the devil's 0. The vote is
+Σ_m w_m z_m - w z_0.
+"""
 
 from __future__ import annotations
 
@@ -14,36 +21,7 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class DevilHeads:
-    r"""Norm models and devil as affine maps of the members' calibrated log-probabilities.
-
-    With f_m the calibrated log-probabilities of member m, cut off at -12 and centred in each row,
-    a norm model is
-
-    .. math:: z_m = f_m + f_m R_m + b_m
-
-    with R_m diagonal (or zero) for the smaller heads, and the devil is
-    :math:`z_0 = [f_1 \dots f_M] W + a`. Both are centred in each row. What has been fitted are the
-    S classes that the fit split has rows of; the others keep f_m, and the devil's 0.
-
-    Attributes
-    ----------
-    betas : array of shape (M,)
-        Inverse temperatures of the members.
-    seen : array of shape (S,)
-        Classes that were fitted.
-    slopes : array of shape (M, S) or (M, S, S)
-        Diagonals of R_m, or R_m.
-    biases : array of shape (M, S)
-        The b_m.
-    coef : array of shape (M S, S)
-        The devil's W.
-    intercept : array of shape (S,)
-        The devil's a.
-    weights : array of shape (M,)
-        Weights of the norm models in the vote.
-    devil_weight : float
-        Weight w >= 0 of the devil in the vote, Σ_m w_m z_m - w z_0.
-    """
+    r"""Norm models and devil as affine maps of the members' calibrated log-probabilities."""
 
     betas: Matrix
     seen: NDArray[np.int64]

@@ -28,15 +28,7 @@ UNTOUCHED = "none"
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to hold the discussion.
-
-    Attributes
-    ----------
-    head : str
-        What the norm models learn; "none" leaves the members as they are.
-    discussion_weight : float
-        λ.
-    """
+    """One way to hold the discussion."""
 
     head: str
     discussion_weight: float
@@ -50,17 +42,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Vote:
-    """Weights of a vote, and the log-loss of each row under it.
-
-    Attributes
-    ----------
-    weights : array of shape (M,)
-        Weights of the norm models.
-    devil_weight : float
-        Weight w >= 0 of the devil.
-    losses : array of shape (n,)
-        Log-loss of each row, in nats.
-    """
+    """Weights of a vote, and the log-loss of each row under it."""
 
     weights: Matrix
     devil_weight: float
@@ -69,17 +51,7 @@ class Vote:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a search has found.
-
-    Attributes
-    ----------
-    setting : Setting
-        Head and λ.
-    vote : Vote
-        The vote, fitted on out-of-fold outputs.
-    log_losses : dict of str to float
-        Out-of-fold log-loss of every setting that was tried, in nats.
-    """
+    """What a search has found."""
 
     setting: Setting
     vote: Vote
@@ -87,25 +59,7 @@ class Choice:
 
 
 class Rehearsal:
-    """Folds of the fit split, with a devil trained on each; heads are tried out on them.
-
-    Parameters
-    ----------
-    inputs : array of shape (M, n, S)
-        Features of the members, rows in an order that does not depend on how they were given.
-    y : array of shape (n,)
-        Classes 0..S-1.
-    how : Training
-        Options of the training.
-    learned : bool
-        Whether the vote has learned weights, or those published.
-    devil_weight : float, optional
-        Weight of the devil in the vote; None chooses it.
-    n_folds : int
-        Number of folds.
-    seed : int
-        Seed of folds and trainings.
-    """
+    """Folds of the fit split, with a devil trained on each; heads are tried out on them."""
 
     def __init__(
         self,
@@ -136,20 +90,7 @@ class Rehearsal:
     def choose(
         self, heads: Sequence[str], discussion_weights: Sequence[float], *, devil: bool
     ) -> Choice:
-        """Choose head and λ by out-of-fold log-loss: first the head, at the first λ, then λ.
-
-        Where several heads are on offer, the untouched members are too. They win unless the
-        interval of the best setting's gain in log-loss lies above zero.
-
-        Parameters
-        ----------
-        heads : sequence of str
-            Heads on offer.
-        discussion_weights : sequence of float
-            The λ on offer.
-        devil : bool
-            Whether the devil takes part at all.
-        """
+        """Choose head and λ by out-of-fold log-loss: first the head, at the first λ, then λ."""
         tried: dict[Setting, Vote] = {}
 
         def attempt(setting: Setting) -> float:
@@ -207,10 +148,7 @@ class Rehearsal:
         return min(votes, key=lambda vote: float(vote.losses.mean()))
 
     def final(self, setting: Setting, n_seeds: int, *, devil: bool) -> tuple[list[Trained], ...]:
-        """Train on all rows, once for each seed: devils and norm models.
-
-        Seeds differ in which rows are the inner ones, and in the order of the rows.
-        """
+        """Train on all rows, once for each seed: devils and norm models."""
         everyone = np.ones(len(self.y), dtype=bool)
         devils: list[Trained] = []
         norms: list[Trained] = []

@@ -146,10 +146,7 @@ class _Stacker:
 def _out_of_fold(
     logs: Matrix, y: NDArray[np.int64], folds: NDArray[np.int64], ridges: Sequence[float]
 ) -> tuple[float, dict[float, float], Matrix]:
-    """Strength of the least out-of-fold log-loss, the losses of those tried, and the outputs.
-
-    Strengths are tried in descending order until the loss rises.
-    """
+    """Strength of the least out-of-fold log-loss, the losses of those tried, and the outputs."""
     held = [folds == fold for fold in np.unique(folds)]
     if len(held) < 2:  # a single row: what it would be out of fold, nobody can say
         return ridges[0], {}, np.full(logs.shape[1:], 1 / logs.shape[2])

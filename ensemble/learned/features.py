@@ -18,13 +18,7 @@ FLOOR = -12.0
 
 @dataclass(frozen=True)
 class Calibration:
-    """A temperature for each member.
-
-    Attributes
-    ----------
-    betas : array of shape (M,)
-        Inverse temperatures.
-    """
+    """A temperature for each member."""
 
     betas: Matrix
 

@@ -1,4 +1,9 @@
-"""The search behind greedy selection: the metric of every mean with one member more."""
+"""The search behind greedy selection: the metric of every mean with one member more.
+
+Each step tries all members at once on the rows that are still open: class c cannot overtake the
+leader w by one addition if S_w - S_c > max_m P_mc, and most rows are settled after a few steps. The
+search runs in float32, so only rows whose best classes agree to six digits may differ from float64.
+"""
 
 from __future__ import annotations
 
@@ -34,31 +39,7 @@ SLACK = np.float32(1e-4)
 
 
 class Search:
-    """The members' probabilities laid out for the search: for each class and row, all members.
-
-    In each step all members are tried at once on the rows that are still open: those whose leading
-    class could lose its lead to the addition of some member. Most rows are settled after a few
-    steps. Float32 halves the way to memory; only rows whose best classes agree to six digits can
-    come out otherwise than in float64.
-
-    Parameters
-    ----------
-    members : Members
-        M members with n rows and C classes.
-    y : array of shape (n,)
-        Classes.
-    metric : {"accuracy", "log_loss", "macro_f1"}
-        What is improved.
-
-    Attributes
-    ----------
-    true : array of shape (M, n)
-        Probabilities of the labels.
-    probs : array of shape (C, n, M)
-        Probabilities of all classes; empty for the log-loss, which needs those of the labels only.
-    highest : array of shape (C, n)
-        Largest of them over the members.
-    """
+    """The members' probabilities laid out for the search: for each class and row, all members."""
 
     def __init__(self, members: Members, y: Counts, metric: Metric) -> None:
         self.members, self.y, self.metric = members, y, metric
@@ -126,10 +107,7 @@ class Search:
         return np.asarray(np.nanmean(f1, axis=0))
 
     def _settle(self, total: Singles) -> tuple[NDArray[np.bool_], Counts, Counts]:
-        """Which rows are open, and hits and predictions of each class among the others.
-
-        Class c cannot pass the leader w by one addition if S_w - S_c > max_m P_mc.
-        """
+        """Which rows are open, and hits and predictions of each class among the others."""
         n_classes = len(self.labels)
         is_open = np.empty(len(self.y), dtype=bool)
         hits, predicted = np.zeros((2, n_classes), dtype=np.int64)

@@ -16,22 +16,7 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LinearHead:
-    """Softmax of an affine map of the members' features.
-
-    A class that the head has seen no row of keeps the probability that the calibrated members
-    give it on average; the head shares out the rest.
-
-    Attributes
-    ----------
-    betas : array of shape (M,)
-        Inverse temperatures of the members.
-    coef : array of shape (M C, S)
-        Coefficients for the S classes that the head has seen.
-    intercept : array of shape (S,)
-        Intercepts.
-    seen : array of shape (S,)
-        Which classes these are.
-    """
+    """Softmax of an affine map of the features, coef (M C, S); unseen classes keep their mean."""
 
     betas: Matrix
     coef: Matrix

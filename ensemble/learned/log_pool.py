@@ -1,4 +1,11 @@
-"""Weights learned on a fit split: the log pool of least log-loss."""
+"""Weights learned on a fit split: the log pool of least log-loss.
+
+The pool minimises, over weights w >= 0 and a class bias b,
+
+    -1/n Σ_i log softmax(Σ_m w_m log P_mi + b)_{y_i} + λ/2n Σ_m (w_m - 1/M)² + λ_b/2n Σ_c b_c²
+
+by L-BFGS-B with the analytic gradient. The problem is convex.
+"""
 
 from __future__ import annotations
 
@@ -25,21 +32,7 @@ MAX_ITERATIONS = 2000
 
 @dataclass(frozen=True)
 class PoolFit:
-    """What the optimiser found.
-
-    Attributes
-    ----------
-    weights : array of shape (M,)
-        Member weights w >= 0.
-    bias : array of shape (C,)
-        Class bias; zeros where none was asked for.
-    loss : float
-        The objective, in nats a row.
-    converged : bool
-        Whether the optimiser met its tolerance.
-    n_iter : int
-        Iterations it took.
-    """
+    """What the optimiser found."""
 
     weights: Matrix
     bias: Matrix
@@ -60,26 +53,7 @@ def fit_log_pool(
     bias_ridge: float | None = None,
     start: PoolFit | None = None,
 ) -> PoolFit:
-    r"""Minimise the log-loss of a log pool over its member weights, and a class bias.
-
-    .. math:: -\frac{1}{n}\sum_i \log \mathrm{softmax}(\sum_m w_m \log P_{mi} + b)_{y_i}
-              + \frac{\lambda}{2n}\sum_m (w_m - 1/M)^2 + \frac{\lambda_b}{2n}\sum_c b_c^2
-
-    with w >= 0, by L-BFGS-B with the analytic gradient. The problem is convex.
-
-    Parameters
-    ----------
-    logs : array of shape (M, n, C)
-        Finite log-probabilities of the members.
-    y : array of shape (n,)
-        Classes.
-    ridge : float
-        λ >= 0, how many rows the prior on the weights is worth.
-    bias_ridge : float, optional
-        λ_b > 0 for the class bias; None for no bias.
-    start : PoolFit, optional
-        Where to start; equal weights by default.
-    """
+    r"""Minimise the log-loss of a log pool over its member weights, and a class bias."""
     from scipy.optimize import minimize
 
     n_members, n_rows, n_classes = logs.shape

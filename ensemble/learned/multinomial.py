@@ -1,4 +1,10 @@
-"""Ridge-regularised multinomial logistic regression: many strengths of the ridge on one problem."""
+"""Ridge-regularised multinomial logistic regression: many strengths of the ridge on one problem.
+
+The objective for strength r, -1/n Σ_i log softmax(x_i W + b)_{y_i} + r/n ‖W‖² + 1/2n ‖b‖², is
+minimised by L-BFGS in the principal directions of the features, each scaled by its expected
+curvature. That takes a third of the steps of plain coordinates, and there are never more
+coordinates than rows.
+"""
 
 from __future__ import annotations
 
@@ -21,21 +27,7 @@ MAX_ITERATIONS = 2000
 
 @dataclass(frozen=True)
 class MultinomialFit:
-    """Coefficients and what the optimiser says of them.
-
-    Attributes
-    ----------
-    coef : array of shape (p, C)
-        Coefficients W.
-    intercept : array of shape (C,)
-        Intercepts b.
-    loss : float
-        The objective, in nats a row.
-    converged : bool
-        Whether the optimiser met its tolerance.
-    n_iter : int
-        Iterations it took.
-    """
+    """Coefficients and what the optimiser says of them."""
 
     coef: Matrix
     intercept: Matrix
@@ -45,24 +37,7 @@ class MultinomialFit:
 
 
 class MultinomialProblem:
-    r"""Rows and labels, prepared once for all strengths r of the ridge.
-
-    .. math:: -\frac{1}{n}\sum_i \log \mathrm{softmax}(x_i W + b)_{y_i}
-              + \frac{r}{n} \|W\|^2 + \frac{1}{2n} \|b\|^2
-
-    is minimised by L-BFGS in the principal directions of the features, each coordinate scaled by
-    the curvature that the objective is expected to have there. That takes a third of the steps of
-    plain coordinates, and there are never more coordinates than rows.
-
-    Parameters
-    ----------
-    features : array of shape (n, p)
-        Features x.
-    y : array of shape (n,)
-        Classes 0..C-1.
-    guess : array of shape (n, C)
-        Rough probabilities; the expected curvature of class j is the mean of p_j (1 - p_j).
-    """
+    r"""Rows and labels, prepared once for all strengths r of the ridge."""
 
     def __init__(self, features: Matrix, y: NDArray[np.int64], guess: Matrix) -> None:
         self.y = y
@@ -73,17 +48,7 @@ class MultinomialProblem:
     def solve(
         self, ridge: float, *, start: MultinomialFit | None = None, tolerance: float = 1e-8
     ) -> MultinomialFit:
-        """Minimise the objective for one strength r > 0.
-
-        Parameters
-        ----------
-        ridge : float
-            Strength r of the ridge, in rows.
-        start : MultinomialFit, optional
-            Where to start, such as the solution of a neighbouring strength.
-        tolerance : float
-            Decrease of the objective in one iteration, in nats, below which it has converged.
-        """
+        """Minimise the objective for one strength r > 0."""
         from scipy.optimize import minimize
 
         n_rows, n_axes = self.rotated.shape

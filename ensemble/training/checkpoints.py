@@ -19,20 +19,7 @@ STATE = "state.json"
 def save_checkpoint(
     folder: Path, state: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]
 ) -> None:
-    """Write a checkpoint, whole or not at all, in place of the one before.
-
-    The tensors are written first, under a name of their own, and count only once the JSON file
-    that names them has taken its place.
-
-    Parameters
-    ----------
-    folder : Path
-        The checkpoint; made if it does not exist.
-    state : mapping
-        What JSON knows, with the number of the checkpoint as "step".
-    tensors : mapping of str to tensor
-        Tensors on any device.
-    """
+    """Write a checkpoint, whole or not at all, in place of the one before."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"tensors-{state['step']}.safetensors"
     with atomic_path(file, overwrite=True) as temporary:
@@ -46,13 +33,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
-    """Read a checkpoint; None where there is none.
-
-    Raises
-    ------
-    ValueError
-        If the checkpoint is damaged.
-    """
+    """Read a checkpoint; None where there is none."""
     file = folder / STATE
     if not file.is_file():
         return None
