@@ -7,16 +7,21 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
-#: Seconds until a bar appears, and between the lines that stand for it where there is no terminal.
-BAR_AFTER = 1.0
-LINE_EVERY = 30.0
-
 #: Seconds over which a rate is taken.
 RATE_OVER = 20.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds until a bar appears, and between the lines that replace it without a terminal."""
+
+    bar_after: float = 1.0
+    line_every: float = 30.0
 
 
 @contextmanager
@@ -32,10 +37,12 @@ def watching(
     """Give a function that is told how many rows, or other units, have been done since.
 
     `done` of them were there before; the rate is taken over the last `over` seconds. Without a
-    unit only the share that is done is said.
+    unit only the share that is done is said. The pace is the object of the context, if it is one.
     """
+    context = click.get_current_context(silent=True)
+    pace = (context and context.find_object(Pace)) or Pace()
     kind = _Bar if sys.stderr.isatty() else _Lines
-    shown = kind(what, total, unit, done, over)
+    shown = kind(what, total, unit, done, over, pace)
     try:
         yield (lambda count: None) if quiet else shown.advance
     finally:
@@ -45,8 +52,10 @@ def watching(
 class _Lines:
     """A line now and then."""
 
-    def __init__(self, what: str, total: int, unit: str, done: int, over: float) -> None:
-        self.what, self.total, self.unit = what, total, unit
+    def __init__(
+        self, what: str, total: int, unit: str, done: int, over: float, pace: Pace
+    ) -> None:
+        self.what, self.total, self.unit, self.pace = what, total, unit, pace
         self.done, self.over = done, over
         self.begin = self.last = time.monotonic()
         self.marks = deque([(self.begin, done)])
@@ -54,7 +63,7 @@ class _Lines:
     def advance(self, count: int) -> None:
         """Say how far it is, where that has not been said for long."""
         now = self.count(count)
-        if now - self.last >= LINE_EVERY and self.done < self.total:
+        if now - self.last >= self.pace.line_every and self.done < self.total:
             self.last = now
             rate = self.rate(now)
             left = f", {duration((self.total - self.done) / rate)} left" if rate > 0 else ""
@@ -97,7 +106,7 @@ class _Bar(_Lines):
     def advance(self, count: int) -> None:
         """Move the bar."""
         now = self.count(count)
-        if self.bar is None and now - self.begin >= BAR_AFTER:
+        if self.bar is None and now - self.begin >= self.pace.bar_after:
             self._start()
         if self.bar is not None:
             rate = f", {self.speed(now)}" if self.unit else ""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ensemble.members import Member, Members
 from postproc.evaluation.agreement import chance_doubts, is_chance, z_of_order
 from postproc.scores.arrays import as_numpy
-from postproc.scores.blocks import row_blocks
+from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_cuts
 
 #: Rows, in blocks spread over a file, that members are compared on.
 SAMPLE_BLOCKS, SAMPLE_ROWS = 8, 256
@@ -27,7 +27,7 @@ class Agreement(NamedTuple):
     z: float
 
 
-def agreement(member: Member, labels: NDArray[np.int64]) -> Agreement:
+def agreement(member: Member, labels: NDArray[np.int64], sizes: Sizes = DEFAULT_SIZES) -> Agreement:
     """Compare a member with labels, and with these in any other order.
 
     Parameters
@@ -36,13 +36,15 @@ def agreement(member: Member, labels: NDArray[np.int64]) -> Agreement:
         Scores of n rows.
     labels : ndarray of shape (n,)
         Classes 0..C-1.
+    sizes : Sizes
+        How large blocks are.
     """
     n, n_classes = len(labels), member.n_classes
     shares = np.bincount(labels, minlength=n_classes) / n
     sums, squares = np.zeros(n_classes), np.zeros(n_classes)
     given = row_squares = 0.0
     right = 0
-    for rows in row_blocks(n, n_classes):
+    for rows in row_cuts(n, n_classes, sizes):
         probs = as_numpy(member.probabilities(rows)).astype(np.float64)
         truth = labels[rows]
         given += float(probs[np.arange(len(truth)), truth].sum())

@@ -12,7 +12,7 @@ from ensemble.base import Ensemble
 from ensemble.members import Member, Members
 from postproc.jobs.cuda import OnDevice
 from postproc.scores.arrays import as_numpy
-from postproc.scores.blocks import PASS_BYTES, row_cuts, sub_blocks
+from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_cuts, sub_blocks
 from postproc.scores.sources import Source, as_source, signature_of
 
 #: Members beyond these do not make blocks smaller: products of few rows are slow.
@@ -29,9 +29,10 @@ def streamed(members: Members, device: str = "cpu") -> Members:
     return replace(members, items=items)
 
 
-def member_cuts(members: Members) -> tuple[slice, ...]:
+def member_cuts(members: Members, sizes: Sizes = DEFAULT_SIZES) -> tuple[slice, ...]:
     """Blocks of rows of several members at once."""
-    return row_cuts(members.n_rows, members.n_classes * min(len(members), MEMBERS_A_BLOCK))
+    width = members.n_classes * min(len(members), MEMBERS_A_BLOCK)
+    return row_cuts(members.n_rows, width, sizes)
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,21 @@ class CombineRows:
         Members that `combiner.check_members` has passed.
     labels : array or source of shape (n, 1), optional
         True classes.
+    sizes : Sizes
+        How much is computed at once.
     """
 
     combiner: Ensemble
     members: Members
     labels: Any = None
+    sizes: Sizes = DEFAULT_SIZES
 
     def __call__(self, rows: slice) -> tuple[NDArray[Any], dict[str, Any]]:
         """Probabilities of the rows start..stop, shape (rows, C), and counts."""
         dtype = np.float32 if self.members.narrow else np.float64
         combined = np.empty((rows.stop - rows.start, self.members.n_classes), dtype)
         right = np.zeros(len(self.members), np.int64)
-        for part in sub_blocks(rows, self.members.n_classes, PASS_BYTES):
+        for part in sub_blocks(rows, self.members.n_classes, self.sizes.cached):
             inside = slice(part.start - rows.start, part.stop - rows.start)
             combined[inside] = as_numpy(self.combiner.combine(self.members, part))
             if self.labels is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,11 @@ from benchmarks.papers import blog, plots, protocol, reference_study, simulation
 from benchmarks.papers import simulation_tables as simulated
 from postproc.files import atomic_path
 
-#: What `--quick` runs: enough to see that it runs, too little to conclude from.
-QUICK_CLASSES, QUICK_REPEATS = (2, 5, 10), 3
-QUICK_GRID: dict[str, Any] = {"alphas": (0.5, 1.0, 2.0), "iterations": (1, 3)}
+#: What `--quick` runs: enough to see that it works, too little to conclude from.
+QUICK = {"classes": (2, 5, 10), "repeats": 3, "alphas": (0.5, 1.0, 2.0), "iterations": (1, 3)}
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, quick: Mapping[str, Any] = QUICK) -> None:
     """Run one of the three checks and print its tables."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.papers",
@@ -41,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     study.add_argument("--seed", type=int, default=0, help="[0]")
     study.add_argument("--quick", action="store_true", help="a few classes, 3 repeats: seconds")
     study.add_argument("--out", type=Path, metavar="FOLDER", help="write CSV files and plots")
+    study.set_defaults(quick_options=quick)
     given = parser.parse_args(arguments)
     try:
         {"presets": _presets, "blog": _blog, "simulation": _simulation}[given.command](given)
@@ -72,9 +72,10 @@ def _blog(given: argparse.Namespace) -> None:
 def _simulation(given: argparse.Namespace) -> None:
     common: dict[str, Any] = {"repeats": given.repeats, "seed": given.seed, "say": _say}
     if given.quick:
-        common["repeats"] = QUICK_REPEATS
-        cells = simulation.simulate(classes=QUICK_CLASSES, **QUICK_GRID, **common)
-        reference = reference_study.study(classes=QUICK_CLASSES[:2], **common)
+        common |= given.quick_options
+        cells = simulation.simulate(**common)
+        few = {"classes": common["classes"][:2], "repeats": common["repeats"]}
+        reference = reference_study.study(**few, seed=given.seed, say=_say)
     else:
         cells = simulation.simulate(**common)
         reference = reference_study.study(**common)

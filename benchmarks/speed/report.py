@@ -11,14 +11,14 @@ import numpy as np
 
 from benchmarks.speed.timing import Figure, ratio
 from postproc.reports.report import accuracy_report
-from postproc.scores.blocks import PASS_BYTES, row_blocks
+from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
 
 Array = np.ndarray
 
 
 def one_pass(scores: Array) -> None:
     """Argmax and logsumexp of every row, in blocks as small as those of the report."""
-    for rows in row_blocks(*scores.shape, block_bytes=PASS_BYTES):
+    for rows in row_blocks(*scores.shape, block_bytes=DEFAULT_SIZES.cached):
         block = np.asarray(scores[rows])
         block.argmax(axis=1)
         top = block.max(axis=1, keepdims=True)

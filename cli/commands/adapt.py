@@ -136,7 +136,7 @@ def adapt_file(
     from postproc.shift.streaming import AdaptedRows, CalibratedRows
 
     rows = CalibratedRows(target, adapter.model_, runner.given.get("device", "cpu"))
-    files, cuts = [target, *inputs], target.cuts()
+    files, cuts = [target, *inputs], target.cuts(runner.sizes)
     with (
         warnings.catch_warnings(record=True) as caught,
         _readable(rows, output, runner, files) as read,
@@ -187,9 +187,10 @@ def _readable(
     from postproc.scores.sources import NpySource
     from postproc.shift.streaming import ReadRows
 
-    target, cuts = rows.target, rows.target.cuts()
+    target, cuts = rows.target, rows.target.cuts(runner.sizes)
     if len(cuts) == 1:
-        yield ReadRows(Predictions(rows(cuts[0])[0], "probs", name=target.name), rows.device)
+        calibrated = Predictions(rows(cuts[0])[0], "probs", name=target.name)
+        yield ReadRows(calibrated, rows.device, runner.sizes)
         return
     aside = output.with_name(f".{output.name}.calibrated.npy")
     shape = (target.n_rows, target.n_classes)
@@ -199,8 +200,9 @@ def _readable(
         try:
             for _ in writer.write(rows, cuts, whole, inputs=inputs):
                 pass
-            calibrated = NpySource.open(aside)  # no map: it could not be removed on Windows
-            yield ReadRows(Predictions(calibrated, "probs", name=target.name), rows.device)
+            scores = NpySource.open(aside)  # no map: it could not be removed on Windows
+            calibrated = Predictions(scores, "probs", name=target.name)
+            yield ReadRows(calibrated, rows.device, runner.sizes)
         finally:
             aside.unlink(missing_ok=True)
 

@@ -110,7 +110,7 @@ def calibrate_file(
 
     whole = output_like(output, target)
     part = CalibratedRows(target, scaling.model_, runner.given.get("device", "cpu"))
-    for _ in runner.write(part, target.cuts(), whole, inputs=[target, *inputs]):
+    for _ in runner.write(part, target.cuts(runner.sizes), whole, inputs=[target, *inputs]):
         pass
     report = before_and_after("calibrated", target, output, labels, runner)
     summary = {
@@ -206,16 +206,11 @@ def before_and_after(
         return None
     from postproc import load_predictions
     from postproc.reports.report import accuracy_report
-    from postproc.scores.blocks import in_order
 
-    map_blocks = in_order if runner is None else runner.map_blocks
-    after = load_predictions(
-        output, kind="probs", classes=target.classes, mapped=False, map_blocks=map_blocks
-    )
+    blocks = {} if runner is None else runner.blocks
+    after = load_predictions(output, kind="probs", classes=target.classes, mapped=False, **blocks)
     models = {"as given": target, name: after}
-    return accuracy_report(
-        models, labels, baseline="as given", classes=target.classes, map_blocks=map_blocks
-    )
+    return accuracy_report(models, labels, baseline="as given", classes=target.classes, **blocks)
 
 
 def print_calibrate(summary: dict[str, Any], report: Any) -> None:

@@ -155,13 +155,13 @@ def adjust_file(path: str, given: dict[str, Any]) -> dict[str, Any]:
         other = load(given["reference"], given, multilabel=multilabel, runner=runner)
         reference = in_order_of(other, target, quiet=given["quiet"])
     model = fit_can(
-        ProbabilityRows(reference, multilabel, given["device"]),
+        ProbabilityRows(reference, multilabel, given["device"], runner.sizes),
         prior,
         _options(given),
         runner.map_blocks,
         seed=given["seed"],
     )
-    rows = ProbabilityRows(target, multilabel, given["device"])
+    rows = ProbabilityRows(target, multilabel, given["device"], runner.sizes)
     adjust = AdjustRows(rows, model, as_source(labels)).prepared(runner.map_blocks)
     names = ["positive", "negative"] if multilabel else target.classes
     warnings = list(model.risks(names)) + lost_ids(target.ids, output)

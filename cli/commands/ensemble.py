@@ -249,9 +249,11 @@ def combine_files(
     )
     solo, judged_on = combiner.solo_accuracy_, "fit"
     judged = labels if solo is None else None
-    part = CombineRows(combiner, checked, None if judged is None else as_source(judged[:, None]))
+    truth = None if judged is None else as_source(judged[:, None])
+    part = CombineRows(combiner, checked, truth, runner.sizes)
     right = np.zeros(len(checked))
-    for counts in runner.write(part, member_cuts(checked), whole, inputs=[*checked, *inputs]):
+    cuts = member_cuts(checked, runner.sizes)
+    for counts in runner.write(part, cuts, whole, inputs=[*checked, *inputs]):
         right += counts.get("right", 0)
     if judged is not None:
         solo, judged_on = right / max(1, shape[0]), "target"
@@ -322,11 +324,9 @@ def _report(
     models |= extra
     name = method if method not in models else f"{method} (ensemble)"
     models[name] = load_predictions(
-        output, kind="probs", classes=members.classes, mapped=False, map_blocks=runner.map_blocks
+        output, kind="probs", classes=members.classes, mapped=False, **runner.blocks
     )
-    return accuracy_report(
-        models, labels, baseline=best, classes=members.classes, map_blocks=runner.map_blocks
-    )
+    return accuracy_report(models, labels, baseline=best, classes=members.classes, **runner.blocks)
 
 
 def print_ensemble(summary: dict[str, Any], report: Any) -> None:

@@ -66,7 +66,7 @@ def inspect(predictions: tuple[str, ...], prior: str | None, **given: Any) -> No
             loaded,
             prior=vector,
             declared=given["is_logits"] is not None,
-            map_blocks=runner.map_blocks,
+            **runner.blocks,
         )
         found.append((inspection, n_shards(loaded)))
     if given["as_json"]:

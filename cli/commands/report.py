@@ -76,7 +76,7 @@ def report(predictions: tuple[str, ...], **given: Any) -> None:
     runner = make_runner(given, "report")
     models, labels = load_models(predictions, run, given, runner)
     classes = next((m.classes for m in models.values() if m.classes is not None), None)
-    found = accuracy_report(models, labels, classes=classes, map_blocks=runner.map_blocks)
+    found = accuracy_report(models, labels, classes=classes, **runner.blocks)
     doubts = report_doubts(found)
     warn(doubts, quiet=given["quiet"])
     unlike = None

@@ -40,7 +40,7 @@ def load(
         classes=classes,
         multilabel=multilabel,
         mapped=runner is None,
-        **({} if runner is None else {"map_blocks": runner.map_blocks}),
+        **({} if runner is None else runner.blocks),
     )
     shards = n_shards(loaded)
     if shards is not None and not given.get("quiet", True):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from postproc.jobs.engine import Engine
     from postproc.jobs.outputs import Output
+    from postproc.scores.blocks import Sizes
 
 T = TypeVar("T")
 
@@ -26,13 +27,14 @@ WITHOUT_EFFECT = (
 )  # fmt: skip
 
 
-def make_engine(given: dict[str, Any]) -> Engine:
+def make_engine(given: dict[str, Any], sizes: Sizes) -> Engine:
     """The engine of --engine; commands without that option compute in this process.
 
     It ends with the command.
     """
     from postproc.jobs.cuda import DeviceEngine, check_device
     from postproc.jobs.engine import LocalEngine
+    from postproc.scores.threads import available_cores
 
     device = given.get("device", "cpu")
     check_device(device, fast=given.get("fast", False))
@@ -45,7 +47,9 @@ def make_engine(given: dict[str, Any]) -> Engine:
             if value is not None:
                 message = f"{name} is for --engine dask"
                 raise click.UsageError(message)
-        return LocalEngine() if device == "cpu" else DeviceEngine(device)
+        if device != "cpu":
+            return DeviceEngine(device)
+        return LocalEngine(min(available_cores(), sizes.workers))
     if device != "cpu":
         message = f"--device {device} is for --engine local; one device needs no cluster"
         raise click.UsageError(message)
@@ -74,11 +78,19 @@ class Runner:
         Name of the command.
     given : dict
         Its parameters; a command without `resume` among them keeps nothing when it is stopped.
+    sizes : Sizes
+        How large blocks are: the object of the context, if it is one.
     """
 
     engine: Engine
     command: str
     given: dict[str, Any]
+    sizes: Sizes
+
+    @property
+    def blocks(self) -> dict[str, Any]:
+        """Arguments of functions that read rows in blocks."""
+        return {"map_blocks": self.map_blocks, "sizes": self.sizes}
 
     def map_blocks(
         self, function: Callable[[slice], T], blocks: Sequence[slice], what: str = ""
@@ -139,6 +151,7 @@ class Runner:
                 watch=watch,
                 verify=verify,
                 tell=lambda message: warn([message], quiet=quiet),
+                sizes=self.sizes,
             ):
                 note_written(output.path)  # before the first result it has taken its name
                 yield stats
@@ -162,7 +175,10 @@ class Runner:
 
 def make_runner(given: dict[str, Any], command: str) -> Runner:
     """The runner of a command with the engine that was asked for."""
-    return Runner(make_engine(given), command, given)
+    from postproc.scores.blocks import DEFAULT_SIZES, Sizes
+
+    sizes = click.get_current_context().find_object(Sizes) or DEFAULT_SIZES
+    return Runner(make_engine(given, sizes), command, given, sizes)
 
 
 def _digest(part: object) -> str:

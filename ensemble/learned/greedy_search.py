@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ensemble.members import Members
 from postproc.scores.arrays import as_numpy
-from postproc.scores.blocks import row_blocks
+from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
 from postproc.scores.kinds import LEAST_PROBABILITY
 
 Metric = Literal["accuracy", "log_loss", "macro_f1"]
@@ -25,23 +25,15 @@ METRICS = ("accuracy", "log_loss", "macro_f1")
 Counts = NDArray[np.int64]
 Singles = NDArray[np.float32]
 
-#: Bytes of a block in float64: rows of all members, and their sums, stay in the cache together.
-BLOCK_BYTES = 2**20
-
-#: Bytes of a block in float64 while the probabilities are laid out.
-LOADING_BYTES = 2**21
-
-#: Bytes of a block in float64 while rows are settled.
-SETTLING_BYTES = 2**18
-
-#: What rounding may do to a lead in float32; rows with less of a lead are looked at.
-SLACK = np.float32(1e-4)
+#: Bytes of a block: rows of all members, and their sums, stay in the cache together.
+BLOCK_BYTES = DEFAULT_SIZES.cached
 
 
 class Search:
     """The members' probabilities laid out for the search: for each class and row, all members."""
 
-    def __init__(self, members: Members, y: Counts, metric: Metric) -> None:
+    def __init__(self, members: Members, y: Counts, metric: Metric, *, slack: float = 1e-4) -> None:
+        self.slack = np.float32(slack)  # a lead in float32 that rounding may make
         self.members, self.y, self.metric = members, y, metric
         self.by_label = np.argsort(y, kind="stable")
         self.labels = np.bincount(y, minlength=members.n_classes)
@@ -50,7 +42,7 @@ class Search:
         self.probs = np.empty(shape if metric != "log_loss" else (0, 0, 0), dtype=np.float32)
         self.highest = np.empty(self.probs.shape[:2], dtype=np.float32)
         self.sums = np.empty(0, dtype=np.float32)
-        for rows in row_blocks(len(y), shape[0] * shape[2], block_bytes=LOADING_BYTES):
+        for rows in row_blocks(len(y), shape[0] * shape[2], block_bytes=BLOCK_BYTES):
             blocks = [as_numpy(member.probabilities(rows)) for member in members]
             block = np.array(blocks, dtype=np.float32)
             self.true[:, rows] = block[:, np.arange(block.shape[1]), y[rows]]
@@ -82,7 +74,7 @@ class Search:
 
     def _add(self, member: int, total: Singles) -> None:
         """Add a member's probabilities to the sum; in `probs` they lie far apart."""
-        for rows in row_blocks(len(self.y), len(total), block_bytes=SETTLING_BYTES):
+        for rows in row_blocks(len(self.y), len(total), block_bytes=BLOCK_BYTES):
             probs = as_numpy(self.members[member].probabilities(rows))
             total[:, rows] += probs.T.astype(np.float32)  # rounded as in `probs`
 
@@ -111,9 +103,11 @@ class Search:
         n_classes = len(self.labels)
         is_open = np.empty(len(self.y), dtype=bool)
         hits, predicted = np.zeros((2, n_classes), dtype=np.int64)
-        for rows in row_blocks(len(self.y), n_classes, block_bytes=SETTLING_BYTES):
+        for rows in row_blocks(len(self.y), n_classes, block_bytes=BLOCK_BYTES):
             sums, y = total[:, rows], self.y[rows]
-            able = sums + self.highest[:, rows] >= sums.max(axis=0) - SLACK  # the leader always is
+            able = (
+                sums + self.highest[:, rows] >= sums.max(axis=0) - self.slack
+            )  # the leader always is
             is_open[rows] = able.view(np.uint8).sum(axis=0, dtype=np.uint32) > 1
             able &= ~is_open[rows]
             hits += np.bincount(y[able[y, np.arange(len(y))]], minlength=n_classes)

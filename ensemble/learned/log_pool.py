@@ -26,9 +26,6 @@ Matrix = NDArray[np.float64]
 #: Strengths of the prior on the class bias that cross-validation chooses from, strong ones first.
 BIAS_RIDGES = (100.0, 10.0, 1.0, 0.1)
 
-#: Iterations after which the optimiser gives up; it needs some tens.
-MAX_ITERATIONS = 2000
-
 
 @dataclass(frozen=True)
 class PoolFit:
@@ -52,6 +49,7 @@ def fit_log_pool(
     ridge: float = 1.0,
     bias_ridge: float | None = None,
     start: PoolFit | None = None,
+    max_iterations: int = 2000,  # it needs some tens
 ) -> PoolFit:
     r"""Minimise the log-loss of a log pool over its member weights, and a class bias."""
     from scipy.optimize import minimize
@@ -89,7 +87,7 @@ def fit_log_pool(
         jac=True,
         method="L-BFGS-B",
         bounds=[(0, None)] * n_members + [(None, None)] * n_bias,
-        options={"maxiter": MAX_ITERATIONS, "maxfun": 2 * MAX_ITERATIONS, "ftol": 1e-12},
+        options={"maxiter": max_iterations, "maxfun": 2 * max_iterations, "ftol": 1e-12},
     )
     bias = result.x[n_members:] if n_bias else np.zeros(n_classes)
     return PoolFit(

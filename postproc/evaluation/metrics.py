@@ -12,7 +12,7 @@ from postproc.evaluation.changes import Confusions
 from postproc.evaluation.reliability import ConfidenceTally
 from postproc.evaluation.sums import Metrics, MetricSums
 from postproc.scores.arrays import Array, as_array, as_floating, as_numpy
-from postproc.scores.blocks import PASS_BYTES, row_cuts, sub_blocks
+from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_cuts, sub_blocks
 from postproc.scores.checks import check_choice, check_count, check_labels, fail
 from postproc.scores.kinds import LEAST_PROBABILITY, Kind, check_scores
 
@@ -227,12 +227,19 @@ def evaluate(
     return measure(array, y, kind=kind, name=name)
 
 
-def measure(scores: Array, labels: NDArray[Any], *, kind: Kind, name: str = "scores") -> Metrics:
+def measure(
+    scores: Array,
+    labels: NDArray[Any],
+    *,
+    kind: Kind,
+    name: str = "scores",
+    sizes: Sizes = DEFAULT_SIZES,
+) -> Metrics:
     """Measure checked scores against checked labels: `evaluate` without the first pass."""
     if len(labels) == 0:
         fail("labels", "one label or more", "0 labels")
-    part = MeasureRows(scores, labels, kind, name)
-    first, *others = row_cuts(*scores.shape)
+    part = MeasureRows(scores, labels, kind, name, sizes=sizes)
+    first, *others = row_cuts(scores.shape[0], scores.shape[1], sizes)
     total = part(first).sums()
     for rows in others:
         total.merge(part(rows).sums())
@@ -253,6 +260,8 @@ class MeasureRows:
         As for `evaluate`.
     columns : array of shape (C,), optional
         Position of each class among the columns.
+    sizes : Sizes
+        How much is computed at once.
     """
 
     scores: Array
@@ -260,6 +269,7 @@ class MeasureRows:
     kind: Kind
     name: str
     columns: NDArray[Any] | None = None
+    sizes: Sizes = DEFAULT_SIZES
 
     def __call__(self, rows: slice) -> MetricAccumulator:
         """The rows start..stop, all taken in."""
@@ -268,7 +278,7 @@ class MeasureRows:
         found = MetricAccumulator(
             labels, n_classes, kind=self.kind, name=self.name, first_row=rows.start
         )
-        for part in sub_blocks(rows, n_classes, PASS_BYTES):
+        for part in sub_blocks(rows, n_classes, self.sizes.cached):
             block = self.scores[part, :]
             found.update(block if self.columns is None else as_numpy(block)[:, self.columns])
         return found

@@ -14,9 +14,6 @@ from postproc.scores.checks import check_count, fail
 #: Number of bins of the expected calibration error.
 ECE_BINS = 15
 
-#: Different confidences that large files are told apart by.
-MOST_LEVELS = 2**17
-
 
 @dataclass(frozen=True)
 class ReliabilityBins:
@@ -112,7 +109,7 @@ def bins_of_levels(
 class ConfidenceTally:
     """Counts rows, and right ones, by their confidence, in bounded memory.
 
-    Up to MOST_LEVELS different confidences are told apart. Where there are more, those that agree
+    Up to `most_levels` different confidences are told apart. Where there are more, those that agree
     in their leading bits count as one, their mean: as few bits less as will do, however the rows
     are ordered and cut. That shows only where the edge of two bins falls among rows that count as
     one, which are then shared out.
@@ -123,9 +120,14 @@ class ConfidenceTally:
         Confidences > 0 of the first rows.
     correct : array of bool, shape (n,)
         Whether they were right.
+    most_levels : int
+        Different confidences to hold.
     """
 
-    def __init__(self, confidence: NDArray[Any], correct: NDArray[np.bool_]) -> None:
+    def __init__(
+        self, confidence: NDArray[Any], correct: NDArray[np.bool_], most_levels: int = 2**17
+    ) -> None:
+        self._most_levels = most_levels
         bits = confidence.astype(np.float64).view(np.int64)  # in order, as all are positive
         self._keys: list[NDArray[np.int64]] = [bits << 1 | correct]
         self._pending = len(bits)
@@ -138,7 +140,7 @@ class ConfidenceTally:
         self._pending += other._pending
         self._tables += other._tables
         self._dropped = max(self._dropped, other._dropped)
-        if self._pending > MOST_LEVELS:
+        if self._pending > self._most_levels:
             self._tables, self._keys, self._pending = [self.levels()], [], 0
 
     def levels(self) -> Columns:
@@ -155,11 +157,11 @@ class ConfidenceTally:
         return bins_of_levels(*self.levels())
 
     def _bounded(self, levels: NDArray[Any], rows: NDArray[Any], right: NDArray[Any]) -> Columns:
-        if len(levels) <= MOST_LEVELS and not self._dropped:
+        if len(levels) <= self._most_levels and not self._dropped:
             return levels, rows, right
         bits = levels.view(np.int64)
         starts = run_starts(bits >> self._dropped)
-        while len(starts) > MOST_LEVELS:
+        while len(starts) > self._most_levels:
             self._dropped += 1
             starts = run_starts(bits >> self._dropped)
         ends = np.append(starts[1:], len(levels)) - 1

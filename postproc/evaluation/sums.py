@@ -9,9 +9,6 @@ from postproc.evaluation.changes import Confusions
 from postproc.evaluation.paired import wilson_interval
 from postproc.evaluation.reliability import ConfidenceTally, ReliabilityBins
 
-#: Sums over blocks that are kept as they are, so that theirs is exact whatever their order.
-MOST_SUMS = 4096
-
 
 @dataclass(frozen=True)
 class Metrics:
@@ -113,9 +110,7 @@ class MetricSums:
 
 
 def _condensed(sums: list[float]) -> list[float]:
-    """Few numbers with exactly the same sum, where there are many."""
-    if len(sums) <= MOST_SUMS:
-        return sums
+    """Few numbers with exactly the same sum, whatever the order of the blocks."""
     few: list[float] = []
     while rest := math.fsum([*sums, *(-number for number in few)]):
         few.append(rest)

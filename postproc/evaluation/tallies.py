@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 
 Columns = tuple[NDArray[Any], ...]
 
-#: Entries that are gathered before they are summed, however few keys there are.
-LEAST_PENDING = 2**16
-
 
 def tally(keys: NDArray[Any], *columns: NDArray[Any]) -> Columns:
     """Sum columns over equal keys; returns the keys, ascending, and the sums.
@@ -67,7 +64,9 @@ class Tally:
     Parameters
     ----------
     *columns : array of shape (k,)
-        The first keys and what is summed over them, for `add`.
+        The first keys and what is summed over them.
+    least : int
+        Entries to gather before they are summed, however few keys there are.
 
     Examples
     --------
@@ -77,7 +76,8 @@ class Tally:
     (array([0, 1, 3]), array([5, 1, 7]))
     """
 
-    def __init__(self, *columns: NDArray[Any]) -> None:
+    def __init__(self, *columns: NDArray[Any], least: int = 2**16) -> None:
+        self._least = least
         self._parts: list[Columns] = [columns]
         self._summed = 0
         self._pending = len(columns[0])
@@ -86,7 +86,7 @@ class Tally:
         """Take in all of another."""
         self._parts += other._parts
         self._pending += other._summed + other._pending
-        if self._pending > self._summed + LEAST_PENDING:
+        if self._pending > self._summed + self._least:
             self._sum()
 
     def sums(self) -> Columns:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files.doubts import kind_doubts
-from postproc.scores.blocks import MapBlocks, in_order
+from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
 from postproc.scores.confidence import DEFAULT_TOP_K, top_k_entropy
 from postproc.scores.predictions import Predictions
@@ -75,6 +75,7 @@ def inspect_predictions(
     prior: NDArray[np.float64] | None = None,
     declared: bool = False,
     map_blocks: MapBlocks = in_order,
+    sizes: Sizes = DEFAULT_SIZES,
 ) -> Inspection:
     """Measure entropies, confidence and mean prediction, and look for what is suspicious.
 
@@ -104,9 +105,8 @@ def inspect_predictions(
     if prior is not None and prior.shape != (n_classes,):
         fail("prior", f"of shape ({n_classes},)", f"shape {prior.shape}")
     first = predictions.probabilities(slice(0, 1))
-    sums = reduce(
-        RowSums.merge, map_blocks(InspectRows(predictions, first), predictions.cuts(), "inspecting")
-    )
+    cuts = predictions.cuts(sizes)
+    sums = reduce(RowSums.merge, map_blocks(InspectRows(predictions, first), cuts, "inspecting"))
     suspicions = kind_doubts(predictions, declared=declared) + _suspicions(predictions, sums)
     if (sums.predicted == 0).any() and n_rows >= 10 * n_classes:
         never = [predictions.class_name(int(j)) for j in np.flatnonzero(sums.predicted == 0)]

@@ -18,7 +18,7 @@ from postproc.files.paths import PREDICTION_SUFFIXES, atomic_path, check_output,
 from postproc.files.shards import find_shards, open_shards, shard_name
 from postproc.files.zarr import ZarrSource, is_zarr
 from postproc.scores.arrays import as_array, as_numpy
-from postproc.scores.blocks import MapBlocks, in_order
+from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
@@ -37,6 +37,7 @@ def load_predictions(
     multilabel: bool = False,
     mapped: bool = True,
     map_blocks: MapBlocks = in_order,
+    sizes: Sizes = DEFAULT_SIZES,
 ) -> Predictions:
     """Load and validate predictions from a file; `.npy` files are memory-mapped.
 
@@ -101,6 +102,7 @@ def load_predictions(
         multilabel=multilabel,
         narrow=contents.narrow,
         map_blocks=map_blocks,
+        sizes=sizes,
     )
     if isinstance(values, np.ndarray) and mapped:
         return replace(checked, scores=np.asarray(values))

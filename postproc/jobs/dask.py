@@ -45,9 +45,6 @@ TASKS_EACH = 16
 #: results are held until it is their turn.
 LEAD = 4
 
-#: Seconds in which a scheduler must answer and have a worker.
-TIMEOUT = 10
-
 #: Run by each worker of this machine first: Ctrl-C reaches all processes of a terminal, but only
 #: the one that gives out the work is to answer.
 WORKER_PRELOAD = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
@@ -217,6 +214,9 @@ def dask_engine(
     name : str
         What messages call the scheduler.
 
+    Dask's setting `distributed.comm.timeouts.connect` says how long a scheduler may take to answer
+    and to have a worker.
+
     Raises
     ------
     ConnectionError
@@ -240,7 +240,7 @@ def dask_engine(
                     at = started.enter_context(_local_cluster(workers))
             else:
                 at = _answering(scheduler, name)
-            client = started.enter_context(Client(at, timeout=TIMEOUT, set_as_default=False))
+            client = started.enter_context(Client(at, set_as_default=False))
             _check_workers(client, name)
             stack.enter_context(started.pop_all())
         yield DaskEngine(client)
@@ -323,7 +323,7 @@ def _answering(address: str, name: str) -> str:
     from distributed.utils import LoopRunner
 
     async def knock() -> None:
-        comm = await connect(address, timeout=TIMEOUT, **Security().get_connection_args("client"))
+        comm = await connect(address, **Security().get_connection_args("client"))
         await comm.close()
 
     try:  # a client that gets no answer complains once more when it is collected
@@ -336,9 +336,13 @@ def _answering(address: str, name: str) -> str:
 
 def _check_workers(client: Client, name: str, package: str = "postproc") -> None:
     """Check that there are workers, and that they have the postproc of this process."""
+    import dask
+    from dask.utils import parse_timedelta
+
     address = client.scheduler.address
+    timeout = parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
     try:
-        client.wait_for_workers(1, timeout=TIMEOUT)
+        client.wait_for_workers(1, timeout=timeout)
     except TimeoutError:
         msg = (
             f"`{name}` must have workers, got none at {address}; "

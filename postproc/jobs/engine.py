@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
+from postproc.scores.blocks import DEFAULT_SIZES
 from postproc.scores.threads import available_cores, one_blas_thread
 
 T = TypeVar("T")
-
-#: Blocks at a time beyond which disks are the limit, and memory goes.
-MOST_WORKERS = 8
 
 #: Is told the number of rows of each block that is done.
 Watch = Callable[[int], None]
@@ -48,11 +46,11 @@ class LocalEngine:
     Parameters
     ----------
     workers : int, optional
-        Blocks that are computed at a time: one a core by default, but no more than MOST_WORKERS.
+        Blocks that are computed at a time: one a core by default, at most 8.
     """
 
     def __init__(self, workers: int | None = None) -> None:
-        self.workers = workers or min(available_cores(), MOST_WORKERS)
+        self.workers = workers or min(available_cores(), DEFAULT_SIZES.workers)
 
     def run(self, part: Callable[[slice], T], cuts: Sequence[slice]) -> Iterator[tuple[int, T]]:
         """Yield (i, part(cuts[i])) in order; a bounded number of blocks is under way."""

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from postproc.files.paths import PREDICTION_SUFFIXES
 from postproc.files.shards import MAX_SHARDS
 from postproc.files.zarr import ZarrTarget
-from postproc.jobs.targets import SHARD_BYTES, NpyTarget, ShardTarget
+from postproc.jobs.targets import NpyTarget, ShardTarget
+from postproc.scores.blocks import Sizes
 
 #: What blocks are written into.
 AnyTarget = NpyTarget | ShardTarget | ZarrTarget
@@ -70,7 +71,7 @@ def has_journal(path: Path) -> bool:
     return (partial_path(path) / "journal.jsonl").is_file()
 
 
-def make_target(output: Output, step: int) -> AnyTarget:
+def make_target(output: Output, step: int, sizes: Sizes) -> AnyTarget:
     """What the blocks are written into; formats that cannot be filled come from an `.npy`.
 
     Parameters
@@ -80,6 +81,8 @@ def make_target(output: Output, step: int) -> AnyTarget:
     step : int
         Rows of a block: chunks of a Zarr array, and shards where the output names no edges, hold
         whole blocks.
+    sizes : Sizes
+        How large shards are where the output names no edges.
 
     Raises
     ------
@@ -93,7 +96,7 @@ def make_target(output: Output, step: int) -> AnyTarget:
         return ZarrTarget(output.partial / "rows.zarr", output.shape, output.dtype, step)
     edges = output.edges
     if not edges:
-        at_once = max(1, SHARD_BYTES // (output.dtype.itemsize * n_classes * step)) * step
+        at_once = max(1, sizes.shard // (output.dtype.itemsize * n_classes * step)) * step
         edges = (*range(0, n_rows, at_once), n_rows)
     if len(edges) - 1 > MAX_SHARDS:
         msg = (

@@ -21,9 +21,6 @@ from postproc.files.zarr import is_array_alone, is_zarr
 #: What the shards of an output are called.
 OUTPUT_NAME = "probs"
 
-#: Bytes of a shard of an output where its input has none to follow.
-SHARD_BYTES = 2**28
-
 
 class Target(Protocol):
     """An array on disk, filled in any order. Its handle can be pickled."""

@@ -21,14 +21,12 @@ from postproc.jobs.journal import Journal
 from postproc.jobs.locks import locked
 from postproc.jobs.outputs import AnyTarget, Output, has_journal, make_target
 from postproc.jobs.targets import Target, check_target
+from postproc.scores.blocks import DEFAULT_SIZES, Sizes
 from postproc.scores.sources import SourceChangedError
 
 #: Computes some rows: the block of shape (rows, C) and what is to be known of it, as numbers,
 #: text, lists and arrays.
 Part = Callable[[slice], tuple[NDArray[Any], dict[str, Any]]]
-
-#: Bytes that are read of a file at a time.
-CHUNK_BYTES = 2**23
 
 
 class StoppedError(OSError):
@@ -60,6 +58,7 @@ def write(
     watch: Watch | None = None,
     verify: Callable[[], None] = lambda: None,
     tell: Callable[[str], None] = lambda message: None,
+    sizes: Sizes = DEFAULT_SIZES,
 ) -> Iterator[dict[str, Any]]:
     """Compute an output block by block, and yield what is to be known of each block in order.
 
@@ -90,6 +89,8 @@ def write(
         name.
     tell : callable
         Is told of finished blocks that are not used.
+    sizes : Sizes
+        How large shards are.
 
     Raises
     ------
@@ -110,7 +111,7 @@ def write(
             _kept(output, job, resume=bool(resume))  # what there is was left by another job
             yield from _write_at_once(part, cuts, output, watch, verify, overwrite=overwrite)
             return
-        target = make_target(output, cuts[0].stop)
+        target = make_target(output, cuts[0].stop, sizes)
         journal = _kept(output, job, resume=bool(resume))
         if journal is None or not (resume and _is_in_place(output, target, cuts, journal)):
             check_target(output.path, overwrite=overwrite)
@@ -293,7 +294,7 @@ def _put_in_place(output: Output, target: Any, journal: Journal) -> None:
 def _file_checksum(path: Path) -> int:
     checksum = 0
     with path.open("rb") as file:
-        while data := file.read(CHUNK_BYTES):
+        while data := file.read(DEFAULT_SIZES.block):
             checksum = zlib.crc32(data, checksum)
     return checksum
 

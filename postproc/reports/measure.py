@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from postproc.evaluation.changes import Switches
 from postproc.evaluation.metrics import MeasureRows
 from postproc.evaluation.sums import MetricSums
-from postproc.scores.blocks import MapBlocks, row_cuts
+from postproc.scores.blocks import MapBlocks, Sizes, row_cuts
 
 #: Models that a block of the usual size is for; more have it smaller, as each leaves 8 bytes a row
 #: until they are summed.
@@ -36,7 +36,9 @@ class Found(NamedTuple):
     switches: Switches | None
 
 
-def pass_over(entries: Sequence[Entry], labels: Any, map_blocks: MapBlocks) -> list[Found]:
+def pass_over(
+    entries: Sequence[Entry], labels: Any, map_blocks: MapBlocks, sizes: Sizes
+) -> list[Found]:
     """Measure all models, the baseline first, and compare each with it.
 
     Rows that are in another order are measured in the order of their file, first, and the classes
@@ -48,19 +50,19 @@ def pass_over(entries: Sequence[Entry], labels: Any, map_blocks: MapBlocks) -> l
         The models.
     labels : array of shape (n,), or source of shape (n, 1)
         Labels in the order of the baseline's rows.
-    map_blocks : callable
+    map_blocks, sizes
         As for `accuracy_report`.
     """
     n_rows, n_classes = entries[0].part.scores.shape
     models: list[MeasureRows | NDArray[np.int32]] = []
     totals: list[Found] = []
     for part, rows in entries:
-        sums, predicted = (None, None) if rows is None else _hold(part, map_blocks)
+        sums, predicted = (None, None) if rows is None else _hold(part, map_blocks, sizes)
         models.append(part if predicted is None else predicted[rows])
         totals.append(Found(sums, None))
     width = n_classes * -(-len(models) // MODELS_A_BLOCK)
     for found in map_blocks(
-        CompareRows(tuple(models), labels, n_classes), row_cuts(n_rows, width), "measuring"
+        CompareRows(tuple(models), labels, n_classes), row_cuts(n_rows, width, sizes), "measuring"
     ):
         totals = [_merged(total, some) for total, some in zip(totals, found, strict=True)]
     return totals
@@ -114,11 +116,14 @@ class _SumRows:
         return found.sums(), found.predicted
 
 
-def _hold(part: MeasureRows, map_blocks: MapBlocks) -> tuple[MetricSums, NDArray[np.int32]]:
+def _hold(
+    part: MeasureRows, map_blocks: MapBlocks, sizes: Sizes
+) -> tuple[MetricSums, NDArray[np.int32]]:
     """Sums of all rows of one model, and its predicted classes in the order of its file."""
-    cuts = row_cuts(*part.scores.shape)
+    n_rows, n_classes = part.scores.shape
+    cuts = row_cuts(n_rows, n_classes, sizes)
     total: MetricSums | None = None
-    held = np.empty(part.scores.shape[0], np.int32)
+    held = np.empty(n_rows, np.int32)
     for rows, (sums, predicted) in zip(
         cuts, map_blocks(_SumRows(part), cuts, "measuring"), strict=True
     ):

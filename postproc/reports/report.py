@@ -20,7 +20,7 @@ from postproc.evaluation.metrics import MeasureRows
 from postproc.evaluation.paired import CONFIDENCE, Comparison, holm
 from postproc.evaluation.sums import Metrics
 from postproc.reports.measure import Entry, Found, pass_over
-from postproc.scores.blocks import MapBlocks, in_order
+from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import check_count, check_label_rows, fail, fail_type
 from postproc.scores.kinds import Kind
 from postproc.scores.names import matching_order
@@ -254,6 +254,7 @@ def accuracy_report(
     kinds: Kind | Mapping[str, Kind] | None = None,
     classes: Sequence[str] | None = None,
     map_blocks: MapBlocks = in_order,
+    sizes: Sizes = DEFAULT_SIZES,
 ) -> AccuracyReport:
     """Compare models on the same labelled rows.
 
@@ -317,8 +318,8 @@ def accuracy_report(
         twice = next(name for name in class_names if class_names.count(name) > 1)
         fail("classes", "different from each other", f"{twice!r} twice or more")
 
-    entries = [_entry(model, first, y, class_names, ids) for model in checked]
-    found = pass_over(entries, entries[0].part.labels, map_blocks)
+    entries = [_entry(model, first, y, class_names, ids, sizes) for model in checked]
+    found = pass_over(entries, entries[0].part.labels, map_blocks, sizes)
     compared = [each.switches.compare(len(y)) for each in found if each.switches is not None]
     corrected = holm([comparison.p_value for comparison in compared])
     models = zip(names, found, [None, *compared], [None, *corrected], strict=True)
@@ -378,6 +379,7 @@ def _entry(
     labels: NDArray[Any],
     classes: tuple[str, ...] | None,
     ids: NDArray[np.str_] | None,
+    sizes: Sizes,
 ) -> Entry:
     """What measures one model, with its columns and rows matched by name."""
     if model.n_classes != first.n_classes:
@@ -395,7 +397,7 @@ def _entry(
     else:
         of_file = np.empty(len(labels), np.int64)
         of_file[rows] = labels
-    return Entry(MeasureRows(model.scores, of_file, model.kind, model.name, columns), rows)
+    return Entry(MeasureRows(model.scores, of_file, model.kind, model.name, columns, sizes), rows)
 
 
 def _nullable(values: NDArray[np.float64]) -> list[float | None]:

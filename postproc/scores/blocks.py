@@ -31,19 +31,18 @@ class Sizes:
     block: int = 8 * 2**20
     #: What is computed at once within a block where rows do not need each other.
     cached: int = 2**20
+    #: One shard of an output whose input is not in shards.
+    shard: int = 2**28
+    #: Blocks that threads of one process compute at a time: with more, disks are the limit.
+    workers: int = 8
 
 
 DEFAULT_SIZES = Sizes()
 
-#: Bytes of one block in float64; small enough to stay near the cache, large enough for BLAS.
-BLOCK_BYTES = 8 * 2**20
 
-#: Bytes, in float64, of what is computed at once within a block where one row does not need others:
-#: what it takes stays in the cache, and in memory that the process has already.
-PASS_BYTES = 2**20
-
-
-def row_blocks(n_rows: int, n_columns: int, *, block_bytes: int | None = None) -> Iterator[slice]:
+def row_blocks(
+    n_rows: int, n_columns: int, *, block_bytes: int = DEFAULT_SIZES.block
+) -> Iterator[slice]:
     """Cut n_rows rows of n_columns float64 numbers into slices of about `block_bytes`.
 
     Examples
@@ -51,18 +50,17 @@ def row_blocks(n_rows: int, n_columns: int, *, block_bytes: int | None = None) -
     >>> list(row_blocks(5, 2, block_bytes=32))
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
-    size = BLOCK_BYTES if block_bytes is None else block_bytes
-    step = max(1, size // (8 * max(1, n_columns)))
+    step = max(1, block_bytes // (8 * max(1, n_columns)))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
 
 
-def row_cuts(n_rows: int, n_columns: int) -> tuple[slice, ...]:
-    """All cuts of `row_blocks`, once for every engine and pass that is to agree on them.
+def row_cuts(n_rows: int, n_columns: int, sizes: Sizes = DEFAULT_SIZES) -> tuple[slice, ...]:
+    """All blocks of `row_blocks`, for every engine and pass that must agree on them.
 
-    Those who read M members at once ask for the columns of all of them.
+    To read M members at once, ask for the columns of all of them.
     """
-    return tuple(row_blocks(n_rows, n_columns))
+    return tuple(row_blocks(n_rows, n_columns, block_bytes=sizes.block))
 
 
 def sub_blocks(rows: slice, n_columns: int, block_bytes: int) -> Iterator[slice]:

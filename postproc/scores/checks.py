@@ -10,8 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-#: Labels that are checked at once.
-LABELS_A_BLOCK = 2**16
+from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
 
 
 def fail(name: str, rule: str, got: object, mend: str = "") -> NoReturn:
@@ -125,13 +124,13 @@ def check_label_rows(
         fail_type(name, f"integers in 0..{n_classes - 1}", f"dtype {array.dtype}")
     if n_rows is not None and len(array) != n_rows:
         fail(name, f"as long as the predictions ({n_rows} rows)", f"{len(array)} labels")
-    for start in range(0, len(array), LABELS_A_BLOCK):
-        block = array[start : start + LABELS_A_BLOCK]
+    for rows in row_blocks(len(array), 1, block_bytes=DEFAULT_SIZES.cached):
+        block = array[rows]
         with np.errstate(invalid="ignore"):
             result = block.astype(np.int64)
         bad = (result != block) | (result < 0) | (result >= n_classes)
         if bad.any():
             row = int(np.argmax(bad))
             rule = f"an integer in 0..{n_classes - 1}"
-            fail(f"{name}[{start + row}]", rule, block[row].item())
+            fail(f"{name}[{rows.start + row}]", rule, block[row].item())
     return array

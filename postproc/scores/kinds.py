@@ -9,7 +9,14 @@ from typing import Literal, cast
 import array_api_compat as api
 
 from postproc.scores.arrays import Array, as_array, as_floating, log_softmax, row_sums, softmax
-from postproc.scores.blocks import MapBlocks, in_order, row_cuts, sub_blocks
+from postproc.scores.blocks import (
+    DEFAULT_SIZES,
+    MapBlocks,
+    Sizes,
+    in_order,
+    row_cuts,
+    sub_blocks,
+)
 from postproc.scores.checks import check_choice, fail
 from postproc.scores.sources import Source
 
@@ -18,9 +25,6 @@ Kind = Literal["logits", "probs"]
 #: How far the sum of a row of probabilities may lie from 1.
 SUM_TOLERANCE = 1e-3
 SUM_TOLERANCE_FLOAT16 = 1e-2
-
-#: Bytes of the blocks, in float64, in which scores are checked: small enough to stay in the cache.
-CHECK_BYTES = 2**19
 
 #: Exact zeros of probabilities count as this in logarithms: the least normal float32.
 LEAST_PROBABILITY = 1.1754943508222875e-38
@@ -34,6 +38,7 @@ def check_scores(
     multilabel: bool = False,
     narrow: bool = False,
     map_blocks: MapBlocks = in_order,
+    sizes: Sizes = DEFAULT_SIZES,
 ) -> tuple[Array, Kind]:
     """Validate an (n, C) array of scores and say what kind it is.
 
@@ -55,6 +60,8 @@ def check_scores(
         The scores come from 16-bit floats, also if they have been widened since.
     map_blocks : MapBlocks
         Where blocks of rows are computed.
+    sizes : Sizes
+        How large these are.
 
     Returns
     -------
@@ -88,10 +95,11 @@ def check_scores(
         fail(name, rule, f"{array.shape[1]} column(s)", _label_hint(array))
     tolerance = SUM_TOLERANCE_FLOAT16 if narrow or _is_narrow(array) else SUM_TOLERANCE
     values = array.detach() if api.is_torch_array(array) else array  # floats leave the graph
-    check = CheckRows(values, name, math.inf if multilabel else tolerance)
+    check = CheckRows(values, name, math.inf if multilabel else tolerance, sizes)
     outside: tuple[int, int, float] | None = None
     unlike: tuple[int, float] | None = None
-    for found in map_blocks(check, row_cuts(*array.shape), f"checking {name}"):
+    cuts = row_cuts(array.shape[0], array.shape[1], sizes)
+    for found in map_blocks(check, cuts, f"checking {name}"):
         outside = outside or found.outside
         unlike = unlike or found.unlike
     return array, _decide(declared, outside, unlike, check, array)
@@ -120,12 +128,13 @@ class CheckRows:
     values: Array
     name: str
     tolerance: float
+    sizes: Sizes = DEFAULT_SIZES
 
     def __call__(self, rows: slice) -> Found:
         """Look through the rows start..stop."""
         outside: tuple[int, int, float] | None = None
         unlike: tuple[int, float] | None = None
-        for part in sub_blocks(rows, self.values.shape[1], CHECK_BYTES):
+        for part in sub_blocks(rows, self.values.shape[1], self.sizes.cached):
             block = as_floating(self.values[part, :])
             xp = api.array_namespace(block)
             low, high = float(xp.min(block)), float(xp.max(block))  # NaN if any entry is

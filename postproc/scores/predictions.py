@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.scores.blocks import MapBlocks, in_order, row_blocks, row_cuts
+from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_blocks, row_cuts
 from postproc.scores.checks import fail
 from postproc.scores.kinds import Kind, check_scores, log_probabilities, probabilities
 from postproc.scores.sources import as_source
@@ -51,6 +51,7 @@ class Predictions:
         multilabel: bool = False,
         narrow: bool = False,
         map_blocks: MapBlocks = in_order,
+        sizes: Sizes = DEFAULT_SIZES,
     ) -> Predictions:
         """Validate scores, names and ids; errors name the row or column at fault.
 
@@ -69,6 +70,7 @@ class Predictions:
             multilabel=multilabel,
             narrow=narrow,
             map_blocks=map_blocks,
+            sizes=sizes,
         )
         n_rows, n_classes = scores.shape
         names = None if classes is None else tuple(str(c) for c in classes)
@@ -108,9 +110,9 @@ class Predictions:
     def __getstate__(self) -> dict[str, Any]:  # a memory map is pickled by path
         return {**self.__dict__, "scores": as_source(self.scores)}
 
-    def cuts(self) -> tuple[slice, ...]:
-        """All of `blocks`."""
-        return row_cuts(self.n_rows, self.n_classes)
+    def cuts(self, sizes: Sizes = DEFAULT_SIZES) -> tuple[slice, ...]:
+        """Row slices of bounded size that cover all rows."""
+        return row_cuts(self.n_rows, self.n_classes, sizes)
 
     def blocks(self) -> Iterator[slice]:
         """Row slices of bounded size that cover all rows."""

@@ -21,7 +21,7 @@ from postproc.calibration.score_maps import map_rows
 from postproc.can.model import CANModel
 from postproc.jobs.cuda import to_device
 from postproc.scores.arrays import Array, as_numpy, beside
-from postproc.scores.blocks import MapBlocks
+from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes
 from postproc.scores.predictions import Predictions
 from postproc.shift.bbse import one_hot_winners
 from postproc.shift.evidence import PredictionMoments
@@ -58,6 +58,7 @@ class ReadRows:
 
     calibrated: Predictions
     device: str = "cpu"
+    sizes: Sizes = DEFAULT_SIZES
 
     def __call__(self, rows: slice) -> Array:
         """The rows start..stop, shape (rows, C)."""
@@ -129,7 +130,7 @@ def target_moments(
     """Moments of the whole target."""
     found: PredictionMoments = reduce(
         PredictionMoments.merge,
-        map_blocks(MomentsOfRows(read, winners), read.calibrated.cuts(), what),
+        map_blocks(MomentsOfRows(read, winners), read.calibrated.cuts(read.sizes), what),
     )
     return found
 
@@ -138,7 +139,7 @@ def target_likelihood(
     read: ReadRows, factors: Floats, map_blocks: MapBlocks, what: str
 ) -> Likelihood:
     """Sums over the whole target, whose columns are scaled by `factors`."""
-    cuts = read.calibrated.cuts()
+    cuts = read.calibrated.cuts(read.sizes)
     return Likelihood(
         read.calibrated.n_rows,
         lambda function: map_blocks(SumOfRows(read, factors, function), cuts, what),

@@ -106,10 +106,9 @@ def test_the_tables_can_be_read_back():
     assert "| CAN is given | α | d = 1 | d = 2 |" in by_setting(cells, "calibrated")
 
 
-def test_the_command_writes_tables_and_plots(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(command, "QUICK_CLASSES", (2,))
-    monkeypatch.setattr(command, "QUICK_REPEATS", 2)
-    command.main(["simulation", "--quick", "--out", str(tmp_path / "new")])
+def test_the_command_writes_tables_and_plots(tmp_path, capsys):
+    quick = {**command.QUICK, "classes": (2,), "repeats": 2}
+    command.main(["simulation", "--quick", "--out", str(tmp_path / "new")], quick)
     out = capsys.readouterr().out
     assert "authors' measure" in out
     assert "### shifted, source reference" in out

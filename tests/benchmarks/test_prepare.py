@@ -6,8 +6,8 @@ import shlex
 import numpy as np
 import pytest
 
-from benchmarks.gains import classifiers, prepare
 from benchmarks.gains import folder as folder_module
+from benchmarks.gains import prepare
 from benchmarks.gains.prepare import main
 from postproc.files import RunDirectory
 
@@ -107,8 +107,7 @@ def test_noise_where_it_is_asked_for(tmp_path):
     assert not (run / "clean_labels.train.txt").exists()
 
 
-def test_all_models_with_classes_that_training_lacks(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(classifiers, "MOST_TREES", 0)  # the fewest rounds that there are
+def test_all_models_with_classes_that_training_lacks(tmp_path, capsys):
     words = ["--shots", "2", "--label-noise", "0.5", "--rows", "300"]
     words += ["--out-of-fold", "--folds", "2"]
     meta = make(tmp_path / "run", *words, models=())

@@ -10,7 +10,7 @@ import pytest
 from sklearn import datasets as sklearn_datasets
 from sklearn.utils import Bunch
 
-from benchmarks.gains import classifiers, text_classifiers
+from benchmarks.gains import text_classifiers
 from benchmarks.gains.catalogue import find
 from benchmarks.gains.csv_dataset import load_csv
 from benchmarks.gains.datasets import OFFLINE, Where, encode
@@ -47,7 +47,6 @@ def fails(words, capsys, code=1):
 
 
 def test_all_text_models_on_ones_own_file(csv_file, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(classifiers, "MOST_TREES", 0)  # the fewest rounds that there are
     monkeypatch.setattr("benchmarks.gains.task.util.find_spec", lambda name: None)
     run = tmp_path / "run"
     main([f"csv:{csv_file}", "-o", str(run), "--out-of-fold", "--folds", "2"])

@@ -7,8 +7,9 @@ import signal
 import numpy as np
 import pytest
 
-from postproc.scores import blocks
+from postproc.scores.blocks import Sizes
 
+SMALL = Sizes(block=24 * 40)
 METHODS = ("em", "map", "bbse", "sinkhorn", "can")
 
 
@@ -24,11 +25,10 @@ def task(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_many_blocks_give_what_one_gives(task, run_cli, monkeypatch, tmp_path, method):
+def test_many_blocks_give_what_one_gives(task, run_cli, tmp_path, method):
     words = (*task, "--method", method, "--json")
     one = json.loads(run_cli(*words, "-o", "one.npy").stdout)
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 24 * 40)
-    many = json.loads(run_cli(*words, "-o", "many.npy").stdout)
+    many = json.loads(run_cli(*words, "-o", "many.npy", obj=SMALL).stdout)
     np.testing.assert_allclose(np.load("many.npy"), np.load("one.npy"), atol=1e-6)
     np.testing.assert_allclose(many["prior"], one["prior"], atol=1e-7)
     assert many["changed"] == one["changed"] > 0
@@ -55,7 +55,6 @@ def test_a_prior_that_did_not_move_is_no_certainty(task, run_cli):
 
 
 def test_a_request_to_terminate_leaves_no_file_aside(task, run_cli, monkeypatch, tmp_path):
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 24 * 40)
     before = sorted(path.name for path in tmp_path.iterdir())
     aside = []
 
@@ -64,7 +63,7 @@ def test_a_request_to_terminate_leaves_no_file_aside(task, run_cli, monkeypatch,
         os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr("postproc.shift.adapter.LabelShiftAdapter._estimate", estimate)
-    run_cli(*task, "-o", "out.npy", code=1)
+    run_cli(*task, "-o", "out.npy", code=1, obj=SMALL)
     assert len(aside) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
@@ -72,16 +71,15 @@ def test_a_request_to_terminate_leaves_no_file_aside(task, run_cli, monkeypatch,
 def test_two_jobs_do_not_share_the_file_aside(task, run_cli, monkeypatch, tmp_path):
     from postproc.shift.adapter import LabelShiftAdapter
 
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 24 * 40)
     plain, told = LabelShiftAdapter._estimate, []
 
     def estimate(*args):
         if not told:
             told.append(None)
-            told[0] = run_cli(*task, "-o", "out.npy", code=1).stderr
+            told[0] = run_cli(*task, "-o", "out.npy", code=1, obj=SMALL).stderr
         return plain(*args)
 
     monkeypatch.setattr("postproc.shift.adapter.LabelShiftAdapter._estimate", estimate)
-    run_cli(*task, "-o", "out.npy")
+    run_cli(*task, "-o", "out.npy", obj=SMALL)
     assert "out.npy: another job writes this output (process " in told[0]
     assert (tmp_path / "out.npy").exists()

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cli.progress import Pace
 from ensemble.bench.runner import benchmark
 from tests.ensemble.bench.conftest import make_run
 
@@ -176,16 +177,16 @@ def test_quiet(bench, run):
     assert bench(run, *CHEAP, "--quiet").output == ""
 
 
-def test_progress_counts_cells_and_those_of_an_earlier_run(bench, run, tmp_path, monkeypatch):
-    monkeypatch.setattr("cli.progress.LINE_EVERY", -1.0)
-    said = bench(run, *CHEAP).stderr
+def test_progress_counts_cells_and_those_of_an_earlier_run(bench, run, tmp_path):
+    pace = Pace(line_every=-1.0)
+    said = bench(run, *CHEAP, obj=pace).stderr
     assert [line.split(",")[0] for line in said.splitlines()] == [
         "measuring: 9 of 27 cells",
         "measuring: 18 of 27 cells",
     ]
     path = tmp_path / "bench.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:10]))
-    said = bench(run, *CHEAP).stderr
+    said = bench(run, *CHEAP, obj=pace).stderr
     assert [line.split(",")[0] for line in said.splitlines()] == ["measuring: 18 of 27 cells"]
 
 

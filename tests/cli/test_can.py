@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from postproc import (
     top_k_entropy,
 )
 from postproc.can.options import CANOptions, save_can_options
+from postproc.scores.blocks import Sizes
 
 KEYS = ["rows", "classes", "kind", "confident", "ambiguous", "changed", "output", "warnings"]
 UNIFORM = ("--prior", "uniform")
@@ -400,13 +402,10 @@ def test_one_row_and_memory_orders(here, run_cli):
     np.testing.assert_allclose(np.load("one.can.npy"), expected(probs)[:1], rtol=1e-12)
 
 
-def test_blocks_do_not_matter(here, run_cli, monkeypatch):
-    from postproc.scores import blocks
-
+def test_blocks_do_not_matter(here, run_cli):
     run_cli("can", "preds", *UNIFORM, "--labels", "labels", "--iterations", "2", "-o", "a.npy")
-    monkeypatch.setattr(blocks.row_blocks, "__kwdefaults__", {"block_bytes": 300})
     args = ("preds", *UNIFORM, "--labels", "labels", "--iterations", "2", "-o", "b.npy")
-    found = summary(run_cli, *args)
+    found = summary(partial(run_cli, obj=Sizes(block=300)), *args)
     np.testing.assert_allclose(np.load("a.npy"), np.load("b.npy"), rtol=1e-12)
     assert found["report"]["accuracy"]["all"]["rows"] == 200
 

@@ -2,16 +2,18 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import postproc.scores.blocks
 from postproc.jobs import dask as module
 from postproc.jobs.journal import Journal
+from postproc.scores.blocks import Sizes
 
 pytest.importorskip("distributed")
+config = pytest.importorskip("dask").config
 
 N, C = 600, 5
 
@@ -33,10 +35,15 @@ def dask(engine):
 
 
 @pytest.fixture
+def run_cli(run_cli):
+    """Run commands on small blocks."""
+    return partial(run_cli, obj=Sizes(block=8 * C * 50))
+
+
+@pytest.fixture
 def here(tmp_path, monkeypatch):
-    """Files of three members, labels and shards; small blocks."""
+    """Files of three members, labels and shards."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * C * 50)
     rng = np.random.default_rng(0)
     labels = rng.integers(0, C, N)
     np.save("labels.npy", labels)
@@ -148,10 +155,10 @@ def test_data_at_fault_are_told_as_by_the_local_engine(here, run_cli, dask):
     assert not Path("out.npy").exists()
 
 
-def test_an_unreachable_scheduler_is_one_line(here, run_cli, monkeypatch):
-    monkeypatch.setattr(module, "TIMEOUT", 0.5)
+def test_an_unreachable_scheduler_is_one_line(here, run_cli):
     words = ("inspect", "a.npy", "--engine", "dask", "--scheduler", "tcp://127.0.0.1:9")
-    told = run_cli(*words, code=1).stderr
+    with config.set({"distributed.comm.timeouts.connect": "500ms"}):
+        told = run_cli(*words, code=1).stderr
     address = "tcp://127.0.0.1:9"
     assert told == f"Error: `--scheduler` must be an address that answers, got {address}\n"
 

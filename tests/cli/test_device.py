@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from cli.main import main
-from postproc.scores import blocks
+from postproc.scores.blocks import Sizes
 
 #: Torch on the CPU stands in for CUDA, which runs where there is one.
 DEVICES = ("cpu:0", *(["cuda"] if torch.cuda.is_available() else []))
+SMALL = Sizes(block=24 * 60)
 FIT = ("--fit", "a.npy", "--fit-labels", "y.npy")
 
 
@@ -20,7 +21,6 @@ def here(tmp_path, monkeypatch):
     np.save("y.npy", y)
     for name in "ab":
         np.save(f"{name}.npy", rng.normal(size=(400, 3)) + 1.5 * np.eye(3)[y])
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 24 * 60)
     return tmp_path
 
 
@@ -40,10 +40,10 @@ def here(tmp_path, monkeypatch):
     ids=lambda words: " ".join(words[:2]),
 )
 def test_commands_on_a_device(here, run_cli, monkeypatch, words, device):
-    run_cli(*words, "-o", "cpu.npy")
+    run_cli(*words, "-o", "cpu.npy", obj=SMALL)
     (option,) = (p for p in main.commands[words[0]].params if p.name == "device")
     monkeypatch.setattr(option.type, "choices", ("cpu", *DEVICES))
-    run_cli(*words, "-o", "there.npy", "--device", device)
+    run_cli(*words, "-o", "there.npy", "--device", device, obj=SMALL)
     np.testing.assert_allclose(np.load("there.npy"), np.load("cpu.npy"), atol=1e-9)
 
 

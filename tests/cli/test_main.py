@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import click
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from cli.main import main
 from cli.options import Count, Number
+from postproc.scores.blocks import Sizes
 
 HEAVY = ("numpy", "scipy", "sklearn", "torch", "matplotlib", "rich", "pyarrow")
 
@@ -157,11 +159,15 @@ CAN = ("can", "a.npy", "--prior", "uniform", "-o", "out.npy")
 
 
 @pytest.fixture
+def run_blocks(run_cli):
+    """Run commands on small blocks, one after another."""
+    return partial(run_cli, obj=Sizes(block=8 * 3 * 20, workers=1))
+
+
+@pytest.fixture
 def blocks(tmp_path, monkeypatch):
     """Files that take many blocks, and shards of them."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("postproc.scores.blocks.BLOCK_BYTES", 8 * 3 * 20)
-    monkeypatch.setattr("postproc.jobs.engine.MOST_WORKERS", 1)
     rows = np.random.default_rng(0).normal(size=(200, 3)) * 3
     np.save("a.npy", rows)
     (tmp_path / "shards").mkdir()
@@ -196,38 +202,40 @@ PASSES = {
 
 @pytest.mark.parametrize("at", [1, 3])
 @pytest.mark.parametrize("name", PASSES)
-def test_an_interrupted_pass_says_that_nothing_was_written(blocks, run_cli, monkeypatch, name, at):
+def test_an_interrupted_pass_says_that_nothing_was_written(
+    blocks, run_blocks, monkeypatch, name, at
+):
     before = sorted(blocks.iterdir())
     interrupt(monkeypatch, PASSES[name], at)
-    told = run_cli(*(("inspect", "a.npy") if name == "inspecting" else CAN), code=1)
+    told = run_blocks(*(("inspect", "a.npy") if name == "inspecting" else CAN), code=1)
     said = "interrupted; nothing was written, and nothing of this run is kept"
     assert (told.stdout, told.stderr) == ("", f"Error: {said}\n")
     assert sorted(blocks.iterdir()) == before
 
 
-def test_an_interrupted_write_says_what_is_kept(blocks, run_cli, monkeypatch):
+def test_an_interrupted_write_says_what_is_kept(blocks, run_blocks, monkeypatch):
     with monkeypatch.context() as patch:
         interrupt(patch, "postproc.jobs.write.WritePart", 1)
-        told = run_cli(*CAN, code=1).stderr
+        told = run_blocks(*CAN, code=1).stderr
     assert told.startswith("Error: interrupted; stopped before the first of 10 blocks was finished")
     assert told.endswith(": no output was written, and nothing is kept\n")
     with monkeypatch.context() as patch:
         interrupt(patch, "postproc.jobs.write.WritePart", 4)
-        run_cli(*CAN, code=1)
+        run_blocks(*CAN, code=1)
     with monkeypatch.context() as patch:  # what an earlier run has left stays for --resume
         interrupt(patch, PASSES["reference"], 2)
-        told = run_cli(*CAN, "--resume", code=1).stderr
+        told = run_blocks(*CAN, "--resume", code=1).stderr
     assert told.endswith("nothing was written, and nothing of this run is kept\n")
     assert (blocks / ".out.npy.partial").exists()
     interrupt(monkeypatch, "postproc.jobs.write.WritePart", 8)  # 3 of 10 are there: 7 are left
-    run_cli(*CAN, "--resume")
+    run_blocks(*CAN, "--resume")
 
 
-def test_an_interruption_after_the_output_names_it(blocks, run_cli, monkeypatch):
+def test_an_interruption_after_the_output_names_it(blocks, run_blocks, monkeypatch):
     np.save("labels.npy", np.zeros(200, int))
     words = ("ensemble", "soft", "a.npy", "shards", "-o", "out.npy", "--labels", "labels.npy")
     monkeypatch.setattr("postproc.reports.report.accuracy_report", _interrupt)
-    told = run_cli(*words, code=1).stderr
+    told = run_blocks(*words, code=1).stderr
     assert told.endswith("Error: interrupted; already written: out.npy\n")
     assert np.load("out.npy").shape == (200, 3)
 
@@ -236,29 +244,29 @@ def _interrupt(*args, **kwargs):
     raise KeyboardInterrupt
 
 
-def test_a_finished_job_has_nothing_to_resume(blocks, run_cli):
+def test_a_finished_job_has_nothing_to_resume(blocks, run_blocks):
     for output in ("out.npy", "out/"):
         words = (*CAN[:-1], output)
         if output == "out/":
             (blocks / "out").mkdir()  # an empty folder is as good as none
-        run_cli(*words, "--resume")
-        told = run_cli(*words, "--resume", code=1).stderr
+        run_blocks(*words, "--resume")
+        told = run_blocks(*words, "--resume", code=1).stderr
         assert told == (
             f"Error: {output.rstrip('/')}: exists already, and no stopped job has left anything to "
             "resume; outputs are written whole or not at all: use it as it is, or make it anew "
             "(--overwrite)\n"
         )
-        run_cli(*words, "--resume", "--overwrite")
+        run_blocks(*words, "--resume", "--overwrite")
 
 
-def test_the_number_of_shards_is_said(blocks, run_cli):
+def test_the_number_of_shards_is_said(blocks, run_blocks):
     words = ("can", "shards", "--prior", "uniform", "-o", "out.npy", "--overwrite")
-    assert run_cli(*words).stderr.splitlines()[0] == "shards: 3 shards, 200 rows"
-    assert run_cli(*words, "--quiet").stderr == ""
+    assert run_blocks(*words).stderr.splitlines()[0] == "shards: 3 shards, 200 rows"
+    assert run_blocks(*words, "--quiet").stderr == ""
     (blocks / "shards" / "part-00002.npy").unlink()
-    assert run_cli(*words, "--json").stderr.splitlines()[0] == "shards: 2 shards, 100 rows"
+    assert run_blocks(*words, "--json").stderr.splitlines()[0] == "shards: 2 shards, 100 rows"
     (blocks / "shards" / "part-00001.npy").unlink()
-    assert run_cli(*words).stderr.splitlines()[0] == "shards: 1 shard, 90 rows"
+    assert run_blocks(*words).stderr.splitlines()[0] == "shards: 1 shard, 90 rows"
 
 
 @pytest.mark.parametrize(

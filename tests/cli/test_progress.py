@@ -1,6 +1,8 @@
 """Progress: lines in a log, a bar in a terminal, nothing where it is quiet."""
 
-from cli.progress import duration, watching
+import click
+
+from cli.progress import Pace, duration, watching
 
 
 def test_long_jobs_say_how_far_they_are(capsys, monkeypatch):
@@ -30,8 +32,10 @@ def test_a_terminal_shows_a_bar_and_quiet_shows_none(monkeypatch, capsys):
     for quiet in (False, True):
         terminal = Terminal()
         monkeypatch.setattr("sys.stderr", terminal)
-        monkeypatch.setattr("cli.progress.BAR_AFTER", -1.0)
-        with watching("writing", 10, quiet=quiet) as advance:
+        with (
+            click.Context(click.Command("x"), obj=Pace(bar_after=-1.0)),
+            watching("writing", 10, quiet=quiet) as advance,
+        ):
             advance(5)
             advance(5)
         assert ("writing" in terminal.text) is not quiet

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,7 @@ import pytest
 import postproc.can.streaming.adjust
 import postproc.can.streaming.confident
 import postproc.can.streaming.fit
-import postproc.jobs.engine
-import postproc.scores.blocks
+from postproc.scores.blocks import Sizes
 
 N, C = 1000, 5
 ROOT = Path(__file__).parents[2]
@@ -23,9 +23,6 @@ ROOT = Path(__file__).parents[2]
 DRIVER = """
 import os, shutil, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in background
-import postproc.scores.blocks, postproc.jobs.engine
-postproc.scores.blocks.BLOCK_BYTES = int(sys.argv[1])
-postproc.jobs.engine.MOST_WORKERS = 1  # blocks one after another can be counted
 at, action, words = int(sys.argv[2]), sys.argv[3], sys.argv[4:]
 import postproc.jobs.write
 plain, count = postproc.jobs.write.WritePart.__call__, 0
@@ -37,16 +34,22 @@ def call(self, rows):
     return plain(self, rows)
 postproc.jobs.write.WritePart.__call__ = call
 from cli.main import main
-main(words)
+from postproc.scores.blocks import Sizes
+# blocks one after another can be counted
+main(words, obj=Sizes(block=int(sys.argv[1]), workers=1))
 """
 
 
 @pytest.fixture
+def run_cli(run_cli):
+    """Run commands on small blocks, one after another."""
+    return partial(run_cli, obj=Sizes(block=8 * C * 50, workers=1))
+
+
+@pytest.fixture
 def here(tmp_path, monkeypatch):
-    """Files of three members, labels, and small blocks."""
+    """Files of three members, and labels."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * C * 50)
-    monkeypatch.setattr(postproc.jobs.engine, "MOST_WORKERS", 1, raising=False)
     rng = np.random.default_rng(0)
     labels = rng.integers(0, C, N)
     np.save("labels.npy", labels)
@@ -288,12 +291,10 @@ def test_reports_and_inspections_of_shards_are_as_of_one_file(here, run_cli):
 
 @pytest.mark.parametrize("name", ["can", "soft", "weights", "calibrate"])
 @pytest.mark.parametrize("rows", [1, 999])
-def test_results_do_not_depend_on_how_rows_are_cut(here, run_cli, monkeypatch, name, rows):
+def test_results_do_not_depend_on_how_rows_are_cut(here, run_cli, name, rows):
     words = JOBS[name]
-    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * C * 10_000)
-    one = run_cli(*words, "-o", "one.npy", "--json")
-    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * C * rows)
-    many = run_cli(*words, "-o", "many.npy", "--json")
+    one = run_cli(*words, "-o", "one.npy", "--json", obj=Sizes(block=8 * C * 10_000))
+    many = run_cli(*words, "-o", "many.npy", "--json", obj=Sizes(block=8 * C * rows))
     np.testing.assert_allclose(np.load("many.npy"), np.load("one.npy"), rtol=1e-6, atol=1e-7)
     counts = ("confident", "ambiguous", "changed", "rows")
     assert [summary(one).get(key) for key in counts] == [summary(many).get(key) for key in counts]

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from cli.progress import Pace
 from ensemble import load_model
 from postproc import softmax
 from postproc.can.options import CANOptions, load_can_options, save_can_options
@@ -78,12 +79,11 @@ def test_json_is_one_object_and_nothing_else(here, run_cli):
     assert result.stderr == ""
 
 
-def test_quiet_says_nothing_and_progress_goes_to_stderr(here, run_cli, monkeypatch):
+def test_quiet_says_nothing_and_progress_goes_to_stderr(here, run_cli):
     words = ("tune", "can", "helped.val.npy", "--labels", "labels", *QUICK, "--overwrite")
     result = run_cli(*words, "--quiet")
     assert result.stdout == result.stderr == ""
-    monkeypatch.setattr("cli.progress.LINE_EVERY", -1.0)
-    result = run_cli(*words)
+    result = run_cli(*words, obj=Pace(line_every=-1.0))
     assert re.search(r"^tuning: \d+ %, \d+ s left$", result.stderr, re.MULTILINE)
     assert "tuning" not in result.stdout
 

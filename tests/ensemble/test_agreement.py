@@ -9,18 +9,19 @@ from ensemble.agreement import agreement, label_doubts, member_doubts
 from ensemble.members import Member, align_members
 from postproc import Predictions, softmax
 from postproc.evaluation.agreement import LEAST_Z
+from postproc.scores.blocks import Sizes
 
 
 @pytest.mark.parametrize("kind", ["logits", "probs"])
 @pytest.mark.parametrize("block", [8, 2**20])
-def test_z_is_that_of_all_orders_of_the_labels(monkeypatch, kind, block):
-    monkeypatch.setattr("postproc.scores.blocks.BLOCK_BYTES", block)
+def test_z_is_that_of_all_orders_of_the_labels(kind, block):
     rng = np.random.default_rng(0)
     scores = 3 * rng.normal(size=(7, 4))
     probs, labels = softmax(scores), np.array([0, 0, 1, 2, 2, 2, 0])
     sums = [probs[range(7), order].sum() for order in permutations(labels)]
     expected = (probs[range(7), labels].sum() - np.mean(sums)) / np.std(sums)
-    found = agreement(Member(scores if kind == "logits" else probs, kind, "m"), labels)
+    member = Member(scores if kind == "logits" else probs, kind, "m")
+    found = agreement(member, labels, Sizes(block=block))
     assert found.z == pytest.approx(expected, rel=1e-9)
     assert found.accuracy == np.mean(scores.argmax(axis=1) == labels)
 

@@ -21,7 +21,6 @@ from postproc.can.model import CANModel, is_ambiguous
 from postproc.can.reference import Reference
 from postproc.can.streaming.reference import StreamedReference
 from postproc.can.streaming.rows import ProbabilityRows
-from postproc.scores import blocks
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.blocks import MapBlocks, row_blocks, sub_blocks
 
@@ -131,9 +130,9 @@ class AdjustRows:
         """The blocks of the target: large where the rows of one share passes."""
         predictions = self.rows.predictions
         if self._passes is None or self.exact is not None:
-            return predictions.cuts()
+            return self.rows.cuts()
         shape = predictions.n_rows, predictions.n_classes
-        return list(row_blocks(*shape, block_bytes=max(SHARED_BYTES, blocks.BLOCK_BYTES)))
+        return list(row_blocks(*shape, block_bytes=max(SHARED_BYTES, self.rows.sizes.block)))
 
     @property
     def _passes(self) -> StreamedReference | None:
@@ -153,7 +152,7 @@ class AdjustRows:
         reference = self._passes
         if reference is None:
             return self
-        cuts = self.rows.predictions.cuts()
+        cuts = self.rows.cuts()
         found = [np.empty(0, np.int64)]
         left = TOGETHER_BYTES // (8 * len(self.model.prior))
         for where in map_blocks(
@@ -190,7 +189,7 @@ class AdjustRows:
             return self.rows.parts(rows)
         if self._passes is None:
             return [rows]
-        return sub_blocks(rows, self.rows.predictions.n_classes, blocks.BLOCK_BYTES)
+        return sub_blocks(rows, self.rows.predictions.n_classes, self.rows.sizes.block)
 
     def _exact(self, rows: slice) -> ExactRows | None:
         """The rows of a block that take passes through the reference."""

@@ -24,7 +24,6 @@ from postproc.can.reference import ROWS_AT_ONCE, Reference
 from postproc.can.streaming.reference import stream_reference
 from postproc.can.streaming.rows import ProbabilityRows
 from postproc.jobs.cuda import to_device
-from postproc.jobs.engine import MOST_WORKERS
 from postproc.jobs.memory import available_bytes
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.blocks import MapBlocks
@@ -149,7 +148,7 @@ def fit_can(
         more rows than fit in memory.
     """
     options = options.check(len(prior))
-    cuts = rows.predictions.cuts()
+    cuts = rows.cuts()
     if options.reference_sample == "stratified":
         return _fit_sample(rows, prior, options, map_blocks, seed)
     if options.iterations > 1:
@@ -182,16 +181,14 @@ def _fit_sample(
 ) -> CANModel:
     """A stratified sample: the classes of all confident rows in one pass, then the rows picked."""
     found = list(
-        map_blocks(
-            FindConfident(rows, options, False), rows.predictions.cuts(), "finding confident rows"
-        )
+        map_blocks(FindConfident(rows, options, False), rows.cuts(), "finding confident rows")
     )
     where = np.concatenate([part[0] for part in found])
     predicted = np.concatenate([part[1] for part in found])
     mass = np.sum([part[2] for part in found], axis=0)
     picked = where[stratified_picks(predicted, len(prior), seed)]
     per_row, blocks = rows.per_row, []
-    for cut in rows.predictions.cuts():
+    for cut in rows.cuts():
         first, last = np.searchsorted(picked, (cut.start * per_row, cut.stop * per_row))
         if last > first:
             blocks.append(rows(cut)[picked[first:last] - cut.start * per_row, :])
@@ -248,12 +245,12 @@ def _in_memory(
         size = rows.predictions.output_dtype.itemsize
         if options.alpha == 1.0:
             bytes_a_row = 2 * size * empty.shape[1]
-        bytes_a_row += MOST_WORKERS * size * ROWS_AT_ONCE[0]
+        bytes_a_row += rows.sizes.workers * size * ROWS_AT_ONCE[0]
         left = IN_MEMORY_BYTES
     most = None if left is None else left // bytes_a_row
     found, n_rows = [], 0
     for *_, block in map_blocks(
-        FindConfident(rows, options, True), rows.predictions.cuts(), "finding confident rows"
+        FindConfident(rows, options, True), rows.cuts(), "finding confident rows"
     ):
         n_rows += int(block.shape[0])
         if most is not None and n_rows > most:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from postproc.jobs.cuda import to_device
 from postproc.scores.arrays import Array
-from postproc.scores.blocks import PASS_BYTES, sub_blocks
+from postproc.scores.blocks import DEFAULT_SIZES, Sizes, sub_blocks
 from postproc.scores.kinds import two_class_rows
 from postproc.scores.predictions import Predictions
 
@@ -24,11 +24,14 @@ class ProbabilityRows:
         Give two-class rows, one for each label of a row.
     device : str
         "cpu" for NumPy arrays, else the device of torch tensors.
+    sizes : Sizes
+        How large the blocks are.
     """
 
     predictions: Predictions
     multilabel: bool = False
     device: str = "cpu"
+    sizes: Sizes = DEFAULT_SIZES
 
     def __call__(self, rows: slice) -> Array:
         """Array of shape (rows, C), or (rows·m, 2)."""
@@ -43,8 +46,12 @@ class ProbabilityRows:
         """Rows that one of the file gives: one for each label, or itself."""
         return self.predictions.n_classes if self.multilabel else 1
 
+    def cuts(self) -> tuple[slice, ...]:
+        """The blocks of all rows of the file."""
+        return self.predictions.cuts(self.sizes)
+
     def parts(self, rows: slice) -> Iterable[slice]:
         """Rows to be computed at once within a block: few for the cache, all on other devices."""
         if self.device != "cpu":
             return [rows]
-        return sub_blocks(rows, self.predictions.n_classes, PASS_BYTES)
+        return sub_blocks(rows, self.predictions.n_classes, self.sizes.cached)

@@ -3,18 +3,18 @@
 import errno
 import json
 import warnings
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-import postproc.jobs.engine
 import postproc.jobs.write
-import postproc.scores.blocks
 from ensemble import load_model, save_model
 from postproc import TemperatureScaling, load_predictions, save_predictions, softmax
 from postproc.calibration.affine import identity_map
+from postproc.scores.blocks import Sizes
 
 FIT = ("--fit", "a.val.npy", "--fit-labels", "labels.val.npy")
 COMMANDS = {
@@ -52,13 +52,12 @@ def files(folder):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_applied_is_what_the_command_makes_of_a_new_file(here, run_cli, monkeypatch, name):
+def test_applied_is_what_the_command_makes_of_a_new_file(here, run_cli, name):
     run_cli(*command(name, "a.test.npy"), "-o", "old.npy", "--save", "model.json")
     run_cli(*command(name, "a.new.npy"), "-o", "whole.npy")
     run_cli("apply", "model.json", "a.new.npy", "-o", "applied.npy")
     np.testing.assert_array_equal(np.load("applied.npy"), np.load("whole.npy"))
-    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 24 * 40)
-    run_cli("apply", "model.json", "a.new.npy", "-o", "blocks.npy")
+    run_cli("apply", "model.json", "a.new.npy", "-o", "blocks.npy", obj=Sizes(block=24 * 40))
     np.testing.assert_allclose(np.load("blocks.npy"), np.load("whole.npy"), atol=1e-6)
     assert not list(here.glob(".*"))
 
@@ -195,8 +194,7 @@ JOBS = {name: command(name, "a.test.npy") for name in ("auto", "adapt map", "cal
 @pytest.mark.parametrize("name", JOBS)
 @pytest.mark.parametrize("applied", [False, True], ids=["", "apply"])
 def test_a_stopped_job_is_gone_on_with(here, run_cli, monkeypatch, name, applied):
-    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 24 * 40)
-    monkeypatch.setattr(postproc.jobs.engine, "MOST_WORKERS", 1)
+    run_cli = partial(run_cli, obj=Sizes(block=24 * 40, workers=1))
     words = (*JOBS[name], "--save", "m.json")
     whole = json.loads(run_cli(*words, "-o", "whole.npy", "--json").stdout)
     if applied:

@@ -59,17 +59,15 @@ def test_selects_what_the_loop_selects(metric, case):
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
-def test_settled_rows_change_nothing(metric, monkeypatch):
+def test_settled_rows_change_nothing(metric):
     logits, y = make_members(seed=5, n_rows=500)
     members = check_members(logits)
     skipping = Search(members, y, metric)
     total = 6 * skipping.probs.mean(axis=2)
     assert np.mean(skipping._settle(total)[0]) < 0.7
     found = skipping.run(np.arange(4), 30)
-    monkeypatch.setattr(
-        "ensemble.learned.greedy_search.SLACK", np.float32(100)
-    )  # every row stays open
-    thorough = Search(members, y, metric).run(np.arange(4), 30)
+    every_row_open = Search(members, y, metric, slack=100)
+    thorough = every_row_open.run(np.arange(4), 30)
     np.testing.assert_array_equal(found[0], thorough[0])
     np.testing.assert_array_equal(found[1], thorough[1])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -74,7 +76,8 @@ def test_class_bias_follows_the_labels(fit_split):
 
 
 def test_an_optimiser_that_gives_up_says_so(fit_split, monkeypatch):
-    monkeypatch.setattr("ensemble.learned.log_pool.MAX_ITERATIONS", 1)
+    short = partial(fit_log_pool, max_iterations=1)
+    monkeypatch.setattr("ensemble.learned.log_pool.fit_log_pool", short)
     with pytest.warns(UserWarning, match="has not converged after 1 iterations; the fit is rough"):
         model = ensemble.LearnedLogPool().fit(*fit_split)
     assert not model.converged_

@@ -10,11 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import postproc.evaluation.sums
-import postproc.scores.blocks
 from postproc import log_softmax, softmax
 from postproc.evaluation.metrics import MetricAccumulator, evaluate, measure
 from postproc.evaluation.sums import _condensed
+from postproc.scores.blocks import Sizes
 from tests.postproc.evaluation.test_reliability import ece_loop
 
 NUMBERS = ("accuracy", "top5", "macro_f1", "log_loss", "brier", "ece")
@@ -271,13 +270,12 @@ def test_errors(call, error, message):
 
 
 @pytest.mark.parametrize("kind", ["probs", "logits"])
-def test_metrics_of_blocks_are_those_of_one_piece(monkeypatch, kind):
+def test_metrics_of_blocks_are_those_of_one_piece(kind):
     rng = np.random.default_rng(3)
     scores = rng.dirichlet(np.ones(7), 500) if kind == "probs" else rng.normal(size=(500, 7))
     labels = rng.integers(0, 7, 500)
     whole = measure(scores, labels, kind=kind)
-    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * 7 * 13)
-    parts = measure(scores, labels, kind=kind)
+    parts = measure(scores, labels, kind=kind, sizes=Sizes(block=8 * 7 * 13, cached=8 * 7 * 5))
     assert (parts.correct, parts.top5, parts.macro_f1) == (
         whole.correct,
         whole.top5,
@@ -288,22 +286,19 @@ def test_metrics_of_blocks_are_those_of_one_piece(monkeypatch, kind):
     assert parts.ece == pytest.approx(whole.ece, rel=1e-12)
 
 
-def test_rows_of_later_blocks_are_named_by_their_number(monkeypatch):
+def test_rows_of_later_blocks_are_named_by_their_number():
     scores = np.full((50, 2), 0.5)
     scores[37, 1] = np.nan
-    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * 2 * 10)
+    small = Sizes(block=8 * 2 * 10)
     with pytest.raises(ValueError, match="row 37, column 1"):
-        measure(scores, np.zeros(50, np.int64), kind="probs")
+        measure(scores, np.zeros(50, np.int64), kind="probs", sizes=small)
 
 
-@given(st.lists(st.floats(0, 1e300), min_size=9, max_size=60))
+@given(st.lists(st.floats(0, 1e300), max_size=60))
 def test_sums_are_condensed_without_loss(values):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(postproc.evaluation.sums, "MOST_SUMS", 8)
-        few = _condensed(values)
+    few = _condensed(values)
     assert sum(map(Fraction, few)) == sum(map(Fraction, values))
 
 
-def test_a_sum_beyond_the_range_stays_infinite(monkeypatch):
-    monkeypatch.setattr(postproc.evaluation.sums, "MOST_SUMS", 2)
+def test_a_sum_beyond_the_range_stays_infinite():
     assert _condensed([1.0, np.inf, 2.0]) == [np.inf]

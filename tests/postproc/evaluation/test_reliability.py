@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import postproc.evaluation.reliability
 from postproc.evaluation.reliability import ConfidenceTally, reliability_bins
 
 
@@ -55,9 +54,9 @@ def test_order_of_rows_does_not_matter(seed):
     np.testing.assert_array_equal(bins.confidence, shuffled.confidence)
 
 
-def gathered(confidence, correct, cuts):
+def gathered(confidence, correct, cuts, **options):
     parts = [
-        ConfidenceTally(*pair)
+        ConfidenceTally(*pair, **options)
         for pair in zip(np.split(confidence, cuts), np.split(correct, cuts), strict=True)
     ]
     for part in parts[1:]:
@@ -89,12 +88,10 @@ def test_a_tally_of_many_confidences_is_bounded_whatever_the_order(seed, dtype, 
     correct = rng.random(2000) < confidence
     order = rng.permutation(2000)
     cuts = sorted(rng.integers(0, 2000, n_parts))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(postproc.evaluation.reliability, "MOST_LEVELS", 200)
-        one = gathered(confidence, correct, [])
-        other = gathered(confidence[order], correct[order], cuts)
-        levels, *counts = one.levels()
-        others, *found = other.levels()
+    one = gathered(confidence, correct, [], most_levels=200)
+    other = gathered(confidence[order], correct[order], cuts, most_levels=200)
+    levels, *counts = one.levels()
+    others, *found = other.levels()
     assert 50 < len(levels) <= 200
     np.testing.assert_array_equal(found, counts)
     np.testing.assert_allclose(others, levels, rtol=1e-14)

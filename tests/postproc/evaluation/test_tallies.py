@@ -3,11 +3,9 @@
 from collections import Counter
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import postproc.evaluation.tallies
 from postproc.evaluation.tallies import Tally, count, tally
 
 parts = st.lists(
@@ -24,12 +22,11 @@ def test_sums_of_parts_are_those_of_a_dictionary(parts):
             expected[key] += value
             rows[key] += 1
         keys, values = np.array(part, np.int64).reshape(-1, 2).T
-        tallies.append(Tally(*tally(keys, values.astype(np.int8), np.ones(len(keys), bool))))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(postproc.evaluation.tallies, "LEAST_PENDING", 5)
-        for other in tallies[1:]:
-            tallies[0].merge(other)
-        keys, values, ones = tallies[0].sums()
+        sums = tally(keys, values.astype(np.int8), np.ones(len(keys), bool))
+        tallies.append(Tally(*sums, least=5))
+    for other in tallies[1:]:
+        tallies[0].merge(other)
+    keys, values, ones = tallies[0].sums()
     assert keys.tolist() == sorted(rows)
     assert dict(zip(keys.tolist(), values.tolist(), strict=True)) == dict(expected)
     assert ones.tolist() == [rows[key] for key in sorted(rows)]
@@ -41,10 +38,9 @@ def test_counts_are_those_of_a_dictionary(values):
     assert list(zip(keys.tolist(), counts.tolist(), strict=True)) == sorted(Counter(values).items())
 
 
-def test_what_is_held_is_bounded_by_the_number_of_keys(monkeypatch):
-    monkeypatch.setattr(postproc.evaluation.tallies, "LEAST_PENDING", 100)
+def test_what_is_held_is_bounded_by_the_number_of_keys():
     keys = np.arange(50)
-    total = Tally(keys, np.ones(50, np.int64))
+    total = Tally(keys, np.ones(50, np.int64), least=100)
     for _ in range(100):
         total.merge(Tally(keys, np.ones(50, np.int64)))
         assert sum(len(part[0]) for part in total._parts) <= 50 + 150

@@ -8,12 +8,13 @@ import pytest
 
 from postproc import Predictions, inspect_predictions, softmax, top_k_entropy
 from postproc.jobs.engine import map_blocks
-from postproc.scores import blocks
+from postproc.scores.blocks import DEFAULT_SIZES, Sizes
 from tests.postproc.shuffled import Shuffled
 
 
-def _inspect(scores, prior=None, **options):
-    return inspect_predictions(Predictions.check(scores, **options), prior=prior)
+def _inspect(scores, prior=None, sizes=DEFAULT_SIZES, **options):
+    checked = Predictions.check(scores, sizes=sizes, **options)
+    return inspect_predictions(checked, prior=prior, sizes=sizes)
 
 
 def _histogram(values):
@@ -24,11 +25,10 @@ def _histogram(values):
 
 
 @pytest.mark.parametrize("block_bytes", [32, 1000, 10**7])
-def test_figures_are_those_of_a_naive_count(monkeypatch, block_bytes):
+def test_figures_are_those_of_a_naive_count(block_bytes):
     probs = np.random.default_rng(1).dirichlet([0.3] * 5, 300)
-    monkeypatch.setattr(blocks.row_blocks, "__kwdefaults__", {"block_bytes": block_bytes})
     prior = np.array([0.1, 0.2, 0.3, 0.4, 0.0])
-    found = _inspect(probs, prior, name="p")
+    found = _inspect(probs, prior, name="p", sizes=Sizes(block=block_bytes))
     assert (found.rows, found.classes, found.kind, found.dtype) == (300, 5, "probs", "float64")
     assert found.name == "p"
     assert found.class_names == ["0", "1", "2", "3", "4"]
@@ -112,12 +112,12 @@ def test_real_predictions_are_not_suspected(shared_data):
     assert inspect_predictions(loaded).suspicions == []
 
 
-def test_figures_of_blocks_in_any_order_are_those_of_one_piece(monkeypatch):
+def test_figures_of_blocks_in_any_order_are_those_of_one_piece():
     scores = np.random.default_rng(0).dirichlet(np.ones(5), 400)
     whole = _inspect(scores)
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 8 * 5 * 11)
     loaded = Predictions.check(scores, name=whole.name)
-    parts = inspect_predictions(loaded, map_blocks=partial(map_blocks, Shuffled(4)))
+    shuffled = partial(map_blocks, Shuffled(4))
+    parts = inspect_predictions(loaded, map_blocks=shuffled, sizes=Sizes(block=8 * 5 * 11))
     assert parts.entropy_histogram == whole.entropy_histogram
     assert parts.predicted == whole.predicted
     np.testing.assert_allclose(parts.mean_prediction, whole.mean_prediction, rtol=1e-13)

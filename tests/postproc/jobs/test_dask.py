@@ -18,6 +18,7 @@ from postproc.jobs.write import Output, StoppedError, write
 from postproc.scores.sources import NpySource, SourceChangedError
 
 distributed = pytest.importorskip("distributed")
+dask = pytest.importorskip("dask")
 
 N, C = 600, 6
 CUTS = tuple(slice(start, start + 10) for start in range(0, N, 10))
@@ -298,11 +299,11 @@ def test_a_scheduler_that_does_not_answer_in_time_is_told(small_cluster, rows, m
             list(results)
 
 
-def test_a_scheduler_must_have_workers(small_cluster, monkeypatch):
+def test_a_scheduler_must_have_workers(small_cluster):
     small_cluster.scale(0)
-    monkeypatch.setattr(module, "TIMEOUT", 1)
     small_cluster.sync(small_cluster.scheduler.retire_workers)
     with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
         pytest.raises(ConnectionError, match="must have workers, got none at tcp"),
         module.dask_engine(scheduler=small_cluster.scheduler_address),
     ):
@@ -317,9 +318,9 @@ def test_workers_must_have_the_same_postproc(engine):
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "http://127.0.0.1:9"])
-def test_an_address_must_answer(monkeypatch, address):
-    monkeypatch.setattr(module, "TIMEOUT", 0.5)
+def test_an_address_must_answer(address):
     with (
+        dask.config.set({"distributed.comm.timeouts.connect": "500ms"}),
         pytest.raises(ConnectionError, match="`scheduler` must be an address that answers, got"),
         module.dask_engine(scheduler=address),
     ):

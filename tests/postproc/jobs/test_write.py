@@ -13,7 +13,9 @@ from postproc import load_predictions
 from postproc.jobs.engine import LocalEngine
 from postproc.jobs.journal import Journal
 from postproc.jobs.locks import lock_path
+from postproc.jobs.outputs import make_target
 from postproc.jobs.write import Output, StoppedError, write
+from postproc.scores.blocks import Sizes
 from postproc.scores.sources import SourceChangedError
 from tests.postproc.shuffled import Shuffled
 
@@ -251,10 +253,9 @@ def test_one_block_does_not_take_the_place_of_a_stopped_job(tmp_path, n_rows):
     assert not out.partial.exists()
 
 
-def test_shards_without_a_model_are_of_whole_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("postproc.jobs.outputs.SHARD_BYTES", 2 * 5 * C * 8)
+def test_shards_without_a_model_are_of_whole_blocks(tmp_path):
     out = output(tmp_path / "shards")
-    check(out, run(Rows(), out))
+    check(out, run(Rows(), out, sizes=Sizes(shard=2 * 5 * C * 8)))
     sizes = [len(np.load(path)) for path in sorted(out.path.iterdir())]
     assert sizes == [10, 10, 3]
 
@@ -379,9 +380,9 @@ def test_inputs_are_verified_before_the_output_takes_its_name(out):
         assert list(out.path.parent.iterdir()) == []
 
 
-def test_more_shards_than_names_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("postproc.jobs.outputs.MAX_SHARDS", 2)
-    out = output(tmp_path / "shards", edges=(0, 7, 8, 23))
-    with pytest.raises(ValueError, match=r"shards: would take 3 shards, and there are names for 2"):
-        run(Rows(), out)
+def test_more_shards_than_names_are_refused(tmp_path):
+    out = Output(tmp_path / "shards", (100_001, C), np.dtype(np.float64))
+    said = "shards: would take 100001 shards, and there are names for 100000"
+    with pytest.raises(ValueError, match=said):
+        make_target(out, 1, Sizes(shard=1))
     assert list(tmp_path.iterdir()) == []

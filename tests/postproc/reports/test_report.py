@@ -12,17 +12,13 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-import postproc.evaluation.reliability
-import postproc.evaluation.sums
-import postproc.evaluation.tallies
-import postproc.scores.blocks
-import postproc.scores.checks
 from postproc import Predictions, load_labels, load_predictions, softmax
 from postproc.evaluation.metrics import evaluate
 from postproc.evaluation.paired import paired_gain_interval, wilson_interval
 from postproc.jobs.engine import map_blocks
 from postproc.reports.report import AccuracyReport, accuracy_report
 from postproc.reports.tables import points
+from postproc.scores.blocks import Sizes
 from tests.postproc.shuffled import Shuffled
 
 KEYS = [
@@ -303,12 +299,11 @@ def test_the_kind_is_decided_for_the_whole_file():
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_blocks_in_any_order_give_the_report_of_one_piece(three, monkeypatch, seed):
+def test_blocks_in_any_order_give_the_report_of_one_piece(three, seed):
     predictions, labels = three
     whole = accuracy_report(predictions, labels).to_dict(per_class=True)
-    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * 7 * 13)
-    walk = partial(map_blocks, Shuffled(seed))
-    parts = accuracy_report(predictions, labels, map_blocks=walk).to_dict(per_class=True)
+    options = {"map_blocks": partial(map_blocks, Shuffled(seed)), "sizes": Sizes(block=8 * 7 * 13)}
+    parts = accuracy_report(predictions, labels, **options).to_dict(per_class=True)
     for one, other in zip(parts["models"], whole["models"], strict=True):
         for key in ("log_loss", "brier", "ece"):
             assert one.pop(key) == pytest.approx(other.pop(key), rel=1e-12)
@@ -328,8 +323,7 @@ def test_labels_of_every_type_and_from_every_place_are_worth_the_same(tmp_path, 
         assert accuracy_report(predictions, given).to_dict(per_class=True) == expected
 
 
-def test_labels_in_a_file_are_sent_by_path(tmp_path, monkeypatch):
-    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * 2 * 500)
+def test_labels_in_a_file_are_sent_by_path(tmp_path):
     np.save(tmp_path / "a.npy", np.eye(2, dtype=np.float32)[np.arange(2000) % 2])
     np.save(tmp_path / "y.npy", (np.arange(2000) % 2).astype(np.int8))
     sent = []
@@ -340,28 +334,24 @@ def test_labels_in_a_file_are_sent_by_path(tmp_path, monkeypatch):
 
     scores = load_predictions(tmp_path / "a.npy", mapped=False)
     labels = load_labels(tmp_path / "y.npy", n_classes=2, mapped=True)
-    report = accuracy_report({"a": scores, "b": scores}, labels, map_blocks=walk)
+    options = {"map_blocks": walk, "sizes": Sizes(block=8 * 2 * 500)}
+    report = accuracy_report({"a": scores, "b": scores}, labels, **options)
     assert report["b"].metrics.accuracy == 1
     assert [len(part) < 2000 for part in sent] == [True]
 
 
-def test_memory_does_not_grow_with_the_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * 4 * 1000)
-    monkeypatch.setattr(postproc.evaluation.tallies, "LEAST_PENDING", 1000)
-    monkeypatch.setattr(postproc.evaluation.reliability, "MOST_LEVELS", 1000)
-    monkeypatch.setattr(postproc.evaluation.sums, "MOST_SUMS", 50)
-    monkeypatch.setattr(postproc.scores.checks, "LABELS_A_BLOCK", 1000)
-    n = 100_000
+def test_memory_does_not_grow_with_the_rows(tmp_path):
+    n = 1_000_000
     rng = np.random.default_rng(0)
     np.save(tmp_path / "y.npy", rng.integers(0, 4, n))
     for name in "ab":
-        np.save(tmp_path / f"{name}.npy", rng.random((n, 4), np.float32))
-    kinds = dict.fromkeys("ab", "logits")
+        np.save(tmp_path / f"{name}.npy", rng.integers(0, 6, (n, 4)).astype(np.float32))
+    options = {"kinds": dict.fromkeys("ab", "logits"), "sizes": Sizes(block=8 * 4 * 5000)}
     labels = load_labels(tmp_path / "y.npy", n_classes=4, mapped=True)
     models = {name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "ab"}
-    accuracy_report({name: scores[:9] for name, scores in models.items()}, labels[:9], kinds=kinds)
+    accuracy_report({name: scores[:9] for name, scores in models.items()}, labels[:9], **options)
     tracemalloc.start()
-    report = accuracy_report(models, labels, kinds=kinds)
+    report = accuracy_report(models, labels, **options)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert report.rows == n

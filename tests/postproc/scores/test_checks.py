@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from postproc.scores import checks
 from postproc.scores.checks import (
     check_choice,
     check_count,
@@ -89,12 +88,11 @@ def test_labels_as_they_are_are_no_copy():
     assert not np.shares_memory(check_labels(wide, n_classes=3), wide)
 
 
-def test_bad_labels_of_later_blocks_are_named_by_their_row(monkeypatch):
-    monkeypatch.setattr(checks, "LABELS_A_BLOCK", 10)
-    labels = np.zeros(50, int)
-    labels[[37, 45]] = 3
+def test_bad_labels_of_later_blocks_are_named_by_their_row():
+    labels = np.zeros(500_000, int)
+    labels[[370_007, 450_000]] = 3
     for check in (check_labels, check_label_rows):
-        with pytest.raises(ValueError, match=r"`y\[37\]` must be an integer in 0..2, got 3"):
+        with pytest.raises(ValueError, match=r"`y\[370007\]` must be an integer in 0..2, got 3"):
             check(labels, n_classes=3, name="y")
 
 

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from postproc import check_scores, log_probabilities, probabilities
 from postproc.jobs.engine import map_blocks
-from postproc.scores import blocks
+from postproc.scores.blocks import Sizes
 from postproc.scores.kinds import two_class_rows
 from tests.postproc.shuffled import Shuffled
 
@@ -100,13 +100,13 @@ def test_peers_7_one_entry_does_not_reinterpret_the_rows():
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("at", [0, 499, 999])
-def test_peers_8_kind_is_decided_per_array_not_per_block(monkeypatch, library, at):
+def test_peers_8_kind_is_decided_per_array_not_per_block(library, at):
     """Rows that look like probabilities stay logits if any entry anywhere is outside [0, 1]."""
     scores = np.tile([0.3, 0.7], (1000, 1))
     scores[at] = [0.3, 1.7]
     for block_bytes in (16, 160, 10**6):
-        monkeypatch.setattr(blocks.row_blocks, "__kwdefaults__", {"block_bytes": block_bytes})
-        assert kind_of(library(scores)) == "logits"
+        sizes = Sizes(block=block_bytes, cached=block_bytes // 2)
+        assert kind_of(library(scores), sizes=sizes) == "logits"
     with pytest.raises(ValueError) as caught:
         check_scores(library(scores), kind="probs", name="a.npy")
     assert str(caught.value) == (
@@ -116,14 +116,14 @@ def test_peers_8_kind_is_decided_per_array_not_per_block(monkeypatch, library, a
 
 
 @pytest.mark.parametrize("block_bytes", [16, 10**6])
-def test_the_first_fault_is_named_whatever_the_blocks(monkeypatch, block_bytes):
-    monkeypatch.setattr(blocks.row_blocks, "__kwdefaults__", {"block_bytes": block_bytes})
+def test_the_first_fault_is_named_whatever_the_blocks(block_bytes):
+    sizes = Sizes(block=block_bytes)
     outside = [[0.5, 0.5], [0.1, 1.5], [-0.5, 1.5], [0.5, 0.5]]
     with pytest.raises(ValueError, match="scores, row 1, column 1` must be in"):
-        check_scores(outside, kind="probs")
+        check_scores(outside, kind="probs", sizes=sizes)
     unlike = [[0.5, 0.5], [0.1, 0.5], [0.2, 0.5], [0.5, 0.5]]
     with pytest.raises(ValueError, match="scores, row 1` must be a row that sums to 1"):
-        check_scores(unlike, kind="probs")
+        check_scores(unlike, kind="probs", sizes=sizes)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -282,15 +282,14 @@ def test_two_class_rows_are_label_after_label(library):
     )
 
 
-def test_blocks_checked_in_any_order_give_the_first_fault(monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 8 * 2 * 3)
-    walk = partial(map_blocks, Shuffled(2))
+def test_blocks_checked_in_any_order_give_the_first_fault():
+    options = {"map_blocks": partial(map_blocks, Shuffled(2)), "sizes": Sizes(block=8 * 2 * 3)}
     scores = np.full((20, 2), 0.5)
-    assert check_scores(scores, map_blocks=walk)[1] == "probs"
+    assert check_scores(scores, **options)[1] == "probs"
     scores[[7, 15]] = [[0.25, 0.25], [0.1, 0.1]]
     with pytest.raises(ValueError, match=r"row 7 sums to 0\.5"):
-        check_scores(scores, map_blocks=walk)
+        check_scores(scores, **options)
     scores[[4, 18], 1] = 3.0
-    assert check_scores(scores, map_blocks=walk)[1] == "logits"
+    assert check_scores(scores, **options)[1] == "logits"
     with pytest.raises(ValueError, match="row 4, column 1"):
-        check_scores(scores, kind="probs", map_blocks=walk)
+        check_scores(scores, kind="probs", **options)

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import postproc.scores.blocks
 from postproc.can.model import CANModel
 from postproc.can.options import CANOptions
 from postproc.can.streaming.adjust import AdjustRows
@@ -16,7 +15,7 @@ from postproc.can.streaming.fit import fit_can
 from postproc.can.streaming.rows import ProbabilityRows
 from postproc.jobs.engine import map_blocks
 from postproc.jobs.memory import available_bytes
-from postproc.scores.blocks import in_order, row_cuts
+from postproc.scores.blocks import DEFAULT_SIZES, Sizes, in_order
 from postproc.scores.predictions import Predictions
 from tests.postproc.shuffled import Shuffled
 
@@ -27,12 +26,12 @@ def predictions(n=300, n_classes=6, dtype=np.float64, seed=0, concentration=0.2)
     return Predictions.check(probs / probs.sum(axis=1, keepdims=True), kind="probs")
 
 
-def both(given, prior, options, over=in_order):
+def both(given, prior, options, sizes=DEFAULT_SIZES):
     """The model in one piece and the model by blocks, and what each makes of the rows."""
     whole = CANModel.fit([given.probabilities()], prior, options)
-    model = fit_can(ProbabilityRows(given), prior, options, over)
-    adjusted = np.concatenate([AdjustRows(ProbabilityRows(given), model)(rows)[0]
-                               for rows in given.cuts()])  # fmt: skip
+    rows = ProbabilityRows(given, sizes=sizes)
+    model = fit_can(rows, prior, options, in_order)
+    adjusted = np.concatenate([AdjustRows(rows, model)(cut)[0] for cut in rows.cuts()])
     return whole, model, whole.adjust(given.probabilities())[0], adjusted
 
 
@@ -57,10 +56,9 @@ def test_by_blocks_is_as_in_one_piece(
     options = CANOptions(
         alpha=alpha, iterations=iterations, smoothing=smoothing, threshold=threshold
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * 6 * block)
-        assert len(given.cuts()) == -(-n // block)
-        whole, model, wanted, got = both(given, prior, options)
+    sizes = Sizes(block=8 * 6 * block)
+    assert len(given.cuts(sizes)) == -(-n // block)
+    whole, model, wanted, got = both(given, prior, options, sizes)
     assert model.n_confident == whole.n_confident
     np.testing.assert_allclose(model.confident_mass, whole.confident_mass, rtol=1e-6, atol=1e-12)
     assert got.dtype == dtype
@@ -71,61 +69,58 @@ def test_by_blocks_is_as_in_one_piece(
 def test_small_entries_are_not_lost_to_a_large_exponent():
     rows = np.array([[1 - 2e-9, 1e-9, 1e-9], [1e-9, 1 - 1.1e-9, 1e-10], [0.4, 0.3, 0.3]])
     given = Predictions.check(rows, kind="probs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 24)
-        _, _, wanted, got = both(given, np.full(3, 1 / 3), CANOptions(alpha=50.0))
+    options = CANOptions(alpha=50.0)
+    _, _, wanted, got = both(given, np.full(3, 1 / 3), options, Sizes(block=24))
     np.testing.assert_allclose(got, wanted, rtol=1e-9)
 
 
 @pytest.mark.parametrize("blocks", [1, 7, 1000])
 @pytest.mark.parametrize("iterations", [1, 3])
-def test_results_do_not_depend_on_how_rows_are_cut(monkeypatch, blocks, iterations):
+def test_results_do_not_depend_on_how_rows_are_cut(blocks, iterations):
     given = predictions(1000, 4, seed=5)
     prior = np.array([0.4, 0.3, 0.2, 0.1])
     options = CANOptions(iterations=iterations)
     wanted = both(given, prior, options)[3]
-    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * 4 * (-(-1000 // blocks)))
-    assert len(row_cuts(1000, 4)) == blocks
-    np.testing.assert_allclose(both(given, prior, options)[3], wanted, rtol=1e-12, atol=1e-15)
+    sizes = Sizes(block=8 * 4 * (-(-1000 // blocks)))
+    assert len(given.cuts(sizes)) == blocks
+    got = both(given, prior, options, sizes)[3]
+    np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("block", [37, 10_000])
-def test_the_stratified_sample_is_that_of_one_piece(monkeypatch, block):
+def test_the_stratified_sample_is_that_of_one_piece(block):
     given = predictions(3000, 4, seed=2)
     prior = np.full(4, 0.25)
     options = CANOptions(reference_sample="stratified", iterations=2)
-    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * 4 * block)
-    whole, model, wanted, got = both(given, prior, options)
+    whole, model, wanted, got = both(given, prior, options, Sizes(block=8 * 4 * block))
     assert model.n_confident == whole.n_confident > 1000
     np.testing.assert_allclose(got, wanted, rtol=1e-12)
 
 
-def test_multilabel_samples_pick_two_class_rows(monkeypatch):
+def test_multilabel_samples_pick_two_class_rows():
     rng = np.random.default_rng(1)
     given = Predictions.check(rng.beta(0.2, 0.3, (900, 3)), kind="probs", multilabel=True)
-    rows = ProbabilityRows(given, multilabel=True)
+    rows = ProbabilityRows(given, multilabel=True, sizes=Sizes(block=8 * 3 * 100))
     prior, options = np.array([0.3, 0.7]), CANOptions(reference_sample="stratified")
     whole = CANModel.fit([rows(slice(0, 900))], prior, options)
-    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * 3 * 100)
     model = fit_can(rows, prior, options, in_order)
     got = AdjustRows(rows, model)(slice(100, 200))[0]
     wanted = whole.adjust(rows(slice(100, 200)))[0][:, 0].reshape(-1, 3)
     np.testing.assert_allclose(got, wanted, rtol=1e-12)
 
 
-def test_one_iteration_needs_no_rows(monkeypatch):
+def test_one_iteration_needs_no_rows():
     given = predictions(20_000, 6)
-    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * 6 * 100)
-    model = fit_can(ProbabilityRows(given), np.full(6, 1 / 6), CANOptions(), in_order)
+    rows = ProbabilityRows(given, sizes=Sizes(block=8 * 6 * 100))
+    model = fit_can(rows, np.full(6, 1 / 6), CANOptions(), in_order)
     assert model.n_confident > 5_000
     assert len(pickle.dumps(model)) < 10_000
 
 
 def test_a_reference_that_does_not_fit_on_a_device_is_refused_before_it_is_read(monkeypatch):
     given = predictions(2000, 6)
-    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * 6 * 100)
     monkeypatch.setattr("postproc.can.streaming.fit.available_bytes", lambda: 8 * 6 * 5 * 150)
-    rows = ProbabilityRows(given, device="cpu:0")  # tensors
+    rows = ProbabilityRows(given, device="cpu:0", sizes=Sizes(block=8 * 6 * 100))  # tensors
     read = []
 
     def over(part, cuts, what):
@@ -140,17 +135,12 @@ def test_a_reference_that_does_not_fit_on_a_device_is_refused_before_it_is_read(
     fit_can(rows, np.full(6, 1 / 6), sampled, over)
 
 
-def test_the_order_in_which_blocks_come_does_not_matter(monkeypatch):
+def test_the_order_in_which_blocks_come_does_not_matter():
     given = predictions(500, 6)
-    monkeypatch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 8 * 6 * 20)
+    rows = ProbabilityRows(given, sizes=Sizes(block=8 * 6 * 20))
     prior = np.full(6, 1 / 6)
     fitted = [
-        fit_can(
-            ProbabilityRows(given),
-            prior,
-            CANOptions(alpha=1.7),
-            partial(map_blocks, Shuffled(seed)),
-        )
+        fit_can(rows, prior, CANOptions(alpha=1.7), partial(map_blocks, Shuffled(seed)))
         for seed in (0, 1)
     ]
     a, b = (model.adjust(given.probabilities())[0] for model in fitted)

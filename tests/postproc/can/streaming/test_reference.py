@@ -13,7 +13,6 @@ import postproc.can.streaming.adjust
 import postproc.can.streaming.confident
 import postproc.can.streaming.fit
 import postproc.can.streaming.reference
-import postproc.scores.blocks
 from postproc.can.bounds import TOLERANCE, Condensed
 from postproc.can.options import CANOptions
 from postproc.can.reference import Reference
@@ -23,23 +22,24 @@ from postproc.can.streaming.reference import StreamedReference
 from postproc.can.streaming.rows import ProbabilityRows
 from postproc.jobs.dask import DaskEngine
 from postproc.jobs.engine import LocalEngine, map_blocks
-from postproc.scores.blocks import in_order
+from postproc.scores.blocks import Sizes, in_order
 from postproc.scores.predictions import Predictions
 from tests.oracles import alternating_normalization_loop
 from tests.postproc.shuffled import Shuffled
+
+SIZES = Sizes(block=40 * 30)
 
 
 def predictions(n=300, n_classes=5, dtype=np.float64, seed=0, concentration=0.2):
     rows = np.random.default_rng(seed).dirichlet(np.full(n_classes, concentration), n)
     rows[rows < 1e-5] = 0.0
     rows = (rows / rows.sum(axis=1, keepdims=True)).astype(dtype)
-    return ProbabilityRows(Predictions.check(rows, kind="probs"))
+    return ProbabilityRows(Predictions.check(rows, kind="probs"), sizes=SIZES)
 
 
 def stream(patch, *, block=30, task=100, together=2**26, shared=100, at_once=40):
     """Have every reference read from its file; all sizes are in rows of five classes."""
     patch.setattr(postproc.can.streaming.fit, "IN_MEMORY_BYTES", 0)
-    patch.setattr(postproc.scores.blocks, "BLOCK_BYTES", 40 * 30)
     patch.setattr(postproc.can.streaming.confident, "BLOCK_BYTES", 40 * block)
     patch.setattr(postproc.can.streaming.confident, "TASK_BYTES", 40 * task)
     patch.setattr(postproc.can.streaming.reference, "ROWS_AT_ONCE", at_once)
@@ -245,8 +245,9 @@ def test_what_travels_does_not_grow_with_the_rows(monkeypatch, tmp_path, alpha, 
         path = tmp_path / f"{n:06d}.npy"
         np.save(path, predictions(n, concentration=0.05).predictions.scores)
         scores = np.load(path, mmap_mode="r")
-        target = ProbabilityRows(Predictions.check(scores[:50], kind="probs"))
-        reference = ProbabilityRows(Predictions.check(scores, kind="probs").streamed())
+        target = ProbabilityRows(Predictions.check(scores[:50], kind="probs"), sizes=SIZES)
+        streamed = Predictions.check(scores, kind="probs").streamed()
+        reference = ProbabilityRows(streamed, sizes=SIZES)
         options = CANOptions(alpha=alpha, iterations=3, threshold=0.5)
         model = fit_can(reference, np.full(5, 0.2), options, in_order)
         part = AdjustRows(target, model).prepared(in_order)
@@ -270,7 +271,7 @@ def test_few_rows_share_passes_through_the_reference(monkeypatch):
     part = AdjustRows(rows, model).prepared(in_order)
     assert 0 < len(part.exact.where) < 1000
     assert passes == [0, 1]
-    assert part.cuts() == rows.predictions.cuts()
+    assert part.cuts() == rows.cuts()
     for cut in part.cuts():
         part(cut)
     assert passes == [0, 1]
