@@ -8,7 +8,7 @@ from .learned.greedy import GreedySelection
 from .learned.greedy_tuning import tune_greedy
 from .learned.log_pool import LearnedLogPool
 from .learned.stacking import Bagging, Stacking
-from .members import Member, Members, align_members, check_members
+from .members import Members, align_members, check_members
 from .saved import load_model, save_model
 from .training.trainer import DevilsAdvocateTrainer
 from .voting import Voting, hard_vote, log_pool, median_vote, rank_vote, soft_vote
@@ -24,7 +24,6 @@ __all__ = [
     "Diversity",
     "GreedySelection",
     "LearnedLogPool",
-    "Member",
     "Members",
     "Stacking",
     "Voting",

@@ -1,4 +1,4 @@
-"""What all ensembles share: entering members, the rows of a block, scikit-learn's manners."""
+"""Base of all ensembles: scikit-learn's interface, with one array per member."""
 
 from __future__ import annotations
 
@@ -13,19 +13,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from ensemble.members import Members, check_members
 from postproc.scores.arrays import Array, as_numpy
-from postproc.scores.blocks import row_blocks
+from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_blocks
 from postproc.scores.checks import check_labels, fail, fail_type
 from postproc.scores.kinds import Kind
 from postproc.scores.threads import one_blas_thread
-
-#: Bytes of one member's block in float64: those of several members stay in the cache together.
-BLOCK_BYTES = 2**19
 
 Kinds = Sequence[Kind | None] | Kind | None
 
 
 class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
-    """Base of all ensembles. A subclass has `_fit` and `_combine`.
+    """Base of all ensembles; subclasses implement `_fit` and `_combine`.
 
     Attributes
     ----------
@@ -34,13 +31,13 @@ class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     names_ : list of M str
         Names of the members, in their order.
     kinds_ : list of M str
-        The kind of each member's scores, here and in `predict_proba`.
+        The kind of each member's scores, in `fit` and in `predict_proba`.
     classes_ : list of C str, or None
-        Class names where the members had them.
+        Class names, if the members have them.
     member_weights_ : ndarray of shape (M,)
-        What each member counts.
+        The weight of each member.
     solo_accuracy_ : ndarray of shape (M,), or None
-        Share of the rows of the fit split that each member alone has right; None without labels.
+        Accuracy of each member alone on the fit split; None without labels.
     """
 
     #: Whether `fit` needs labels.
@@ -57,7 +54,7 @@ class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         members : sequence of M arrays or tensors of shape (n, C), or Members
             Scores of each member on the labelled rows.
         y : array_like of shape (n,)
-            Labels: integers in 0..C-1, or class names where the members have them. Voting needs
+            Labels: integers in 0..C-1, or class names if the members have them. Voting needs
             none.
         kinds : {"logits", "probs"} or sequence of them, optional
             The kind of all members or of each; None detects it.
@@ -77,9 +74,9 @@ class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         if y is not None:
             labels = as_labels(y, checked)
         elif self.needs_labels:
-            fail("y", "one label a row", None)
+            fail("y", "one label per row", None)
         if self.needs_labels and checked.n_rows == 0:
-            fail("members", "arrays of one row or more, to be fitted on", "no row")
+            fail("members", "arrays of one or more rows to fit on", "no row")
         self.n_members_ = len(checked)
         self.n_classes_ = checked.n_classes
         self.names_ = list(checked.names)
@@ -96,7 +93,7 @@ class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         Parameters
         ----------
         members : sequence of M arrays or tensors of shape (n, C), or Members
-            Scores of the same members, in the same order, of the kinds that `fit` has seen.
+            Scores of the members seen in `fit`, in the same order and of the same kinds.
         kinds : {"logits", "probs"} or sequence of them, optional
             The kind of all members or of each; None detects it.
 
@@ -104,39 +101,31 @@ class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         -------
         array or tensor of shape (n, C)
             Probabilities whose rows sum to 1: float32 if all members are floats of 32 bits or
-            fewer, else float64. Each row depends on the members' same row only.
+            fewer, else float64. Each row depends only on that row of the members.
 
         Raises
         ------
         NotFittedError
             If `fit` has not been called.
         TypeError, ValueError
-            If the members are not valid, or not those that `fit` has seen.
+            If the members are not valid, or not those seen in `fit`.
         """
-        checked = self.check_members(members, kinds=kinds)
-        first = checked[0].scores
-        xp, device = api.array_namespace(first), api.device(first)
-        dtype = xp.float32 if checked.narrow else xp.float64
-        shape = (checked.n_rows, checked.n_classes)
-        out = xp.empty(shape, dtype=dtype, device=device)
-        for rows in row_blocks(*shape, block_bytes=BLOCK_BYTES):
-            out[rows, :] = xp.asarray(self.combine(checked, rows), dtype=dtype, device=device)
-        return out
+        return combine_all(self, self.check_members(members, kinds=kinds))
 
     def predict(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
-        """Predicted class of each row, an integer in 0..C-1; ties to the lowest class."""
+        """Predicted class of each row, an integer in 0..C-1; the lowest of tied classes."""
         probs = self.predict_proba(members, kinds=kinds)
         return api.array_namespace(probs).argmax(probs, axis=1)
 
     def combine(self, members: Members, rows: slice) -> Array:
-        """Combine one block of rows, for those who write the output block by block.
+        """Combine one block of rows, to write an output block by block.
 
         Parameters
         ----------
         members : Members
             Members that `check_members` of this ensemble has passed.
         rows : slice
-            Which rows, with a start and a stop.
+            The rows, with a start and a stop.
 
         Returns
         -------
@@ -146,7 +135,7 @@ class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         return self._combine(members, rows)
 
     def check_members(self, members: Iterable[Any], *, kinds: Kinds = None) -> Members:
-        """Check that members are those that `fit` has seen.
+        """Check that members are those seen in `fit`.
 
         Raises
         ------
@@ -158,21 +147,21 @@ class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         check_is_fitted(self, "n_members_")
         checked = check_members(members, kinds=kinds)
         if len(checked) != self.n_members_:
-            wanted = f"the {self.n_members_} that were fitted"
+            wanted = f"the {self.n_members_} seen in fit"
             fail("members", wanted, f"{len(checked)}", f"they are: {', '.join(self.names_)}")
         if list(checked.names) != self.names_ and not _places(checked.names, self.names_):
-            rule = "those that were fitted, in the same order"
+            rule = "those seen in fit, in the same order"
             got = ", ".join(checked.names)
             fail("members", rule, got, f"they are: {', '.join(self.names_)}")
         if checked.n_classes != self.n_classes_:
-            wanted = f"arrays of {self.n_classes_} classes as fitted"
+            wanted = f"arrays of {self.n_classes_} classes as in fit"
             fail("members", wanted, f"{checked.n_classes} classes")
         if checked.classes is not None and self.classes_ is not None:
             _check_classes(checked.classes, self.classes_)
         for name, kind, fitted in zip(checked.names, checked.kinds, self.kinds_, strict=True):
             if kind != fitted:
                 mend = f'declare kind="{fitted}" (--{fitted}) if they are'
-                fail(name, f"{fitted}, as fitted", kind, mend)
+                fail(name, f"{fitted} as in fit", kind, mend)
         return checked
 
     def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
@@ -182,13 +171,25 @@ class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         raise NotImplementedError
 
 
+def combine_all(model: Ensemble, members: Members, sizes: Sizes = DEFAULT_SIZES) -> Array:
+    """Combine all rows of checked members block by block, shape (n, C)."""
+    first = members[0].scores
+    xp, device = api.array_namespace(first), api.device(first)
+    dtype = xp.float32 if members.narrow else xp.float64
+    shape = (members.n_rows, members.n_classes)
+    out = xp.empty(shape, dtype=dtype, device=device)
+    for rows in row_blocks(*shape, block_bytes=sizes.member):
+        out[rows, :] = xp.asarray(model.combine(members, rows), dtype=dtype, device=device)
+    return out
+
+
 def as_labels(y: Any, members: Members) -> NDArray[np.int64]:
-    """Return labels as integers 0..C-1; class names are looked up where the members have them."""
+    """Labels as integers 0..C-1; class names are looked up if the members have them."""
     values = np.asarray(as_numpy(y))
     if values.dtype.kind not in "UO":
         return check_labels(values, n_classes=members.n_classes, n_rows=members.n_rows, name="y")
     if members.classes is None:
-        mend = "give integers, or members with class names"
+        mend = "use integers, or members with class names"
         fail_type("y", f"integers in 0..{members.n_classes - 1}", f"dtype {values.dtype}", mend)
     position = {name: at for at, name in enumerate(members.classes)}
     unknown = [row for row, name in enumerate(values) if str(name) not in position]
@@ -200,16 +201,16 @@ def as_labels(y: Any, members: Members) -> NDArray[np.int64]:
 
 
 def solo_accuracy(members: Members, y: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of the rows that each member alone has right."""
+    """Accuracy of each member alone, shape (M,)."""
     right = np.zeros(len(members))
-    for rows in row_blocks(len(y), members.n_classes, block_bytes=BLOCK_BYTES):
+    for rows in row_blocks(len(y), members.n_classes, block_bytes=DEFAULT_SIZES.member):
         for m, member in enumerate(members):
             right[m] += np.count_nonzero(as_numpy(member.winners(rows)) == y[rows])
     return np.asarray(right / max(1, len(y)))
 
 
 def _places(names: Sequence[str], fitted: Sequence[str]) -> bool:
-    """Whether either side has no names but places, which say nothing of the other's."""
+    """Whether names agree wherever neither is a position, like `members[0]`."""
     return all(
         a == b or a == f"members[{m}]" or b == f"members[{m}]"
         for m, (a, b) in enumerate(zip(names, fitted, strict=True))
@@ -220,6 +221,6 @@ def _check_classes(classes: Sequence[str], fitted: Sequence[str]) -> None:
     unlike = [c for c, (a, b) in enumerate(zip(classes, fitted, strict=True)) if a != b]
     if unlike:
         c = unlike[0]
-        rule = f"{fitted[c]!r} in column {c}, as fitted"
-        mend = "match them by `align_members(..., classes=fitted.classes_)`"
+        rule = f"{fitted[c]!r} in column {c} as in fit"
+        mend = "match them with `align_members(..., classes=fitted.classes_)`"
         fail("classes", rule, repr(classes[c]), mend)

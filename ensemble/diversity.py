@@ -1,4 +1,4 @@
-"""Diversity: how unlike the members' mistakes are, pair by pair."""
+"""Diversity: how much the errors of members differ, pair by pair."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.base import BLOCK_BYTES, Kinds, as_labels
+from ensemble.base import Kinds, as_labels
 from ensemble.members import Members, check_members
 from postproc.scores.arrays import as_numpy
-from postproc.scores.blocks import row_blocks
+from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_blocks
 from postproc.scores.checks import check_label_rows, fail
 
 Matrix = NDArray[np.float64]
@@ -22,22 +22,22 @@ Matrix = NDArray[np.float64]
 class Diversity:
     """Measures for each pair of members, symmetric matrices of shape (M, M).
 
-    With N11 the rows that both have right, N00 those that both have wrong, and N10, N01 those
-    that only one has right:
+    N11 counts the rows that both classify right, N00 those that both classify wrong, N10 and N01
+    those that only one classifies right.
 
     Attributes
     ----------
     names : tuple of M str
         Names of the members.
     disagreement : ndarray
-        Share of the rows that exactly one of the two has right, (N10 + N01) / n.
+        Share of rows that exactly one of the two classifies right, (N10 + N01) / n.
     double_fault : ndarray
-        Share of the rows that both have wrong, N00 / n; on the diagonal a member's error.
+        Share of rows that both classify wrong, N00 / n; on the diagonal the member's error rate.
     q_statistic : ndarray
-        (N11 N00 - N01 N10) / (N11 N00 + N01 N10), in [-1, 1]: 0 where mistakes are independent,
-        1 where they fall on the same rows. NaN where it is undefined, 0 / 0.
+        (N11 N00 - N01 N10) / (N11 N00 + N01 N10), in [-1, 1]: 0 if errors are independent, 1 if
+        they occur on the same rows. NaN where it is undefined, 0 / 0.
     difference : ndarray
-        Share of the rows for which the two predict different classes, right or wrong.
+        Share of rows for which the two predict different classes, right or wrong.
     """
 
     names: tuple[str, ...]
@@ -47,7 +47,7 @@ class Diversity:
     difference: Matrix
 
     def to_dict(self) -> dict[str, Any]:
-        """Lists and names, for JSON; undefined values become None."""
+        """Names and lists for JSON; undefined values become None."""
         result: dict[str, Any] = {"names": list(self.names)}
         for measure in ("disagreement", "double_fault", "q_statistic", "difference"):
             rows = getattr(self, measure).tolist()
@@ -55,17 +55,21 @@ class Diversity:
         return result
 
 
-def pairwise_diversity(members: Iterable[Any], y: Any, *, kinds: Kinds = None) -> Diversity:
-    """Compare the mistakes of every two members.
+def pairwise_diversity(
+    members: Iterable[Any], y: Any, *, kinds: Kinds = None, sizes: Sizes = DEFAULT_SIZES
+) -> Diversity:
+    """Compare the errors of each pair of members.
 
     Parameters
     ----------
     members : sequence of M arrays or tensors of shape (n, C), or Members
         Scores of each member; memory maps are read block by block.
     y : array_like of shape (n,)
-        Labels: integers in 0..C-1, or class names where the members have them.
+        Labels: integers in 0..C-1, or class names if the members have them.
     kinds : {"logits", "probs"} or sequence of them, optional
         The kind of all members or of each; None detects it.
+    sizes : Sizes
+        How much is read at once; the result does not depend on it.
 
     Returns
     -------
@@ -92,10 +96,10 @@ def pairwise_diversity(members: Iterable[Any], y: Any, *, kinds: Kinds = None) -
     checked = check_members(members, kinds=kinds)
     labels = _labels(y, checked)
     if not len(labels):
-        fail("members", "arrays of one row or more", "no row")
+        fail("members", "arrays of one or more rows", "no row")
     n_members = len(checked)
     both_right, both_wrong, same = (np.zeros((n_members, n_members)) for _ in range(3))
-    for rows in row_blocks(len(labels), checked.n_classes, block_bytes=BLOCK_BYTES):
+    for rows in row_blocks(len(labels), checked.n_classes, block_bytes=sizes.member):
         winners = np.stack([as_numpy(member.winners(rows)) for member in checked])
         right = (winners == labels[rows]).astype(np.float64)
         both_right += right @ right.T
@@ -106,7 +110,7 @@ def pairwise_diversity(members: Iterable[Any], y: Any, *, kinds: Kinds = None) -
 
 
 def _labels(y: Any, members: Members) -> NDArray[Any]:
-    """Checked labels; numbers as they are, so that a memory map stays one."""
+    """Checked labels; integers as they are, so that a memory map is not read."""
     values = np.asarray(as_numpy(y))
     if values.dtype.kind not in "iu":
         return as_labels(y, members)
@@ -117,9 +121,9 @@ def _labels(y: Any, members: Members) -> NDArray[Any]:
 def _measures(
     names: tuple[str, ...], both_right: Matrix, both_wrong: Matrix, same: Matrix, n_rows: int
 ) -> Diversity:
-    """All measures, from counts."""
+    """All measures from counts."""
     right = np.diag(both_right)
-    only = right[:, None] - both_right  # right in row m of the matrix, wrong in its column
+    only = right[:, None] - both_right  # the member of the row is right, that of the column wrong
     alike, unlike = both_right * both_wrong, only * only.T
     total = alike + unlike
     defined = total > 0

@@ -1,8 +1,8 @@
-"""Pools: how the distributions of several members become one. Pure cores for one block of rows.
+"""Pools: fixed rules that combine the distributions of several members, on one block of rows.
 
-Arrays are (k, C) blocks of NumPy or torch, one a member; weights are a NumPy vector of M numbers
-w >= 0 with sum 1. All of it is row-wise: a block's result does not depend on the other rows. Sums
-are taken in float64, but for the linear pool, whose float32 loses nothing on the way to float32.
+Arrays are (k, C) blocks of NumPy or torch, one per member; weights are a NumPy vector of M numbers
+w >= 0 that sum to 1. Each row is computed on its own. Sums are in float64, except in the linear
+pool of float32 members, whose result is float32.
 """
 
 from __future__ import annotations
@@ -14,57 +14,48 @@ import array_api_compat as api
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.scores.arrays import Array, as_numpy, softmax
+from postproc.scores.arrays import Array, as_native, as_numpy, softmax
 
 Tie = Literal["support", "lowest", "random"]
 TIES = ("support", "lowest", "random")
 
-#: Votes that differ by less are tied: sums of weights carry rounding errors.
+#: Votes that differ by less are tied, as sums of weights have rounding errors.
 TIE_TOLERANCE = 1e-7
 
-#: By how much, as a fraction, the winner of a tie is raised above those it was tied with.
+#: The winner of a tie is raised above the other classes by this fraction.
 TIE_LIFT = 1e-6
 
 Weights = NDArray[np.float64]
 
 
 def linear_pool(probs: Sequence[Array], weights: Weights) -> Array:
-    """Σ_m w_m P_m, in float32 where all P_m are."""
+    """Σ_m w_m P_m, in float32 if all P_m are."""
     xp = api.array_namespace(*probs)
     narrow = all(p.dtype == xp.float32 for p in probs)
     return _weighted_sum(probs, weights, dtype=xp.float32 if narrow else None)
 
 
 def log_linear_pool(logs: Sequence[Array], weights: Weights) -> Array:
-    """softmax(Σ_m w_m log P_m), from finite log-probabilities."""
+    """softmax(Σ_m w_m log P_m) from finite log-probabilities."""
     return softmax(_weighted_sum(logs, weights))
 
 
 def median_pool(probs: Sequence[Array], weights: Weights) -> Array:
-    """Weighted median of the members for each row and class, scaled to sum 1.
-
-    The median is the least value at which half the weight is reached; where exactly half is
-    reached, the mean of it and the next. Of a row whose medians are all zero the linear pool is
-    taken instead.
-    """
+    """Weighted median of the members for each row and class, scaled to sum to 1."""
     xp = api.array_namespace(*probs)
     values = xp.stack([xp.astype(p, xp.float64) for p in probs])
     order = xp.argsort(values, axis=0)
     values = xp.take_along_axis(values, order, axis=0)
-    reached = _beside(weights, values)[order]
+    reached = as_native(weights, values)[order]
     reached = xp.cumulative_sum(reached, axis=0)
     medians = (_first(values, reached, 0.5 - 1e-9) + _first(values, reached, 0.5 + 1e-9)) / 2
     mass = xp.sum(medians, axis=1, keepdims=True)
-    linear = _weighted_sum(probs, weights)
+    linear = _weighted_sum(probs, weights)  # for rows whose medians are all zero
     return xp.where(mass > 0, medians / xp.where(mass > 0, mass, xp.ones_like(mass)), linear)
 
 
 def rank_pool(probs: Sequence[Array], weights: Weights, tie: Tie, draws: Array | None) -> Array:
-    """Weighted mean of the Borda points of each class, scaled to sum 1.
-
-    In the row of one member a class has a point for each class below it and half a point for each
-    that is level with it.
-    """
+    """Weighted mean of the Borda points of each class, scaled to sum to 1."""
     xp = api.array_namespace(*probs)
     points = [xp.asarray(_borda(as_numpy(p)), device=api.device(p)) for p in probs]
     votes = _weighted_sum(points, weights)
@@ -78,26 +69,7 @@ def majority(
     tie: Tie,
     draws: Array | None,
 ) -> Array:
-    """Σ_m w_m one-hot(winner of m): the share of the votes that each class has.
-
-    Parameters
-    ----------
-    winners : M arrays of shape (k,)
-        The class that each member votes for.
-    probs : M arrays of shape (k, C)
-        Probabilities, for the support of tied classes.
-    weights : array of shape (M,)
-        Weights with sum 1.
-    tie : {"support", "lowest", "random"}
-        Who wins among classes of equal share.
-    draws : array of shape (k,) or None
-        Numbers of [0, 1), one a row, for `tie="random"`.
-
-    Returns
-    -------
-    array of shape (k, C)
-        Shares; the winner of a tie is raised by a millionth, so that argmax finds it.
-    """
+    """Shares of the votes, Σ_m w_m one-hot(winner of m), from M arrays `winners` of shape (k,)."""
     xp = api.array_namespace(*probs)
     classes = xp.arange(probs[0].shape[1], device=api.device(probs[0]))
     ballots = [w[:, None] == classes for w in winners]
@@ -106,17 +78,14 @@ def majority(
 
 
 def row_draws(rows: slice, seed: int) -> NDArray[np.float64]:
-    """One number of [0, 1) for each row, the same however the rows are cut into blocks."""
+    """One number in [0, 1) for each row, whatever the blocks that rows are cut into."""
     generator = np.random.PCG64(seed)
     generator.advance(rows.start)  # a double takes one step of the generator
     return np.asarray(np.random.Generator(generator).random(rows.stop - rows.start))
 
 
 def _weighted_sum(arrays: Sequence[Array], weights: Weights, *, dtype: Any = None) -> Array:
-    """Σ_m w_m X_m, in float64 by default.
-
-    Equal weights are applied last, which saves a pass and leaves fewer roundings.
-    """
+    """Σ_m w_m X_m, in float64 by default; equal weights are applied last, with fewer roundings."""
     xp = api.array_namespace(*arrays)
     dtype = xp.float64 if dtype is None else dtype
     largest = float(np.max(weights))
@@ -128,20 +97,15 @@ def _weighted_sum(arrays: Sequence[Array], weights: Weights, *, dtype: Any = Non
     return total
 
 
-def _beside(values: NDArray[Any], like: Array) -> Array:
-    """A NumPy array as an array of the library and on the device of `like`."""
-    return api.array_namespace(like).asarray(values, device=api.device(like))
-
-
 def _first(values: Array, reached: Array, level: float) -> Array:
-    """Of sorted values, (M, k, C), the first at which `reached` is at or above `level`."""
+    """The first of sorted values, (M, k, C), at which `reached` is at or above `level`."""
     xp = api.array_namespace(values)
     at = xp.argmax(xp.astype(reached >= level, xp.int8), axis=0)
     return xp.take_along_axis(values, at[None, ...], axis=0)[0, ...]
 
 
 def _borda(probs: NDArray[Any]) -> NDArray[np.float64]:
-    """Points of each class in each row: how many are below, and half of those level with it."""
+    """Points of each class in each row: one per class below it, half per class tied with it."""
     order = np.argsort(probs, axis=1, kind="stable")
     ordered = np.take_along_axis(probs, order, axis=1)
     width = probs.shape[1]
@@ -157,7 +121,7 @@ def _borda(probs: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _support(probs: Sequence[Array], weights: Weights, votes: Array, tie: Tie) -> Array | None:
-    """The linear pool of the rows with a tie, zeros elsewhere; None where no rule needs it."""
+    """The linear pool in rows with a tie, zeros elsewhere; None if it is not needed."""
     xp = api.array_namespace(votes)
     tied = xp.sum(xp.astype(_leaders(votes), xp.int64), axis=1) > 1
     if tie != "support" or not xp.any(tied):
@@ -173,7 +137,7 @@ def _leaders(votes: Array) -> Array:
 
 
 def _settle(votes: Array, support: Array | None, tie: Tie, draws: Array | None) -> Array:
-    """Scale votes to sum 1 and raise the winner of every tie."""
+    """Scale votes to sum to 1 and raise the winner of every tie."""
     xp = api.array_namespace(votes)
     leaders = _leaders(votes)
     counts = xp.sum(xp.astype(leaders, xp.int64), axis=1)
@@ -183,7 +147,7 @@ def _settle(votes: Array, support: Array | None, tie: Tie, draws: Array | None) 
         leaders = ranked >= xp.max(ranked, axis=1, keepdims=True) - TIE_TOLERANCE
     place = xp.zeros_like(counts)
     if tie == "random" and draws is not None:
-        place = xp.astype(xp.floor(_beside(as_numpy(draws), votes) * counts), xp.int64)
+        place = xp.astype(xp.floor(as_native(as_numpy(draws), votes) * counts), xp.int64)
     order = xp.cumulative_sum(xp.astype(leaders, xp.int64), axis=1)
     winner = leaders & (order == place[:, None] + 1) & (counts > 1)[:, None]
     votes = xp.where(winner, votes * (1 + TIE_LIFT), votes)

@@ -1,8 +1,8 @@
-"""Saved models: what was fitted as JSON, with large arrays in an .arrays.npz beside it.
+"""Saved models: fitted state as JSON, with large arrays in an .arrays.npz file beside it.
 
-What is saved of an object are its parameters and its learned state, by name, but for what it says
-is `unsaved`. Only the classes of a fixed list are ever made again, from numbers, text and arrays:
-nothing is unpickled.
+Parameters and learned state are saved by name, except the attributes that an object lists as
+`unsaved`. Only classes of a fixed list are loaded, from numbers, text and arrays: nothing is
+unpickled.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.files.json_arrays import decode_array, encode_array
 from postproc.files.paths import atomic_path, check_output
 from postproc.scores.checks import fail, fail_type
 
-#: Name and version of the layout; files of another version are refused.
+#: Name and version of the layout; other versions are refused.
 FORMAT = "postproc model"
 FORMAT_VERSION = 1
 
-#: Where the classes that can be saved live. Estimators are made from their parameters and the
+#: Modules of the classes that can be saved. Estimators are restored from their parameters and the
 #: attributes that end in "_", dataclasses from their fields.
 HOMES = {
     "Bagging": "ensemble.learned.stacking",
@@ -39,7 +40,7 @@ HOMES = {
     "LinearHead": "ensemble.learned.heads",
     "Stacking": "ensemble.learned.stacking",
     "Voting": "ensemble.voting",
-    # The pipeline of `auto`, calibrators, and what they are made of.
+    # The pipeline of `auto`, calibrators, and their parts.
     "AffineMap": "postproc.calibration.affine",
     "AutoPostprocessor": "ensemble.auto.pipeline",
     "BiasCorrectedTemperatureScaling": "postproc.calibration.temperature",
@@ -56,42 +57,45 @@ HOMES = {
     "TemperatureScaling": "postproc.calibration.temperature",
 }
 
-#: What stands in the place of .json in the name of the file that large arrays go to.
+#: Suffix, in place of .json, of the file with the large arrays.
 ARRAYS = ".arrays.npz"
-
-#: Arrays with more numbers are kept in the .npz, so that the JSON stays readable.
-MOST_INLINE = 256
 
 Arrays = dict[str, NDArray[Any]]
 
 
-def save_model(model: Any, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+def save_model(
+    model: Any, path: str | os.PathLike[str], *, overwrite: bool = False, most_inline: int = 256
+) -> None:
     """Write a model as JSON, whole or not at all.
 
-    Arrays of more than 256 numbers go to a file beside it, with the suffix `.arrays.npz`.
+    Large arrays go to a file beside it, with the suffix `.arrays.npz`, so that the JSON stays
+    readable.
 
     Parameters
     ----------
     model : Ensemble, calibrator or LabelShiftAdapter
-        Fitted, or with nothing but parameters. Of a calibrator `out_of_fold_` is not kept.
+        Fitted or not. The `out_of_fold_` of a calibrator is not saved.
     path : path-like
         The file; its suffix must be `.json`.
     overwrite : bool
-        Whether a file that exists may be replaced.
+        Whether an existing file may be replaced.
+    most_inline : int
+        Arrays of more elements go to the `.arrays.npz` file.
 
     Raises
     ------
     FileExistsError, FileNotFoundError, PermissionError
-        If the file exists, or its folder does not or is read-only.
+        If the file exists, or its folder does not exist or is read-only.
     TypeError
         If the model is of a class that cannot be saved.
     ValueError
-        If the suffix is another.
+        If the suffix is not `.json`.
     """
     target = check_output(path, overwrite=overwrite, suffixes=(".json",))
-    arrays: Arrays = {}
+    encoder = _Encoder(most_inline)
     content: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
-    content["model"] = _encode(model, "model", arrays)
+    content["model"] = encoder.encode(model, "model")
+    arrays = encoder.arrays
     beside = target.with_suffix(ARRAYS)
     if arrays:
         with atomic_path(beside, overwrite=overwrite) as temporary:
@@ -99,29 +103,29 @@ def save_model(model: Any, path: str | os.PathLike[str], *, overwrite: bool = Fa
             content["arrays"] = {"file": beside.name, "sha256": _digest(temporary)}
     with atomic_path(target, overwrite=overwrite) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    if overwrite and not arrays:  # those of a model that was replaced
+    if overwrite and not arrays:  # left over from the model that was replaced
         beside.unlink(missing_ok=True)
 
 
 def load_model(path: str | os.PathLike[str]) -> Any:
-    """Read a model that `save_model` has written.
+    """Read a model written by `save_model`.
 
     Parameters
     ----------
     path : path-like
-        The JSON file. Arrays are looked for beside it.
+        The JSON file; its arrays are read from the file beside it.
 
     Returns
     -------
     Ensemble, calibrator or LabelShiftAdapter
-        The model; it predicts bit by bit what the saved one did.
+        The model; its predictions are those of the saved one, bit for bit.
 
     Raises
     ------
     FileNotFoundError
         If the file or its arrays are missing.
     ValueError
-        If the file is no saved model, is damaged, or is of another version.
+        If the file is not a saved model, is damaged, or has another version.
     """
     file = Path(path)
     try:
@@ -131,13 +135,13 @@ def load_model(path: str | os.PathLike[str]) -> Any:
         raise ValueError(msg) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         is_tuned = isinstance(content, dict) and "parameters" in content
-        mend = "; what tune has written is for the option --config" if is_tuned else ""
+        mend = "; use --config for the output of postproc tune" if is_tuned else ""
         msg = f"{file}: must be a saved model, with the format {FORMAT!r}{mend}"
         raise ValueError(msg)
     version = content.get("format_version")
     if version != FORMAT_VERSION:
         later = isinstance(version, int) and version > FORMAT_VERSION
-        mend = "; a later version of postproc has saved it" if later else ""
+        mend = "; it was saved by a later version of postproc" if later else ""
         msg = f"{file}: format_version must be {FORMAT_VERSION}, got {version!r}{mend}"
         raise ValueError(msg)
     arrays = _read_arrays(file, content["arrays"]) if "arrays" in content else {}
@@ -158,10 +162,10 @@ def _read_arrays(file: Path, entry: Any) -> Arrays:
     name, wanted = str(entry.get("file")), entry.get("sha256")
     beside = file.parent / Path(name).name  # never a path that leads elsewhere
     if not beside.is_file():
-        msg = f"{beside}: no such file; it holds the arrays of {file.name}"
+        msg = f"{beside}: no such file, but {file.name} needs its arrays"
         raise FileNotFoundError(msg)
     if _digest(beside) != wanted:
-        msg = f"{beside}: does not belong to {file.name}, or is damaged; save the model anew"
+        msg = f"{beside}: damaged, or not saved with {file.name}; save the model again"
         raise ValueError(msg)
     with np.load(beside, allow_pickle=False) as archive:
         return {key: archive[key] for key in archive.files}
@@ -172,58 +176,62 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _encode(value: Any, where: str, arrays: Arrays) -> Any:
-    """Turn a value into what JSON knows; `where` is its place, for messages and array names."""
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, np.bool_):
-        return bool(value)
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        number = float(value)
-        return number if math.isfinite(number) else {"float": repr(number)}
-    if isinstance(value, np.ndarray):
-        return _encode_array(value, where, arrays)
-    if isinstance(value, list | tuple):
-        return [_encode(item, f"{where}.{at}", arrays) for at, item in enumerate(value)]
-    if isinstance(value, dict):
-        pairs = [[key, item] for key, item in value.items()]
-        return {"dict": _encode(pairs, where, arrays)}
-    return _encode_object(value, where, arrays)
+class _Encoder:
+    """Turns values into JSON's own types and collects large arrays, by name."""
 
+    def __init__(self, most_inline: int) -> None:
+        self.most_inline = most_inline
+        self.arrays: Arrays = {}
 
-def _encode_array(array: NDArray[Any], where: str, arrays: Arrays) -> dict[str, Any]:
-    if array.dtype.kind not in "fiubU":
-        fail_type(where, "an array of numbers or text", f"dtype {array.dtype}")
-    if array.size > MOST_INLINE:
-        arrays[where] = array
-        return {"npz": where}
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        fail(where, "an array of finite numbers", "NaN or infinity")
-    return {"array": array.tolist(), "dtype": array.dtype.str, "shape": list(array.shape)}
+    def encode(self, value: Any, where: str) -> Any:
+        """Encode a value; `where` is its name in messages and among the arrays."""
+        if value is None or isinstance(value, bool | str):
+            return value
+        if isinstance(value, np.bool_):
+            return bool(value)
+        if isinstance(value, int | np.integer):
+            return int(value)
+        if isinstance(value, float | np.floating):
+            number = float(value)
+            return number if math.isfinite(number) else {"float": repr(number)}
+        if isinstance(value, np.ndarray):
+            return self._array(value, where)
+        if isinstance(value, list | tuple):
+            return [self.encode(item, f"{where}.{at}") for at, item in enumerate(value)]
+        if isinstance(value, dict):
+            return {"dict": self.encode(list(value.items()), where)}
+        return self._object(value, where)
 
+    def _array(self, array: NDArray[Any], where: str) -> dict[str, Any]:
+        if array.dtype.kind not in "fiubU":
+            fail_type(where, "an array of numbers or text", f"dtype {array.dtype}")
+        if array.size > self.most_inline:
+            self.arrays[where] = array
+            return {"npz": where}
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            fail(where, "an array of finite numbers", "NaN or infinity")
+        return encode_array(array)
 
-def _encode_object(value: Any, where: str, arrays: Arrays) -> dict[str, Any]:
-    name = type(value).__name__
-    if HOMES.get(name) != type(value).__module__:
-        fail_type(where, f"one of {', '.join(HOMES)}", name)
-    if is_dataclass(value):
-        state = {field.name: getattr(value, field.name) for field in fields(value)}
-        parameters: dict[str, Any] = {}
-    else:
-        parameters = value.get_params(deep=False)
-        left_out = getattr(value, "unsaved", ())
-        state = {
-            key: item
-            for key, item in vars(value).items()
-            if key.endswith("_") and key not in left_out
+    def _object(self, value: Any, where: str) -> dict[str, Any]:
+        name = type(value).__name__
+        if HOMES.get(name) != type(value).__module__:
+            fail_type(where, f"one of {', '.join(HOMES)}", name)
+        if is_dataclass(value):
+            state = {field.name: getattr(value, field.name) for field in fields(value)}
+            parameters: dict[str, Any] = {}
+        else:
+            parameters = value.get_params(deep=False)
+            left_out = getattr(value, "unsaved", ())
+            state = {
+                key: item
+                for key, item in vars(value).items()
+                if key.endswith("_") and key not in left_out
+            }
+        return {
+            "type": name,
+            "parameters": {k: self.encode(v, f"{where}.{k}") for k, v in parameters.items()},
+            "state": {k: self.encode(v, f"{where}.{k}") for k, v in state.items()},
         }
-    return {
-        "type": name,
-        "parameters": {k: _encode(v, f"{where}.{k}", arrays) for k, v in parameters.items()},
-        "state": {k: _encode(v, f"{where}.{k}", arrays) for k, v in state.items()},
-    }
 
 
 def _decode(value: Any, arrays: Arrays) -> Any:
@@ -239,22 +247,27 @@ def _decode(value: Any, arrays: Arrays) -> Any:
         return float(value["float"])
     if "npz" in value:
         return arrays[value["npz"]]
-    return np.array(value["array"], dtype=value["dtype"]).reshape(value["shape"])
+    return decode_array(value)
 
 
 def _decode_object(value: dict[str, Any], arrays: Arrays) -> Any:
     name = value["type"]
     if name not in HOMES:
-        fail("type", f"one of {', '.join(HOMES)}", repr(name), "a later version may know it")
+        fail(
+            "type",
+            f"one of {', '.join(HOMES)}",
+            repr(name),
+            "a later version may know it",
+        )
     kind: Any = getattr(importlib.import_module(HOMES[name]), name)
     parameters = {key: _decode(item, arrays) for key, item in value["parameters"].items()}
     state = {key: _decode(item, arrays) for key, item in value["state"].items()}
     plain = is_dataclass(kind)
     if plain:
         return kind(**state)
-    made = kind(**parameters)
+    model = kind(**parameters)
     for key, item in state.items():
         if not key.endswith("_") or key.startswith("_"):
             fail("state", 'names that end in "_"', repr(key))
-        setattr(made, key, item)
-    return made
+        setattr(model, key, item)
+    return model

@@ -1,4 +1,4 @@
-"""Ensembles of members that are read block by block: the parts that an engine runs."""
+"""Ensembles of members that are read block by block: the functions that an engine maps."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.base import Ensemble
-from ensemble.members import Member, Members
+from ensemble.members import Members
 from postproc.jobs.cuda import OnDevice
 from postproc.scores.arrays import as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_cuts, sub_blocks
-from postproc.scores.sources import Source, as_source, signature_of
+from postproc.scores.predictions import Predictions
+from postproc.scores.sources import Picked, Source, as_source, signature_of
 
-#: Members beyond these do not make blocks smaller: products of few rows are slow.
+#: More members than this do not make blocks smaller: products of few rows are slow.
 MEMBERS_A_BLOCK = 8
 
 
 def streamed(members: Members, device: str = "cpu") -> Members:
-    """Members whose scores are read from their files, and not through memory maps, to a device."""
+    """Members whose scores are read to a device from their files, not from memory maps."""
 
     def source(scores: Any) -> Any:
+        if isinstance(scores, Picked):
+            return replace(scores, source=source(scores.source))
         return as_source(scores) if device == "cpu" else OnDevice(as_source(scores), device)
 
-    items = tuple(replace(member, scores=source(member.scores)) for member in members)
-    return replace(members, items=items)
+    return Members(tuple(replace(member, scores=source(member.scores)) for member in members))
 
 
 def member_cuts(members: Members, sizes: Sizes = DEFAULT_SIZES) -> tuple[slice, ...]:
@@ -37,22 +39,12 @@ def member_cuts(members: Members, sizes: Sizes = DEFAULT_SIZES) -> tuple[slice, 
 
 @dataclass(frozen=True)
 class CombineRows:
-    """Combines some rows; with labels also counts what each member alone has right.
-
-    Attributes
-    ----------
-    combiner : Ensemble
-        Fitted.
-    members : Members
-        Members that `combiner.check_members` has passed.
-    labels : array or source of shape (n, 1), optional
-        True classes.
-    sizes : Sizes
-        How much is computed at once.
-    """
+    """Combines rows; with labels, also counts the rows that each member alone classifies right."""
 
     combiner: Ensemble
+    #: Passed by `combiner.check_members`.
     members: Members
+    #: True classes, an array or source of shape (n, 1).
     labels: Any = None
     sizes: Sizes = DEFAULT_SIZES
 
@@ -73,9 +65,9 @@ class CombineRows:
 
 @dataclass(frozen=True)
 class MemberSource(Source):
-    """Probabilities of a member with its rows and columns in the order of the others'."""
+    """Probabilities of a member."""
 
-    member: Member
+    member: Predictions
 
     @property
     def shape(self) -> tuple[int, int]:  # type: ignore[override]  # follows the member

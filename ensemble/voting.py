@@ -28,16 +28,16 @@ METHODS = ("soft", "hard", "log", "median", "rank")
 
 
 class Voting(Ensemble):
-    """Voting as an estimator: `fit` only takes note of the members, and needs no labels.
+    """Voting as an estimator; `fit` only records the members and needs no labels.
 
     Parameters
     ----------
     method : {"soft", "hard", "log", "median", "rank"}
-        The rule; see the functions of these names.
+        The rule: `soft_vote`, `hard_vote`, `log_pool`, `median_vote` or `rank_vote`.
     weights : array_like of shape (M,), optional
-        What each member counts, w >= 0; equal by default.
+        Weights of the members, w >= 0; equal by default.
     tie : {"support", "lowest", "random"}
-        Who wins among classes with equal votes, for "hard" and "rank".
+        How ties are broken by "hard" and "rank"; see `hard_vote`.
     seed : int
         Seed of `tie="random"`.
 
@@ -105,11 +105,11 @@ def soft_vote(
     members : sequence of M arrays or tensors of shape (n, C), or Members
         Scores of each member, logits or probabilities; memory maps are read block by block.
     weights : array_like of shape (M,), optional
-        What each member counts, w >= 0, scaled to sum 1; equal by default.
+        Weights of the members, w >= 0, scaled to sum to 1; equal by default.
     kinds : {"logits", "probs"} or sequence of them, optional
         The kind of all members or of each; None detects it, once for a whole member.
     pool : {"linear", "log"}
-        How distributions are averaged; "log" is `log_pool`.
+        Average of probabilities, or of log-probabilities as in `log_pool`.
 
     Returns
     -------
@@ -120,9 +120,9 @@ def soft_vote(
     Raises
     ------
     TypeError
-        If the members or weights are not arrays of real numbers, or NumPy is mixed with torch.
+        If members or weights are not arrays of real numbers, or NumPy is mixed with torch.
     ValueError
-        If shapes differ, a score is not finite, a kind is ambiguous, or weights are not valid.
+        If shapes differ, a score is not finite, a kind is ambiguous, or weights are invalid.
 
     Examples
     --------
@@ -139,9 +139,9 @@ def log_pool(members: Iterable[Any], *, weights: Any = None, kinds: Kinds = None
 
     .. math:: p_j = \prod_m P_{mj}^{w_m} \Big/ \sum_c \prod_m P_{mc}^{w_m}
 
-    Exact zeros count as 1.2e-38, the least normal number of float32. So one member's zero weighs
-    heavily, but a row of which no class is left by all members keeps its mass, and goes to the
-    classes that fewest of the weights rule out.
+    Exact zeros count as 1.2e-38, the smallest normal number of float32. One member's zero weighs
+    heavily, but if every class of a row is ruled out by some member, the row goes to the classes
+    ruled out with the smallest total weight.
 
     Parameters
     ----------
@@ -181,30 +181,30 @@ def hard_vote(
     tie: Tie = "support",
     seed: int = 0,
 ) -> Array:
-    r"""Majority vote: the share of the votes that each class has.
+    r"""Majority vote: the share of votes for each class.
 
     .. math:: v_j = \sum_m w_m [j = \arg\max_c P_{mc}]
 
     Parameters
     ----------
     members, weights, kinds
-        As for `soft_vote`. A member whose highest scores are equal votes for the lowest class.
+        As for `soft_vote`. A member with tied scores votes for the lowest of the tied classes.
     tie : {"support", "lowest", "random"}
-        Who wins among classes of equal share: the one with the largest weighted sum of the
-        members' probabilities, then the lowest class; the lowest class; or one drawn by lot.
+        How ties are broken: the class with the largest weighted sum of probabilities wins, then
+        the lowest class; the lowest class wins; or one of them at random.
     seed : int
-        Seed of `tie="random"`. The draw depends on it and on the number of the row.
+        Seed of `tie="random"`. The choice depends on the seed and the row number.
 
     Returns
     -------
     array or tensor of shape (n, C)
-        Shares, each row summing to 1. In a row with a tie the winner's share is raised by a
-        millionth of it, so that the argmax of every row is the winner.
+        Shares of votes; each row sums to 1. The share of the winner of a tie is raised by a
+        millionth of itself, so that the argmax of every row is the winner.
 
     Raises
     ------
     TypeError, ValueError
-        As `soft_vote`; also if `tie` or `seed` is not valid.
+        As `soft_vote`; also if `tie` or `seed` is invalid.
 
     Examples
     --------
@@ -216,10 +216,10 @@ def hard_vote(
 
 
 def median_vote(members: Iterable[Any], *, weights: Any = None, kinds: Kinds = None) -> Array:
-    """Take the weighted median of the members for each row and class, scaled to sum 1.
+    """Take the weighted median of the members for each row and class, scaled to sum to 1.
 
-    The median is the least probability at which half of the weight is reached; where exactly half
-    is reached, the mean of it and the next. A row whose medians are all zero gets the linear pool.
+    The median is the smallest probability at which half of the weight is reached, or the mean of
+    it and the next if it is exactly half. A row whose medians are all zero gets the linear pool.
 
     Parameters
     ----------
@@ -254,8 +254,8 @@ def rank_vote(
 ) -> Array:
     """Average the ranks that members give to the classes of a row (Borda count).
 
-    For each member a class has one point for every class of the row that is less probable and
-    half a point for every one that is as probable.
+    From each member a class gets one point for every less probable class of the row and half a
+    point for every equally probable one.
 
     Parameters
     ----------
@@ -267,8 +267,8 @@ def rank_vote(
     Returns
     -------
     array or tensor of shape (n, C)
-        The weighted mean of the points, scaled to sum 1; in a row with a tie the winner's is
-        raised by a millionth of it, so that the argmax of every row is the winner.
+        The weighted mean of the points, scaled to sum to 1; that of the winner of a tie is raised
+        by a millionth of itself, so that the argmax of every row is the winner.
 
     Raises
     ------

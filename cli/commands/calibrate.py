@@ -185,12 +185,11 @@ def fitted(estimator: Fittable, fit: Predictions, y: NDArray[Any]) -> tuple[Fitt
     import warnings
 
     from cli.task.doubts import fit_doubts
-    from ensemble.members import Member
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         estimator.fit(fit.scores, y, classes=fit.classes)
-    doubts = fit_doubts([Member(fit.scores, fit.kind, fit.name)], y)
+    doubts = fit_doubts([fit], y)
     return estimator, [*doubts, *(str(warning.message) for warning in caught)]
 
 

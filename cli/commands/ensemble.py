@@ -311,14 +311,14 @@ def _report(
     from ensemble.streaming import MemberSource
     from postproc import Predictions, load_predictions
     from postproc.reports.report import accuracy_report
+    from postproc.scores.sources import Picked
 
     models: dict[str, Any] = {}
     for member, loaded in zip(members, target, strict=True):
-        aligned = member.rows is None and member.columns is None
         models[member.name] = (
-            replace(loaded, scores=member.scores)
-            if aligned
-            else Predictions(MemberSource(member), "probs", name=member.name)
+            Predictions(MemberSource(member), "probs", name=member.name)
+            if isinstance(member.scores, Picked)
+            else replace(loaded, scores=member.scores)
         )
     best = members.names[0] if solo is None else members.names[int(solo.argmax())]
     models |= extra

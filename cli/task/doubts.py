@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ensemble.members import Member, Members
+    from ensemble.members import Members
     from postproc.reports.report import AccuracyReport
+    from postproc.scores.predictions import Predictions
 
 
-def fit_doubts(members: Sequence[Member], y: Any, target: Members | None = None) -> list[str]:
+def fit_doubts(members: Sequence[Predictions], y: Any, target: Members | None = None) -> list[str]:
     """Say where labels agree with members by chance alone, or members with each other no longer.
 
     Parameters
     ----------
-    members : Members or sequence of Member
+    members : Members or sequence of Predictions
         What is fitted to.
     y : array of shape (n,)
         Its labels, as columns of the members.

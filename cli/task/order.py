@@ -46,21 +46,11 @@ def _by_place(lack: Sequence[str], named: Sequence[str], names: str, what: str) 
 
 
 def in_order_of(loaded: Predictions, like: Predictions, *, quiet: bool = False) -> Predictions:
-    """Predictions with the classes of others, their columns in the same order.
-
-    That only one of the two has class names is a warning, unless `quiet`.
-
-    Raises
-    ------
-    ValueError
-        If they have other classes, or another number of them.
-    """
+    """Align the columns of predictions with those of others; warn if only one has class names."""
     from dataclasses import replace
 
     from cli.messages import warn
     from postproc.scores.checks import fail
-    from postproc.scores.names import matching_order
-    from postproc.scores.sources import Source
 
     if loaded.n_classes != like.n_classes:
         wanted = f"an array of {like.n_classes} classes like {like.name}"
@@ -68,56 +58,31 @@ def in_order_of(loaded: Predictions, like: Predictions, *, quiet: bool = False) 
     if (loaded.classes is None) != (like.classes is None):
         own = replace(loaded, ids=None)  # rows of the two do not belong together
         warn(taken_by_place([own], [like]), quiet=quiet)
-    if like.classes is None:
-        return loaded
-    scores = loaded.scores
-    if loaded.classes is not None:
-        rule = f"those of {like.name}, in any order"
-        order = matching_order(
-            loaded.classes, like.classes, f"class names of {loaded.name}", rule=rule
-        )
-        if order is not None:
-            scores = scores.columns(order) if isinstance(scores, Source) else scores[:, order]
-    return replace(loaded, scores=scores, classes=like.classes)
+    return loaded.align(classes=like.classes, like=like.name)
 
 
 def in_class_order(y: Any, members: Sequence[Predictions], classes: Sequence[str] | None) -> Any:
-    """Labels that were read as columns of the members, as columns of `classes`; None for none.
+    """Labels y, shape (n,), that index the first class names of the members, as ones of `classes`.
 
-    Parameters
-    ----------
-    y : array of shape (n,) or None
-        Labels in the order of the first of the members that has class names.
-    members : sequence of Predictions
-        The predictions that they belong to.
-    classes : sequence of C str, optional
-        The order that is wanted, with all those names; None where columns have none.
+    Labels or names that are None change nothing.
     """
     import numpy as np
+
+    from postproc.scores.names import positions
 
     own = next((member.classes for member in members if member.classes is not None), None)
     if y is None or own is None or classes is None or own == tuple(classes):
         return y
-    position = {name: at for at, name in enumerate(classes)}
-    return np.asarray([position[name] for name in own])[y.astype(np.intp, copy=False)]
+    return positions(classes, own)[y.astype(np.intp, copy=False)]
 
 
 def in_row_order(y: Any, members: Sequence[Predictions], ids: NDArray[np.str_] | None) -> Any:
-    """Labels that were read as rows of the members, as rows of `ids`; None for none.
+    """Labels y, shape (n,), in the order of the first ids of the members, in that of `ids`.
 
-    Parameters
-    ----------
-    y : array of shape (n,) or None
-        Labels in the order of the first of the members that has ids.
-    members : sequence of Predictions
-        The predictions that they belong to.
-    ids : array of str, shape (n,), optional
-        The order that is wanted, with all those ids; None where rows have none.
+    Labels or ids that are None change nothing.
     """
     from postproc.scores.names import matching_order
 
     own = next((member.ids for member in members if member.ids is not None), None)
-    if y is None or own is None or ids is None or own is ids:
-        return y
-    order = matching_order(own, ids, "ids of the labels")
+    order = None if y is None or own is None or ids is None else matching_order(own, ids, "ids")
     return y if order is None else y[order]

@@ -121,7 +121,7 @@ class Runner:
             The blocks.
         output : Output
             What is written.
-        inputs : sequence of Predictions or Member
+        inputs : sequence of Predictions
             What is read, with `scores` and `name`, for the signature of the job.
         """
         from cli.messages import note_written, warn

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ensemble.auto.pipeline import AutoPostprocessor
 from ensemble.bench.shared import SharedFits
-from ensemble.members import Member, Members
+from ensemble.members import Members
 from postproc import bbse_prior, em_prior, map_prior
 from postproc.calibration.by_name import make_calibrator
 from postproc.can.model import CANModel
@@ -24,6 +24,7 @@ from postproc.can.options import PRESETS, CANOptions
 from postproc.can.tuning import PSEUDO_ROWS, tune_can
 from postproc.scores.arrays import as_numpy
 from postproc.scores.blocks import row_blocks
+from postproc.scores.predictions import Predictions
 from postproc.shift.reweight import joint_normalization, reweight_rows
 
 Floats = NDArray[np.float64]
@@ -64,7 +65,7 @@ class MemberState:
 
     Attributes
     ----------
-    fit, test : Member
+    fit, test : Predictions
         Scores of the splits.
     fit_labels : ndarray
         Labels of the fit split.
@@ -74,8 +75,8 @@ class MemberState:
         What methods share.
     """
 
-    fit: Member
-    test: Member
+    fit: Predictions
+    test: Predictions
     fit_labels: Ints
     seed: int
     shared: SharedFits = field(default_factory=SharedFits)
@@ -225,8 +226,8 @@ def sinkhorn(state: MemberState) -> Predictor:
 def auto_member(state: MemberState) -> Predictor:
     """The whole pipeline on one member."""
     pipeline = AutoPostprocessor(seed=state.seed)
-    pipeline.fit(Members((state.fit,), None, None, {}), state.fit_labels)
-    return adapt_pipeline(pipeline, Members((state.test,), None, None, {}), state.shared)
+    pipeline.fit(Members((state.fit,)), state.fit_labels)
+    return adapt_pipeline(pipeline, Members((state.test,)), state.shared)
 
 
 def adapt_pipeline(pipeline: AutoPostprocessor, test: Members, shared: SharedFits) -> Predictor:
@@ -248,10 +249,9 @@ def adapt_pipeline(pipeline: AutoPostprocessor, test: Members, shared: SharedFit
     return Whole(apply)
 
 
-def _probabilities(member: Member) -> Floats:
+def _probabilities(member: Predictions) -> Floats:
     """Probabilities of all rows in float64, as the scores say them."""
-    whole = slice(0, member.n_rows)
-    return np.asarray(as_numpy(member.probabilities(whole)), dtype=np.float64)
+    return np.asarray(as_numpy(member.probabilities()), dtype=np.float64)
 
 
 def _winners(rows: Any) -> Ints:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.agreement import label_doubts
-from ensemble.members import Member, Members, align_members
+from ensemble.members import Members, align_members
 from postproc.files import RunDirectory
 from postproc.files.labels import CLASS_FILE
 from postproc.files.paths import PREDICTION_SUFFIXES
 from postproc.scores.checks import fail, one_line
+from postproc.scores.sources import Picked
 
 Ints = NDArray[np.int64]
 
@@ -156,7 +157,7 @@ def _load(path: str, models: tuple[str, ...], _fingerprint: str) -> TaskData:
     if fit.n_classes != test.n_classes:
         rule = f"of {fit.n_classes} classes like the split val"
         fail("split test", rule, f"{test.n_classes} classes")
-    return TaskData(_in_order(fit), labels["val"], _in_order(test), labels["test"])  # type: ignore[arg-type]  # neither is None
+    return TaskData(_read(fit), labels["val"], _read(test), labels["test"])  # type: ignore[arg-type]  # neither is None
 
 
 def _check_task(path: Path, models: Sequence[str] | None) -> Task:
@@ -190,14 +191,11 @@ def _fingerprint(path: Path, models: Sequence[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _in_order(members: Members) -> Members:
-    """Members whose scores lie in the common order of rows and columns."""
-    items = []
-    for member in members:
-        scores = member.scores
-        if member.rows is not None:
-            scores = scores[member.rows]
-        if member.columns is not None:
-            scores = scores[:, member.columns]
-        items.append(Member(scores, member.kind, member.name))
-    return Members(tuple(items), members.classes, members.ids, {})
+def _read(members: Members) -> Members:
+    """Members with the scores in memory where they are not in order."""
+    return Members(
+        tuple(
+            replace(p, scores=np.asarray(p.scores)) if isinstance(p.scores, Picked) else p
+            for p in members
+        )
+    )

@@ -258,8 +258,6 @@ class MeasureRows:
         Checked labels.
     kind, name
         As for `evaluate`.
-    columns : array of shape (C,), optional
-        Position of each class among the columns.
     sizes : Sizes
         How much is computed at once.
     """
@@ -268,7 +266,6 @@ class MeasureRows:
     labels: Any
     kind: Kind
     name: str
-    columns: NDArray[Any] | None = None
     sizes: Sizes = DEFAULT_SIZES
 
     def __call__(self, rows: slice) -> MetricAccumulator:
@@ -279,8 +276,7 @@ class MeasureRows:
             labels, n_classes, kind=self.kind, name=self.name, first_row=rows.start
         )
         for part in sub_blocks(rows, n_classes, self.sizes.cached):
-            block = self.scores[part, :]
-            found.update(block if self.columns is None else as_numpy(block)[:, self.columns])
+            found.update(self.scores[part, :])
         return found
 
 

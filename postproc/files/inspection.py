@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files.doubts import kind_doubts
+from postproc.scores.arrays import as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
 from postproc.scores.confidence import DEFAULT_TOP_K, top_k_entropy
@@ -104,7 +105,7 @@ def inspect_predictions(
     n_rows, n_classes = predictions.n_rows, predictions.n_classes
     if prior is not None and prior.shape != (n_classes,):
         fail("prior", f"of shape ({n_classes},)", f"shape {prior.shape}")
-    first = predictions.probabilities(slice(0, 1))
+    first = as_numpy(predictions.probabilities(slice(0, 1)))
     cuts = predictions.cuts(sizes)
     sums = reduce(RowSums.merge, map_blocks(InspectRows(predictions, first), cuts, "inspecting"))
     suspicions = kind_doubts(predictions, declared=declared) + _suspicions(predictions, sums)
@@ -173,7 +174,7 @@ class InspectRows:
     def __call__(self, rows: slice) -> RowSums:
         """Sums over the rows start..stop."""
         n_classes = self.predictions.n_classes
-        probs = self.predictions.probabilities(rows)
+        probs = as_numpy(self.predictions.probabilities(rows))
         entropy = top_k_entropy(probs, min(DEFAULT_TOP_K, n_classes))
         confidence = probs.max(axis=1)
         return RowSums(

@@ -268,5 +268,5 @@ def _order(
     have: Sequence[str] | NDArray[np.str_], want: Sequence[str] | NDArray[np.str_], name: str
 ) -> NDArray[np.int64] | slice:
     """What to take from `have` to get `want`: the names of the predictions."""
-    order = matching_order(have, want, name, rule="those of the predictions, in any order")
+    order = matching_order(have, want, name, like="the predictions")
     return slice(None) if order is None else order

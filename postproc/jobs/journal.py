@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from postproc.files.json_arrays import decode_array, encode_array, is_array
 
 #: Version of the layout; journals of another are not gone on with.
 JOURNAL_VERSION = 3
@@ -188,8 +189,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 def _encode(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        data = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()
-        return {"array": data, "dtype": value.dtype.str, "shape": list(value.shape)}
+        return encode_array(value, as_text=True)
     if isinstance(value, np.generic):
         return value.item()
     msg = (
@@ -199,7 +199,4 @@ def _encode(value: Any) -> Any:
 
 
 def _decode(value: dict[str, Any]) -> Any:
-    if value.keys() != {"array", "dtype", "shape"}:
-        return value
-    data = base64.b64decode(value["array"])
-    return np.frombuffer(data, dtype=value["dtype"]).reshape(value["shape"])
+    return decode_array(value) if is_array(value) else value

@@ -23,7 +23,7 @@ from postproc.reports.measure import Entry, Found, pass_over
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import check_count, check_label_rows, fail, fail_type
 from postproc.scores.kinds import Kind
-from postproc.scores.names import matching_order
+from postproc.scores.names import check_unique, matching_order
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import as_source
 
@@ -314,9 +314,8 @@ def accuracy_report(
     class_names = next(known_classes, None) if classes is None else tuple(map(str, classes))
     if class_names is not None and len(class_names) != first.n_classes:
         fail("classes", f"{first.n_classes} names, one a column", f"{len(class_names)} names")
-    if class_names is not None and len(set(class_names)) != len(class_names):
-        twice = next(name for name in class_names if class_names.count(name) > 1)
-        fail("classes", "different from each other", f"{twice!r} twice or more")
+    if class_names is not None:
+        check_unique(class_names, "classes")
 
     entries = [_entry(model, first, y, class_names, ids, sizes) for model in checked]
     found = pass_over(entries, entries[0].part.labels, map_blocks, sizes)
@@ -387,17 +386,16 @@ def _entry(
         fail(model.name, rule, f"{model.n_classes} columns")
     if model.n_rows != first.n_rows:
         fail(model.name, f"as long as `{first.name}` ({first.n_rows} rows)", f"{model.n_rows} rows")
-    columns = rows = None
-    if model.classes is not None and classes is not None:
-        columns = matching_order(model.classes, classes, f"class names of {model.name}")
-    if model.ids is not None and ids is not None:
+    scores = model.align(classes=classes).scores
+    rows = None
+    if model.ids is not None and ids is not None:  # reading rows in their file's order is fast
         rows = matching_order(model.ids, ids, f"ids of {model.name}")
     if rows is None:
         of_file = as_source(labels[:, None])  # a memory map is pickled by path
     else:
         of_file = np.empty(len(labels), np.int64)
         of_file[rows] = labels
-    return Entry(MeasureRows(model.scores, of_file, model.kind, model.name, columns, sizes), rows)
+    return Entry(MeasureRows(scores, of_file, model.kind, model.name, sizes), rows)
 
 
 def _nullable(values: NDArray[np.float64]) -> list[float | None]:

@@ -49,6 +49,11 @@ def beside(values: Any, x: Array) -> Array:
     return xp.asarray(values, dtype=x.dtype, device=api.device(x))
 
 
+def as_native(values: Any, like: Array) -> Array:
+    """Return an array with its own dtype in the library and on the device of `like`."""
+    return api.array_namespace(like).asarray(values, device=api.device(like))
+
+
 def as_numpy(x: Array) -> np.ndarray[Any, Any]:
     """Return a NumPy view or copy of an array or tensor on any device."""
     if api.is_torch_array(x):

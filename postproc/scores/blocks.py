@@ -31,6 +31,8 @@ class Sizes:
     block: int = 8 * 2**20
     #: What is computed at once within a block where rows do not need each other.
     cached: int = 2**20
+    #: One member's block: those of several members stay in the cache together.
+    member: int = 2**19
     #: One shard of an output whose input is not in shards.
     shard: int = 2**28
     #: Blocks that threads of one process compute at a time: with more, disks are the limit.

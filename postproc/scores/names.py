@@ -1,7 +1,8 @@
-"""Columns and rows that are data: matched by their names, never by their place alone."""
+"""Classes and rows are matched by name, not by position, where they have names."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,58 +10,59 @@ from numpy.typing import NDArray
 
 from postproc.scores.checks import fail
 
+Names = Sequence[str] | NDArray[np.str_]
+Positions = NDArray[np.int64]
+
+
+def positions(have: Names, want: Names) -> Positions:
+    """Position in `have` of each name in `want`; -1 for a name that is not there."""
+    at = {name: i for i, name in enumerate(np.asarray(have).tolist())}
+    return np.array([at.get(name, -1) for name in np.asarray(want).tolist()], dtype=np.int64)
+
 
 def matching_order(
-    have: Sequence[str] | NDArray[np.str_],
-    want: Sequence[str] | NDArray[np.str_],
+    have: Names,
+    want: Names,
     name: str,
     *,
-    rule: str = "those of the other models, in any order",
+    like: str = "the other models",
     mend: str = "",
-) -> NDArray[np.int64] | None:
-    """Find the positions in `have` of the names in `want`.
+    may_lack: bool = False,
+) -> Positions | None:
+    """Positions that take `have` to the order of `want`, shape (n,); None if it is in order.
 
-    Parameters
-    ----------
-    have, want : sequence or array of n str
-        The same names, each once, in any two orders.
-    name : str
-        What messages call `have`.
-    rule, mend : str
-        What messages say that the names must be, and what helps where one side lacks some.
-
-    Returns
-    -------
-    ndarray of shape (n,), int64, or None
-        Positions such that taking them from `have` gives `want`; None if the orders are alike.
-
-    Raises
-    ------
-    ValueError
-        If the two do not hold the same names, or `have` holds one twice.
+    Errors call `have` by `name` and `want` by `like`, and list the first few names that differ.
+    With `may_lack`, names that `have` lacks get the position -1.
 
     Examples
     --------
     >>> matching_order(["b", "a"], ["a", "b"], "classes")
     array([1, 0])
     """
+    if have is want:
+        return None
     names, wanted = np.asarray(have).tolist(), np.asarray(want).tolist()
-    position = {value: at for at, value in enumerate(names)}
-    missing = [value for value in wanted if value not in position]
+    check_unique(names, name)
+    if names == wanted:
+        return None
+    order, rule = positions(names, wanted), f"those of {like}, in any order"
+    missing = [wanted[at] for at in np.flatnonzero(order < 0)]
     known = set(wanted)
     extra = [value for value in names if value not in known]
     if missing and extra:
-        fail(name, rule, f"{some(extra)} in place of {some(missing)}")
-    if missing:
-        fail(name, rule, f"all but {some(missing)}", mend)
+        fail(name, rule, f"{some(extra)} instead of {some(missing)}")
     if extra:
-        fail(name, rule, f"{some(extra)} besides", mend)
-    if len(position) != len(names):
-        twice = next(value for at, value in enumerate(names) if position[value] != at)
-        fail(name, "different from each other", f"{twice!r} twice or more")
-    if names == wanted:
-        return None
-    return np.array([position[value] for value in wanted], dtype=np.int64)
+        fail(name, rule, f"{some(extra)} in addition", mend)
+    if missing and not may_lack:
+        fail(name, rule, f"all but {some(missing)}", mend)
+    return order
+
+
+def check_unique(names: Sequence[str], name: str) -> None:
+    """Check that no name occurs twice; the error calls them by `name`."""
+    if len(set(names)) != len(names):
+        twice = next(value for value, count in Counter(names).items() if count > 1)
+        fail(name, "unique", f"{twice!r} more than once")
 
 
 def some(names: Sequence[str]) -> str:

@@ -1,18 +1,30 @@
-"""Predictions: scores with all that belongs to them, as they come from a file."""
+"""Predictions: scores with their kind and the names of their classes and rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
+import array_api_compat as api
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.scores.arrays import Array, as_floating
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_blocks, row_cuts
-from postproc.scores.checks import fail
-from postproc.scores.kinds import Kind, check_scores, log_probabilities, probabilities
-from postproc.scores.sources import as_source
+from postproc.scores.checks import check_choice, fail
+from postproc.scores.kinds import (
+    LEAST_PROBABILITY,
+    Kind,
+    check_scores,
+    log_probabilities,
+    probabilities,
+)
+from postproc.scores.names import Names, check_unique, matching_order
+from postproc.scores.sources import Picked, as_source
+
+MissingClass = Literal["error", "zero"]
 
 
 @dataclass(frozen=True)
@@ -24,13 +36,13 @@ class Predictions:
     scores : array of shape (n, C)
         Scores; often a memory map, or a source of rows that stay in their files.
     kind : {"logits", "probs"}
-        What the scores are, decided once for all of them.
+        What the scores are, decided once for all rows.
     classes : tuple of C str, optional
-        Class names, one a column.
+        Class names, one per column.
     ids : array of str, shape (n,), optional
         Row names.
     name : str
-        What tables and messages call them.
+        Name in tables and messages.
     """
 
     scores: Any
@@ -60,8 +72,8 @@ class Predictions:
         Raises
         ------
         TypeError, ValueError
-            As `check_scores`; also if there are more or fewer names than columns, or ids than
-            rows, or one occurs twice.
+            As `check_scores`; also if the number of class names or ids is not that of the columns
+            or rows, or if one occurs more than once.
         """
         scores, found = check_scores(
             scores,
@@ -75,12 +87,12 @@ class Predictions:
         n_rows, n_classes = scores.shape
         names = None if classes is None else tuple(str(c) for c in classes)
         if names is not None:
-            _check_unique(names, n_classes, f"class names of {name}", "column")
+            _check_names(names, n_classes, f"class names of {name}", "column")
         row_names = None if ids is None else np.asarray(ids).astype(np.str_)
         if row_names is not None:
             if row_names.ndim != 1:
                 fail(f"ids of {name}", "one-dimensional", f"shape {row_names.shape}")
-            _check_unique(row_names, n_rows, f"ids of {name}", "row")
+            _check_names(row_names, n_rows, f"ids of {name}", "row")
         return cls(scores, found, names, row_names, name)
 
     @property
@@ -96,14 +108,94 @@ class Predictions:
     @property
     def output_dtype(self) -> np.dtype[Any]:
         """Float32 for scores of 32 bits or fewer, else float64 (integers too)."""
-        dtype = np.dtype(np.asarray(self.scores[:0]).dtype)
-        narrow = dtype.kind == "f" and dtype.itemsize <= 4
+        xp, dtype = api.array_namespace(self.scores), self.scores.dtype
+        narrow = xp.isdtype(dtype, "real floating") and xp.finfo(dtype).bits <= 32
         return np.dtype(np.float32 if narrow else np.float64)
 
-    def streamed(self) -> Predictions:
-        """These predictions with scores that are read from their file block by block.
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Classes that the scores lack; their probability is 0."""
+        picked = self.scores
+        if self.classes is None or not isinstance(picked, Picked) or picked.columns is None:
+            return ()
+        return tuple(self.classes[column] for column in np.flatnonzero(picked.columns < 0))
 
-        Unlike a memory map such scores can be pickled, and a file that shrinks is an error.
+    def align(
+        self,
+        *,
+        classes: Sequence[str] | None = None,
+        ids: NDArray[np.str_] | None = None,
+        missing_class: MissingClass = "error",
+        like: str = "the other models",
+    ) -> Predictions:
+        """Put columns in the order of `classes` and rows in the order of `ids`.
+
+        Scores are picked as they are read; those in order stay as they are. Columns or rows
+        without names are taken by position and get the names given.
+
+        Parameters
+        ----------
+        classes : sequence of C str, optional
+            Class names in the order wanted; None leaves the columns as they are.
+        ids : array of str, shape (n,), optional
+            Row names in the order wanted; None leaves the rows as they are.
+        missing_class : {"error", "zero"}
+            Whether the scores may lack some of the classes. With "zero", these have probability 0.
+        like : str
+            What messages call the predictions that have these names.
+
+        Returns
+        -------
+        Predictions
+            The same scores in that order.
+
+        Raises
+        ------
+        ValueError
+            If the names are others (the first few are named), or the number of unnamed columns or
+            rows is another.
+
+        Examples
+        --------
+        >>> p = Predictions.check([[0.75, 0.25]], classes=["cat", "dog"])
+        >>> p.align(classes=["dog", "cat"]).scores[:]
+        array([[0.25, 0.75]])
+        """
+        check_choice(missing_class, "missing_class", ("error", "zero"))
+        columns = rows = None
+        if classes is None:
+            classes = self.classes
+        elif self.classes is not None:
+            columns = matching_order(
+                self.classes,
+                classes,
+                f"class names of {self.name}",
+                like=like,
+                mend='missing_class="zero" (--missing-class zero) gives them probability 0',
+                may_lack=missing_class == "zero",
+            )
+        elif len(classes) != self.n_classes:
+            rule = f"an array of {len(classes)} classes like {like}"
+            mend = "add class names (--classes), so that columns can be matched"
+            fail(self.name, rule, f"{self.n_classes} classes without names", mend)
+        if ids is None:
+            ids = self.ids
+        elif self.ids is not None:
+            mend = "keep only the rows that all models have"
+            rows = matching_order(self.ids, ids, f"ids of {self.name}", like=like, mend=mend)
+        elif len(ids) != self.n_rows:
+            fail(self.name, f"an array of {len(ids)} rows like {like}", f"{self.n_rows} rows")
+        scores = self.scores
+        if columns is not None or rows is not None:
+            fill = -np.inf if self.kind == "logits" else 0.0
+            scores = Picked.of(scores, rows, columns, fill)
+        names = None if classes is None else tuple(classes)
+        return replace(self, scores=scores, classes=names, ids=ids)
+
+    def streamed(self) -> Predictions:
+        """The same predictions with scores that are read from their file block by block.
+
+        Unlike a memory map they can be pickled, and a file that shrinks raises an error.
         """
         return replace(self, scores=as_source(self.scores))
 
@@ -118,23 +210,38 @@ class Predictions:
         """Row slices of bounded size that cover all rows."""
         return row_blocks(self.n_rows, self.n_classes)
 
-    def probabilities(self, rows: slice = slice(None)) -> NDArray[Any]:
-        """Probabilities of the rows, each summing to 1."""
-        return np.asarray(probabilities(self.scores[rows], self.kind))
+    def probabilities(self, rows: slice = slice(None)) -> Array:
+        """Probabilities of the rows, each summing to 1, in the library of the scores."""
+        return self._computed(probabilities, rows, 0.0)
 
-    def log_probabilities(self, rows: slice = slice(None)) -> NDArray[Any]:
+    def log_probabilities(self, rows: slice = slice(None)) -> Array:
         """Log-probabilities of the rows; finite, exact zeros count as 1.2e-38."""
-        return np.asarray(log_probabilities(self.scores[rows], self.kind))
+        return self._computed(log_probabilities, rows, math.log(LEAST_PROBABILITY))
+
+    def winners(self, rows: slice = slice(None)) -> Array:
+        """The class with the highest score in each row; the lowest of tied classes."""
+        block = self._computed(_floating, rows, -math.inf)
+        return api.array_namespace(block).argmax(block, axis=1)
+
+    def _computed(
+        self, function: Callable[[Array, Kind], Array], rows: slice, unknown: float
+    ) -> Array:
+        """Apply a function before columns move, so that its sums do not depend on their order."""
+        scores = self.scores
+        if isinstance(scores, Picked):
+            return scores.place(function(scores.own(rows), self.kind), unknown)
+        return function(scores[rows, :], self.kind)
 
     def class_name(self, column: int) -> str:
         """Name of a class, or its number where it has none."""
         return self.classes[column] if self.classes is not None else str(column)
 
 
-def _check_unique(names: Sequence[str] | NDArray[np.str_], wanted: int, what: str, of: str) -> None:
+def _floating(scores: Array, kind: Kind) -> Array:
+    return as_floating(scores)
+
+
+def _check_names(names: Names, wanted: int, what: str, of: str) -> None:
     if len(names) != wanted:
-        fail(what, f"one a {of} ({wanted})", f"{len(names)} names")
-    values, first, counts = np.unique(np.asarray(names), return_index=True, return_counts=True)
-    if len(values) != wanted:
-        twice = values[counts > 1][np.argmin(first[counts > 1])]
-        fail(what, "different from each other", f"{str(twice)!r} twice or more")
+        fail(what, f"one per {of} ({wanted})", f"{len(names)} names")
+    check_unique(np.asarray(names).tolist(), what)

@@ -10,14 +10,17 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+import array_api_compat as api
 import numpy as np
 from numpy.typing import NDArray
+
+from postproc.scores.arrays import Array, as_floating, as_native
 
 #: Rows whose bytes tell two contents of a file apart in a signature.
 SAMPLE_ROWS = 16
@@ -72,10 +75,6 @@ class Source:
     def row_name(self, row: int) -> str:
         """What messages call a row; where there are several files, its file, too."""
         return f"row {row}"
-
-    def columns(self, order: NDArray[Any]) -> Source:
-        """The same rows with columns picked by position."""
-        return PickedColumns(self, tuple(int(column) for column in order))
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -253,46 +252,118 @@ class NpySource(Source):
 
 
 @dataclass(frozen=True)
-class PickedColumns(Source):
-    """Rows of a source with columns in another order, or with some of them only."""
+class Picked(Source):
+    """Rows and columns of an array, tensor or source in another order, picked as they are read."""
 
-    source: Source
-    order: tuple[int, ...]
+    source: Any
+    #: Position in the source of each row, shape (n,); None where all are in place.
+    rows: NDArray[np.int64] | None = None
+    #: Position in the source of each column, -1 for one it lacks; None where all are in place.
+    columns: NDArray[np.int64] | None = None
+    #: The scores of columns that the source lacks.
+    fill: float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        source: Any,
+        rows: NDArray[np.int64] | None,
+        columns: NDArray[np.int64] | None,
+        fill: float,
+    ) -> Picked:
+        """Pick from what may have been picked already."""
+        if isinstance(source, cls):
+            rows, columns = _composed(source.rows, rows), _composed(source.columns, columns)
+            source = source.source
+        return cls(source, rows, columns, fill)
 
     @property
     def shape(self) -> tuple[int, int]:  # type: ignore[override]  # follows the source
         """Rows and columns."""
-        return self.source.shape[0], len(self.order)
+        n_rows, n_columns = self.source.shape
+        return (
+            int(n_rows) if self.rows is None else len(self.rows),
+            int(n_columns) if self.columns is None else len(self.columns),
+        )
 
     @property
-    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
+    def dtype(self) -> Any:  # type: ignore[override]
+        """That of the source, or floating where columns are filled."""
+        return self.read(slice(0, 0)).dtype
+
+    @property
+    def device(self) -> Any:  # type: ignore[override]
         """That of the source."""
-        return self.source.dtype
+        return api.device(self.source)
 
     @property
     def edges(self) -> tuple[int, ...]:
-        """Those of the source."""
-        return self.source.edges
+        """Those of the source, unless its rows are in another order."""
+        return self.source.edges if self.rows is None and isinstance(self.source, Source) else ()
 
     def row_name(self, row: int) -> str:
         """What the source calls it."""
-        return self.source.row_name(row)
+        if not isinstance(self.source, Source):
+            return super().row_name(row)
+        return self.source.row_name(row if self.rows is None else int(self.rows[row]))
 
     def verify(self) -> None:
         """Check the files of the source."""
-        self.source.verify()
+        if isinstance(self.source, Source):
+            self.source.verify()
 
-    def read(self, rows: slice) -> NDArray[Any]:
+    def read(self, rows: slice) -> Array:
         """Read the rows start..stop."""
-        return np.take(self.source.read(rows), self.order, axis=1)
+        return self._take(rows)
+
+    def _take(self, rows: Any) -> Array:
+        block = self.own(rows)
+        return self.place(as_floating(block) if self.is_filled else block, self.fill)
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether the source lacks columns."""
+        return self.columns is not None and bool((self.columns < 0).any())
+
+    def own(self, rows: Any) -> Array:
+        """Rows by a slice or positions, with the columns of the source."""
+        index = rows if self.rows is None else as_native(self.rows[rows], self.source)
+        return self.source[index, :]
+
+    def place(self, block: Array, fill: float) -> Array:
+        """Put the columns of a block of the source in order, with `fill` for those it lacks."""
+        if self.columns is None:
+            return block
+        xp = api.array_namespace(block)
+        placed = xp.take(block, as_native(np.maximum(self.columns, 0), block), axis=1)
+        if not self.is_filled:
+            return placed
+        return xp.where(as_native(self.columns >= 0, block), placed, xp.full_like(placed, fill))
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
+        """That of the source."""
+        return api.array_namespace(self.source)
 
     def signature(self) -> dict[str, Any]:
-        """That of the source, and the order."""
-        return {**self.source.signature(), "columns": list(self.order)}
+        """That of the source, and the order of rows and columns."""
+        columns = None if self.columns is None else self.columns.tolist()
+        rows = None if self.rows is None else hashlib.sha256(self.rows.data).hexdigest()[:16]
+        return {**signature_of(self.source), "rows": rows, "columns": columns}
+
+
+def _composed(
+    first: NDArray[np.int64] | None, then: NDArray[np.int64] | None
+) -> NDArray[np.int64] | None:
+    """Positions that take what `first` and then `then` take."""
+    if first is None or then is None:
+        return then if first is None else first
+    return np.where(then < 0, -1, first[then])
 
 
 def as_source(scores: Any) -> Any:
     """Return a memory map of a file as a source; other arrays and sources as they are."""
+    if isinstance(scores, Picked):
+        return replace(scores, source=as_source(scores.source))
     if not isinstance(scores, np.ndarray) or scores.ndim != 2 or not scores.flags.forc:
         return scores
     base: Any = scores

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from postproc.jobs.cuda import to_device
-from postproc.scores.arrays import Array
+from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, sub_blocks
-from postproc.scores.kinds import two_class_rows
+from postproc.scores.kinds import probabilities, two_class_rows
 from postproc.scores.predictions import Predictions
 
 
@@ -35,11 +35,9 @@ class ProbabilityRows:
 
     def __call__(self, rows: slice) -> Array:
         """Array of shape (rows, C), or (rows·m, 2)."""
-        if self.multilabel:
-            probs = two_class_rows(self.predictions.scores[rows], self.predictions.kind)
-        else:
-            probs = self.predictions.probabilities(rows)
-        return to_device(probs, self.device)
+        scores, kind = self.predictions.scores[rows], self.predictions.kind
+        probs = two_class_rows(scores, kind) if self.multilabel else probabilities(scores, kind)
+        return to_device(as_numpy(probs), self.device)
 
     @property
     def per_row(self) -> int:
