@@ -44,9 +44,11 @@ class Members(Sequence[Predictions]):
             mend = f"members must have the same {what}; match those with names by `align_members`"
             if shape != wanted:
                 fail(p.name, f"of shape {wanted} like {first.name}", f"shape {shape}", mend)
-            if p.classes != first.classes or not _is_same(p.ids, first.ids):
-                what = "ids" if p.classes == first.classes else "classes"
-                fail(f"{what} of {p.name}", f"those of {first.name}", "others", mend)
+            same = {"classes": p.classes == first.classes, "ids": _is_same(p.ids, first.ids)}
+            for what, is_same in same.items():
+                if not is_same:
+                    mend = "match them by `align_members`"
+                    fail(f"{what} of {p.name}", f"those of {first.name}", "others", mend)
 
     @overload
     def __getitem__(self, index: int) -> Predictions: ...

@@ -13,12 +13,11 @@ KEYS = {"array", "dtype", "shape"}
 
 def encode_array(array: NDArray[Any], *, as_text: bool = False) -> dict[str, Any]:
     """An array as JSON's own types; lists must not hold NaN or infinity, base64 text may."""
-    text = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode() if as_text else None
-    return {
-        "array": array.tolist() if text is None else text,
-        "dtype": array.dtype.str,
-        "shape": list(array.shape),
-    }
+    if as_text:
+        content: Any = base64.b64encode(array.tobytes()).decode()
+    else:
+        content = np.atleast_1d(array).tolist()
+    return {"array": content, "dtype": array.dtype.str, "shape": list(array.shape)}
 
 
 def is_array(value: dict[str, Any]) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ensemble.agreement import agreement, label_doubts, member_doubts
-from ensemble.members import Member, align_members
+from ensemble.members import align_members
 from postproc import Predictions, softmax
 from postproc.evaluation.agreement import LEAST_Z
 from postproc.scores.blocks import Sizes
@@ -20,7 +20,7 @@ def test_z_is_that_of_all_orders_of_the_labels(kind, block):
     probs, labels = softmax(scores), np.array([0, 0, 1, 2, 2, 2, 0])
     sums = [probs[range(7), order].sum() for order in permutations(labels)]
     expected = (probs[range(7), labels].sum() - np.mean(sums)) / np.std(sums)
-    member = Member(scores if kind == "logits" else probs, kind, "m")
+    member = Predictions(scores if kind == "logits" else probs, kind)
     found = agreement(member, labels, Sizes(block=block))
     assert found.z == pytest.approx(expected, rel=1e-9)
     assert found.accuracy == np.mean(scores.argmax(axis=1) == labels)
@@ -28,11 +28,11 @@ def test_z_is_that_of_all_orders_of_the_labels(kind, block):
 
 def test_where_the_order_makes_no_difference_nothing_is_said():
     rng = np.random.default_rng(0)
-    alike = Member(np.repeat(rng.dirichlet(np.ones(3), 1), 50, axis=0), "probs", "alike")
-    unlike = Member(rng.dirichlet(np.ones(3), 50), "probs", "unlike")
+    alike = Predictions(np.repeat(rng.dirichlet(np.ones(3), 1), 50, axis=0), "probs", name="alike")
+    unlike = Predictions(rng.dirichlet(np.ones(3), 50), "probs", name="unlike")
     assert np.isnan(agreement(alike, rng.integers(3, size=50)).z)
     assert np.isnan(agreement(unlike, np.ones(50, int)).z)
-    assert np.isnan(agreement(Member(np.eye(3)[:1], "probs", "one"), np.array([0])).z)
+    assert np.isnan(agreement(Predictions(np.eye(3)[:1], "probs", name="one"), np.array([0])).z)
     assert label_doubts([alike], rng.integers(3, size=50), "labels") == []
 
 
@@ -40,7 +40,7 @@ def test_a_poor_member_that_never_names_the_rare_class_is_not_doubted():
     rng = np.random.default_rng(0)
     labels = (rng.random(2000) < 0.05).astype(int)
     scores = np.stack([np.full(2000, 3.0), 0.7 * labels + rng.normal(size=2000) * 0.7], axis=1)
-    poor = Member(scores, "logits", "poor")
+    poor = Predictions(scores, "logits", name="poor")
     found = agreement(poor, labels)
     assert found.accuracy <= 0.955  # as always naming the frequent class
     assert found.z > 4
@@ -52,7 +52,10 @@ def test_labels_and_rows_in_another_order_are_doubted(n_classes):
     rng = np.random.default_rng(0)
     labels = rng.integers(n_classes, size=400)
     scores = 2 * np.eye(n_classes)[labels] + rng.normal(size=(400, n_classes))
-    good, moved = Member(scores, "logits", "good"), Member(scores[::-1], "logits", "moved")
+    good, moved = (
+        Predictions(scores, "logits", name="good"),
+        Predictions(scores[::-1], "logits", name="moved"),
+    )
     assert label_doubts([good], labels, "labels.val") == []
     (told,) = label_doubts([good, moved], labels, "labels.val")
     share = 100 * np.mean(scores[::-1].argmax(axis=1) == labels)
@@ -60,7 +63,7 @@ def test_labels_and_rows_in_another_order_are_doubted(n_classes):
         f"moved ({share:.1f} % right) agrees with labels.val no better than with labels in "
         "random order; are rows and classes of both files in one order?"
     )
-    columns = Member(np.roll(scores, 1, axis=1), "logits", "columns")
+    columns = Predictions(np.roll(scores, 1, axis=1), "logits", name="columns")
     assert agreement(columns, labels).z < -LEAST_Z
     (told,) = label_doubts([good, moved, columns], labels, "labels.test")
     assert told.startswith("moved (")
@@ -71,7 +74,7 @@ def test_labels_and_rows_in_another_order_are_doubted(n_classes):
 def test_labels_in_random_order_have_a_normal_z():
     rng = np.random.default_rng(0)
     labels = rng.integers(5, size=200)
-    member = Member(rng.normal(size=(200, 5)), "logits", "m")
+    member = Predictions(rng.normal(size=(200, 5)), "logits", name="m")
     found = [agreement(member, rng.permutation(labels)).z for _ in range(500)]
     assert np.mean(found) == pytest.approx(0, abs=0.15)
     assert np.std(found) == pytest.approx(1, abs=0.1)
@@ -97,6 +100,6 @@ def test_a_member_in_another_order_on_the_target_is_named():
         task(5000, columns=slice(None, None, -1)),
     ):
         (told,) = member_doubts(fit, target)
-        assert told.startswith("c predicts what the member closest to it predicts on ")
-        assert told.endswith("; are rows and classes of all files in one order?")
+        assert told.startswith("c agrees with the member closest to it on ")
+        assert told.endswith("; are rows and classes of all files in the same order?")
     assert member_doubts(fit, task(99, order=slice(None, None, -1))) == []

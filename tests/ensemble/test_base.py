@@ -11,7 +11,9 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import ensemble
+from ensemble.base import combine_all
 from postproc import Predictions, softmax
+from postproc.scores.blocks import Sizes
 from tests.ensemble.conftest import make_members
 
 FITTED = {
@@ -49,15 +51,15 @@ def test_solo_accuracy(method, fit_split):
 
 
 @each_fitted
-def test_each_row_depends_on_itself_only(method, fit_split, target_split, monkeypatch):
+def test_each_row_depends_on_itself_only(method, fit_split, target_split):
     model = FITTED[method]().fit(*fit_split)
     members, _ = target_split
     whole = model.predict_proba(members)
     one = model.predict_proba([z[7:8] for z in members])
     np.testing.assert_allclose(one, whole[7:8], atol=1e-12)
-    monkeypatch.setattr("ensemble.base.BLOCK_BYTES", 7 * 8 * 5)
-    np.testing.assert_allclose(model.predict_proba(members), whole, atol=1e-12)
     checked = model.check_members(members)
+    blocks = combine_all(model, checked, Sizes(member=7 * 8 * 5))
+    np.testing.assert_allclose(blocks, whole, atol=1e-12)
     np.testing.assert_allclose(model.combine(checked, slice(3, 9)), whole[3:9], atol=1e-12)
 
 
@@ -119,7 +121,7 @@ def test_not_fitted(method, target_split):
 def test_labels_are_checked(method, fit_split):
     members, y = fit_split
     for bad, message in [
-        (None, "`y` must be one label a row, got None"),
+        (None, "`y` must be one label per row, got None"),
         (y[:-1], "`y` must be as long as the predictions (120 rows), got 119 labels"),
         (np.where(y == 4, 5, y), None),
     ]:
@@ -129,12 +131,12 @@ def test_labels_are_checked(method, fit_split):
     with pytest.raises(TypeError) as error:
         FITTED[method]().fit(members, y.astype(str))
     message = (
-        "`y` must be integers in 0..4, got dtype <U21; give integers, or members with class names"
+        "`y` must be integers in 0..4, got dtype <U21; use integers, or members with class names"
     )
     assert str(error.value) == message
     with pytest.raises(ValueError) as error:
         FITTED[method]().fit([z[:0] for z in members], y[:0])
-    assert "`members` must be arrays of one row or more" in str(error.value)
+    assert "`members` must be arrays of one or more rows" in str(error.value)
 
 
 def named(members, classes=("a", "b", "c", "d", "e"), names=("w", "x", "y", "z")):
@@ -163,24 +165,24 @@ def test_another_set_of_members_is_refused(fit_split):
     model = ensemble.LearnedLogPool().fit(named(members), y)
     model.predict_proba(members)  # arrays have no names that could differ
     for other, message in [
-        (members[:3], "`members` must be the 4 that were fitted, got 3; they are: w, x, y, z"),
+        (members[:3], "`members` must be the 4 seen in fit, got 3; they are: w, x, y, z"),
         (
             named(members, names=("x", "w", "y", "z")),
-            "`members` must be those that were fitted, in the same order, got x, w, y, z; they "
+            "`members` must be those seen in fit, in the same order, got x, w, y, z; they "
             "are: w, x, y, z",
         ),
         (
             [z[:, :4] for z in members],
-            "`members` must be arrays of 5 classes as fitted, got 4 classes",
+            "`members` must be arrays of 5 classes as in fit, got 4 classes",
         ),
         (
             named(members, classes=("a", "c", "b", "d", "e")),
-            "`classes` must be 'b' in column 1, as fitted, got 'c'; match them by "
+            "`classes` must be 'b' in column 1 as in fit, got 'c'; match them with "
             "`align_members(..., classes=fitted.classes_)`",
         ),
         (
             [softmax(z) for z in members],
-            '`members[0]` must be logits, as fitted, got probs; declare kind="logits" (--logits) '
+            '`members[0]` must be logits as in fit, got probs; declare kind="logits" (--logits) '
             "if they are",
         ),
     ]:
@@ -218,7 +220,7 @@ def test_hardly_any_rows(method, n_rows, fit_split, target_split):
         (ensemble.Bagging(n_estimators=0), "`n_estimators` must be an integer >= 1, got 0"),
         (
             ensemble.CalibratedVoting(weights=[1]),
-            "`weights` must be one number a member, shape (4,), got shape (1,)",
+            "`weights` must be one number per member, shape (4,), got shape (1,)",
         ),
         (
             ensemble.GreedySelection(metric="auc"),

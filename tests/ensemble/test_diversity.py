@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ensemble import pairwise_diversity
+from postproc.scores.blocks import Sizes
 from tests.ensemble.conftest import make_members
 
 
@@ -24,10 +25,9 @@ def naive(a, b, y):
     return (n[0, 1] + n[1, 0]) / len(y), n[0, 0] / len(y), q, unlike / len(y)
 
 
-def test_matches_the_loop(monkeypatch):
+def test_matches_the_loop():
     members, y = make_members()
-    monkeypatch.setattr("ensemble.diversity.BLOCK_BYTES", 8 * 5 * 7)
-    found = pairwise_diversity(members, y)
+    found = pairwise_diversity(members, y, sizes=Sizes(member=8 * 5 * 7))
     for i, a in enumerate(members):
         for j, b in enumerate(members):
             expected = naive(a, b, y)
@@ -68,4 +68,4 @@ def test_undefined_q_is_nan_and_none_in_json():
 def test_no_rows():
     with pytest.raises(ValueError) as error:
         pairwise_diversity([np.zeros((0, 2))], [], kinds="logits")
-    assert str(error.value) == "`members` must be arrays of one row or more, got no row"
+    assert str(error.value) == "`members` must be arrays of one or more rows, got no row"

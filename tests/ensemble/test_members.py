@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -57,15 +59,16 @@ def test_torch_members_are_aligned_too():
 
 
 def test_what_is_in_order_is_not_moved():
-    members = align_members([predictions(0, classes=CLASSES), predictions(1, classes=CLASSES)])
-    assert all(m.rows is None and m.columns is None for m in members)
+    pair = [predictions(0, classes=CLASSES, ids=IDS), predictions(1, classes=CLASSES, ids=IDS)]
+    members = align_members(pair)
+    assert all(m.scores is p.scores for m, p in zip(members, pair, strict=True))
 
 
 def test_members_without_names_follow_by_place():
     a, b = predictions(0, classes=CLASSES, ids=IDS), predictions(1)
     members = align_members([b, a])
     assert members.classes == CLASSES
-    assert members[0].rows is None
+    assert members[0].scores is b.scores
     np.testing.assert_allclose(
         ensemble.soft_vote(members), ensemble.soft_vote([a.scores, b.scores])
     )
@@ -89,18 +92,18 @@ def unlike(names, like=CLASSES):
 @pytest.mark.parametrize(
     ("names", "got"),
     [
-        (("ant", "bee", "cat", "eel"), "'eel' in place of 'dog'"),
+        (("ant", "bee", "cat", "eel"), "'eel' instead of 'dog'"),
         (("ant", "bee", "cat"), "all but 'dog'"),
-        ((*CLASSES, "eel", "fox"), "'eel', 'fox' besides"),
-        (("p", "q", "r", "s"), "'p', 'q', 'r', ... in place of 'ant', 'bee', 'cat', ..."),
+        ((*CLASSES, "eel", "fox"), "'eel', 'fox' in addition"),
+        (("p", "q", "r", "s"), "'p', 'q', 'r', ... instead of 'ant', 'bee', 'cat', ..."),
     ],
 )
 def test_unlike_classes_are_an_error(names, got):
     with pytest.raises(ValueError) as error:
         align_members(unlike(names))
-    rule = "`classes of b` must be those of the other members, in any order, got "
-    mend = '; missing_class="zero" (--missing-class zero) gives them probability zero'
-    assert str(error.value) == rule + got + ("" if "place" in got else mend)
+    rule = "`class names of b` must be those of the other members, in any order, got "
+    mend = '; missing_class="zero" (--missing-class zero) gives them probability 0'
+    assert str(error.value) == rule + got + ("" if "instead" in got else mend)
 
 
 def test_unlike_ids_are_an_error():
@@ -108,7 +111,7 @@ def test_unlike_ids_are_an_error():
     with pytest.raises(ValueError) as error:
         align_members([a, b])
     message = (
-        "`ids of m1` must be those of the other members, in any order, got 'other' in place of "
+        "`ids of m1` must be those of the other members, in any order, got 'other' instead of "
         "'row8'"
     )
     assert str(error.value) == message
@@ -117,7 +120,7 @@ def test_unlike_ids_are_an_error():
         align_members([a, b])
     message = (
         "`ids of m1` must be those of the other members, in any order, got all but 'row8'; keep "
-        "the rows that all members have"
+        "only the rows that all models have"
     )
     assert str(error.value) == message
 
@@ -128,7 +131,7 @@ def test_unnamed_members_must_agree_in_shape():
         align_members([a, Predictions.check(np.full((9, 3), 1 / 3), name="b")])
     message = (
         "`b` must be an array of 4 classes like the other members, got 3 classes without names; "
-        "give class names (--classes), so that columns can be matched"
+        "add class names (--classes), so that columns can be matched"
     )
     assert str(error.value) == message
     with pytest.raises(ValueError) as error:
@@ -162,7 +165,8 @@ def test_missing_class_zero_in_the_order_of_a_fitted_ensemble():
     with pytest.raises(ValueError) as error:
         align_members([a], missing_class="zero", classes=["x", "z"])
     message = (
-        "`classes of a` must be those of the other members, in any order, got 'y' in place of 'z'"
+        "`class names of a` must be those of the other members, in any order, got 'y' instead of "
+        "'z'"
     )
     assert str(error.value) == message
 
@@ -207,7 +211,7 @@ def test_declared_kinds():
             "`members[0]` must be two-dimensional, (rows, classes), got shape (3,)",
         ),
         (
-            [np.eye(2), np.eye(3)[:, :2]],
+            [np.eye(2), np.full((3, 2), 0.5)],
             {},
             "`members[1]` must be of shape (2, 2) like members[0], got shape (3, 2); members must "
             "have the same rows; match those with names by `align_members`",
@@ -215,10 +219,10 @@ def test_declared_kinds():
         (
             [np.eye(2)] * 2,
             {"kinds": ["probs"]},
-            "`kinds` must be one a member (2), or one for all, got 1 kinds",
+            "`kinds` must be one per member (2), or one for all, got 1 kinds",
         ),
         ([np.eye(2)], {"kinds": "odds"}, '`kind` must be one of "logits", "probs", got \'odds\''),
-        ([np.eye(2)], {"names": ["a", "b"]}, "`names` must be one a member (1), got 2 names"),
+        ([np.eye(2)], {"names": ["a", "b"]}, "`names` must be one per member (1), got 2 names"),
     ],
 )
 def test_bad_members(members, options, message):
@@ -251,10 +255,30 @@ def test_checked_members_pass_through():
     assert check_members(members) is members
     with pytest.raises(ValueError) as error:
         check_members(members, kinds="probs")
-    message = (
-        "`kinds` must be left away where members have been checked already, got kinds or names"
-    )
+    message = "`kinds` must be omitted for members that are checked already, got kinds or names"
     assert str(error.value) == message
+
+
+def test_members_must_correspond():
+    a, b = predictions(0, classes=CLASSES, ids=IDS), predictions(1, classes=CLASSES, ids=IDS)
+    members = ensemble.Members((a, b))
+    assert (members.classes, members.n_rows, members.n_classes) == (CLASSES, 9, 4)
+    assert members.ids is IDS or (members.ids == IDS).all()
+    others = "must be those of m0, got others; match them by `align_members`"
+    for other, message in [
+        (replace(b, classes=CLASSES[::-1]), f"`classes of m1` {others}"),
+        (replace(b, classes=None), f"`classes of m1` {others}"),
+        (replace(b, ids=IDS[::-1]), f"`ids of m1` {others}"),
+        (
+            replace(b, scores=b.scores[:, :3]),
+            "`m1` must be of shape (9, 4) like m0, got ",
+        ),
+    ]:
+        with pytest.raises(ValueError) as error:
+            ensemble.Members((a, other))
+        assert str(error.value).startswith(message)
+    with pytest.raises(ValueError, match="`members` must be one array or more, got none"):
+        ensemble.Members(())
 
 
 def test_weights_sum_to_one():

@@ -30,11 +30,10 @@ MODELS = {
 
 @pytest.mark.parametrize("method", MODELS)
 @pytest.mark.parametrize("inline", [0, 10**6])
-def test_round_trip_is_exact(method, inline, tmp_path, monkeypatch):
-    monkeypatch.setattr("ensemble.saved.MOST_INLINE", inline)
+def test_round_trip_is_exact(method, inline, tmp_path):
     model = MODELS[method]().fit(*make_members(seed=1))
     target, _ = make_members(seed=2)
-    save_model(model, tmp_path / "model.json")
+    save_model(model, tmp_path / "model.json", most_inline=inline)
     again = load_model(tmp_path / "model.json")
     assert type(again) is type(model)
     np.testing.assert_array_equal(again.predict_proba(target), model.predict_proba(target))
@@ -59,12 +58,11 @@ SINGLE = {
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of few rows and small shifts
 @pytest.mark.parametrize("method", SINGLE)
 @pytest.mark.parametrize("inline", [0, 10**6])
-def test_round_trip_of_models_of_one_array(method, inline, tmp_path, monkeypatch):
-    monkeypatch.setattr("ensemble.saved.MOST_INLINE", inline)
+def test_round_trip_of_models_of_one_array(method, inline, tmp_path):
     members, y = make_members(seed=1)
     model = SINGLE[method]().fit(members[0], y, classes=list("abcde"))
     target = make_members(seed=2)[0][0]
-    save_model(model, tmp_path / "model.json")
+    save_model(model, tmp_path / "model.json", most_inline=inline)
     again = load_model(tmp_path / "model.json")
     assert type(again) is type(model)
     np.testing.assert_array_equal(again.predict_proba(target), model.predict_proba(target))
@@ -76,12 +74,10 @@ def test_round_trip_of_models_of_one_array(method, inline, tmp_path, monkeypatch
         assert (tmp_path / "model.json").stat().st_size < 1500
 
 
-def test_arrays_of_a_model_that_is_replaced_do_not_stay(tmp_path, monkeypatch):
+def test_arrays_of_a_model_that_is_replaced_do_not_stay(tmp_path):
     model = ensemble.LearnedLogPool().fit(*make_members())
     file = tmp_path / "m.json"
-    monkeypatch.setattr("ensemble.saved.MOST_INLINE", 0)
-    save_model(model, file)
-    monkeypatch.setattr("ensemble.saved.MOST_INLINE", 10**6)
+    save_model(model, file, most_inline=0)
     save_model(model, file, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["m.json"]
     load_model(file)
@@ -112,6 +108,28 @@ def test_the_file_is_readable(tmp_path):
     assert weights == model.member_weights_.tolist()
 
 
+#: A model as the first release saved it.
+OLD = """{"format": "postproc model", "format_version": 1, "model": {"type": "LearnedLogPool",
+"parameters": {"bias": true, "bias_ridge": {"float": "inf"}, "n_folds": 5, "ridge": 1.0, "seed": 0},
+"state": {"n_members_": 2, "n_classes_": 2, "names_": ["members[0]", "members[1]"],
+"kinds_": ["logits", "logits"], "classes_": null, "bias_ridge_": 1.0, "converged_": true,
+"solo_accuracy_": {"array": [1.0, 0.75], "dtype": "<f8", "shape": [2]},
+"member_weights_": {"array": [1.0997858834914314, 0.5508921491243344], "dtype": "<f8",
+"shape": [2]}, "n_iter_": 6, "bias_": {"array": [0.170737640874194, -0.1707376408741939],
+"dtype": "<f8", "shape": [2]}}}}"""
+
+
+def test_a_model_of_the_first_release_is_loaded(tmp_path):
+    (tmp_path / "old.json").write_text(OLD)
+    model = load_model(tmp_path / "old.json")
+    assert (model.bias_ridge, model.n_iter_, model.classes_) == (float("inf"), 6, None)
+    a, b = np.array([[2.0, -1.0]]), np.array([[-0.5, 3.0]])
+    z = 1.0997858834914314 * a + 0.5508921491243344 * b + [0.170737640874194, -0.1707376408741939]
+    np.testing.assert_allclose(model.predict_proba([a, b]), postproc.softmax(z), rtol=1e-12)
+    save_model(model, tmp_path / "again.json")
+    assert json.loads((tmp_path / "again.json").read_text()) == json.loads(OLD)
+
+
 def test_a_loaded_model_refuses_another_set(tmp_path):
     members, y = make_members()
 
@@ -125,7 +143,7 @@ def test_a_loaded_model_refuses_another_set(tmp_path):
     model = load_model(tmp_path / "m.json")
     model.predict_proba(named("wxyz"))
     for other in (named("xwyz"), named("wxyz", "bacde"), members[:3]):
-        with pytest.raises(ValueError, match="fitted"):
+        with pytest.raises(ValueError, match="in fit"):
             model.predict_proba(other)
 
 
@@ -136,42 +154,39 @@ def test_every_home_is_right():
         assert getattr(importlib.import_module(module), name).__module__ == module
 
 
-def test_nothing_is_overwritten_unasked(tmp_path, monkeypatch):
-    monkeypatch.setattr("ensemble.saved.MOST_INLINE", 0)
+def test_nothing_is_overwritten_unasked(tmp_path):
     model = ensemble.LearnedLogPool().fit(*make_members())
-    save_model(model, tmp_path / "m.json")
+    save_model(model, tmp_path / "m.json", most_inline=0)
     before = (tmp_path / "m.json").read_bytes()
     with pytest.raises(FileExistsError):
         save_model(model, tmp_path / "m.json")
     (tmp_path / "m.json").unlink()
     with pytest.raises(FileExistsError):  # the arrays of another model
-        save_model(model, tmp_path / "m.json")
-    save_model(model, tmp_path / "m.json", overwrite=True)
+        save_model(model, tmp_path / "m.json", most_inline=0)
+    save_model(model, tmp_path / "m.json", overwrite=True, most_inline=0)
     assert (tmp_path / "m.json").read_bytes() == before
 
 
-def test_arrays_of_another_model_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("ensemble.saved.MOST_INLINE", 0)
+def test_arrays_of_another_model_are_refused(tmp_path):
     for name, seed in (("a", 1), ("b", 2)):
         model = ensemble.LearnedLogPool().fit(*make_members(seed=seed))
-        save_model(model, tmp_path / f"{name}.json")
+        save_model(model, tmp_path / f"{name}.json", most_inline=0)
     (tmp_path / "b.arrays.npz").replace(tmp_path / "a.arrays.npz")
     with pytest.raises(ValueError) as error:
         load_model(tmp_path / "a.json")
     beside = tmp_path / "a.arrays.npz"
     assert str(error.value) == (
-        f"{beside}: does not belong to a.json, or is damaged; save the model anew"
+        f"{beside}: damaged, or not saved with a.json; save the model again"
     )
     beside.unlink()
     with pytest.raises(FileNotFoundError) as missing:
         load_model(tmp_path / "a.json")
-    assert str(missing.value) == f"{beside}: no such file; it holds the arrays of a.json"
+    assert str(missing.value) == f"{beside}: no such file, but a.json needs its arrays"
 
 
-def test_arrays_are_never_looked_for_elsewhere(tmp_path, monkeypatch):
-    monkeypatch.setattr("ensemble.saved.MOST_INLINE", 0)
+def test_arrays_are_never_looked_for_elsewhere(tmp_path):
     file = tmp_path / "m.json"
-    save_model(ensemble.LearnedLogPool().fit(*make_members()), file)
+    save_model(ensemble.LearnedLogPool().fit(*make_members()), file, most_inline=0)
     file.write_text(file.read_text().replace("m.arrays.npz", "../other/secret.npz"))
     with pytest.raises(FileNotFoundError) as error:
         load_model(file)
@@ -186,9 +201,9 @@ def test_arrays_are_never_looked_for_elsewhere(tmp_path, monkeypatch):
         ('{"format": "x"}', "must be a saved model, with the format 'postproc model'"),
         (
             '{"format": "postproc model", "format_version": 2}',
-            "format_version must be 1, got 2; a later version of postproc has saved it",
+            "format_version must be 1, got 2; it was saved by a later version of postproc",
         ),
-        ('{"format_version": 1, "parameters": {}}', "what tune has written is for the option"),
+        ('{"format_version": 1, "parameters": {}}', "use --config for the output of postproc tune"),
         (
             '{"format": "postproc model", "format_version": 1, "arrays": [1], "model": {}}',
             "damaged: arrays must name a file and its sha256, got [1]",

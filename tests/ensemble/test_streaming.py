@@ -42,10 +42,8 @@ def test_by_blocks_and_pickled_is_as_in_one_piece(members, method):
 
 
 def test_cuts_grow_no_smaller_with_many_members(members):
-    wide = ensemble.members.Members(members.items * 20, None, None, {})
-    assert member_cuts(wide) == member_cuts(
-        ensemble.members.Members(members.items * 3, None, None, {})
-    )
+    wide = ensemble.Members(members.items * 20)
+    assert member_cuts(wide) == member_cuts(ensemble.Members(members.items * 3))
 
 
 def test_a_member_whose_columns_move_is_read_by_blocks():

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import ensemble
+from ensemble.base import combine_all
 from ensemble.pools import TIE_LIFT, row_draws
 from postproc import softmax
+from postproc.scores.blocks import Sizes
 
 VOTES = {
     "soft": ensemble.soft_vote,
@@ -150,12 +152,12 @@ def test_invariant_to_the_order_of_classes(method):
 
 @each_vote
 @pytest.mark.parametrize("tie", ["support", "random"])
-def test_invariant_to_chunks(method, tie, monkeypatch):
-    members = members_of(n=40)
+def test_invariant_to_chunks(method, tie):
+    members = ensemble.check_members(members_of(n=40))
     options = {"tie": tie} if method in ("hard", "rank") else {}
-    whole = VOTES[method](members, **options)
-    monkeypatch.setattr("ensemble.base.BLOCK_BYTES", 3 * 8 * 4)
-    np.testing.assert_array_equal(VOTES[method](members, **options), whole)
+    voting = ensemble.Voting(method, **options).fit(members)
+    blocks = combine_all(voting, members, Sizes(member=3 * 8 * 4))
+    np.testing.assert_array_equal(blocks, VOTES[method](members, **options))
 
 
 @each_vote
@@ -354,8 +356,8 @@ def test_weights_may_be_an_array(kind):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([1], "`weights` must be one number a member, shape (2,), got shape (1,)"),
-        ([0, 0], "`weights` must be positive for one member or more, got zeros only"),
+        ([1], "`weights` must be one number per member, shape (2,), got shape (1,)"),
+        ([0, 0], "`weights` must be positive for at least one member, got only zeros"),
         ([1, np.nan], "`weights[1]` must be a finite number >= 0, got nan"),
         ([np.inf, 1], "`weights[0]` must be a finite number >= 0, got inf"),
     ],

@@ -117,13 +117,16 @@ def test_labels_with_ids_follow_the_ids_of_the_rows(tmp_path):
     [
         (
             ["r0", "x"],
-            "`ids of {}` must be those of the predictions, in any order, got 'r1' in place of 'x'",
+            "`ids of {}` must be those of the predictions, in any order, got 'r1' instead of 'x'",
         ),
-        (["r0"], "`ids of {}` must be those of the predictions, in any order, got 'r1' besides"),
+        (
+            ["r0"],
+            "`ids of {}` must be those of the predictions, in any order, got 'r1' in addition",
+        ),
         (
             list("stuvr"),
             "`ids of {}` must be those of the predictions, in any order, "
-            "got 'r0', 'r1' in place of 's', 't', 'u', ...",
+            "got 'r0', 'r1' instead of 's', 't', 'u', ...",
         ),
     ],
 )
@@ -138,7 +141,7 @@ def test_an_id_twice_is_an_error(tmp_path):
     path = _write(tmp_path / "y.csv", "id,label\nr0,1\nr0,0\n")
     with pytest.raises(ValueError) as caught:
         load_labels(path, n_classes=3, ids=np.array(["r0"]))
-    message = f"`ids of {path}` must be different from each other, got 'r0' twice or more"
+    message = f"`ids of {path}` must be unique, got 'r0' more than once"
     assert str(caught.value) == message
 
 
@@ -313,7 +316,7 @@ def test_columns_of_a_prior_follow_the_classes(tmp_path):
         _prior(path, classes=["x", "y", "w"])
     message = (
         f"`class names of {path}` must be those of the predictions, in any order, "
-        "got 'z' in place of 'w'"
+        "got 'z' instead of 'w'"
     )
     assert str(caught.value) == message
 

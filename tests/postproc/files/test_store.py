@@ -57,10 +57,10 @@ def test_other_class_names_than_those_in_the_file(tmp_path, probs):
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"classes": "abc"}, "`class names of {}` must be one a column (4), got 3 names"),
+        ({"classes": "abc"}, "`class names of {}` must be one per column (4), got 3 names"),
         (
             {"classes": "abca"},
-            "`class names of {}` must be different from each other, got 'a' twice or more",
+            "`class names of {}` must be unique, got 'a' more than once",
         ),
         ({"kind": "softmax"}, '`kind` must be one of "logits", "probs", got \'softmax\''),
     ],
@@ -76,9 +76,9 @@ def test_ids_that_do_not_fit(tmp_path, probs):
     np.savez(tmp_path / "b.npz", scores=probs, ids=np.arange(20) % 7)
     with pytest.raises(ValueError) as caught:
         load_predictions(tmp_path / "a.npz")
-    message = f"`ids of {tmp_path / 'a.npz'}` must be one a row (20), got 19 names"
+    message = f"`ids of {tmp_path / 'a.npz'}` must be one per row (20), got 19 names"
     assert str(caught.value) == message
-    with pytest.raises(ValueError, match="different from each other, got '0' twice or more"):
+    with pytest.raises(ValueError, match="unique, got '0' more than once"):
         load_predictions(tmp_path / "b.npz")
 
 
@@ -169,13 +169,13 @@ def test_an_output_may_replace_the_file_it_was_made_from(npy, probs):
             [[0.5, 0.5]],
             {"classes": "abc"},
             ValueError,
-            "`class names of probs` must be one a column (2), got 3 names",
+            "`class names of probs` must be one per column (2), got 3 names",
         ),
         (
             [[0.5, 0.5]],
             {"ids": ["x", "y"]},
             ValueError,
-            "`ids of probs` must be one a row (1), got 2 names",
+            "`ids of probs` must be one per row (1), got 2 names",
         ),
     ],
 )

@@ -117,11 +117,11 @@ def test_other_encodings_are_refused(tmp_path, encoding):
         ("a,b\n1,2\nnan,1\n", "`{}, row 1, column 0` must be a finite number, got nan"),
         (
             "a,b,a\n.5,.5,0\n",
-            "`class names of {}` must be different from each other, got 'a' twice or more",
+            "`class names of {}` must be unique, got 'a' more than once",
         ),
         (
             "id,a,b\n7,.5,.5\n7,.5,.5\n",
-            "`ids of {}` must be different from each other, got '7' twice or more",
+            "`ids of {}` must be unique, got '7' more than once",
         ),
     ],
 )

@@ -441,7 +441,7 @@ Y = [1, 0]
         (
             lambda: accuracy_report({"a": S}, Y, classes=["x", "x"]),
             ValueError,
-            "`classes` must be different from each other, got 'x' twice or more",
+            "`classes` must be unique, got 'x' more than once",
         ),
         (
             lambda: accuracy_report(
@@ -453,14 +453,14 @@ Y = [1, 0]
             ),
             ValueError,
             "`class names of b` must be those of the other models, in any order, "
-            "got 'z' in place of 'y'",
+            "got 'z' instead of 'y'",
         ),
         (
             lambda: accuracy_report(
                 {"a": Predictions.check(S, ids=[1, 2]), "b": Predictions.check(S, ids=[2, 3])}, Y
             ),
             ValueError,
-            "`ids of b` must be those of the other models, in any order, got '3' in place of '1'",
+            "`ids of b` must be those of the other models, in any order, got '3' instead of '1'",
         ),
         (
             lambda: accuracy_report({"a": S}, Y).confusions("a", top=0),

@@ -17,6 +17,7 @@ from postproc.files.zarr import ZarrSource
 from postproc.jobs.cuda import OnDevice
 from postproc.scores.sources import (
     NpySource,
+    Picked,
     Source,
     SourceChangedError,
     as_source,
@@ -57,7 +58,7 @@ def source(request, tmp_path, probs):
     moved = probs if request.param == "npy" else np.take(probs, [2, 0, 3, 1], axis=1)
     np.save(tmp_path / "preds.npy", moved)
     opened = NpySource.open(tmp_path / "preds.npy")
-    return opened if request.param == "npy" else opened.columns(np.array([1, 3, 0, 2]))
+    return opened if request.param == "npy" else Picked(opened, columns=np.array([1, 3, 0, 2]))
 
 
 INDICES = [
@@ -293,7 +294,7 @@ def test_every_source_verifies_its_files(source):
 def test_edges_of_shards_pass_through_other_orders_of_columns(tmp_path, probs):
     folder = shards(tmp_path / "folder", probs, [3, 11])
     found = open_shards(folder, find_shards(folder))
-    assert found.edges == found.columns(np.array([1, 0])).edges == (0, 3, 11, 20)
+    assert found.edges == Picked(found, columns=np.array([1, 0])).edges == (0, 3, 11, 20)
     assert OnDevice(found, "cpu").edges == (0, 3, 11, 20)
     assert OnDevice(probs, "cpu").edges == ()
 
@@ -348,7 +349,7 @@ def test_faults_in_shards_name_the_shard_and_its_row(tmp_path, probs, row, place
             load_predictions(tmp_path, kind=kind)
         assert f"{place}{told}" in str(error.value)
     opened = open_shards(tmp_path, find_shards(tmp_path))
-    assert opened.columns(np.array([1, 0])).row_name(row) == opened.row_name(row) == place
+    assert Picked(opened, columns=np.array([1, 0])).row_name(row) == opened.row_name(row) == place
 
 
 def test_large_row_numbers_of_shards_can_be_read(tmp_path):
