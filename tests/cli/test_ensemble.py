@@ -160,7 +160,7 @@ def test_a_member_that_lacks_a_class_needs_a_word(run, run_cli):
     ("args", "code", "message"),
     [
         (["soft", "nope.npy"], 1, "Error: nope.npy: no such file"),
-        (["soft", *TEST, "--weights", "1,2"], 1, "`weights` must be one number a member"),
+        (["soft", *TEST, "--weights", "1,2"], 1, "`weights` must be one number per member"),
         (["soft", *TEST, "--weights", "1,2,x"], 2, "must be numbers with commas between them"),
         (["soft", *TEST, "--weights", "1,2,-1"], 1, "`weights[2]` must be a finite number >= 0"),
         (["soft", *TEST, *FIT], 2, "soft does not learn; leave --fit away"),
@@ -189,7 +189,7 @@ def test_faults_write_nothing(run, run_cli, args, code, message):
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["model.json", *TEST[:2]], 1, "`members` must be the 3 that were fitted, got 2"),
+        (["model.json", *TEST[:2]], 1, "`members` must be the 3 seen in fit, got 2"),
         (["model.json", "fair.test.npy", "good.test.npy", "other.npy"], 1, "--by-order takes"),
         (["model.json", *TEST[:2], "--by-order"], 2, "must be the 3 members of model.json, got 2"),
         (["nope.json", *TEST], 1, "nope.json"),
@@ -217,4 +217,4 @@ def test_apply_refuses_other_kinds(run, run_cli):
     run_cli("ensemble", "weights", *TEST, *FIT, *LABELS, "-o", "out.npy", "--save", "model.json")
     np.save("good.test.npy", softmax(np.load("good.test.npy")))
     result = run_cli("apply", "model.json", *TEST, "-o", "again.npy", code=1)
-    assert "`good` must be logits, as fitted, got probs" in result.stderr
+    assert "`good` must be logits as in fit, got probs" in result.stderr

@@ -66,7 +66,7 @@ def test_a_member_in_another_order_on_the_target_is_named(run_cli, name, axis):
     words = (*LEARN[name], "-o", "out.npy", "--overwrite")
     assert "closest" not in run_cli(*words).stderr
     reverse("b.test.npy", axis)
-    assert "b predicts what the member closest to it predicts on" in run_cli(*words).stderr
+    assert "b agrees with the member closest to it on" in run_cli(*words).stderr
 
 
 @pytest.mark.parametrize("name", LEARN)

@@ -306,7 +306,7 @@ def test_files_that_hold_no_model_to_apply(here, run_cli):
     save_model(identity_map(3), "map.json")
     assert "`map.json` must be an ensemble, a calibrator or an adapter" in said("map.json")
     Path("can.json").write_text('{"format_version": 1, "method": "can", "parameters": {}}')
-    assert "what tune has written is for the option --config" in said("can.json")
+    assert "use --config for the output of postproc tune" in said("can.json")
     run_cli(*command("adapt bbse", "a.test.npy"), "-o", "y.npy", "--save", "m.json")
     Path("later.json").write_text(
         Path("m.json").read_text().replace('"format_version": 1', '"format_version": 2')
