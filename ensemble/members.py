@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -61,10 +61,6 @@ class Members(Sequence[Predictions]):
     def __len__(self) -> int:
         """Return the number of members M."""
         return len(self.items)
-
-    def __iter__(self) -> Iterator[Predictions]:
-        """Iterate over the members."""
-        return iter(self.items)
 
     @property
     def n_rows(self) -> int:

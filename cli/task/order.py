@@ -62,10 +62,7 @@ def in_order_of(loaded: Predictions, like: Predictions, *, quiet: bool = False) 
 
 
 def in_class_order(y: Any, members: Sequence[Predictions], classes: Sequence[str] | None) -> Any:
-    """Labels y, shape (n,), that index the first class names of the members, as ones of `classes`.
-
-    Labels or names that are None change nothing.
-    """
+    """Labels y, shape (n,), that index the class names of the members, as indices of `classes`."""
     import numpy as np
 
     from postproc.scores.names import positions
@@ -77,10 +74,7 @@ def in_class_order(y: Any, members: Sequence[Predictions], classes: Sequence[str
 
 
 def in_row_order(y: Any, members: Sequence[Predictions], ids: NDArray[np.str_] | None) -> Any:
-    """Labels y, shape (n,), in the order of the first ids of the members, in that of `ids`.
-
-    Labels or ids that are None change nothing.
-    """
+    """Labels y, shape (n,), in the order of the ids of the members, in the order of `ids`."""
     from postproc.scores.names import matching_order
 
     own = next((member.ids for member in members if member.ids is not None), None)

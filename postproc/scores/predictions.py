@@ -220,7 +220,7 @@ class Predictions:
 
     def winners(self, rows: slice = slice(None)) -> Array:
         """The class with the highest score in each row; the lowest of tied classes."""
-        block = self._computed(_floating, rows, -math.inf)
+        block = self._computed(lambda scores, kind: as_floating(scores), rows, -math.inf)
         return api.array_namespace(block).argmax(block, axis=1)
 
     def _computed(
@@ -235,10 +235,6 @@ class Predictions:
     def class_name(self, column: int) -> str:
         """Name of a class, or its number where it has none."""
         return self.classes[column] if self.classes is not None else str(column)
-
-
-def _floating(scores: Array, kind: Kind) -> Array:
-    return as_floating(scores)
 
 
 def _check_names(names: Names, wanted: int, what: str, of: str) -> None:

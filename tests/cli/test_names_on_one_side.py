@@ -113,3 +113,27 @@ def test_apply_tells_names_that_only_the_model_has(here, run_cli, method, fit, n
     assert warnings(result) == [expected]
     json.loads(result.stdout)
     assert warnings(run_cli("apply", "model.json", fit, "-o", "own.npz")) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("calibrate", "target.npz", "--fit", "{}", "--fit-labels", "y.txt"),
+        ("adapt", "target.npz", "--fit", "{}", "--fit-labels", "y.txt"),
+        ("can", "target.npz", "--reference", "{}", "--prior", "uniform", "--iterations", "2"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_the_order_of_columns_of_other_rows_changes_no_bit(tmp_path, monkeypatch, run_cli, words):
+    monkeypatch.chdir(tmp_path)
+    rng, names = np.random.default_rng(0), np.array([f"c{c}" for c in range(12)])
+    y, order = rng.integers(12, size=300), rng.permutation(12)
+    for split in ("target", "fit"):
+        probs = softmax(3 * np.eye(12)[y] + 2 * rng.normal(size=(300, 12)))
+        save_predictions(f"{split}.npz", probs, classes=names)
+    save_predictions("moved.npz", probs[:, order], classes=names[order])
+    (tmp_path / "y.txt").write_text("\n".join(names[y]))
+    for file in ("fit", "moved"):
+        run_cli(*(word.format(f"{file}.npz") for word in words), "-o", f"from_{file}.npy")
+    wanted = (tmp_path / "from_fit.npy").read_bytes()
+    assert (tmp_path / "from_moved.npy").read_bytes() == wanted
