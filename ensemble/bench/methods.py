@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ensemble.bench import ensemble_methods as team
 from ensemble.bench import member_methods as member
@@ -13,6 +13,7 @@ from ensemble.bench.member_methods import Predictor
 from postproc.scores.checks import fail
 
 Scope = Literal["member", "ensemble"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from postproc.evaluation.changes import ClassChanges, ConfusionChange
-    from postproc.reports.report import AccuracyReport, ModelReport
+from postproc.evaluation.changes import ClassChanges, ConfusionChange
+from postproc.reports.numbers import ModelReport, ReportNumbers
 
 #: Top-5 accuracy says nothing where there are no more classes.
 LEAST_CLASSES_FOR_TOP5 = 6
@@ -33,7 +33,7 @@ class Table(NamedTuple):
     n_texts: int = 1
 
 
-def tables(report: AccuracyReport, *, per_class: bool = False) -> list[Table]:
+def tables(report: ReportNumbers, *, per_class: bool = False) -> list[Table]:
     """All tables of a report, with `per_class` those of every model's classes and confusions."""
     found = [score_table(report)]
     if report.compared:
@@ -45,7 +45,7 @@ def tables(report: AccuracyReport, *, per_class: bool = False) -> list[Table]:
     return found
 
 
-def score_table(report: AccuracyReport) -> Table:
+def score_table(report: ReportNumbers) -> Table:
     """What each model is worth by itself."""
     has_top5 = len(report.classes) >= LEAST_CLASSES_FOR_TOP5
     columns = [
@@ -80,7 +80,7 @@ def score_table(report: AccuracyReport) -> Table:
     )
 
 
-def gain_table(report: AccuracyReport) -> Table:
+def gain_table(report: ReportNumbers) -> Table:
     """What each model gained against the baseline, and whether that is real."""
     rows = []
     for model in report.compared:
@@ -109,7 +109,7 @@ def gain_table(report: AccuracyReport) -> Table:
     )
 
 
-def class_table(report: AccuracyReport, model: ModelReport) -> Table:
+def class_table(report: ReportNumbers, model: ModelReport) -> Table:
     """Every class of one model, with what changed against the baseline."""
     changes = report.class_changes(model.name)
     return Table(
@@ -143,7 +143,7 @@ def _class_row(name: str, changes: ClassChanges, j: int, *, compared: bool) -> t
     )
 
 
-def confusion_table(report: AccuracyReport, model: ModelReport) -> Table:
+def confusion_table(report: ReportNumbers, model: ModelReport) -> Table:
     """The confusions of classes that changed most, or the most frequent ones of the baseline."""
     if model.comparison is None:
         return Table(
@@ -172,7 +172,7 @@ def confusion_table(report: AccuracyReport, model: ModelReport) -> Table:
     )
 
 
-def _names(report: AccuracyReport, change: ConfusionChange) -> tuple[Cell, Cell]:
+def _names(report: ReportNumbers, change: ConfusionChange) -> tuple[Cell, Cell]:
     label, predicted = report.classes[change.label], report.classes[change.predicted]
     return Cell(label, label), Cell(predicted, predicted)
 
@@ -192,7 +192,7 @@ def p_text(p: float) -> str:
     return f"{p:.4f}" if p >= 1e-4 else "<0.0001"
 
 
-def interval(limits: tuple[float, float], text: Any) -> Cell:
+def interval(limits: tuple[float, float], text: Callable[[float], str]) -> Cell:
     """Both limits in one cell, which sorts by the lower one."""
     return Cell(f"{text(limits[0])} to {text(limits[1])}", limits[0])
 

@@ -8,13 +8,12 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from postproc.reports.numbers import ReportNumbers
 from postproc.reports.tables import Table
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table as RichTable
-
-    from postproc.reports.report import AccuracyReport
 
 
 def renderable(shown: Iterable[Table]) -> Group:
@@ -81,7 +80,7 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\`*|<\[])", r"\\\1", " ".join(text.split()))
 
 
-def to_csv(report: AccuracyReport) -> str:
+def to_csv(report: ReportNumbers) -> str:
     """One line a model, shares as fractions; what the baseline lacks is empty."""
     file = io.StringIO()
     lines = []
