@@ -1,6 +1,6 @@
 """Methods that combine all members of a task: votes, learned pools, stackers, boosting, the devil.
 
-All predict row by row but the pipeline `auto`, which looks at the target as a whole.
+All predict row by row, except the pipeline `auto`, which uses the target as a whole.
 """
 
 from __future__ import annotations
@@ -32,30 +32,18 @@ Ints = NDArray[np.int64]
 
 @dataclass
 class TeamState:
-    """All members of a task, and what methods have learned from their fit split.
-
-    Attributes
-    ----------
-    fit, test : Members
-        Members on the splits.
-    fit_labels, labels : ndarray
-        Labels of the splits; those of the test split are for oracles alone.
-    seed : int
-        Seed of folds, resamples and trainings.
-    shared : SharedFits
-        What methods share.
-    """
+    """All members of a task on both splits, and what their methods share."""
 
     fit: Members
     test: Members
     fit_labels: Ints
-    labels: Ints
+    labels: Ints  # of the test split, for the oracle only
     seed: int
     shared: SharedFits = field(default_factory=SharedFits)
 
     @property
     def best(self) -> int:
-        """The member with the most rows of the fit split right, the first of equals."""
+        """The member with the highest accuracy on the fit split, the first one if tied."""
         return int(np.argmax(solo_accuracy(self.fit, self.fit_labels)))
 
 
@@ -100,7 +88,7 @@ def stack(state: TeamState) -> Predictor:
 
 
 def bagging(state: TeamState) -> Predictor:
-    """Stackers on bootstrap resamples, with the ridge that `stack` has chosen."""
+    """Stackers on bootstrap resamples, with the ridge chosen by `stack`."""
     return fitted(state, lambda: Bagging(cs=(_stacking(state).C_,), seed=state.seed))
 
 
@@ -149,7 +137,7 @@ def best_single(state: TeamState) -> Predictor:
 
 
 def oracle(state: TeamState) -> Predictor:
-    """Right wherever any member is right: a bound."""
+    """Correct if any member is: a bound."""
     best = state.best
 
     def apply() -> Ints:
@@ -166,6 +154,6 @@ def auto_team(state: TeamState) -> Predictor:
 
 
 def member_classes(members: Members) -> Ints:
-    """Classes that each member predicts, shape (M, n)."""
+    """Predicted classes of each member, shape (M, n)."""
     whole = slice(0, members.n_rows)
     return np.stack([np.asarray(as_numpy(member.winners(whole))) for member in members])

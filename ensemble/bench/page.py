@@ -144,7 +144,6 @@ def _ranks(board: Board) -> dict[str, Any]:
         "difference": f"{difference:.2f}",
         "test": _friedman_text(friedman(ranking.scores)),
         "blocks": _blocks_text(board, ranking),
-        "left_out": ", ".join(ranking.left_out),
         "tests": tables.rank_table(board, ranking),
         "limits": _limits_text(n_blocks, n_methods - 1),
     }

@@ -102,16 +102,10 @@ def _heat(estimate: Estimate) -> HeatCell:
     return HeatCell(points(estimate.mean), estimate.mean, level, estimate.is_sure)
 
 
-def control(board: Board, ranking: Ranking) -> str:
-    """The method that the others are tested against."""
-    if board.scope == "ensemble" and REFERENCE in ranking.methods:
-        return REFERENCE
-    return ranking.baseline
-
-
 def rank_table(board: Board, ranking: Ranking) -> Table:
-    """Wilcoxon's test of every method against the control."""
-    against = control(board, ranking)
+    """Wilcoxon's test of every method against the reference, or against doing nothing."""
+    use_reference = board.scope == "ensemble" and REFERENCE in ranking.methods
+    against = REFERENCE if use_reference else ranking.baseline
     at = ranking.methods.index(against)
     others = [j for j in range(len(ranking.methods)) if j != at]
     differences = np.round(ranking.scores[:, others] - ranking.scores[:, [at]], 12)
@@ -134,19 +128,14 @@ def rank_table(board: Board, ranking: Ranking) -> Table:
                 _name(verdict),
             )
         )
-    return Table(
-        f"Against {against}",
-        (
-            "method",
-            "gain",
-            "95 % interval",
-            "blocks won / tied / lost",
-            "p",
-            "p (Holm)",
-            "verdict",
-        ),
-        tuple(rows),
+    note = (
+        "Gains and intervals over all cells. p: Wilcoxon’s exact signed-rank test over the blocks, "
+        "corrected by Holm."
     )
+    if ranking.left_out:
+        note += f" Not ranked, as some of their cells failed: {', '.join(ranking.left_out)}."
+    columns = ("method", "gain", "95 % interval", "blocks won / tied / lost", "p", "p (Holm)")
+    return Table(f"Against {against}", (*columns, "verdict"), tuple(rows), note)
 
 
 def _difference(board: Board, method: str, against: str) -> Estimate:
@@ -177,20 +166,9 @@ def harm_table(board: Board) -> Table:
                 _name(place(harm.worst)),
             )
         )
-    return Table(
-        "Losses and worst cells",
-        (
-            "method",
-            "mean gain",
-            "95 % interval",
-            f"cells below {100 * LOSS:g}",
-            "significant losses",
-            "worst gain",
-            "its interval",
-            "worst cell",
-        ),
-        tuple(rows),
-    )
+    columns = ("method", "mean gain", "95 % interval", f"cells below {100 * LOSS:g}")
+    columns += ("significant losses", "worst gain", "its interval", "worst cell")
+    return Table("Losses and worst cells", columns, tuple(rows))
 
 
 def place(result: Result) -> str:
