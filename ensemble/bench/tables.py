@@ -166,8 +166,9 @@ def harm_table(board: Board) -> Table:
                 _name(place(harm.worst)),
             )
         )
-    columns = ("method", "mean gain", "95 % interval", f"cells below {100 * LOSS:g}")
-    columns += ("significant losses", "worst gain", "its interval", "worst cell")
+    columns: tuple[str, ...] = ("method", "mean gain", "95 % interval")
+    columns += (f"cells below {100 * LOSS:g}", "significant losses")
+    columns += ("worst gain", "its interval", "worst cell")
     return Table("Losses and worst cells", columns, tuple(rows))
 
 
