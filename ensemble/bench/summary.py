@@ -10,7 +10,7 @@ from ensemble.bench.board import Board, boards
 from ensemble.bench.methods import BASELINE, METHODS
 from ensemble.bench.results import LOSS, Estimate, Result, contrast, gain_estimate
 from ensemble.bench.tables import REFERENCE, counted, gain_text
-from postproc.reports.tables import NOTHING, Cell, Table, percent, points
+from postproc.reports.tables import NOTHING, Cell, Table, count, named, number, percent, points
 
 #: With fewer draws the width of an interval is mostly chance; and the usual number of draws.
 FEW_DRAWS = 10
@@ -61,9 +61,8 @@ def _table(board: Board) -> Table:
     compared = REFERENCE in tried and board.scope == "ensemble"
     columns = ["method", *shifts, *([f"over {REFERENCE}"] if compared else [])]
     columns += ["worst", "losing", "worst cell"]
-    baseline = [(percent(mean), mean) for mean in map(board.baseline_accuracy, shifts)]
     first = [Cell("baseline, %", None)]
-    first += [Cell(text, mean) if mean == mean else Cell(NOTHING, None) for text, mean in baseline]
+    first += [number(board.baseline_accuracy(shift), percent) for shift in shifts]
     rows = [(*first, *[Cell("", None)] * (len(columns) - len(first)))]
     for method in methods:
         own = board.cells(method.name)
@@ -91,8 +90,7 @@ def _table(board: Board) -> Table:
 
 
 def _gain(estimate: Estimate) -> Cell:
-    text = gain_text(estimate)
-    return Cell(text, None if text == NOTHING else estimate.mean)
+    return number(estimate.mean, lambda _: gain_text(estimate))
 
 
 def _worst(board: Board, method: str) -> tuple[Cell, Cell, Cell]:
@@ -102,8 +100,4 @@ def _worst(board: Board, method: str) -> tuple[Cell, Cell, Cell]:
     worst = harm.worst
     model = () if worst.scope == "ensemble" else (worst.model,)
     where = ", ".join((worst.task, *model, worst.shift))
-    return (
-        Cell(points(worst.gain), worst.gain),
-        Cell(str(harm.n_losses), harm.n_losses),
-        Cell(where, where),
-    )
+    return number(worst.gain, points), count(harm.n_losses), named(where)

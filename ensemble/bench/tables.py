@@ -13,7 +13,18 @@ from ensemble.bench.board import BOUNDS, NOTHING_DONE, Board, Ranking
 from ensemble.bench.results import LOSS, Estimate, Result, contrast
 from ensemble.bench.statistics import wilcoxon_holm
 from postproc.evaluation.paired import CONFIDENCE
-from postproc.reports.tables import NOTHING, Cell, Table, interval, p_text, percent, points
+from postproc.reports.tables import (
+    NOTHING,
+    Cell,
+    Table,
+    count,
+    interval,
+    named,
+    number,
+    p_text,
+    percent,
+    points,
+)
 
 #: The ensemble that others are compared with, too: it costs next to nothing.
 REFERENCE = "calibrated"
@@ -32,7 +43,7 @@ class HeatCell(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """Seconds of a method, and its mean gain as a fraction."""
+    """Seconds of a method and its mean gain, as a fraction."""
 
     method: str
     seconds: float
@@ -57,11 +68,11 @@ class HeatMap(NamedTuple):
 
 def shift_title(shift: str) -> str:
     """A shift in words."""
-    kind, _, number = shift.partition(":")
+    kind, _, value = shift.partition(":")
     known = {
         "none": "no shift",
-        "dirichlet": f"Dirichlet({number}) classes",
-        "longtail": f"long tail {number}:1",
+        "dirichlet": f"Dirichlet({value}) classes",
+        "longtail": f"long tail {value}:1",
     }
     return known.get(kind, shift)
 
@@ -119,13 +130,13 @@ def rank_table(board: Board, ranking: Ranking) -> Table:
         won, lost = int((column > 0).sum()), int((column < 0).sum())
         rows.append(
             (
-                _name(method),
-                Cell(points(estimate.mean), estimate.mean),
-                _interval(estimate),
+                named(method),
+                number(estimate.mean, points),
+                interval(estimate.interval, points),
                 Cell(f"{won}/{len(column) - won - lost}/{lost}", won - lost),
-                Cell(p_text(test.p_value), test.p_value),
-                Cell(p_text(test.p_holm), test.p_holm),
-                _name(verdict),
+                number(test.p_value, p_text),
+                number(test.p_holm, p_text),
+                named(verdict),
             )
         )
     note = (
@@ -157,13 +168,13 @@ def harm_table(board: Board) -> Table:
         rows.append(
             (
                 Cell(f"{method} (bound)" if method in BOUNDS else method, method),
-                Cell(points(mean.mean), mean.mean),
-                _interval(mean),
+                number(mean.mean, points),
+                interval(mean.interval, points),
                 _share(harm.n_losses, harm.n_cells),
                 _share(harm.n_sure_losses, harm.n_cells),
-                Cell(points(harm.worst.gain), harm.worst.gain),
-                _interval(Estimate(harm.worst.gain, *harm.worst.gain_ci)),
-                _name(place(harm.worst)),
+                number(harm.worst.gain, points),
+                interval(harm.worst.gain_ci, points),
+                named(place(harm.worst)),
             )
         )
     columns: tuple[str, ...] = ("method", "mean gain", "95 % interval")
@@ -186,11 +197,11 @@ def error_table(results: Iterable[Result]) -> Table:
             found.setdefault((result.task, result.method, result.error), []).append(result)
     rows = (
         (
-            _name(task),
-            _name(method),
-            Cell(f"{len(failed):,}", len(failed)),
-            _name(place(failed[0])),
-            _name(message),
+            named(task),
+            named(method),
+            count(len(failed)),
+            named(place(failed[0])),
+            named(message),
         )
         for (task, method, message), failed in found.items()
     )
@@ -199,7 +210,7 @@ def error_table(results: Iterable[Result]) -> Table:
 
 def skipped_table(skipped: Mapping[str, Any]) -> Table:
     """Run directories that were skipped, and why."""
-    rows = ((_name(str(name)), _name(str(why))) for name, why in skipped.items())
+    rows = ((named(str(name)), named(str(why))) for name, why in skipped.items())
     return Table("Skipped run directories", ("directory", "reason"), tuple(rows))
 
 
@@ -211,7 +222,7 @@ def setting_table(settings: Mapping[str, Any]) -> Table:
             flat.update((f"{name}: {key}", _words(part)) for key, part in value.items())
         else:
             flat[str(name)] = _words(value)
-    rows = ((_name(name), _name(text)) for name, text in flat.items())
+    rows = ((named(name), named(text)) for name, text in flat.items())
     return Table("Settings", ("setting", "value"), tuple(rows))
 
 
@@ -244,24 +255,14 @@ def time_table(costs: Sequence[Cost]) -> Table:
     """The numbered marks of a plot of gain over time."""
     rows = (
         (
-            Cell(f"{number}. {cost.method}", cost.method),
-            Cell(f"{cost.seconds:.3g}", cost.seconds),
-            Cell(points(cost.gain), cost.gain),
+            Cell(f"{mark}. {cost.method}", cost.method),
+            number(cost.seconds, "{:.3g}".format),
+            number(cost.gain, points),
         )
-        for number, cost in enumerate(costs, 1)
+        for mark, cost in enumerate(costs, 1)
     )
     return Table("Seconds and gain", ("method", "seconds", "mean gain"), tuple(rows))
 
 
-def _name(text: str) -> Cell:
-    return Cell(text, text)
-
-
 def _share(number: int, total: int) -> Cell:
     return Cell(f"{number:,} of {total:,}", number / total)
-
-
-def _interval(estimate: Estimate) -> Cell:
-    if math.isnan(estimate.low):
-        return Cell(NOTHING, None)
-    return interval((estimate.low, estimate.high), points)

@@ -31,8 +31,9 @@ def z_of_order(
         V S = \frac{1}{n - 1} \sum_{i,k} n_k (p_{ik} - a_i - \bar p_k + \bar a)^2,
 
     with column means of p (`means`) and row means a_i weighted by n_k. `shares` are n_k / n,
-    `squares` the column means of p², `row_squares` the mean of a_i². Unlike accuracy, z is high for
-    a model that is right but never predicts a rare class. It is NaN if all labels or rows are equal.
+    `squares` the column means of p², `row_squares` the mean of a_i². Unlike accuracy, z also tells
+    a model that never predicts a rare class from one without any information. It is NaN if all
+    labels or all rows are equal.
     """
     expected = float(shares @ means)
     by_column = float(shares @ (squares - means**2))

@@ -76,12 +76,12 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text whose characters mean nothing to Markdown."""
+    """Text with the special characters of Markdown escaped."""
     return re.sub(r"([\\`*|<\[])", r"\\\1", " ".join(text.split()))
 
 
 def to_csv(report: ReportNumbers) -> str:
-    """One line a model, shares as fractions; what the baseline lacks is empty."""
+    """One line per model, shares as fractions; what the baseline lacks is empty."""
     file = io.StringIO()
     lines = []
     for model in report.models:
