@@ -17,11 +17,9 @@ from ensemble.base import Ensemble, solo_accuracy
 from ensemble.bench.boosting import Boosting
 from ensemble.bench.member_methods import Predictor, RowWise, adapt_pipeline
 from ensemble.bench.shared import SharedFits
-from ensemble.devil.estimator import NO_DEVIL, PLAIN, DevilsAdvocate
+from ensemble.devil.estimator import DevilsAdvocate
 from ensemble.learned.blend import Blend
-from ensemble.learned.calibrated import CalibratedVoting
 from ensemble.learned.greedy import GreedySelection
-from ensemble.learned.log_pool import LearnedLogPool
 from ensemble.learned.stacking import Bagging, Stacking
 from ensemble.members import Members
 from ensemble.voting import Method, Voting
@@ -55,16 +53,6 @@ def fitted(state: TeamState, make: Callable[[], Ensemble]) -> Predictor:
 def vote(state: TeamState, rule: Method) -> Predictor:
     """A vote by a fixed rule."""
     return fitted(state, lambda: Voting(rule, seed=state.seed))
-
-
-def calibrated(state: TeamState) -> Predictor:
-    """A temperature for each member, then the linear pool."""
-    return fitted(state, CalibratedVoting)
-
-
-def weights(state: TeamState) -> Predictor:
-    """The learned log pool."""
-    return fitted(state, LearnedLogPool)
 
 
 def blend(state: TeamState) -> Predictor:
@@ -118,16 +106,6 @@ def devil(state: TeamState, control: str | None = None) -> Predictor:
         return np.asarray(heads.scores(logs).argmax(axis=1))
 
     return RowWise(apply)
-
-
-def devil_discussion(state: TeamState) -> Predictor:
-    """The discussion without the devil."""
-    return devil(state, NO_DEVIL)
-
-
-def devil_finetuning(state: TeamState) -> Predictor:
-    """Plain fine-tuning of every member."""
-    return devil(state, PLAIN)
 
 
 def best_single(state: TeamState) -> Predictor:

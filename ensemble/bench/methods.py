@@ -10,6 +10,9 @@ from typing import Any, Literal, get_args
 from ensemble.bench import ensemble_methods as team
 from ensemble.bench import member_methods as member
 from ensemble.bench.member_methods import Predictor
+from ensemble.devil.estimator import NO_DEVIL, PLAIN
+from ensemble.learned.calibrated import CalibratedVoting
+from ensemble.learned.log_pool import LearnedLogPool
 from postproc.scores.checks import fail
 
 Scope = Literal["member", "ensemble"]
@@ -20,30 +23,16 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 class Method:
     """One method on one member or on all members; `auto` exists in both scopes."""
 
-    name: str
     scope: Scope
-    description: str
+    name: str
     fit: Callable[[Any], Predictor]  # takes a `MemberState` or `TeamState`
-    group: str = "member"  # methods of a group run in one process, as they share fits or are short
+    description: str
+    group: str = "votes"  # ensembles of a group run in one process, as they share fits or are short
     bound: bool = False  # whether it uses labels of the target, which are unknown in practice
 
 
-def _member(
-    name: str, fit: Callable[[Any], Predictor], description: str, *, bound: bool = False
-) -> Method:
-    return Method(name, "member", description, fit, bound=bound)
-
-
-def _team(
-    name: str,
-    fit: Callable[[Any], Predictor],
-    description: str,
-    *,
-    group: str = "votes",
-    bound: bool = False,
-) -> Method:
-    return Method(name, "ensemble", description, fit, group, bound)
-
+_member = partial(Method, "member")
+_team = partial(Method, "ensemble")
 
 #: All methods, in the order of tables.
 METHODS: tuple[Method, ...] = (
@@ -86,8 +75,12 @@ METHODS: tuple[Method, ...] = (
     _team("hard", partial(team.vote, rule="hard"), "majority vote"),
     _team("soft", partial(team.vote, rule="soft"), "mean of the probabilities"),
     _team("log", partial(team.vote, rule="log"), "mean of the log-probabilities"),
-    _team("calibrated", team.calibrated, "temperature scaling of each member, then soft"),
-    _team("weights", team.weights, "log pool with learned weights"),
+    _team(
+        "calibrated",
+        partial(team.fitted, make=CalibratedVoting),
+        "temperature scaling of each member, then soft",
+    ),
+    _team("weights", partial(team.fitted, make=LearnedLogPool), "log pool with learned weights"),
     _team("blend", team.blend, "weights with a class bias and a stacker", group="blend"),
     _team("greedy", team.greedy, "greedy selection by accuracy"),
     _team("stack", team.stack, "logistic regression on all members", group="stack"),
@@ -96,13 +89,13 @@ METHODS: tuple[Method, ...] = (
     _team("devil", team.devil, "Devil's Advocate", group="devil"),
     _team(
         "devil-discussion",
-        team.devil_discussion,
+        partial(team.devil, control=NO_DEVIL),
         "control: the discussion without the devil",
         group="devil",
     ),
     _team(
         "devil-finetuning",
-        team.devil_finetuning,
+        partial(team.devil, control=PLAIN),
         "control: plain fine-tuning of every member",
         group="devil",
     ),

@@ -57,11 +57,11 @@ class ModelReport:
             "log_loss": metrics.log_loss,
             "brier": metrics.brier,
             "ece": metrics.ece,
-            "gain": None if comparison is None else comparison.gain,
-            "gain_ci": None if comparison is None else list(comparison.gain_ci),
-            "fixed": None if comparison is None else comparison.fixed,
-            "broken": None if comparison is None else comparison.broken,
-            "p_value": None if comparison is None else comparison.p_value,
+            "gain": comparison and comparison.gain,
+            "gain_ci": comparison and list(comparison.gain_ci),
+            "fixed": comparison and comparison.fixed,
+            "broken": comparison and comparison.broken,
+            "p_value": comparison and comparison.p_value,
             "p_holm": self.p_holm,
         }
 

@@ -32,7 +32,7 @@ def test_tables(bench, run):
     assert "All members: 1 task" in said
     for word in ("baseline, %", "longtail:50", "over calibrated", "true-prior *", "oracle *"):
         assert word in said
-    assert "2 draws for each shift" in said
+    assert "2 draws per shift" in said
     assert "bench.jsonl" in said
 
 
