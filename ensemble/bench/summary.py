@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 
 from ensemble.bench.board import Board, boards
@@ -11,6 +9,7 @@ from ensemble.bench.methods import BASELINE, METHODS
 from ensemble.bench.results import LOSS, Estimate, Result, contrast, gain_estimate
 from ensemble.bench.tables import REFERENCE, counted, gain_text
 from postproc.reports.tables import NOTHING, Cell, Table, count, named, number, percent, points
+from postproc.reports.text import csv_text
 
 #: With fewer draws the width of an interval is mostly chance; and the usual number of draws.
 FEW_DRAWS = 10
@@ -37,18 +36,13 @@ def rough_intervals(draws: int) -> list[str]:
 
 def to_csv(results: Sequence[Result]) -> str:
     """One line per cell, shares as fractions; unknown values are empty."""
-    file = io.StringIO()
     lines = []
     for result in results:
         line = result.to_dict()
         line["gain_low"], line["gain_high"] = line.pop("gain_ci")
         line["error"] = result.error
         lines.append(line)
-    if lines:
-        writer = csv.DictWriter(file, fieldnames=list(lines[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
-    return file.getvalue()
+    return csv_text(lines)
 
 
 def _table(board: Board) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from postproc.reports.numbers import ReportNumbers
@@ -82,7 +82,6 @@ def _escaped(text: str) -> str:
 
 def to_csv(report: ReportNumbers) -> str:
     """One line per model, shares as fractions; what the baseline lacks is empty."""
-    file = io.StringIO()
     lines = []
     for model in report.models:
         line: dict[str, Any] = {}
@@ -93,7 +92,14 @@ def to_csv(report: ReportNumbers) -> str:
             else:
                 line[key] = value
         lines.append(line)
-    writer = csv.DictWriter(file, fieldnames=list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
+    return csv_text(lines)
+
+
+def csv_text(lines: Sequence[dict[str, Any]]) -> str:
+    """Lines with the same keys as comma-separated values, below a line of the keys."""
+    file = io.StringIO()
+    if lines:
+        writer = csv.DictWriter(file, fieldnames=list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
     return file.getvalue()
