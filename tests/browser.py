@@ -26,7 +26,7 @@ OUTSIDE = """[...document.querySelectorAll("body *")]
     .map(e => e.tagName + "." + e.getAttribute("class"))"""
 
 # Labels that reach out of their plot.
-LABELS_OUTSIDE = """[...document.querySelectorAll("svg text")].filter(e =>
+LABELS_OUTSIDE = """[...document.querySelectorAll("svg text, svg .name")].filter(e =>
     e.getBoundingClientRect().right > e.closest("svg").getBoundingClientRect().right + 1
     || e.getBoundingClientRect().left < e.closest("svg").getBoundingClientRect().left - 1)
     .map(e => e.textContent)"""

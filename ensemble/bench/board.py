@@ -1,4 +1,4 @@
-"""Results of one scope, arranged by task, shift and method so that like is compared with like."""
+"""Results of one scope, arranged by task, shift and method so that methods can be compared."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ensemble.bench.methods import BASELINE, METHODS
+from ensemble.bench.methods import BASELINE, METHODS, SCOPES
 from ensemble.bench.results import (
+    LOSS,
     UNKNOWN,
     Estimate,
     Floats,
     Result,
+    complete,
     gain_estimate,
-    losing_cells,
-    worst_cell,
 )
 from ensemble.bench.statistics import mean_ranks
 
-#: Methods that look at labels of the target: what nobody can have.
+#: Methods that look at labels of the target.
 BOUNDS = frozenset(method.name for method in METHODS if method.bound)
-#: Stands among the ranks for the baseline where no method is it.
+#: Name of the baseline in rankings if no method is the baseline.
 NOTHING_DONE = "doing nothing"
-#: From so many tasks on a block is a task; below, a task under one shift.
+#: With this many tasks a block is a task; with fewer, a task under one shift.
 TASKS_FOR_BLOCKS = 5
-#: Ranks over fewer blocks say nothing.
+#: Fewest blocks to rank over.
 LEAST_BLOCKS = 3
 
 
 class Harm(NamedTuple):
-    """Where a method harms: its worst cell, and in how many cells it loses."""
+    """Where a method does worst, and in how many cells it loses."""
 
     worst: Result
     n_losses: int
@@ -57,80 +57,75 @@ class Ranking(NamedTuple):
 
 @dataclass(frozen=True)
 class Board:
-    """Results of one scope.
-
-    Attributes
-    ----------
-    scope : {"member", "ensemble"}
-        Whether methods act on one member or on all.
-    results : tuple of Result
-        All results of that scope, failed ones too.
-    """
+    """All results of one scope, failed ones included."""
 
     scope: str
     results: tuple[Result, ...]
 
     @cached_property
+    def known(self) -> list[Result]:
+        """The results that did not fail."""
+        return complete(self.results)
+
+    @cached_property
     def _by_place(self) -> dict[tuple[str, str, str], list[Result]]:
         found: dict[tuple[str, str, str], list[Result]] = {}
-        for result in self.results:
-            if result.error is None:
-                found.setdefault((result.task, result.shift, result.method), []).append(result)
+        for result in self.known:
+            found.setdefault((result.task, result.shift, result.method), []).append(result)
         return found
 
     @cached_property
     def _models(self) -> dict[tuple[str, str], set[str]]:
-        """The models of a task under a shift of which anything is known."""
+        """The models with any number, by task and shift."""
         found: dict[tuple[str, str], set[str]] = {}
-        for (task, shift, _), results in self._by_place.items():
-            found.setdefault((task, shift), set()).update(result.model for result in results)
+        for result in self.known:
+            found.setdefault((result.task, result.shift), set()).add(result.model)
         return found
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
         """Tasks with at least one number, in the order of the results."""
-        return _once(result.task for result in self.results if result.error is None)
+        return _once(result.task for result in self.known)
 
     @cached_property
     def shifts(self) -> tuple[str, ...]:
         """Shifts with at least one number, in the order of the results."""
-        return _once(result.shift for result in self.results if result.error is None)
+        return _once(result.shift for result in self.known)
 
     @cached_property
     def methods(self) -> tuple[str, ...]:
         """Methods with at least one number, by mean gain over all their cells, best first."""
-        names = _once(result.method for result in self.results if result.error is None)
+        names = _once(result.method for result in self.known)
         return tuple(sorted(names, key=lambda name: -self.overall(name).mean))
 
     @property
     def contenders(self) -> tuple[str, ...]:
-        """Methods that someone can use, and that do something."""
+        """Methods that can be used in practice and that do something."""
         return tuple(m for m in self.methods if m not in BOUNDS | {BASELINE})
 
     @property
-    def n_cells(self) -> int:
-        """How many cells there are: tasks by shifts by models."""
-        return sum(map(len, self._models.values()))
-
-    @property
     def n_models(self) -> int:
-        """How many models there are in all tasks."""
-        return len(
-            {(task, model) for (task, _), models in self._models.items() for model in models}
-        )
+        """Number of models of all tasks."""
+        return len({(result.task, result.model) for result in self.known})
 
     @property
-    def baseline_accuracy(self) -> float:
-        """Mean accuracy of the baseline over all cells; it is the same for every method."""
-        found = {r.cell: sum(r.baseline) / sum(r.n) for r in self.results if r.error is None}
-        return float(np.mean(list(found.values())))
+    def n_draws(self) -> int:
+        """Number of draws of each cell; 0 if every cell failed."""
+        return len(self.known[0].n) if self.known else 0
+
+    def baseline_accuracy(self, shift: str | None = None) -> float:
+        """Mean accuracy of the baseline over all cells, or those of one shift; NaN without any."""
+        # A cell's baseline is the same for every method: each cell counts once.
+        own = {r.cell: r for r in self.known if shift in (None, r.shift)}
+        shares = [sum(r.baseline) / sum(r.n) for r in own.values()]
+        return sum(shares) / len(shares) if shares else float("nan")
 
     def cells(self, method: str) -> list[Result]:
         """Every cell in which a method has numbers."""
-        return [r for r in self.results if r.method == method and r.error is None]
+        return [result for result in self.known if result.method == method]
 
     def is_complete(self, method: str, task: str, shift: str) -> bool:
-        """Whether a method has numbers of all models that others have numbers of."""
+        """Whether a method has numbers for all models for which others have."""
         known = self._models.get((task, shift), set())
         return bool(known) and len(self._by_place.get((task, shift, method), ())) == len(known)
 
@@ -143,20 +138,20 @@ class Board:
         return gain_estimate(self.cells(method))
 
     def gain(self, method: str, *, tasks: Sequence[str], shifts: Sequence[str]) -> Estimate:
-        """Mean gain over models, tasks and shifts; unknown where a number is missing."""
+        """Mean gain over models, tasks and shifts; unknown if a number is missing."""
         places = [(t, s) for t in tasks for s in shifts if (t, s) in self._models]
         if not all(self.is_complete(method, *place) for place in places):
             return UNKNOWN
         return gain_estimate(r for t, s in places for r in self._by_place[t, s, method])
 
     def harm(self, method: str) -> Harm | None:
-        """Where a method harms; None where it has no numbers."""
+        """Where a method does worst; None if it has no numbers."""
         cells = self.cells(method)
-        worst = worst_cell(cells)
-        if worst is None:
+        if not cells:
             return None
+        losses = sum(result.gain < LOSS for result in cells)
         sure = sum(result.gain_ci[1] < 0 for result in cells)
-        return Harm(worst, len(losing_cells(cells)), sure, len(cells))
+        return Harm(min(cells, key=lambda result: result.gain), losses, sure, len(cells))
 
     def seconds(self, method: str) -> float | None:
         """Median seconds of a cell, fit and one target together."""
@@ -168,7 +163,7 @@ class Board:
         return float(np.median(found)) if found else None
 
     def ranking(self) -> Ranking | None:
-        """Ranks of the methods that have numbers in every cell; None below three blocks."""
+        """Ranks of methods with numbers in every cell; None if there is nothing to rank."""
         by_task = len(self.tasks) >= TASKS_FOR_BLOCKS
         blocks: list[tuple[Sequence[str], Sequence[str]]] = (
             [((task,), self.shifts) for task in self.tasks]
@@ -185,7 +180,7 @@ class Board:
         }
         if BASELINE not in ranked:
             columns[NOTHING_DONE] = [0.0] * len(blocks)
-        # Gains that differ by rounding alone tie.
+        # Gains that differ only by rounding tie.
         scores = np.round(np.transpose(list(columns.values())), 12)
         ranks = mean_ranks(scores)
         order = np.argsort(ranks, kind="stable")
@@ -196,11 +191,10 @@ class Board:
 
 
 def boards(results: Iterable[Result]) -> list[Board]:
-    """One board for each scope that has any number."""
+    """One board for each scope that has results, members first; perhaps all of them failed."""
     found = list(results)
-    scopes = ("member", "ensemble")
-    arranged = [Board(name, tuple(r for r in found if r.scope == name)) for name in scopes]
-    return [board for board in arranged if board.tasks]
+    arranged = [Board(name, tuple(r for r in found if r.scope == name)) for name in SCOPES]
+    return [board for board in arranged if board.results]
 
 
 def _once(names: Iterable[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Boosting as a contestant: gradient-boosted trees that say which candidate class is right."""
+"""Gradient-boosted trees that predict which candidate class of a row is correct."""
 
 from __future__ import annotations
 
@@ -15,27 +15,18 @@ from postproc.scores.arrays import Array, log_softmax, softmax
 Matrix = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-#: Classes of a row among which the trees choose: those that the calibrated vote likes best.
+#: Candidates per row: the classes with the highest calibrated mean probability.
 CANDIDATES = 5
 
 
 class Boosting(Ensemble):
     """Gradient boosting on the members' log-probabilities, shared by all classes.
 
-    A forest for each class, as boosting of many classes is usually done, has a handful of rows to
-    learn from and loses to every vote. Here each row gives five examples, its candidate classes,
-    and one sequence of trees learns from all of them which one is right: from the members'
-    calibrated log-probabilities of that class, how far they lie below the best class, the same of
-    their mean, and the entropy of the mean. A row goes to the candidate of the highest score.
-
-    Parameters
-    ----------
-    n_trees : int
-        Number of trees.
-    learning_rate : float
-        Step length.
-    seed : int
-        Seed of the trees.
+    One forest per class, the usual multi-class boosting, has too few rows per class and loses to
+    every vote. Here each row gives five examples, its candidate classes, and one sequence of trees
+    learns which of them is correct. The features are the members' calibrated log-probabilities of
+    the candidate, their distance to the best class, the same for the members' mean, and the entropy
+    of the mean.
     """
 
     def __init__(self, *, n_trees: int = 100, learning_rate: float = 0.05, seed: int = 0) -> None:

@@ -1,6 +1,6 @@
 """Methods that combine all members of a task: votes, learned pools, stackers, boosting, the devil.
 
-All predict row by row but the pipeline `auto`, which looks at the target as a whole.
+All predict row by row, except the pipeline `auto`, which uses the target as a whole.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from ensemble.base import Ensemble, solo_accuracy
 from ensemble.bench.boosting import Boosting
 from ensemble.bench.member_methods import Predictor, RowWise, adapt_pipeline
 from ensemble.bench.shared import SharedFits
-from ensemble.devil.estimator import NO_DEVIL, PLAIN, DevilsAdvocate
+from ensemble.devil.estimator import DevilsAdvocate
 from ensemble.learned.blend import Blend
-from ensemble.learned.calibrated import CalibratedVoting
 from ensemble.learned.greedy import GreedySelection
-from ensemble.learned.log_pool import LearnedLogPool
 from ensemble.learned.stacking import Bagging, Stacking
 from ensemble.members import Members
 from ensemble.voting import Method, Voting
@@ -32,30 +30,18 @@ Ints = NDArray[np.int64]
 
 @dataclass
 class TeamState:
-    """All members of a task, and what methods have learned from their fit split.
-
-    Attributes
-    ----------
-    fit, test : Members
-        Members on the splits.
-    fit_labels, labels : ndarray
-        Labels of the splits; those of the test split are for oracles alone.
-    seed : int
-        Seed of folds, resamples and trainings.
-    shared : SharedFits
-        What methods share.
-    """
+    """All members of a task on both splits, and what their methods share."""
 
     fit: Members
     test: Members
     fit_labels: Ints
-    labels: Ints
+    labels: Ints  # of the test split, for the oracle only
     seed: int
     shared: SharedFits = field(default_factory=SharedFits)
 
     @property
     def best(self) -> int:
-        """The member with the most rows of the fit split right, the first of equals."""
+        """The member with the highest accuracy on the fit split, the first one if tied."""
         return int(np.argmax(solo_accuracy(self.fit, self.fit_labels)))
 
 
@@ -67,16 +53,6 @@ def fitted(state: TeamState, make: Callable[[], Ensemble]) -> Predictor:
 def vote(state: TeamState, rule: Method) -> Predictor:
     """A vote by a fixed rule."""
     return fitted(state, lambda: Voting(rule, seed=state.seed))
-
-
-def calibrated(state: TeamState) -> Predictor:
-    """A temperature for each member, then the linear pool."""
-    return fitted(state, CalibratedVoting)
-
-
-def weights(state: TeamState) -> Predictor:
-    """The learned log pool."""
-    return fitted(state, LearnedLogPool)
 
 
 def blend(state: TeamState) -> Predictor:
@@ -100,7 +76,7 @@ def stack(state: TeamState) -> Predictor:
 
 
 def bagging(state: TeamState) -> Predictor:
-    """Stackers on bootstrap resamples, with the ridge that `stack` has chosen."""
+    """Stackers on bootstrap resamples, with the ridge chosen by `stack`."""
     return fitted(state, lambda: Bagging(cs=(_stacking(state).C_,), seed=state.seed))
 
 
@@ -132,16 +108,6 @@ def devil(state: TeamState, control: str | None = None) -> Predictor:
     return RowWise(apply)
 
 
-def devil_discussion(state: TeamState) -> Predictor:
-    """The discussion without the devil."""
-    return devil(state, NO_DEVIL)
-
-
-def devil_finetuning(state: TeamState) -> Predictor:
-    """Plain fine-tuning of every member."""
-    return devil(state, PLAIN)
-
-
 def best_single(state: TeamState) -> Predictor:
     """The member that is best on the fit split."""
     best = state.best
@@ -149,7 +115,7 @@ def best_single(state: TeamState) -> Predictor:
 
 
 def oracle(state: TeamState) -> Predictor:
-    """Right wherever any member is right: a bound."""
+    """Correct if any member is: a bound."""
     best = state.best
 
     def apply() -> Ints:
@@ -166,6 +132,6 @@ def auto_team(state: TeamState) -> Predictor:
 
 
 def member_classes(members: Members) -> Ints:
-    """Classes that each member predicts, shape (M, n)."""
+    """Predicted classes of each member, shape (M, n)."""
     whole = slice(0, members.n_rows)
     return np.stack([np.asarray(as_numpy(member.winners(whole))) for member in members])

@@ -1,8 +1,7 @@
 """Methods that act on one member: calibration, label shift, CAN.
 
-A method is fitted to a `MemberState` and says how it predicts the test split: row by row, which
-is done once and only indexed for each draw, or for a target as a whole, which is done for every
-draw.
+A method is fitted to a `MemberState` and returns how it predicts the test split: row by row, once
+for all draws, or each draw as a whole.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ from postproc.shift.reweight import joint_normalization, reweight_rows
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-#: CAN against the fit split, whose prior is an estimate: more rows are doubtful than as published.
+#: CAN with an estimated prior; more rows count as ambiguous than in the presets.
 CAN_ON_FIT = CANOptions(top_k=None, threshold=0.5)
 
 
 @dataclass(frozen=True)
 class Draw:
-    """A target: row numbers of the test split, and their labels for oracles alone."""
+    """A target: row numbers of the test split, and their labels for bounds only."""
 
     rows: Ints
     labels: Ints
@@ -44,14 +43,14 @@ class Draw:
 
 @dataclass(frozen=True)
 class RowWise:
-    """How a method predicts that takes one row at a time: all classes of the test split."""
+    """Prediction row by row: `apply` gives the classes of the whole test split."""
 
     apply: Callable[[], Ints]
 
 
 @dataclass(frozen=True)
 class Whole:
-    """How a method predicts that looks at a target as a whole: classes of the rows of a draw."""
+    """Prediction of a target as a whole: `apply` gives the classes of the rows of a draw."""
 
     apply: Callable[[Draw], Ints]
 
@@ -61,19 +60,7 @@ Predictor = RowWise | Whole
 
 @dataclass
 class MemberState:
-    """One member of a task, and what methods have learned from its fit split.
-
-    Attributes
-    ----------
-    fit, test : Predictions
-        Scores of the splits.
-    fit_labels : ndarray
-        Labels of the fit split.
-    seed : int
-        Seed of folds and samples.
-    shared : SharedFits
-        What methods share.
-    """
+    """One member of a task on both splits, and what its methods share."""
 
     fit: Predictions
     test: Predictions
@@ -112,7 +99,7 @@ class MemberState:
 
     @property
     def label_prior(self) -> Floats:
-        """Class frequencies of the fit labels; half a row more for each if one has none."""
+        """Class frequencies of the fit labels; half a pseudo-row per class if any has none."""
         counts = np.bincount(self.fit_labels, minlength=self.n_classes).astype(np.float64)
         if not counts.all():
             counts += PSEUDO_ROWS
@@ -162,7 +149,7 @@ def calibrate(state: MemberState, name: str) -> Predictor:
 def adapt(
     state: MemberState, name: str, estimate: Callable[[Floats, Floats, Draw], Floats]
 ) -> Predictor:
-    """Calibrate, estimate the class prior of the draw, re-weight."""
+    """Calibrate, estimate the class prior of the draw, reweight."""
     source = state.source(name)
 
     def apply(draw: Draw) -> Ints:
@@ -178,7 +165,7 @@ def em(state: MemberState) -> Predictor:
 
 
 def map_em(state: MemberState, name: str = "bcts") -> Predictor:
-    """The prior held back by as much as the evidence of a shift asks for."""
+    """The prior by EM, regularized by the evidence of a shift."""
     held_out = state.held_out(name)
     return adapt(
         state, name, lambda rows, source, draw: map_prior(rows, source, fit_probs=held_out).prior
@@ -186,7 +173,7 @@ def map_em(state: MemberState, name: str = "bcts") -> Predictor:
 
 
 def map_8c(state: MemberState) -> Predictor:
-    """The prior held back by eight rows a class."""
+    """The prior by EM with eight pseudo-rows per class."""
     strength = 8.0 * state.n_classes
     return adapt(
         state, "bcts", lambda rows, source, draw: map_prior(rows, source, strength=strength).prior
@@ -194,13 +181,13 @@ def map_8c(state: MemberState) -> Predictor:
 
 
 def bbse(state: MemberState) -> Predictor:
-    """The prior that solves the confusion matrix; a singular one leaves the source prior."""
+    """The prior that solves the confusion matrix; the source prior if it is singular."""
     held_out = state.held_out("bcts")
 
     def estimate(rows: Floats, source: Floats, draw: Draw) -> Floats:
         try:
             return bbse_prior(rows, held_out, state.fit_labels, n_bootstrap=2).prior
-        except ValueError:  # no estimate can be had
+        except ValueError:  # there is no estimate
             return source
 
     return adapt(state, "bcts", estimate)
@@ -216,7 +203,7 @@ def true_prior(state: MemberState) -> Predictor:
 
 
 def sinkhorn(state: MemberState) -> Predictor:
-    """Columns to the source prior, rows to 1."""
+    """Columns scaled to the source prior, rows to 1."""
     source = state.source("bcts")
     return Whole(
         lambda draw: _winners(joint_normalization(state.calibrated("bcts")[draw.rows], source))
@@ -231,7 +218,7 @@ def auto_member(state: MemberState) -> Predictor:
 
 
 def adapt_pipeline(pipeline: AutoPostprocessor, test: Members, shared: SharedFits) -> Predictor:
-    """Let a fitted pipeline look at each draw; members are combined once, for the whole split."""
+    """Adapt a fitted pipeline to each draw; members are combined once, for the whole split."""
 
     def combine() -> Floats:
         blocks = row_blocks(test.n_rows, test.n_classes)
@@ -250,7 +237,7 @@ def adapt_pipeline(pipeline: AutoPostprocessor, test: Members, shared: SharedFit
 
 
 def _probabilities(member: Predictions) -> Floats:
-    """Probabilities of all rows in float64, as the scores say them."""
+    """Uncalibrated probabilities of all rows in float64."""
     return np.asarray(as_numpy(member.probabilities()), dtype=np.float64)
 
 

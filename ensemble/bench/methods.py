@@ -5,74 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ensemble.bench import ensemble_methods as team
 from ensemble.bench import member_methods as member
 from ensemble.bench.member_methods import Predictor
+from ensemble.devil.estimator import NO_DEVIL, PLAIN
+from ensemble.learned.calibrated import CalibratedVoting
+from ensemble.learned.log_pool import LearnedLogPool
 from postproc.scores.checks import fail
 
 Scope = Literal["member", "ensemble"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 @dataclass(frozen=True)
 class Method:
-    """One method.
+    """One method on one member or on all members; `auto` exists in both scopes."""
 
-    Attributes
-    ----------
-    name : str
-        What options and tables call it; `auto` stands in both scopes.
-    scope : {"member", "ensemble"}
-        Whether it acts on one member or on all of a task.
-    description : str
-        One line.
-    fit : callable
-        Fits to a `MemberState` or `TeamState`, and says how it predicts.
-    group : str
-        Methods of an ensemble's group run in one process, since they share fits or are short.
-    bound : bool
-        Whether it looks at labels of the target: what could be had, and no method.
-    """
-
-    name: str
     scope: Scope
+    name: str
+    fit: Callable[[Any], Predictor]  # takes a `MemberState` or `TeamState`
     description: str
-    fit: Callable[[Any], Predictor]
-    group: str = "member"
-    bound: bool = False
+    group: str = "votes"  # ensembles of a group run in one process, as they share fits or are short
+    bound: bool = False  # whether it uses labels of the target, which are unknown in practice
 
 
-def _member(
-    name: str, fit: Callable[[Any], Predictor], description: str, *, bound: bool = False
-) -> Method:
-    return Method(name, "member", description, fit, bound=bound)
-
-
-def _team(
-    name: str,
-    fit: Callable[[Any], Predictor],
-    description: str,
-    *,
-    group: str = "votes",
-    bound: bool = False,
-) -> Method:
-    return Method(name, "ensemble", description, fit, group, bound)
-
+_member = partial(Method, "member")
+_team = partial(Method, "ensemble")
 
 #: All methods, in the order of tables.
 METHODS: tuple[Method, ...] = (
     _member(
         "can-blog",
         partial(member.can_preset, preset="blog"),
-        "CAN, preset blog: the draw is its own reference, prior of the fit labels",
+        "CAN, preset blog: reference from the draw itself, prior of the fit labels",
     ),
     _member(
         "can-paper-code",
         partial(member.can_preset, preset="paper-code"),
-        "CAN, preset paper-code: the same with the released code's rule and sample",
+        "CAN, preset paper-code: the same with the rule and sample of the released code",
     ),
-    _member("can-tuned", member.can_tuned, "CAN tuned on the fit split, its reference"),
+    _member("can-tuned", member.can_tuned, "CAN tuned on the fit split, with that as reference"),
     _member(
         "temperature",
         partial(member.calibrate, name="temperature"),
@@ -81,17 +55,19 @@ METHODS: tuple[Method, ...] = (
     _member("bcts", partial(member.calibrate, name="bcts"), "bias-corrected temperature scaling"),
     _member("matrix", partial(member.calibrate, name="matrix"), "residual matrix scaling"),
     _member("em", member.em, "bcts, then the draw's prior by maximum likelihood (EM)"),
-    _member("map", member.map_em, "bcts, then EM held back by the evidence of a shift"),
-    _member("map-8c", member.map_8c, "bcts, then EM held back by 8 rows a class"),
+    _member("map", member.map_em, "bcts, then EM regularized by the evidence of a shift"),
+    _member("map-8c", member.map_8c, "bcts, then EM with 8 pseudo-rows per class"),
     _member(
         "matrix-map",
         partial(member.map_em, name="matrix"),
-        "matrix, then EM held back by the evidence of a shift",
+        "matrix, then EM regularized by the evidence of a shift",
     ),
     _member("bbse", member.bbse, "bcts, then the prior that solves the confusion matrix"),
     _member("sinkhorn", member.sinkhorn, "bcts, then columns scaled to the source prior"),
-    _member("can-fit", member.can_on_fit, "temperature, then CAN: fit reference, prior as by map"),
-    _member("auto", member.auto_member, "the pipeline that postproc auto chooses"),
+    _member(
+        "can-fit", member.can_on_fit, "temperature, then CAN: reference from fit, prior of map"
+    ),
+    _member("auto", member.auto_member, "the pipeline chosen by postproc auto"),
     _member(
         "true-prior", member.true_prior, "bcts with the draw's own class frequencies", bound=True
     ),
@@ -99,9 +75,13 @@ METHODS: tuple[Method, ...] = (
     _team("hard", partial(team.vote, rule="hard"), "majority vote"),
     _team("soft", partial(team.vote, rule="soft"), "mean of the probabilities"),
     _team("log", partial(team.vote, rule="log"), "mean of the log-probabilities"),
-    _team("calibrated", team.calibrated, "a temperature for each member, then soft"),
-    _team("weights", team.weights, "log pool with learned weights"),
-    _team("blend", team.blend, "weights, a class bias and a stacker", group="blend"),
+    _team(
+        "calibrated",
+        partial(team.fitted, make=CalibratedVoting),
+        "temperature scaling of each member, then soft",
+    ),
+    _team("weights", partial(team.fitted, make=LearnedLogPool), "log pool with learned weights"),
+    _team("blend", team.blend, "weights with a class bias and a stacker", group="blend"),
     _team("greedy", team.greedy, "greedy selection by accuracy"),
     _team("stack", team.stack, "logistic regression on all members", group="stack"),
     _team("bagging", team.bagging, "stackers on ten bootstrap resamples", group="stack"),
@@ -109,32 +89,32 @@ METHODS: tuple[Method, ...] = (
     _team("devil", team.devil, "Devil's Advocate", group="devil"),
     _team(
         "devil-discussion",
-        team.devil_discussion,
-        "its control: the discussion without the devil",
+        partial(team.devil, control=NO_DEVIL),
+        "control: the discussion without the devil",
         group="devil",
     ),
     _team(
         "devil-finetuning",
-        team.devil_finetuning,
-        "its control: plain fine-tuning of every member",
+        partial(team.devil, control=PLAIN),
+        "control: plain fine-tuning of every member",
         group="devil",
     ),
-    _team("auto", team.auto_team, "the pipeline that postproc auto chooses", group="auto"),
+    _team("auto", team.auto_team, "the pipeline chosen by postproc auto", group="auto"),
     _team(
         "oracle",
         team.oracle,
-        "right wherever any member is: bound of every choice among them",
+        "correct if any member is: a bound for choosing among them",
         bound=True,
     ),
 )
 
-#: Groups of ensemble methods, those that take longest first, so that all cores stay busy.
+#: Groups of ensemble methods, slowest first, to keep all cores busy.
 GROUPS = ("auto", "devil", "stack", "blend", "votes")
 
-#: Words that stand for many methods.
+#: Words that select many methods.
 SELECTIONS = ("all", "member", "ensemble")
 
-#: What gains of ensembles are measured against.
+#: Gains of ensembles are relative to this method.
 BASELINE = "best-single"
 
 
@@ -144,15 +124,8 @@ def find_method(scope: str, name: str) -> Method:
 
 
 def choose_methods(words: Iterable[str]) -> tuple[Method, ...]:
-    """Methods by their names, or by the words `member`, `ensemble`, `all`; in the order of tables.
+    """Methods by name, or by the words `member`, `ensemble`, `all`; in the order of tables.
 
-    Raises
-    ------
-    ValueError
-        If a word is none of them, or there is none.
-
-    Examples
-    --------
     >>> [method.scope for method in choose_methods(["auto"])]
     ['member', 'ensemble']
     """

@@ -2,50 +2,37 @@
 
 from __future__ import annotations
 
+from cmath import exp
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 
-from ensemble.bench.labels import Box, place_labels
-from ensemble.bench.results import Estimate, Floats
+from ensemble.bench.results import Estimate
+from ensemble.bench.tables import Cost, gain_text
 from postproc.reports.svg import (
-    ACCENT,
-    BAD,
-    GOOD,
-    GRID,
-    INK,
-    LABEL_ROOM,
-    MUTED,
-    PAPER,
+    AXIS_ROOM,
+    MARGIN,
     WIDTH,
-    line_axes,
-    page_style,
-    shortened,
-    strip,
-    text_width,
-    to_svg,
+    Chart,
+    Plot,
+    Row,
+    Scale,
+    interval_plot,
 )
-from postproc.reports.tables import percent, points
+from postproc.reports.tables import interval, points
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-#: Gain in points down to which an axis reaches at least, and up to which.
+#: Gain in points that an axis reaches at least, to either side.
 LEAST_REACH = 0.5
-#: A bound that is more than so many times the largest gain is drawn at the edge.
+#: A bound above this multiple of the largest gain is drawn at the edge.
 BOUND_TO_GAIN = 1.5
-#: Size of small letters.
-SMALL = 9
-#: Room for the name of a method beside its mark, in units.
-NAME_ROOM = 110.0
-#: A name that is farther from its mark than this has a line to it, in units.
-FAR = 7.0
-#: Shown after the name of a method that nobody can have.
+#: Appended to the name of a method that looks at labels of the target.
 BOUND = " (bound)"
-#: Seconds that are too few to be measured are drawn as this many.
+#: Shorter times, which cannot be measured, are drawn as this many seconds.
 LEAST_SECONDS = 1e-4
+#: Distance in pixels that numbered marks keep from each other.
+APART = 17.0
 
 
 class Gain(NamedTuple):
@@ -56,94 +43,28 @@ class Gain(NamedTuple):
     is_bound: bool = False
 
 
-class Cost(NamedTuple):
-    """One mark of a plot of gain over time."""
-
-    method: str
-    seconds: float
-    gain: float
-
-
-def gain_plot(gains: Sequence[Gain], *, title: str, key: str) -> str:
-    """Forest plot: the gain of every method with its interval; filled marks exclude zero.
-
-    Parameters
-    ----------
-    gains : sequence of Gain
-        The lines, from top to bottom, gains as fractions.
-    title : str
-        What the plot shows, for those who cannot see it.
-    key : str
-        Prefix of its ids.
-
-    Returns
-    -------
-    str
-        An SVG element.
-    """
-    with page_style():
-        number_room = max(text_width(_number(gain.estimate), SMALL) for gain in gains)
-        names = [gain.method + BOUND * gain.is_bound for gain in gains]
-        figure, axes = line_axes(names, room=LABEL_ROOM - number_room - 12)
-        low, high = gain_limits(gains)
-        for line, gain in enumerate(gains):
-            _gain_line(axes, line, gain, low, high)
-        axes.axvline(0, color=INK, linewidth=1)
-        pad = 0.04 * (high - low)
-        axes.set_xlim(low - pad, high + pad)
-        axes.set_xlabel("gain in points of accuracy")
-        says = "; ".join(
-            f"{name}: {points(gain.estimate.mean)}, {_limits(gain.estimate)}"
-            for name, gain in zip(names, gains, strict=True)
+def gain_plot(gains: Sequence[Gain], *, title: str, key: str) -> Plot:
+    """Forest plot: the gain of every method with its interval; filled marks exclude zero."""
+    rows, says = [], []
+    for gain in gains:
+        name = gain.method + BOUND * gain.is_bound
+        mean, low, high = (100 * value for value in gain.estimate)
+        is_sure = gain.estimate.is_sure
+        style = "muted hollow" if not is_sure else "good" if mean > 0 else "bad"
+        shape = "diamond" if gain.is_bound else "disc"
+        rows.append(Row(name, mean, low, high, style, gain_text(gain.estimate), shape))
+        says.append(
+            f"{name}: {points(gain.estimate.mean)}, {interval(gain.estimate.interval, points).text}"
         )
-        return to_svg(figure, key, title, says)
-
-
-def _gain_line(axes: Axes, line: int, gain: Gain, floor: float, top: float) -> None:
-    mean, low, high = (100 * value for value in gain.estimate)
-    is_sure = low > 0 or high < 0
-    colour = MUTED if not is_sure else GOOD if mean > 0 else BAD
-    if high > floor and low < top:
-        ends = np.clip([low, high], floor, top)
-        axes.plot(ends, [line, line], color=colour, linewidth=2, solid_capstyle="butt")
-    edge = "<" if mean < floor else ">" if mean > top else None
-    axes.plot(
-        [min(max(mean, floor), top)],
-        [line],
-        marker=edge or ("D" if gain.is_bound else "o"),
-        markersize=7,
-        color=colour,
-        markerfacecolor=colour if is_sure else PAPER,
-        markeredgewidth=2,
-    )
-    axes.text(
-        1,
-        line - 0.2,
-        _number(gain.estimate),
-        transform=axes.get_yaxis_transform(),
-        ha="right",
-        va="bottom",
-        fontsize=SMALL,
-        color=MUTED,
-    )
+    chart, height = interval_plot(rows, gain_limits(gains), "gain in points of accuracy")
+    return chart.plot(key, title, "; ".join(says), height)
 
 
 def gain_limits(gains: Sequence[Gain]) -> tuple[float, float]:
-    """Ends of an axis of gains, in points, so that extremes do not squeeze the rest.
+    """Ends of an axis of gains, in points, chosen so that extremes do not squeeze the rest.
 
-    All gains of methods that are not bounds fit in; losses do to the size of the largest gain, and
-    where most methods lose, to twice what the middle one loses; bounds do to half as much again as
-    the largest gain. Marks beyond an end belong on it.
-
-    Parameters
-    ----------
-    gains : sequence of Gain
-        What the axis is to show.
-
-    Returns
-    -------
-    tuple of float
-        Lower and upper end.
+    All gains of methods that are not bounds fit. Losses fit up to the size of the largest gain or,
+    if most methods lose, up to twice the median loss; bounds fit up to 1.5 times the largest gain.
     """
     rows = np.array([100 * np.array(gain.estimate) for gain in gains])
     is_bound = np.array([gain.is_bound for gain in gains])
@@ -156,169 +77,77 @@ def gain_limits(gains: Sequence[Gain]) -> tuple[float, float]:
 
 def rank_plot(
     methods: Sequence[str], ranks: Sequence[float], difference: float, *, key: str
-) -> str:
-    """Mean ranks with bars half a critical difference to either side; those that overlap may tie.
-
-    Parameters
-    ----------
-    methods : sequence of str
-        Names, best first.
-    ranks : sequence of float
-        Their mean ranks.
-    difference : float
-        Nemenyi's critical difference.
-    key : str
-        Prefix of the ids.
-
-    Returns
-    -------
-    str
-        An SVG element.
-    """
-    half = difference / 2
-    with page_style():
-        figure, axes = line_axes(methods, room=LABEL_ROOM - 40)
-        best = min(ranks)
-        axes.axvspan(best - half, best + half, color=GRID, alpha=0.45, linewidth=0)
-        for line, rank in enumerate(ranks):
-            colour = ACCENT if rank - best <= difference else MUTED
-            ends = [rank - half, rank + half]
-            axes.plot(ends, [line, line], color=colour, linewidth=2, solid_capstyle="butt")
-            axes.plot([rank], [line], marker="o", markersize=7, color=colour)
-            axes.text(
-                1,
-                line - 0.2,
-                f"{rank:.2f}",
-                transform=axes.get_yaxis_transform(),
-                ha="right",
-                va="bottom",
-                fontsize=SMALL,
-                color=MUTED,
-            )
-        axes.margins(x=0.04)
-        # Bars reach beyond the ranks that there are; ticks do not.
-        axes.set_xticks(np.arange(1, len(ranks) + 1, 1 + len(ranks) // 7))
-        axes.set_xlabel("mean rank (1 is best)")
-        says = "; ".join(f"{m}: {r:.2f}" for m, r in zip(methods, ranks, strict=True))
-        return to_svg(figure, key, f"Mean ranks; critical difference {difference:.2f}", says)
-
-
-def time_plot(costs: Sequence[Cost], *, title: str, key: str) -> str:
-    """Scatter of gain over seconds on a logarithmic axis, each mark with its name.
-
-    Parameters
-    ----------
-    costs : sequence of Cost
-        Seconds, and gains as fractions.
-    title : str
-        What the plot shows, for those who cannot see it.
-    key : str
-        Prefix of its ids.
-
-    Returns
-    -------
-    str
-        An SVG element.
-    """
-    from matplotlib.figure import Figure
-
-    with page_style():
-        height = 2.4 + 0.16 * len(costs)
-        figure = Figure(figsize=(WIDTH, height))
-        within = Box(0.45, 0.5, WIDTH - 0.2, height - 0.3)
-        axes = figure.add_axes(
-            (
-                within.left / WIDTH,
-                within.bottom / height,
-                (within.right - within.left) / WIDTH,
-                (within.top - within.bottom) / height,
-            )
+) -> Plot:
+    """Mean ranks, best first, each with a bar of half the critical difference to either side."""
+    half, best = difference / 2, min(ranks)
+    rows = [
+        Row(
+            method,
+            rank,
+            rank - half,
+            rank + half,
+            "accent" if rank - best <= difference else "muted",
+            f"{rank:.2f}",
         )
-        seconds = np.array([max(cost.seconds, LEAST_SECONDS) for cost in costs])
-        low, high = gain_limits([Gain(cost.method, Estimate(*[cost.gain] * 3)) for cost in costs])
-        gains = np.array([100 * cost.gain for cost in costs])
-        axes.set_xscale("log")
-        # Whole decades, so that there are always two ticks to read the scale by.
-        axes.set_xlim(
-            10 ** np.floor(np.log10(seconds.min() / 1.2)),
-            10 ** np.ceil(np.log10(seconds.max() * 1.2)),
-        )
-        pad = 0.06 * (high - low)
-        axes.set_ylim(low - pad, high + pad)
-        for second, gain in zip(seconds, gains, strict=True):
-            axes.plot(
-                [second],
-                [max(gain, low)],
-                marker="v" if gain < low else "o",
-                markersize=6,
-                color=ACCENT,
-                zorder=3,
-            )
-        axes.axhline(0, color=INK, linewidth=1)
-        axes.grid(visible=True)
-        axes.minorticks_off()
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.set_xlabel("seconds (fit and one target)")
-        axes.text(
-            0,
-            1.02,
-            "gain in points of accuracy",
-            transform=axes.transAxes,
-            fontsize=SMALL,
-            color=MUTED,
-        )
-        strip(axes)
-        names = [
-            cost.method + f" {gain:+z.1f}" * bool(gain < low)
-            for cost, gain in zip(costs, gains, strict=True)
-        ]
-        _name_marks(figure, axes, names, np.column_stack((seconds, np.maximum(gains, low))), within)
-        says = "; ".join(
-            f"{cost.method}: {points(cost.gain)} in {cost.seconds:.3g} s" for cost in costs
-        )
-        return to_svg(figure, key, title, says)
-
-
-def _name_marks(
-    figure: Figure, axes: Axes, names: Sequence[str], places: Floats, inches: Box
-) -> None:
-    """Write names beside their marks, with a line to each name that had to move away."""
-    from matplotlib.transforms import Affine2D
-
-    within = Box(*(72 * edge for edge in inches))
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    across = np.log(places[:, 0] / left) / np.log(right / left)
-    up = (places[:, 1] - bottom) / (top - bottom)
-    marks = np.column_stack(
-        (
-            within.left + across * (within.right - within.left),
-            within.bottom + up * (within.top - within.bottom),
-        )
+        for method, rank in zip(methods, ranks, strict=True)
+    ]
+    chart, height = interval_plot(
+        rows,
+        (best - half, max(ranks) + half),
+        "mean rank (1 is best)",
+        zero=False,
+        band=(best - half, best + half),
+        # Bars reach beyond the ranks that exist; ticks do not.
+        ticks=range(1, len(ranks) + 1, 1 + len(ranks) // 7),
     )
-    shown = [shortened(name, NAME_ROOM, size=SMALL) for name in names]
-    sizes = [(text_width(name, SMALL), 1.15 * SMALL) for name in shown]
-    zero = within.bottom - bottom / (top - bottom) * (within.top - within.bottom)
-    line = Box(within.left, zero - 1, within.right, zero + 1)
-    boxes = place_labels(marks, sizes, within, avoid=[line])
-    units = Affine2D().scale(1 / 72) + figure.dpi_scale_trans
-    for name, (x, y), box in zip(shown, marks, boxes, strict=True):
-        axes.text(
-            box.left, box.bottom + 0.3 * SMALL, name, transform=units, fontsize=SMALL, zorder=4
-        )
-        end = box.nearest(x, y)
-        if np.hypot(end[0] - x, end[1] - y) > FAR:
-            axes.plot(
-                [x, end[0]], [y, end[1]], color=MUTED, linewidth=0.7, transform=units, zorder=2
-            )
+    says = "; ".join(f"{row.name}: {row.numbers}" for row in rows)
+    return chart.plot(key, f"Mean ranks; critical difference {difference:.2f}", says, height)
 
 
-def _number(estimate: Estimate) -> str:
-    """A gain and how far its interval reaches, both limits where they are not symmetric."""
-    mean, low, high = estimate
-    if abs((high - mean) - (mean - low)) < 1e-9:
-        return f"{points(mean)} ± {percent(high - mean)}"
-    return f"{points(mean)} ({_limits(estimate)})"
+def time_plot(costs: Sequence[Cost], *, title: str, key: str) -> Plot:
+    """Scatter of gain over seconds on a logarithmic axis; marks are numbered in the order given."""
+    top, bottom = 24.0, 200.0 + 8.0 * len(costs)
+    seconds = [max(cost.seconds, LEAST_SECONDS) for cost in costs]
+    low, high = gain_limits([Gain(cost.method, Estimate(*[cost.gain] * 3)) for cost in costs])
+    pad = 0.06 * (high - low)
+    # Whole decades, so that there are always two ticks to read the scale by.
+    first = 10.0 ** np.floor(np.log10(min(seconds) / 1.2))
+    last = 10.0 ** np.ceil(np.log10(max(seconds) * 1.2))
+    chart = Chart(
+        Scale(first, last, 34, WIDTH - 2 * MARGIN, is_log=True),
+        Scale(low - pad, high + pad, bottom, top),
+    )
+    chart.axis("seconds (fit and one target)", top=top, bottom=bottom)
+    chart.y_axis("gain in points of accuracy")
+    chart.line((first, last), (0, 0), "ink thin")
+    shown = [max(100 * cost.gain, low) for cost in costs]
+    marks = [
+        complex(chart.x(second), chart.y(gain)) for second, gain in zip(seconds, shown, strict=True)
+    ]
+    places = spread(marks, APART, complex(chart.x.start, top), complex(WIDTH - MARGIN, bottom))
+    for mark, place in zip(marks, places, strict=True):
+        if mark != place:
+            chart.add("line", "lead", x1=mark.real, y1=mark.imag, x2=place.real, y2=place.imag)
+            chart.add("circle", "lead", cx=mark.real, cy=mark.imag, r=2)
+    for number, (place, cost) in enumerate(zip(places, costs, strict=True), 1):
+        style = "accent hollow badge" if 100 * cost.gain < low else "accent badge"
+        chart.add("circle", style, cx=place.real, cy=place.imag, r=8)
+        chart.text(str(number), place.real, place.imag + 3.5)
+    says = "; ".join(
+        f"{cost.method}: {points(cost.gain)} in {cost.seconds:.3g} s" for cost in costs
+    )
+    return chart.plot(key, title, says, bottom + AXIS_ROOM)
 
 
-def _limits(estimate: Estimate) -> str:
-    return f"{points(estimate.low)} to {points(estimate.high)}"
+def spread(marks: Sequence[complex], apart: float, low: complex, high: complex) -> list[complex]:
+    """Move each mark that is too close to one before it to a free place near by, within a box."""
+    places: list[complex] = []
+    for mark in marks:
+        for turn in count():  # along a spiral around the mark
+            step = 0.15 * apart * turn**0.5 * exp(2.4j * turn)
+            place = complex(round(mark.real + step.real, 2), round(mark.imag + step.imag, 2))
+            inside = low.real <= place.real <= high.real and low.imag <= place.imag <= high.imag
+            if (turn == 0 or inside) and all(abs(place - other) >= apart for other in places):
+                places.append(place)
+                break
+    return places

@@ -1,7 +1,7 @@
 """The protocol: what is measured, cut into units of work, and how one unit is measured.
 
-Fitted on `val`, judged on targets drawn from `test`. Draws depend on the seed, their number and
-the labels alone, so that all methods and members of a task see the same ones and gains are paired.
+Methods are fitted on `val` and judged on targets drawn from `test`. Draws depend only on the seed,
+their number and the labels, so all methods and members of a task get the same draws.
 """
 
 from __future__ import annotations
@@ -39,28 +39,18 @@ class CellKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """What is measured, apart from tasks.
-
-    Attributes
-    ----------
-    methods : tuple of Method
-        In the order of tables.
-    shifts : tuple of str
-        As `postproc.draw_target` has them.
-    draws, rows, seed : int
-        Targets for each shift, most rows of each, and the seed of everything random.
-    """
+    """What is measured on every task."""
 
     methods: tuple[Method, ...]
-    shifts: tuple[str, ...]
-    draws: int
-    rows: int
+    shifts: tuple[str, ...]  # as of `postproc.draw_target`
+    draws: int  # targets per shift
+    rows: int  # maximal number of rows of a target
     seed: int
 
 
 @dataclass(frozen=True)
 class Unit:
-    """Work that one process does: methods on one member, or a group of them on all members."""
+    """Work of one process: methods on one member, or a group of methods on all members."""
 
     task: Task
     model: str
@@ -79,14 +69,14 @@ class Unit:
 
 
 class Measured(NamedTuple):
-    """A cell: what the results file says of it, and what its side file says of time."""
+    """The lines of a cell in the results file and in the file of times."""
 
     record: dict[str, Any]
     seconds: dict[str, Any]
 
 
 class _Judge(NamedTuple):
-    """Draws of each shift, and what the baseline has right on the test split."""
+    """Draws of each shift, and the rows of the test split that the baseline has right."""
 
     labels: Ints
     draws: dict[str, list[Draw]]
@@ -94,7 +84,7 @@ class _Judge(NamedTuple):
 
 
 def plan_units(tasks: Sequence[Task], settings: Settings) -> list[Unit]:
-    """Cut the work into units: task by task, long ones first. One model alone is no ensemble."""
+    """Cut the work into units, task by task, slow ones first; ensembles need two models or more."""
     units = []
     for task in tasks:
         ensembles = [m for m in settings.methods if m.scope == "ensemble"]
@@ -109,7 +99,7 @@ def plan_units(tasks: Sequence[Task], settings: Settings) -> list[Unit]:
 
 
 def draw_seed(seed: int, number: int) -> int:
-    """Seed of a draw; those of different seeds have nothing to do with each other."""
+    """Seed of a draw; draws of different seeds are independent."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
@@ -117,7 +107,7 @@ def measure_unit(unit: Unit, settings: Settings, wanted: Collection[CellKey]) ->
     """Measure the wanted cells of a unit, in their order."""
     trains = any(find_method(unit.scope, name).group == "devil" for name in unit.methods)
     with _one_thread(trains=trains), warnings.catch_warnings():
-        # Warnings of a method about its data are no news here: its gain says what they did.
+        # The effect of what methods warn about shows in their gains.
         warnings.simplefilter("ignore", UserWarning)
         data = load_task(unit.task)
         state, judge = _prepare(unit, data, settings)
@@ -160,7 +150,7 @@ def _measure(
         if isinstance(predictor, RowWise):
             classes, once, _ = shared.timed(predictor.apply, paid)
             right = np.asarray(classes) == judge.labels
-    except Exception as error:  # whatever a method does, the others go on
+    except Exception as error:  # a failed method must not stop the others
         yield from (_failed(cell, error) for cell in cells)
         return
     for cell in cells:
@@ -196,15 +186,15 @@ def _failed(cell: CellKey, error: Exception) -> Measured:
     counts: dict[str, list[int]] = {
         name: [] for name in ("n", "right", "baseline", "fixed", "broken")
     }
-    told = " ".join(str(error).split())
-    reason = told if isinstance(error, ValueError) and told else f"{type(error).__name__}: {told}"
+    reason = " ".join(str(error).split())
+    if not (isinstance(error, ValueError) and reason):
+        reason = f"{type(error).__name__}: {reason}"
     return Measured({**cell._asdict(), **counts, "error": reason}, _timing(cell, None, []))
 
 
 def _timing(cell: CellKey, fit_seconds: float | None, seconds: list[float]) -> dict[str, Any]:
-    names = cell._asdict()
     return {
-        **names,
+        **cell._asdict(),
         "fit_seconds": None if fit_seconds is None else round(fit_seconds, 6),
         "seconds": [round(value, 6) for value in seconds],
     }
@@ -212,10 +202,10 @@ def _timing(cell: CellKey, fit_seconds: float | None, seconds: list[float]) -> d
 
 @contextmanager
 def _one_thread(*, trains: bool) -> Iterator[None]:
-    """Keep BLAS, OpenMP and torch to one thread, so that figures do not depend on the cores."""
+    """Limit BLAS, OpenMP and torch to one thread, so that results do not depend on the cores."""
     from threadpoolctl import threadpool_limits
 
-    if trains:  # torch takes seconds to load, and is of use to these units only
+    if trains:  # torch takes seconds to load, and other units do not need it
         import torch
 
         before = torch.get_num_threads()

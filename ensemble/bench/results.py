@@ -1,14 +1,14 @@
 """Results of a benchmark: counts of every draw, and what follows from them.
 
-Draws are taken with replacement from the test split, so the standard deviation of a gain over
-the draws, not divided by the root of their number, is the bootstrap standard error of the gain on
-a target of that size. More draws make that error better known, not smaller.
+Draws are taken with replacement from the test split, so the standard deviation of a gain over the
+draws, not divided by the root of their number, is the bootstrap standard error of the gain on a
+target of that size. More draws make the estimate of that error better, not the error smaller.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,15 +20,15 @@ from postproc.scores.checks import fail
 
 Floats = NDArray[np.float64]
 
-#: What stands for the model where a method has combined all of them.
+#: Name of the model if a method combines all members.
 ALL_MEMBERS = "all members"
 
-#: Gain of a cell, as a fraction, below which it counts as a loss.
+#: A cell whose gain, as a fraction, lies below this counts as a loss.
 LOSS = -0.002
 
 
 class Estimate(NamedTuple):
-    """A mean over draws and its 95 % interval, as fractions; NaN where it cannot be told."""
+    """A mean over draws and its 95 % interval, as fractions; NaN if unknown."""
 
     mean: float
     low: float
@@ -39,55 +39,32 @@ class Estimate(NamedTuple):
         """The 95 % interval."""
         return self.low, self.high
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether the interval excludes zero."""
+        return self.low > 0 or self.high < 0
 
-#: What is known of a cell whose method failed.
+
+#: What is known of a method that failed.
 UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
 class Result:
-    """One cell of a benchmark: one method on one model of one task under one shift.
+    """One cell: one method on one model of one task under one shift; no counts if it failed."""
 
-    Attributes
-    ----------
-    task : str
-        Name of the run directory.
-    model : str
-        Name of the member, or "all members".
-    scope : {"member", "ensemble"}
-        Whether the method acted on one member or on all.
-    shift : str
-        Shift of the class frequencies, as `postproc.draw_target` has it.
-    method : str
-        Name of the method.
-    n : tuple of int
-        Rows of each draw; empty, as are all counts, where the method failed.
-    right : tuple of int
-        Rows that the method has right in each draw.
-    baseline : tuple of int
-        Rows that the baseline has right: the member's own predictions, or the best member alone.
-    fixed, broken : tuple of int
-        Rows that the method turned from wrong to right and from right to wrong.
-    seconds : float or None
-        Median seconds that a draw took.
-    fit_seconds : float or None
-        Seconds that fitting took, with all that the method shares with others.
-    error : str or None
-        What went wrong, in one line.
-    """
-
-    task: str
-    model: str
-    scope: str
-    shift: str
+    task: str  # name of the run directory
+    model: str  # name of the member, or `ALL_MEMBERS`
+    scope: str  # "member" or "ensemble"
+    shift: str  # as of `postproc.draw_target`
     method: str
-    n: tuple[int, ...]
-    right: tuple[int, ...]
-    baseline: tuple[int, ...]
-    fixed: tuple[int, ...]
-    broken: tuple[int, ...]
-    seconds: float | None
-    fit_seconds: float | None
+    n: tuple[int, ...]  # rows of each draw
+    right: tuple[int, ...]  # rows that the method classifies correctly
+    baseline: tuple[int, ...]  # rows that the member alone, or the best member, has right
+    fixed: tuple[int, ...]  # rows that went from wrong to right
+    broken: tuple[int, ...]  # rows that went from right to wrong
+    seconds: float | None  # median seconds of a draw
+    fit_seconds: float | None  # seconds of the fit, with all that is shared with other methods
     error: str | None
 
     @property
@@ -109,7 +86,7 @@ class Result:
 
     @property
     def accuracy(self) -> float:
-        """Mean accuracy over the draws; NaN where the method failed."""
+        """Mean accuracy over the draws; NaN if the method failed."""
         return accuracy_estimate([self]).mean
 
     @property
@@ -119,7 +96,7 @@ class Result:
 
     @property
     def gain(self) -> float:
-        """Mean gain over the draws; NaN where the method failed."""
+        """Mean gain over the draws; NaN if the method failed."""
         return gain_estimate([self]).mean
 
     @property
@@ -128,7 +105,7 @@ class Result:
         return gain_estimate([self]).interval
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers for JSON: fractions, rows and seconds of a draw; None for the unknown."""
+        """Plain numbers for JSON: fractions, rows and seconds of a draw; None if unknown."""
         return {
             "task": self.task,
             "model": self.model,
@@ -148,26 +125,10 @@ class Result:
 
 
 def draws_interval(values: Floats) -> Estimate:
-    r"""Mean of a quantity over the draws of a target, with the interval for one such target.
+    r"""Mean over draws, shape (D >= 2,), and the interval :math:`\bar v \pm t_{D-1,.975} s`.
 
-    .. math:: \bar v \pm t_{D-1,\,.975}\, s, \qquad s^2 = \frac{1}{D-1}\sum_d (v_d - \bar v)^2
+    s is the standard deviation over the draws: Efron, Tibshirani (1993), sections 6 and 12.
 
-    Parameters
-    ----------
-    values : ndarray of shape (D,)
-        The quantity in each draw, D >= 2.
-
-    Returns
-    -------
-    Estimate
-        Mean and limits.
-
-    References
-    ----------
-    Efron, Tibshirani (1993). An Introduction to the Bootstrap, sections 6 and 12.
-
-    Examples
-    --------
     >>> [round(v, 3) for v in draws_interval(np.array([0.01, 0.02, 0.03]))]
     [0.02, -0.023, 0.063]
     """
@@ -181,71 +142,50 @@ def draws_interval(values: Floats) -> Estimate:
 
 
 def gain_estimate(results: Iterable[Result]) -> Estimate:
-    """Mean gain over cells, with its interval; failed cells do not count.
+    """Mean gain over cells without failed ones, averaged draw by draw; see `draws_interval`.
 
-    Gains are averaged over the cells draw by draw, and `draws_interval` takes it from there. A
-    single draw has no spread: the limits are then those of Tango's interval, and for several cells
-    the means of their limits, as though all cells erred alike.
-
-    Parameters
-    ----------
-    results : iterable of Result
-        Cells of the same number of draws.
-
-    Returns
-    -------
-    Estimate
-        Gain and limits, as fractions.
-
-    Raises
-    ------
-    ValueError
-        If the numbers of draws differ.
+    A single draw has no spread. Its limits are those of Tango's interval; for several cells they
+    are the means of their limits, as though all cells had the same error.
     """
-    kept = _complete(results)
-    if not kept:
-        return UNKNOWN
-    if len(kept[0].n) > 1:
-        return draws_interval(np.mean([result.gains for result in kept], axis=0))
-    limits = [paired_gain_interval(r.fixed[0], r.broken[0], r.n[0]) for r in kept]
-    return _single([float(result.gains[0]) for result in kept], limits)
+    return _estimate(
+        results,
+        lambda result: result.gains,
+        lambda result: paired_gain_interval(result.fixed[0], result.broken[0], result.n[0]),
+    )
 
 
 def accuracy_estimate(results: Iterable[Result]) -> Estimate:
-    """Mean accuracy over cells, with its interval, as `gain_estimate`; Wilson's for one draw."""
-    kept = _complete(results)
+    """Mean accuracy over cells, as `gain_estimate`; a single draw has Wilson's interval."""
+    return _estimate(
+        results,
+        lambda result: result.accuracies,
+        lambda result: wilson_interval(result.right[0], result.n[0]),
+    )
+
+
+def _estimate(
+    results: Iterable[Result],
+    values: Callable[[Result], Floats],
+    limits: Callable[[Result], tuple[float, float]],
+) -> Estimate:
+    kept = complete(results)
     if not kept:
         return UNKNOWN
-    if len(kept[0].n) > 1:
-        return draws_interval(np.mean([result.accuracies for result in kept], axis=0))
-    limits = [wilson_interval(r.right[0], r.n[0]) for r in kept]
-    return _single([float(result.accuracies[0]) for result in kept], limits)
+    means = np.mean([values(result) for result in kept], axis=0)
+    if len(means) > 1:
+        return draws_interval(means)
+    low, high = np.mean([limits(result) for result in kept], axis=0).tolist()
+    return Estimate(float(np.mean([values(result)[0] for result in kept])), low, high)
 
 
 def contrast(results: Iterable[Result], others: Iterable[Result]) -> Estimate:
-    """Mean accuracy of a method less that of another on the same cells and draws.
+    """Mean accuracy of a method less that of another on the cells that both have.
 
-    Cells that only one of them has, or where either failed, do not count. Counts of a single draw
-    do not say on which rows the two differ, so that there the limits are NaN.
-
-    Parameters
-    ----------
-    results, others : iterable of Result
-        Cells of the one method and of the other.
-
-    Returns
-    -------
-    Estimate
-        Difference and limits, as fractions.
-
-    Raises
-    ------
-    ValueError
-        If the numbers of draws differ.
+    Counts of a single draw do not say on which rows the two differ: its limits are NaN.
     """
     by_cell = {other.cell: other for other in others if other.error is None}
     own = [result for result in results if result.error is None and result.cell in by_cell]
-    kept = _complete([*own, *(by_cell[result.cell] for result in own)])[: len(own)]
+    kept = complete([*own, *(by_cell[result.cell] for result in own)])[: len(own)]
     if not kept:
         return UNKNOWN
     differences = np.mean([r.accuracies - by_cell[r.cell].accuracies for r in kept], axis=0)
@@ -254,27 +194,13 @@ def contrast(results: Iterable[Result], others: Iterable[Result]) -> Estimate:
     return Estimate(float(differences[0]), math.nan, math.nan)
 
 
-def worst_cell(results: Iterable[Result]) -> Result | None:
-    """The cell of the least gain, None where every cell failed."""
-    return min(_complete(results), key=lambda result: result.gain, default=None)
-
-
-def losing_cells(results: Iterable[Result]) -> list[Result]:
-    """Cells whose gain lies below `LOSS`."""
-    return [result for result in _complete(results) if result.gain < LOSS]
-
-
-def _complete(results: Iterable[Result]) -> list[Result]:
+def complete(results: Iterable[Result]) -> list[Result]:
+    """Cells that did not fail; all must have the same number of draws."""
     kept = [result for result in results if result.error is None]
     counts = sorted({len(result.n) for result in kept})
     if len(counts) > 1:
         fail("results", "of the same number of draws", " and ".join(map(str, counts)))
     return kept
-
-
-def _single(means: Sequence[float], limits: Sequence[tuple[float, float]]) -> Estimate:
-    low, high = np.mean(limits, axis=0).tolist()
-    return Estimate(float(np.mean(means)), low, high)
 
 
 def _plain(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Running a benchmark: units spread over processes, results in a fixed order as they come."""
+"""Running a benchmark: units run in parallel, results arrive in a fixed order."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from postproc.scores.checks import check_count, fail
 from postproc.scores.threads import available_cores
 from postproc.shift.draws import SHIFTS, draw_target
 
-#: Called with the numbers of cells done and of all.
+#: Called with the number of finished cells and the total number.
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Tasks, settings, and the units and cells that follow from them, in their order."""
+    """Tasks and settings, and the units and cells that follow from them, in order."""
 
     tasks: tuple[Task, ...]
     settings: Settings
@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def doubts(self) -> list[str]:
-        """What speaks against predictions and labels of a task belonging together."""
+        """Signs that predictions and labels of a task do not belong together."""
         return [f"{task.name}: {doubt}" for task in self.tasks for doubt in task.doubts]
 
     def open(self, path: Path, *, overwrite: bool = False) -> RecordsFile:
@@ -64,20 +64,7 @@ class Plan:
     def run(
         self, done: Collection[CellKey] = (), *, jobs: int | None = None
     ) -> Iterator[list[Measured]]:
-        """Measure all cells but those that are done, unit by unit.
-
-        Parameters
-        ----------
-        done : collection of CellKey
-            Cells that are there already.
-        jobs : int, optional
-            Processes; as many as there are cores by default. Results do not depend on it.
-
-        Yields
-        ------
-        list of Measured
-            Cells of one unit, in the order of the results file.
-        """
+        """Measure the cells that are not done, one unit at a time, in the order of the file."""
         wanted = set(self.cells).difference(done)
         units = [unit for unit in self.units if wanted.intersection(unit.cells)]
         n_jobs = min(available_cores() if jobs is None else jobs, max(len(units), 1))
@@ -87,11 +74,11 @@ class Plan:
             return
         from joblib import Parallel, delayed
 
-        # A generator hands results on in the order of the units, as soon as they are there.
+        # The generator yields results in the order of the units, as soon as they are available.
         parallel = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=1)
         call = delayed(_measure_in_worker)
         with warnings.catch_warnings():
-            # A process that has grown large makes room for a new one, and no result is lost.
+            # joblib replaces workers whose memory has grown; no result is lost.
             warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
             yield from parallel(
                 call(os.getpid(), unit, self.settings, wanted.intersection(unit.cells))
@@ -103,14 +90,14 @@ def _measure_in_worker(
     parent: int, unit: Unit, settings: Settings, wanted: Collection[CellKey]
 ) -> list[Measured]:
     started_by = parent_process()
-    if started_by is not None and started_by.pid == parent:  # this is no thread of the parent
+    if started_by is not None and started_by.pid == parent:  # not a thread of the parent
         end_with(parent)
     return measure_unit(unit, settings, wanted)
 
 
 @cache
 def end_with(parent: int) -> None:
-    """Let this process end with its parent: one that was killed cannot say that work is over."""
+    """End this process when its parent has ended, as a killed parent cannot stop its workers."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -134,46 +121,47 @@ def benchmark(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> list[Result]:
-    """Measure methods on run directories, under shifts of the class frequencies.
+    """Measure methods on run directories under label shift.
 
-    Methods are fitted on the split `val` and judged on targets drawn with replacement from
-    `test`. The baseline of a method on one member is that member's own predictions, that of an
-    ensemble the member that is best on `val`.
+    Methods are fitted on the split `val` and evaluated on targets drawn with replacement from
+    `test`. The baseline of a method on one member is the member's own predictions; that of an
+    ensemble is the member that is best on `val`.
 
     Parameters
     ----------
     paths : path or sequence of path
         Run directories.
     methods : iterable of str
-        Names of methods, or `member`, `ensemble`, `all`; `postproc bench --list-methods` has them.
+        Names of methods, or `member`, `ensemble`, `all`; `postproc bench --list-methods` lists
+        them.
     models : sequence of str, optional
-        Members that take part; all by default.
+        Members to use; by default all.
     shifts : sequence of str
-        As `postproc.draw_target` has them.
+        Label shifts, as for `postproc.draw_target`.
     draws, rows : int
-        Targets for each shift, and most rows of each.
+        Number of targets per shift, and maximal number of rows of each.
     seed : int
-        Seed of draws, folds and trainings.
+        Seed of draws, folds and training.
     jobs : int, optional
-        Processes; None for as many as there are cores. Results do not depend on it.
+        Number of processes; None for one per core. Results do not depend on it.
     output : path, optional
-        Results file, written as results come; a run that was stopped goes on from it, and
-        measures again what failed.
+        Results file, written while the benchmark runs. An interrupted run resumes from it and
+        repeats the cells that failed.
     overwrite : bool
-        Whether a results file of another run may be replaced.
+        Whether to replace a results file of another run.
     progress : callable, optional
-        Called with the numbers of cells done and of all.
+        Called with the number of finished cells and the total number.
 
     Returns
     -------
     list of Result
-        One for each cell: a method on a model of a task under a shift. A method that failed has
-        an `error`, and no counts.
+        One for each cell: a method on a model of a task under a shift. A cell that failed has an
+        `error` and no counts.
 
     Raises
     ------
     OSError, TypeError, ValueError
-        If a run directory or an option is not valid, or the results file is another's.
+        If a run directory or an option is invalid, or the results file is of another run.
     """
     listed = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     settings = check_settings(methods, shifts, draws=draws, rows=rows, seed=seed)
@@ -204,13 +192,7 @@ def benchmark(
 def check_settings(
     methods: Iterable[str], shifts: Sequence[str], *, draws: int, rows: int, seed: int
 ) -> Settings:
-    """Check options.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If one is not valid.
-    """
+    """Check options of a benchmark."""
     chosen = choose_methods([methods] if isinstance(methods, str) else methods)
     kinds = tuple(dict.fromkeys([shifts] if isinstance(shifts, str) else shifts))
     if not kinds:

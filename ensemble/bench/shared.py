@@ -1,4 +1,4 @@
-"""Fits that several methods of a benchmark share: made once, charged to each that uses them."""
+"""Fits shared by several methods: computed once, their time charged to each method."""
 
 from __future__ import annotations
 
@@ -10,23 +10,19 @@ T = TypeVar("T")
 
 
 class SharedFits:
-    """Values by name, each computed when it is first asked for, with the seconds it took.
-
-    Seconds are those of the processor, so that they do not depend on what else a machine does.
-    `timed` gives those of a call as though it shared nothing.
-    """
+    """Values by name, each computed on first use, with the processor seconds it took."""
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
-        #: What a value took without those that it is made from, and which these are.
+        #: Seconds of a value without those it depends on, and the names of the latter.
         self._own: dict[str, float] = {}
         self._made_from: dict[str, set[str]] = {}
-        #: Names used by the computation under way, and seconds that went into them.
+        #: Names used by the current computation, and the seconds spent on them.
         self._used: set[str] = set()
         self._inside = 0.0
 
     def get(self, name: str, make: Callable[[], T]) -> T:
-        """Return the value of this name; make it if there is none yet."""
+        """Return the value with this name; make it on first use."""
         if name not in self._values:
             before_used, before_inside = self._used, self._inside
             self._used, self._inside = set(), 0.0
@@ -43,10 +39,9 @@ class SharedFits:
     def timed(
         self, call: Callable[[], T], paid: Collection[str] = ()
     ) -> tuple[T, float, frozenset[str]]:
-        """Return what a call gives, its seconds, and the names of the shared values it used.
+        """The result of a call, its seconds, and the names of the shared values it used.
 
-        The seconds are those of the call by itself: all shared values that it used count, whoever
-        made them, but for those that have been paid for.
+        The seconds include all shared values used, whoever made them, except those in `paid`.
         """
         self._used, self._inside = set(), 0.0
         begun = time.process_time()

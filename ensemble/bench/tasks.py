@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 
 
 class Skipped(NamedTuple):
-    """A run directory that cannot be used, and why."""
+    """A run directory that cannot be used, and the reason."""
 
     path: str
     reason: str
@@ -33,30 +33,14 @@ class Skipped(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """A run directory that was found sound; its arrays are loaded where they are needed.
-
-    Attributes
-    ----------
-    name : str
-        Name of the folder.
-    path : str
-        The folder.
-    models : tuple of str
-        Members that take part.
-    n_classes : int
-        Number of classes C.
-    fingerprint : str
-        Digest of all files that take part.
-    doubts : tuple of str
-        What speaks against predictions and labels belonging together.
-    """
+    """A valid run directory; its arrays are loaded when they are needed."""
 
     name: str
     path: str
     models: tuple[str, ...]
     n_classes: int
-    fingerprint: str
-    doubts: tuple[str, ...] = ()
+    fingerprint: str  # digest of all files used
+    doubts: tuple[str, ...] = ()  # signs that predictions and labels do not belong together
 
     def to_dict(self) -> dict[str, Any]:
         """What the header of a results file says of the task."""
@@ -70,15 +54,7 @@ class Task:
 
 @dataclass(frozen=True)
 class TaskData:
-    """Arrays of a task: rows in the order of the labels, columns in that of the classes.
-
-    Attributes
-    ----------
-    fit, test : Members
-        Members on the splits `val` and `test`.
-    fit_labels, labels : ndarray
-        Their labels.
-    """
+    """Arrays of a task: rows in the order of the labels, columns in that of the classes."""
 
     fit: Members
     fit_labels: Ints
@@ -89,21 +65,7 @@ class TaskData:
 def find_tasks(
     paths: Sequence[str | Path], models: Sequence[str] | None = None
 ) -> tuple[list[Task], list[Skipped]]:
-    """Check run directories.
-
-    Parameters
-    ----------
-    paths : sequence of path
-        Run directories.
-    models : sequence of str, optional
-        Members that take part, where a task has them; all by default.
-
-    Returns
-    -------
-    tuple of list
-        Tasks that are sound, and directories that are not: no such folder, a split or its labels
-        missing, members unlike in rows or classes, a name that another directory has.
-    """
+    """Check run directories: valid tasks with their members among `models`, and the others."""
     tasks: list[Task] = []
     skipped = []
     for path in paths:
@@ -111,7 +73,7 @@ def find_tasks(
             task = _check_task(Path(path), models)
             twin = next((other for other in tasks if other.name == task.name), None)
             if twin is not None:
-                rule = "of different names, by which results are told apart"
+                rule = "of different names, which identify the results"
                 fail("run directories", rule, f"{task.name!r} twice", f"the first is {twin.path}")
             tasks.append(task)
         except (OSError, TypeError, ValueError) as error:
@@ -121,13 +83,15 @@ def find_tasks(
             inside = _run_directories(Path(path))
             if inside and not any(Path(path).glob("*.val.*")):
                 shown = ", ".join(inside[:3]) + (", ..." if len(inside) > 3 else "")
-                reason = f"is no run directory but holds some: {shown}; pass {Path(path) / '*'}/"
+                reason = (
+                    f"is not a run directory but contains some: {shown}; pass {Path(path) / '*'}/"
+                )
             skipped.append(Skipped(str(path), reason))
     return tasks, skipped
 
 
 def _run_directories(folder: Path) -> list[str]:
-    """Names of the run directories in a folder."""
+    """Names of the run directories inside a folder."""
     found = []
     with suppress(OSError):
         for inner in sorted(folder.iterdir()):
@@ -138,7 +102,7 @@ def _run_directories(folder: Path) -> list[str]:
 
 
 def load_task(task: Task) -> TaskData:
-    """Load the arrays of a task, or give those that this process has loaded last."""
+    """The arrays of a task; those loaded last are cached."""
     return _load(task.path, task.models, task.fingerprint)
 
 
@@ -167,7 +131,7 @@ def _check_task(path: Path, models: Sequence[str] | None) -> Task:
         wanted = f"one of its models ({', '.join(run.models)})"
         fail("models", wanted, ", ".join(models or ()))
     print_ = _fingerprint(path, kept)
-    where = str(path.absolute())  # processes that wait for work may be in another folder
+    where = str(path.absolute())  # worker processes may be in another folder
     data = _load(where, kept, print_)
     splits = {"val": (data.fit, data.fit_labels), "test": (data.test, data.labels)}
     found = [

@@ -1,4 +1,4 @@
-"""Where predictions changed: class by class, and confusion by confusion."""
+"""Where predictions changed, by class and by confusion."""
 
 from __future__ import annotations
 
@@ -16,26 +16,16 @@ from postproc.evaluation.tallies import Tally, count, tally
 
 @dataclass(frozen=True)
 class ClassChanges:
-    """What a model did to every class, against a baseline.
+    """What a model changed in every class, relative to a baseline."""
 
-    Attributes
-    ----------
-    metrics : ClassMetrics
-        Precision, recall, F1 and support of the model.
-    before : ClassMetrics
-        The same of the baseline.
-    fixed, broken : array of shape (C,)
-        Rows with this label that went from wrong to right, and from right to wrong.
-    """
-
-    metrics: ClassMetrics
-    before: ClassMetrics
-    fixed: NDArray[np.int64]
-    broken: NDArray[np.int64]
+    metrics: ClassMetrics  # of the model
+    before: ClassMetrics  # of the baseline
+    fixed: NDArray[np.int64]  # (C,), rows by label that went from wrong to right
+    broken: NDArray[np.int64]  # (C,), from right to wrong
 
 
 class ConfusionChange(NamedTuple):
-    """Rows of one class that were taken for another, before and after."""
+    """Rows of one class predicted as another, before and after."""
 
     label: int
     predicted: int
@@ -44,33 +34,23 @@ class ConfusionChange(NamedTuple):
 
 
 class Confusions:
-    """How many rows of each label were predicted as each class.
-
-    Only pairs that occur are held, so that many classes need no matrix of them all.
-
-    Parameters
-    ----------
-    labels, predicted : array of shape (n,)
-        True and predicted classes of the first rows.
-    n_classes : int
-        Number of classes C.
-    """
+    """Rows by label and predicted class; only pairs that occur are stored."""
 
     def __init__(self, labels: NDArray[np.int64], predicted: NDArray[Any], n_classes: int) -> None:
         self._counts = Tally(*count(labels * n_classes + predicted))
         self.n_classes = n_classes
 
     def merge(self, other: Confusions) -> None:
-        """Take in further rows."""
+        """Add further rows."""
         self._counts.merge(other._counts)
 
     def pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Pairs that occur as label * C + class, ascending, and how many rows have each."""
+        """Pairs that occur, as label * C + class in ascending order, and their numbers of rows."""
         pairs, counts = self._counts.sums()
         return pairs, counts
 
     def z_of_order(self) -> float:
-        """How far the rows that are right lie above what labels in random order give."""
+        """z-score of the number of correct rows among random orders of the labels."""
         metrics = self.class_metrics()
         n_rows = int(metrics.support.sum())
         shares, means = metrics.support / n_rows, metrics.predicted / n_rows
@@ -90,15 +70,7 @@ class Confusions:
 
 
 class Switches:
-    """How many rows of each label went from wrong to right, and from right to wrong.
-
-    Parameters
-    ----------
-    base, new, labels : array of shape (n,)
-        Classes predicted before and after, and true ones, of the first rows.
-    n_classes : int
-        Number of classes C.
-    """
+    """Rows by label that went from wrong to right, and from right to wrong."""
 
     def __init__(
         self, base: NDArray[Any], new: NDArray[Any], labels: NDArray[np.int64], n_classes: int
@@ -109,7 +81,7 @@ class Switches:
         self.n_classes = n_classes
 
     def merge(self, other: Switches) -> None:
-        """Take in further rows."""
+        """Add further rows."""
         self._counts.merge(other._counts)
 
     def of_classes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -120,16 +92,13 @@ class Switches:
         return fixed, broken
 
     def compare(self, n_rows: int) -> Comparison:
-        """Rows fixed and broken of all labels, among n."""
+        """Rows fixed and broken over all labels, out of n."""
         _, fixed, broken = self._counts.sums()
         return Comparison(n_rows, int(fixed.sum()), int(broken.sum()))
 
 
 def confusion_changes(base: Confusions | None, new: Confusions, top: int) -> list[ConfusionChange]:
-    """The pairs of classes whose confusion changed most; without a base, the most frequent ones.
-
-    Pairs that did not change are left out.
-    """
+    """The pairs of classes whose confusion changed most; without a base, the most frequent ones."""
     pairs, after = new.pairs()
     before = np.zeros_like(after)
     if base is not None:

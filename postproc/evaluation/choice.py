@@ -1,10 +1,9 @@
-"""Choice of hyperparameters by cross-validation, "do nothing" among them, and what it gains.
+"""Choice of hyperparameters, including "do nothing", by nested cross-validation.
 
-Every method is tuned in the same way. Each row of the fit split is held out once a repeat, and
-each setting is asked whether it has the held-out row right. A setting's gain is the share of rows
-that it turned right, less the share that it turned wrong. `choose` picks one setting from those
-differences; the gain that is quoted is that of the whole procedure, on outer folds whose labels
-took no part in the choice.
+Every method is tuned in the same way. Each row of the fit split is held out once per repeat, and
+each setting predicts it. The gain of a setting is the share of rows it fixed less the share it
+broke; `choose` picks a setting from these differences. The reported gain is that of the whole
+procedure, on outer folds whose labels took no part in the choice.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ Rows = NDArray[np.int64]
 Right = NDArray[np.bool_]
 Progress = Callable[[float], None]
 
-#: Fewest folds: nested, one is the outer fold, one is held out, and some rows must be left.
+#: Fewest folds: one is the outer fold, one is held out, and one must be left for training.
 FEWEST_FOLDS = 3
 
 #: Most repeats; differences are summed in 8 bits.
@@ -34,32 +33,22 @@ MOST_REPEATS = 100
 
 
 class Evaluate(Protocol):
-    """Which held-out rows each setting has right, given what the training rows teach it."""
+    """Which held-out rows each setting classifies correctly after a fit on the training rows."""
 
     def __call__(self, train: Rows, held: Rows) -> Right:
-        """Shape (settings, held rows); looks at no label of a held-out row but to score it."""
+        """Shape (settings, held rows); labels of held-out rows are only used to score them."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One point of the grid and what it did to held-out rows.
+    """One point of the grid and its effect on held-out rows."""
 
-    Attributes
-    ----------
-    options : object
-        The hyperparameters.
-    gain : float
-        Mean gain in accuracy over the rows of the fit split, as a fraction.
-    standard_error : float
-        Of that mean; a row's repeats are averaged first, since they are no new rows.
-    """
-
-    options: Any
-    gain: float
-    standard_error: float
+    options: Any  # the hyperparameters
+    gain: float  # mean gain in accuracy over the rows of the fit split, as a fraction
+    standard_error: float  # of that mean, with repeats of a row averaged first
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and words, for JSON."""
+        """Return numbers and words for JSON."""
         return {
             "options": options_to_dict(self.options),
             "gain": self.gain,
@@ -69,28 +58,28 @@ class Setting:
 
 @dataclass(frozen=True)
 class TuningResult:
-    """What was chosen, from what, and what that is worth.
+    """The chosen hyperparameters, the grid, and the expected gain.
 
     Attributes
     ----------
     method : str
-        The method that was tuned.
+        The tuned method.
     options : object or None
-        The chosen hyperparameters; None where doing nothing is best.
+        The chosen hyperparameters; None if doing nothing is best.
     settings : tuple of Setting
         The whole grid, the simplest settings first.
     candidate : int or None
-        Place in `settings` of what the one-standard-error rule takes; None for doing nothing. It
-        is chosen if the nested gain's interval lies above zero.
+        Index in `settings` of the choice of the one-standard-error rule; None for doing nothing. It
+        is adopted if the interval of the nested gain lies above zero.
     fold_candidates : tuple of (int or None)
-        What the rule takes without each outer fold, repeat after repeat: how stable it is.
+        Choice of the rule without each outer fold, one repeat after another; shows its stability.
     rows, classes : int
         Size of the fit split.
     accuracy : float
         Accuracy of doing nothing.
     nested : Comparison
-        Rows that the procedure fixed and broke on outer folds; counts of repeats are averaged, so
-        that the interval is that of one.
+        Rows that the procedure fixed and broke on outer folds. Counts are averaged over repeats, so
+        the interval is that of one repeat.
     n_folds, n_repeats, seed : int
         The folds.
     """
@@ -110,7 +99,7 @@ class TuningResult:
 
     @property
     def nested_gain(self) -> float:
-        """Gain in accuracy of the whole procedure on rows that chose nothing, as a fraction."""
+        """Gain in accuracy of the whole procedure on outer folds, as a fraction."""
         return self.nested.gain
 
     @property
@@ -120,7 +109,7 @@ class TuningResult:
 
     @property
     def reason(self) -> str:
-        """One sentence on why this was chosen."""
+        """One sentence on the choice."""
         low, high = (100 * limit for limit in self.nested_gain_ci)
         gain = f"{100 * self.nested_gain:+z.2f} points ({low:+z.2f} to {high:+z.2f})"
         if self.candidate is None:
@@ -130,7 +119,7 @@ class TuningResult:
         return f"the gain on outer folds, {gain}, is above zero"
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything in plain numbers and words, for JSON; gains are fractions."""
+        """Return everything as numbers and words for JSON; gains are fractions."""
         candidate = None if self.candidate is None else self.settings[self.candidate]
         return {
             "method": self.method,
@@ -154,26 +143,17 @@ class TuningResult:
 
 @dataclass(frozen=True)
 class Plan:
-    """Folds of a cross-validation, and whether it is nested by pairs.
+    """Folds of a cross-validation, and whether they are nested in pairs."""
 
-    Attributes
-    ----------
-    folds : array of shape (n_repeats, n)
-        Fold of each row in each repeat.
-    n_folds : int
-        Number of folds K.
-    learns_labels : bool
-        Whether what the training rows teach depends on their labels. If not, the outer folds'
-        labels enter an inner evaluation nowhere, and one evaluation serves as inner and outer.
-    """
-
-    folds: NDArray[np.int64]
+    folds: NDArray[np.int64]  # (n_repeats, n), fold of each row in each repeat
     n_folds: int
+    #: Whether a fit depends on the labels of the training rows. If not, labels of the outer fold
+    #: enter no inner evaluation, and one evaluation serves as inner and outer.
     learns_labels: bool
 
     @property
     def n_evaluations(self) -> int:
-        """How often the grid is evaluated."""
+        """Number of evaluations of the grid."""
         pairs = math.comb(self.n_folds, 2) if self.learns_labels else 0
         return len(self.folds) * (self.n_folds + pairs)
 
@@ -187,13 +167,7 @@ def make_plan(
     seed: int,
     learns_labels: bool,
 ) -> Plan:
-    """Deal rows to stratified folds; the same rows in another order fall into the same folds.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a count is out of range, or there are fewer rows than folds.
-    """
+    """Assign rows to stratified folds; they do not depend on the order of the rows."""
     n_folds = check_count(n_folds, "n_folds", low=FEWEST_FOLDS)
     n_repeats = check_count(n_repeats, "n_repeats", low=1, high=MOST_REPEATS)
     seed = check_count(seed, "seed", low=0)
@@ -215,23 +189,10 @@ def cross_validate(
 ) -> TuningResult:
     """Evaluate a grid, the simplest settings first, and choose from it.
 
-    Parameters
-    ----------
-    evaluate : Evaluate
-        Called with the row numbers of training and held-out rows.
-    right : array of bool, shape (n,)
-        Rows that doing nothing has right.
-    plan : Plan
-        The folds.
-    settings : list of S objects
-        The grid's points, in the order in which `evaluate` answers.
-    method, n_classes, seed
-        For the record.
-
-    Notes
-    -----
-    For the outer fold o, the inner evaluation of fold j trains on all other folds. It serves the
-    outer fold j as well, where o is held out, so that each pair of folds is evaluated once.
+    `evaluate` is called with the numbers of training and held-out rows; `right`, shape (n,), are
+    the rows that doing nothing classifies correctly. For the outer fold o, the inner evaluation of
+    fold j trains on all other folds. It also serves the outer fold j with o held out, so each pair
+    of folds is evaluated once.
     """
     n_rows = len(right)
     total = np.zeros((len(settings), n_rows), dtype=np.int8)
@@ -280,22 +241,13 @@ def cross_validate(
 
 
 def choose(differences: NDArray[np.integer[Any]]) -> int | None:
-    """Pick a setting by the one-standard-error rule, or None for doing nothing.
+    """Choose a setting by the one-standard-error rule; None for doing nothing.
 
-    The simplest setting is taken whose mean gain is within one standard error of the best. The
-    error is that of the paired difference between the two, row by row, so that settings that
-    agree on nearly all rows are told apart finely. Doing nothing has gain 0 and is the simplest.
-
-    Parameters
-    ----------
-    differences : array of shape (S, n)
-        For each setting, the simplest first, and each row 1 if it was turned right, -1 if it was
-        turned wrong, else 0; or sums of that over repeats.
-
-    Returns
-    -------
-    int or None
-        Place of the setting.
+    The simplest setting is chosen whose mean gain is within one standard error of the best. The
+    error is that of the paired difference of the two, row by row, so settings that agree on nearly
+    all rows are compared precisely. Doing nothing has gain 0 and is the simplest. `differences`,
+    shape (S, n), the simplest setting first, are 1 for fixed rows, -1 for broken ones, else 0; or
+    sums of that over repeats.
     """
     best = int(np.argmax(differences.sum(axis=1, dtype=np.int64)))
     if _within_one_error(differences[best : best + 1])[0]:
@@ -306,8 +258,8 @@ def choose(differences: NDArray[np.integer[Any]]) -> int | None:
 def _within_one_error(differences: NDArray[Any]) -> NDArray[np.bool_]:
     """Whether the mean of each line of integers is at most its standard error, without rounding.
 
-    For n numbers x of sum b the mean is b / n and the squared error (Σx² / n - b² / n²) / (n - 1),
-    so that the rule is b <= 0 or b² <= Σx².
+    For n numbers x with sum b the mean is b / n and the squared error is
+    (Σx² / n - b² / n²) / (n - 1), so the rule is b <= 0 or b² <= Σx².
     """
     sums = differences.sum(axis=1, dtype=np.int64)
     squares = np.einsum("ij,ij->i", differences, differences, dtype=np.int64)
@@ -322,13 +274,7 @@ def options_to_dict(options: Any) -> dict[str, Any]:
 def check_grid(
     grid: Mapping[str, Any] | None, default: Mapping[str, tuple[Any, ...]]
 ) -> dict[str, tuple[Any, ...]]:
-    """Return the default grid with the parameters that were given in its place.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a parameter is unknown, or has no value or not a list of them.
-    """
+    """The default grid, with the given parameters in place of its own."""
     result = dict(default)
     for name, values in (grid or {}).items():
         if name not in default:

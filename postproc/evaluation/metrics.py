@@ -1,4 +1,4 @@
-"""Metrics of predictions against labels, gathered in one pass over blocks of rows."""
+"""Metrics of predictions against labels, computed in one pass over blocks of rows."""
 
 from __future__ import annotations
 
@@ -21,30 +21,10 @@ TOP_K = 5
 
 
 class MetricAccumulator:
-    """Gathers the metrics of one model from consecutive blocks of its rows.
+    """Collects the metrics of one model from consecutive blocks of its rows.
 
-    Per row the label (8 bytes), the predicted class (4) and its confidence (4 or 8) are kept.
+    Per row it keeps the label (8 bytes), the predicted class (4) and its confidence (4 or 8).
 
-    Parameters
-    ----------
-    labels : array_like of shape (n,)
-        Classes in 0..C-1 of all rows to come.
-    n_classes : int
-        Number of classes C >= 2.
-    kind : {"logits", "probs"}
-        What the scores are. They should have passed `check_scores`.
-    name : str
-        What messages call the scores.
-    first_row : int
-        Number of the first row to come, for messages.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the labels are not classes of 0..C-1, there are none, or an option is out of range.
-
-    Examples
-    --------
     >>> accumulator = MetricAccumulator([0, 1, 1], 2, kind="probs")
     >>> accumulator.update([[0.75, 0.25]])
     >>> accumulator.update([[0.25, 0.75], [1.0, 0.0]])
@@ -77,19 +57,7 @@ class MetricAccumulator:
         self._brier: list[float] = []
 
     def update(self, scores: Array) -> None:
-        """Take in the next rows.
-
-        Parameters
-        ----------
-        scores : array or tensor of shape (b, C)
-            Their scores, of the declared kind.
-
-        Raises
-        ------
-        ValueError
-            If the block has another number of columns or more rows than labels are left, or if a
-            row is not finite.
-        """
+        """Add the next rows, scores of shape (b, C) of the declared kind."""
         block = np.ascontiguousarray(as_floating(as_numpy(as_array(scores, self._name))))
         left = len(self._labels) - self._rows
         if block.ndim != 2 or block.shape[1] != self._classes or len(block) > left:
@@ -106,7 +74,7 @@ class MetricAccumulator:
 
         if self._kind == "logits":
             if self._buffer.dtype != block.dtype or len(self._buffer) < len(block):
-                self._buffer = np.empty_like(block)  # fresh pages for each block cost much time
+                self._buffer = np.empty_like(block)  # new pages for each block cost much time
             mass = self._buffer[: len(block)]
             with np.errstate(over="ignore"):
                 np.subtract(block, top[:, None], out=mass)
@@ -137,17 +105,11 @@ class MetricAccumulator:
 
     @property
     def predicted(self) -> NDArray[np.int32]:
-        """Predicted classes of the rows that came."""
+        """Predicted classes of the rows so far."""
         return self._predicted[: self._rows]
 
     def sums(self) -> MetricSums:
-        """Return what the metrics of all rows take, to be merged with that of others.
-
-        Raises
-        ------
-        ValueError
-            If fewer rows came than there are labels.
-        """
+        """Mergeable sums over all rows; ValueError if rows are missing."""
         n = len(self._labels)
         if self._rows != n:
             fail(self._name, f"as long as `labels` ({n} rows)", f"{self._rows} rows")
@@ -161,12 +123,12 @@ class MetricAccumulator:
         )
 
     def result(self) -> Metrics:
-        """Return the metrics of all rows; raises as `sums`."""
+        """The metrics of all rows."""
         return self.sums().result()
 
     def _check_finite(self, block: NDArray[Any]) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
-            if np.isfinite(block.sum()):  # an overflow of the sum only costs the closer look
+            if np.isfinite(block.sum()):  # if the sum overflows, look closer
                 return
         bad = ~np.isfinite(block)
         if bad.any():
@@ -189,13 +151,13 @@ def evaluate(
     Parameters
     ----------
     scores : array or tensor of shape (n, C)
-        Scores, perhaps memory-mapped: they are read in blocks, twice (check, then measure).
+        Scores, possibly memory-mapped; they are read in blocks, once to check and once to measure.
     labels : array_like of shape (n,)
         Classes in 0..C-1.
     kind : {"logits", "probs"}, optional
-        The declared kind; without it the kind is detected.
+        The kind of scores; by default it is detected.
     name : str
-        What messages call the scores.
+        Name of the scores in messages.
 
     Returns
     -------
@@ -248,28 +210,16 @@ def measure(
 
 @dataclass(frozen=True)
 class MeasureRows:
-    """Gathers the metrics of some rows.
-
-    Attributes
-    ----------
-    scores : array of shape (n, C)
-        Checked scores.
-    labels : array of shape (n,), or source of shape (n, 1)
-        Checked labels.
-    kind, name
-        As for `evaluate`.
-    sizes : Sizes
-        How much is computed at once.
-    """
+    """Collects the metrics of some rows of checked scores, shape (n, C)."""
 
     scores: Array
-    labels: Any
+    labels: Any  # array of shape (n,), or source of shape (n, 1)
     kind: Kind
     name: str
     sizes: Sizes = DEFAULT_SIZES
 
     def __call__(self, rows: slice) -> MetricAccumulator:
-        """The rows start..stop, all taken in."""
+        """Add all rows of a slice to a new accumulator."""
         n_classes = self.scores.shape[1]
         labels = self.labels[rows].reshape(-1)
         found = MetricAccumulator(
@@ -281,7 +231,7 @@ class MeasureRows:
 
 
 def _count_outside(block: NDArray[Any], labels: NDArray[np.int64], wrong: NDArray[np.bool_]) -> int:
-    """How many rows do not have their label among the TOP_K first by score, then by class."""
+    """Number of rows whose label is not among the TOP_K first by score, then by class."""
     if block.shape[1] <= TOP_K:
         return 0
     each = np.flatnonzero(wrong)
@@ -290,7 +240,7 @@ def _count_outside(block: NDArray[Any], labels: NDArray[np.int64], wrong: NDArra
     ahead = _count(scores > true)
     inside = ahead < TOP_K
     outside = len(each) - int(np.count_nonzero(inside))
-    # Only where equal scores could push the label out do they have to be looked at.
+    # Ties matter only if they could push the label out.
     scores, y, true, ahead = scores[inside], y[inside], true[inside], ahead[inside]
     tied = _count(scores >= true) > TOP_K
     if tied.any():
@@ -301,6 +251,6 @@ def _count_outside(block: NDArray[Any], labels: NDArray[np.int64], wrong: NDArra
 
 
 def _count(flags: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """How many flags of each row are set."""
+    """Number of flags set in each row."""
     counts: NDArray[np.int32] = flags.sum(axis=1, dtype=np.int32)
     return counts

@@ -18,21 +18,11 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two classifiers on the same rows: how many rows the new one fixed, and how many it broke.
+    """Two classifiers on the same rows: how many the new one fixed, and how many it broke."""
 
-    Attributes
-    ----------
-    rows : int
-        Number of rows n that both classified.
-    fixed : int
-        Rows that went from wrong to right.
-    broken : int
-        Rows that went from right to wrong.
-    """
-
-    rows: int
-    fixed: int
-    broken: int
+    rows: int  # that both classified
+    fixed: int  # from wrong to right
+    broken: int  # from right to wrong
 
     @property
     def gain(self) -> float:
@@ -51,7 +41,7 @@ class Comparison:
 
 
 def compare(base_predictions: Any, new_predictions: Any, labels: Any) -> Comparison:
-    """Count the rows that new predictions turned from wrong to right, and from right to wrong.
+    """Count the rows that new predictions fixed (wrong to right) and broke (right to wrong).
 
     Parameters
     ----------
@@ -63,7 +53,7 @@ def compare(base_predictions: Any, new_predictions: Any, labels: Any) -> Compari
     Returns
     -------
     Comparison
-        Rows, fixed, broken; gain, its interval and McNemar's p-value are derived from them.
+        Rows, fixed and broken; also gives the gain, its interval and McNemar's p-value.
 
     Raises
     ------
@@ -137,7 +127,7 @@ def wilson_interval(
     p, extra = successes / n, z * z / n
     middle = p + extra / 2
     half = math.sqrt(extra * (p * (1 - p) + extra / 4))
-    # At the ends the limit is 0 or 1 exactly; rounding must not move it inwards.
+    # At the ends the limit is exactly 0 or 1; rounding must not move it inwards.
     low = 0.0 if successes == 0 else (middle - half) / (1 + extra)
     high = 1.0 if successes == n else (middle + half) / (1 + extra)
     return low, high
@@ -154,10 +144,10 @@ def paired_gain_interval(
     .. math:: \frac{(f - b - n\Delta)^2}{n (2 \tilde p + \Delta (1 - \Delta))} = z^2,
 
     with :math:`\tilde p` the probability of a broken row, estimated by maximum likelihood under
-    that difference. Rows on which both agree enter through n only. The test at
-    :math:`\Delta = 0` is McNemar's (without correction), the limits never leave [-1, 1], and
-    coverage holds even where nearly no row differs, which the textbook interval
-    :math:`\hat\Delta \pm z s` does not.
+    that difference. Rows on which both agree enter only through n. The test at
+    :math:`\Delta = 0` is McNemar's (without correction), the limits never leave [-1, 1], and,
+    unlike that of the textbook interval :math:`\hat\Delta \pm z s`, the coverage is right even if
+    very few rows differ.
 
     Parameters
     ----------
@@ -196,7 +186,7 @@ def paired_gain_interval(
     broken = check_count(broken, "broken", low=0, high=n - fixed)
     z = _normal_quantile(confidence)
     gain = (fixed - broken) / n
-    # The score falls as the difference grows, so bisection finds each limit from the estimate out.
+    # The score falls as the difference grows: bisect between the estimate and each end.
     low = -1.0 if broken == n else _bisect(lambda d: _score(fixed, broken, n, d) > z, -1.0, gain)
     high = 1.0 if fixed == n else _bisect(lambda d: _score(fixed, broken, n, d) >= -z, gain, 1.0)
     return low, high
@@ -205,9 +195,8 @@ def paired_gain_interval(
 def mcnemar_exact(fixed: int, broken: int) -> float:
     """Exact two-sided p-value of McNemar's test that fixed and broken rows are equally likely.
 
-    Twice the lesser tail of the binomial distribution of `fixed + broken` trials of probability
-    1/2, at most 1. It is computed from the incomplete beta function, so counts of millions cost
-    no more than small ones.
+    Twice the smaller tail of the binomial distribution of `fixed + broken` trials with
+    probability 1/2, at most 1. The incomplete beta function makes millions of rows as cheap as few.
 
     Parameters
     ----------
@@ -219,7 +208,7 @@ def mcnemar_exact(fixed: int, broken: int) -> float:
     Returns
     -------
     float
-        The p-value; 1 where no row differs, and 0 where it lies below the least float.
+        The p-value; 1 if no row differs, and 0 if it is too small for a float.
 
     Raises
     ------
@@ -254,8 +243,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Returns
     -------
     list of m floats
-        Corrected p-values in the order given; comparing them with a level bounds the chance of
-        any false claim by that level.
+        Corrected p-values in the order given. Comparing them with a level bounds the probability
+        of any false rejection by that level.
 
     Raises
     ------
@@ -282,7 +271,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _score(fixed: int, broken: int, n: int, difference: float) -> float:
-    """Tango's score statistic, signed; infinite where the difference rules the counts out."""
+    """Tango's score statistic, signed; infinite if the difference contradicts the counts."""
     d = difference
     linear = (2 * n - fixed + broken) * d - fixed - broken
     constant = -broken * d * (1 - d)
@@ -297,7 +286,7 @@ def _score(fixed: int, broken: int, n: int, difference: float) -> float:
 
 
 def _bisect(is_below: Callable[[float], bool], low: float, high: float) -> float:
-    """Return the point of [low, high] where `is_below` turns false, to within 1e-15."""
+    """The point of [low, high] where `is_below` turns false, to within 1e-15."""
     while high - low > 1e-15:
         middle = (low + high) / 2
         if middle in (low, high):
@@ -307,7 +296,7 @@ def _bisect(is_below: Callable[[float], bool], low: float, high: float) -> float
 
 
 def _normal_quantile(confidence: float) -> float:
-    """How many standard deviations an interval of this coverage reaches to either side."""
+    """Half-width in standard deviations of a normal interval with this coverage."""
     level = check_number(confidence, "confidence", low=0.0, high=1.0)
     if not 0 < level < 1:
         fail("confidence", "in (0, 1)", repr(confidence))

@@ -13,22 +13,14 @@ from postproc.scores.checks import check_count, check_labels, fail
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """Metrics of every class; NaN where one is undefined (no such label, no such prediction).
+    """Metrics of every class, shape (C,); NaN if undefined (no such label or prediction)."""
 
-    Attributes
-    ----------
-    support, predicted, correct : array of shape (C,)
-        Rows with this label, rows with this prediction, rows with both.
-    precision, recall, f1 : array of shape (C,)
-        correct / predicted, correct / support, 2 correct / (predicted + support).
-    """
-
-    support: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-    correct: NDArray[np.int64]
-    precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
-    f1: NDArray[np.float64]
+    support: NDArray[np.int64]  # rows with this label
+    predicted: NDArray[np.int64]  # rows with this prediction
+    correct: NDArray[np.int64]  # rows with both
+    precision: NDArray[np.float64]  # correct / predicted
+    recall: NDArray[np.float64]  # correct / support
+    f1: NDArray[np.float64]  # 2 correct / (predicted + support)
 
     @property
     def macro_f1(self) -> float:
@@ -49,9 +41,8 @@ def class_metrics(predicted: Any, labels: Any, *, n_classes: int) -> ClassMetric
     Returns
     -------
     ClassMetrics
-        Counts and metrics of shape (C,). As in scikit-learn, the macro-F1 leaves out classes
-        that occur in neither; a precision without predictions or a recall without labels is NaN
-        here.
+        Counts and metrics of shape (C,). As in scikit-learn, the macro-F1 omits classes that
+        occur in neither. A precision without predictions or a recall without labels is NaN.
 
     Raises
     ------
@@ -85,7 +76,7 @@ def count_classes(
 def metrics_of_counts(
     support: NDArray[np.int64], predicted: NDArray[np.int64], correct: NDArray[np.int64]
 ) -> ClassMetrics:
-    """Metrics of every class from its rows with this label, with this prediction, with both."""
+    """Metrics of every class from its numbers of labels, of predictions, and of both at once."""
     return ClassMetrics(
         support=support,
         predicted=predicted,

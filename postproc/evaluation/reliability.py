@@ -1,4 +1,4 @@
-"""Whether confidence is honest: bins of a reliability diagram and the calibration error."""
+"""Calibration of the confidence: bins of a reliability diagram and the calibration error."""
 
 from __future__ import annotations
 
@@ -17,21 +17,11 @@ ECE_BINS = 15
 
 @dataclass(frozen=True)
 class ReliabilityBins:
-    """Bins of equal mass of the top label's confidence, from least to most confident.
+    """Bins of equal mass of the confidence in the predicted class, in ascending order."""
 
-    Attributes
-    ----------
-    rows : array of shape (b,)
-        Rows of each bin; they differ by one at most.
-    confidence : array of shape (b,)
-        Mean predicted probability of the predicted class.
-    accuracy : array of shape (b,)
-        Share of rows that were right.
-    """
-
-    rows: NDArray[np.int64]
-    confidence: NDArray[np.float64]
-    accuracy: NDArray[np.float64]
+    rows: NDArray[np.int64]  # (b,), numbers of rows that differ by one at most
+    confidence: NDArray[np.float64]  # (b,), mean probability of the predicted class
+    accuracy: NDArray[np.float64]  # (b,), share of rows that were right
 
     @property
     def ece(self) -> float:
@@ -41,20 +31,19 @@ class ReliabilityBins:
 
 
 def reliability_bins(confidence: Any, correct: Any, *, n_bins: int = ECE_BINS) -> ReliabilityBins:
-    """Cut rows into bins of equal mass by confidence, for a reliability diagram or the ECE.
+    """Divide rows into bins of equal mass by confidence, for a reliability diagram or the ECE.
 
-    Rows of equal confidence that straddle the edge of two bins are shared out: each bin takes
-    its part of their mean accuracy. So every order of the rows gives the same bins.
+    Rows of equal confidence at the edge of two bins are shared: each bin gets its part of their
+    mean accuracy. So the bins do not depend on the order of the rows.
 
     Parameters
     ----------
     confidence : array_like of shape (n,)
         Predicted probability of the predicted class.
     correct : array_like of bool, shape (n,)
-        Whether it was right.
+        Whether the prediction was right.
     n_bins : int
-        Number of bins; no more than there are rows are made. The first bins take the rows that
-        are left over.
+        Number of bins, at most one per row. The first bins get the remaining rows.
 
     Returns
     -------
@@ -89,7 +78,7 @@ def bins_of_levels(
     *,
     n_bins: int = ECE_BINS,
 ) -> ReliabilityBins:
-    """Bins from confidences, ascending and each once, and how many rows (right ones) have each."""
+    """Bins from distinct confidences, ascending, with their numbers of rows and of right rows."""
     ends = np.zeros(len(levels) + 1, np.int64)
     np.cumsum(rows, out=ends[1:])
     n = int(ends[-1])
@@ -101,27 +90,18 @@ def bins_of_levels(
         sums = np.zeros(len(levels) + 1)
         np.multiply(values, times, out=sums[1:])
         np.cumsum(sums, out=sums)
-        # Straight lines between the sums before and after a tie share it out.
+        # Linear interpolation between the sums before and after a tie shares it.
         means.append(np.diff(np.interp(edges, ends, sums)) / sizes)
     return ReliabilityBins(rows=sizes, confidence=means[0], accuracy=means[1])
 
 
 class ConfidenceTally:
-    """Counts rows, and right ones, by their confidence, in bounded memory.
+    """Counts rows, and right ones, by their confidence > 0, in bounded memory.
 
-    Up to `most_levels` different confidences are told apart. Where there are more, those that agree
-    in their leading bits count as one, their mean: as few bits less as will do, however the rows
-    are ordered and cut. That shows only where the edge of two bins falls among rows that count as
-    one, which are then shared out.
-
-    Parameters
-    ----------
-    confidence : array of shape (n,)
-        Confidences > 0 of the first rows.
-    correct : array of bool, shape (n,)
-        Whether they were right.
-    most_levels : int
-        Different confidences to hold.
+    Up to `most_levels` distinct confidences are kept. If there are more, those that agree in their
+    leading bits are merged into their mean; no more bits are dropped than necessary, whatever the
+    order and the blocks of the rows. This affects only rows at the edge of two bins, which are then
+    shared between these.
     """
 
     def __init__(
@@ -135,7 +115,7 @@ class ConfidenceTally:
         self._dropped = 0  # bits
 
     def merge(self, other: ConfidenceTally) -> None:
-        """Take in further rows."""
+        """Add further rows."""
         self._keys += other._keys
         self._pending += other._pending
         self._tables += other._tables
@@ -144,7 +124,7 @@ class ConfidenceTally:
             self._tables, self._keys, self._pending = [self.levels()], [], 0
 
     def levels(self) -> Columns:
-        """Confidences, ascending, how many rows have each, and how many of these are right."""
+        """Confidences, ascending, with their numbers of rows and of right rows."""
         tables = list(self._tables)
         if self._keys:
             tables.append(_table(np.concatenate(self._keys)))
@@ -167,12 +147,12 @@ class ConfidenceTally:
         ends = np.append(starts[1:], len(levels)) - 1
         n = sums_of_runs(rows, starts)
         means = sums_of_runs(levels * rows, starts) / n
-        # Rounding must not take a mean out of its cell: later rows are to find it there.
+        # Rounding must not move a mean out of its cell, where later rows are merged with it.
         return np.clip(means, levels[starts], levels[ends]), n, sums_of_runs(right, starts)
 
 
 def _table(keys: NDArray[np.int64]) -> Columns:
-    """Levels, rows and right ones, from a key for each row, which is used up."""
+    """Levels, rows and right rows, from one key per row; overwrites the keys."""
     keys.sort()  # several times as fast as the order of keys
     right = keys & 1
     keys >>= 1

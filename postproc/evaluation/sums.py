@@ -1,4 +1,4 @@
-"""Metrics, and the sums that they are made of."""
+"""Metrics, and the sums from which they are computed."""
 
 from __future__ import annotations
 
@@ -12,35 +12,15 @@ from postproc.evaluation.reliability import ConfidenceTally, ReliabilityBins
 
 @dataclass(frozen=True)
 class Metrics:
-    """What the predictions of one model are worth.
-
-    Attributes
-    ----------
-    rows, classes : int
-        Number of rows n and of classes C.
-    correct : int
-        Rows whose label has the highest score; of equal scores the lowest class counts.
-    top5 : float
-        Share of rows whose label is among the five highest scores. Of equal scores the lowest
-        classes come first, so exactly five classes a row count; 1 where C <= 5.
-    macro_f1 : float
-        Mean F1 of the classes that occur among the labels or the predictions.
-    log_loss : float
-        Mean negative log-probability of the label, in nats; exact zeros count as 1.2e-38.
-    brier : float
-        Mean squared distance of the probabilities and the one-hot label, summed over the classes:
-        in [0, 2].
-    reliability : ReliabilityBins
-        15 bins of equal mass of the confidence.
-    """
+    """Metrics of the predictions of one model."""
 
     rows: int
     classes: int
-    correct: int
-    top5: float
-    macro_f1: float
-    log_loss: float
-    brier: float
+    correct: int  # rows whose label has the highest score; the lowest class wins ties
+    top5: float  # share of rows whose label is among the first five by score, then by class
+    macro_f1: float  # mean F1 of the classes that occur among labels or predictions
+    log_loss: float  # mean negative log-probability of the label in nats; zeros count as 1.2e-38
+    brier: float  # mean squared distance to the one-hot label, summed over classes: in [0, 2]
     reliability: ReliabilityBins = field(repr=False, compare=False)
 
     @property
@@ -61,32 +41,17 @@ class Metrics:
 
 @dataclass
 class MetricSums:
-    """All that the metrics of one model take, of some rows or of all.
-
-    What is held does not grow with the number of rows, but with the number of pairs of a label
-    and a predicted class that occur, and of different confidences up to a bound.
-
-    Attributes
-    ----------
-    rows, top5 : int
-        Number of rows, and of those whose label is among the five highest scores.
-    confusions : Confusions
-        Rows by label and predicted class.
-    confidence : ConfidenceTally
-        Rows by the confidence of the predicted class.
-    log_loss, brier : list of float
-        Sums over parts of the rows.
-    """
+    """All that the metrics of one model need; its size does not grow with the number of rows."""
 
     rows: int
     top5: int
     confusions: Confusions
     confidence: ConfidenceTally
-    log_loss: list[float]
+    log_loss: list[float]  # sums over parts of the rows
     brier: list[float]
 
     def merge(self, other: MetricSums) -> None:
-        """Take in the sums of further rows."""
+        """Add further rows."""
         self.rows += other.rows
         self.top5 += other.top5
         self.confusions.merge(other.confusions)

@@ -1,4 +1,4 @@
-"""Sums over equal keys, in memory that grows with the number of different keys alone."""
+"""Sums over equal keys, in memory that grows only with the number of distinct keys."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ Columns = tuple[NDArray[Any], ...]
 
 
 def tally(keys: NDArray[Any], *columns: NDArray[Any]) -> Columns:
-    """Sum columns over equal keys; returns the keys, ascending, and the sums.
+    """Sum columns over equal keys; return the distinct keys in ascending order, and the sums.
 
-    Integers are keys >= 0 and counts.
+    Integer keys and counts must be >= 0.
 
-    Examples
-    --------
     >>> tally(np.array([3, 1, 3]), np.array([1, 1, 1]))
     (array([1, 3]), array([1, 2]))
     """
@@ -25,51 +23,42 @@ def tally(keys: NDArray[Any], *columns: NDArray[Any]) -> Columns:
         # In float64, where counts stay whole up to 2^53.
         sums = (np.bincount(keys, column)[present].astype(np.int64) for column in columns)
         return present, *sums
-    order = np.argsort(keys, kind="stable")  # quick where they come in few runs, each ascending
+    order = np.argsort(keys, kind="stable")  # fast if there are few ascending runs
     keys = keys[order]
     starts = run_starts(keys)
     return keys[starts], *(sums_of_runs(column[order], starts) for column in columns)
 
 
 def count(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The different keys >= 0, ascending, and how often each occurs."""
+    """The distinct keys >= 0 in ascending order, and how often each occurs."""
     if _is_dense(keys):
         counts = np.bincount(keys)
         present = np.flatnonzero(counts)
         return present, counts[present]
-    keys = np.sort(keys)  # several times as fast as their order
+    keys = np.sort(keys)  # several times as fast as argsort
     starts = run_starts(keys)
     return keys[starts], np.diff(starts, append=len(keys))
 
 
 def _is_dense(keys: NDArray[Any]) -> bool:
-    """Whether counts of all keys up to the highest take no more than what there is to count."""
+    """Whether counting up to the highest key takes no more memory than the keys."""
     return keys.dtype.kind == "i" and len(keys) > 0 and int(keys.max()) < 8 * len(keys)
 
 
 def run_starts(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Where each run of equal values starts."""
+    """Start of each run of equal values."""
     return np.flatnonzero(np.append(np.full(min(1, len(values)), True), values[1:] != values[:-1]))
 
 
 def sums_of_runs(values: NDArray[Any], starts: NDArray[np.intp]) -> NDArray[Any]:
     """Sums from each start to the next; integers are summed in 64 bits."""
     wide = values if values.dtype.kind == "f" else values.astype(np.int64, copy=False)
-    return np.add.reduceat(wide, starts)  # to cast on the way takes twice as long
+    return np.add.reduceat(wide, starts)  # casting inside would take twice as long
 
 
 class Tally:
-    """Gathers sums over equal keys from parts; what is gathered is summed now and then.
+    """Sums over equal keys, merged from parts; summed once `least` further entries are there.
 
-    Parameters
-    ----------
-    *columns : array of shape (k,)
-        The first keys and what is summed over them.
-    least : int
-        Entries to gather before they are summed, however few keys there are.
-
-    Examples
-    --------
     >>> total = Tally(np.array([1, 3]), np.array([1, 2]))
     >>> total.merge(Tally(np.array([0, 3]), np.array([5, 5])))
     >>> total.sums()
@@ -83,14 +72,14 @@ class Tally:
         self._pending = len(columns[0])
 
     def merge(self, other: Tally) -> None:
-        """Take in all of another."""
+        """Add all of another."""
         self._parts += other._parts
         self._pending += other._summed + other._pending
         if self._pending > self._summed + self._least:
             self._sum()
 
     def sums(self) -> Columns:
-        """The keys, ascending and each once, and the sums over them."""
+        """The distinct keys in ascending order, and the sums over them."""
         if self._pending:
             self._sum()
         return self._parts[0]

@@ -6,9 +6,11 @@ import base64
 import hashlib
 import re
 from importlib.resources import files
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from postproc.reports import plots as plots
+from postproc.reports import plots
+from postproc.reports.numbers import ModelReport, ReportNumbers
 from postproc.reports.tables import (
     class_table,
     confusion_table,
@@ -20,23 +22,15 @@ from postproc.reports.tables import (
 )
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from markupsafe import Markup
 
-    from postproc.reports.report import AccuracyReport, ModelReport
-
-#: What belongs together stays on one line.
+#: Keeps number and sign on one line.
 NINETY_FIVE = "95\N{NO-BREAK SPACE}%"
 
 
-def to_html(report: AccuracyReport, *, title: str) -> str:
-    """Return the page of a report.
-
-    Raises
-    ------
-    ImportError
-        If Jinja2 or matplotlib is missing.
-    """
-    _require("matplotlib")
+def report_page(report: ReportNumbers, *, title: str) -> str:
+    """The page of a report; ImportError without Jinja2."""
     models = report.compared or report.models
     best = max(models, key=_gain)
     return render_page(
@@ -48,26 +42,37 @@ def to_html(report: AccuracyReport, *, title: str) -> str:
         gains=gain_table(report) if report.compared else None,
         gain_plot=plots.gain_plot(report, key="gains") if report.compared else None,
         sections=[
-            _section(report, model, number, is_open=model is best)
+            _section(report, model, f"m{number}", is_open=model is best)
             for number, model in enumerate(models)
         ],
     )
 
 
 def render_page(template: str, **values: Any) -> str:
-    """Fill a template of `templates` that extends `base.html`.
+    """Fill a template that extends `base.html`; all values are escaped.
 
-    Style and script are put into the page, and its policy allows this one script and nothing
-    from elsewhere. All values are escaped.
-
-    Raises
-    ------
-    ImportError
-        If Jinja2 is missing.
+    Style and script are part of the page, and its policy allows no other script and no network.
     """
-    _require("jinja2")
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    environment = make_environment()
     from markupsafe import Markup
+
+    folder = files("postproc.reports").joinpath("templates")
+    style, script = (
+        folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
+    )
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = environment.get_template(template).render(
+        style=Markup(style), script=Markup(script), script_hash=f"sha256-{digest}", **values
+    )
+    return page + "\n"
+
+
+def make_environment() -> Environment:
+    """The templates; ImportError without Jinja2."""
+    if find_spec("jinja2") is None:
+        message = "an HTML report needs jinja2; install it with: pip install 'postproc[report]'"
+        raise ImportError(message)
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("postproc.reports"),
@@ -77,26 +82,13 @@ def render_page(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = _breakable
-    folder = files("postproc.reports").joinpath("templates")
-    style, script = (
-        folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
-    )
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = environment.get_template(template).render(
-        style=Markup(style),
-        script=Markup(script),
-        script_hash=f"sha256-{digest}",
-        svg=Markup,
-        **values,
-    )
-    return page + "\n"
+    return environment
 
 
 def _section(
-    report: AccuracyReport, model: ModelReport, number: int, *, is_open: bool
+    report: ReportNumbers, model: ModelReport, key: str, *, is_open: bool
 ) -> dict[str, Any]:
-    """What the page tells of one model."""
-    key = f"m{number}"
+    """What the page shows of one model."""
     compared = model.comparison is not None
     changed = compared and model.verdict != "no change"
     confusions = confusion_table(report, model)
@@ -117,7 +109,7 @@ def _section(
     }
 
 
-def _summary(report: AccuracyReport) -> str:
+def _summary(report: ReportNumbers) -> str:
     """The outcome in a sentence or two."""
     baseline = report.baseline
     if not report.compared:
@@ -129,22 +121,25 @@ def _summary(report: AccuracyReport) -> str:
         )
     real = [model for model in report.compared if model.verdict == "real gain"]
     best = max(real or report.compared, key=_gain)
-    assert best.comparison is not None  # every model but the baseline has one
+    assert best.comparison is not None  # only the baseline has none
     within = interval(best.comparison.gain_ci, points).text
     numbers = f"{points(best.comparison.gain)} points ({NINETY_FIVE} interval {within})"
     if not real:
-        return f"No model is shown to beat {baseline.name}; {best.name} comes closest: {numbers}."
+        return (
+            f"No model is significantly better than {baseline.name}; {best.name} comes closest: "
+            f"{numbers}."
+        )
     if len(report.compared) == 1:
         return f"{best.name} beats {baseline.name}: the gain of {numbers} is real."
     verb = "beats" if len(real) == 1 else "beat"
     return (
-        f"{len(real)} of {len(report.compared)} models {verb} {baseline.name}; the largest gain "
-        f"is that of {best.name}, {numbers}."
+        f"{len(real)} of {len(report.compared)} models {verb} {baseline.name}; {best.name} gains "
+        f"most, {numbers}."
     )
 
 
 def _breakable(name: str) -> Markup:
-    """A name that may break after the marks that join its words."""
+    """A name that may break after punctuation that joins its words."""
     from markupsafe import Markup, escape
 
     return Markup(re.sub(r"(?<=\w)([_/.]+)(?=[^\W\d])", r"\1<wbr>", str(escape(name))))
@@ -152,11 +147,3 @@ def _breakable(name: str) -> Markup:
 
 def _gain(model: ModelReport) -> float:
     return model.comparison.gain if model.comparison is not None else 0.0
-
-
-def _require(package: str) -> None:
-    from importlib.util import find_spec
-
-    if find_spec(package) is None:
-        message = f"an HTML report needs {package}; install it with: pip install 'postproc[report]'"
-        raise ImportError(message)

@@ -1,4 +1,4 @@
-"""The pass over the rows of all models of a report, which leaves sums alone behind."""
+"""One pass over the rows of all models of a report, which keeps only sums."""
 
 from __future__ import annotations
 
@@ -14,23 +14,19 @@ from postproc.evaluation.metrics import MeasureRows
 from postproc.evaluation.sums import MetricSums
 from postproc.scores.blocks import MapBlocks, Sizes, row_cuts
 
-#: Models that a block of the usual size is for; more have it smaller, as each leaves 8 bytes a row
-#: until they are summed.
+#: Blocks shrink with more models than this, as each adds 8 bytes per row until they are summed.
 MODELS_A_BLOCK = 4
 
 
 class Entry(NamedTuple):
-    """A model on its way: what measures its rows, and the position of each row in its file.
-
-    Without positions the rows are in the order of the baseline's.
-    """
+    """A model to measure, and the position of each row in its file if that has another order."""
 
     part: MeasureRows
     rows: NDArray[np.int64] | None = None
 
 
 class Found(NamedTuple):
-    """What is known of some rows of a model: no sums where they were taken before."""
+    """What is known of some rows of a model; no sums if they were computed before."""
 
     sums: MetricSums | None
     switches: Switches | None
@@ -41,17 +37,9 @@ def pass_over(
 ) -> list[Found]:
     """Measure all models, the baseline first, and compare each with it.
 
-    Rows that are in another order are measured in the order of their file, first, and the classes
-    predicted for them are held, 4 bytes a row; so are their ids, by whoever has matched them.
-
-    Parameters
-    ----------
-    entries : sequence of Entry
-        The models.
-    labels : array of shape (n,), or source of shape (n, 1)
-        Labels in the order of the baseline's rows.
-    map_blocks, sizes
-        As for `accuracy_report`.
+    `labels`, shape (n,) or a source of shape (n, 1), are in the order of the baseline's rows.
+    Models with rows in another order are measured first, in the order of their file, and their
+    predicted classes are kept, 4 bytes per row.
     """
     n_rows, n_classes = entries[0].part.scores.shape
     models: list[MeasureRows | NDArray[np.int32]] = []
@@ -70,24 +58,14 @@ def pass_over(
 
 @dataclass(frozen=True)
 class CompareRows:
-    """Measures some rows of all models, and compares them with the first.
-
-    Attributes
-    ----------
-    models : tuple of MeasureRows, or arrays of int32 of shape (n,)
-        The models, or the classes that they have predicted.
-    labels : array of shape (n,), or source of shape (n, 1)
-        True classes.
-    n_classes : int
-        Number of classes C.
-    """
+    """Measures some rows of all models, or of their predicted classes, and compares them."""
 
     models: tuple[MeasureRows | NDArray[np.int32], ...]
-    labels: Any
+    labels: Any  # (n,), or source of shape (n, 1)
     n_classes: int
 
     def __call__(self, rows: slice) -> list[Found]:
-        """What is found in the rows start..stop, model by model."""
+        """The sums of a slice of rows, model by model."""
         labels = self.labels[rows].reshape(-1).astype(np.int64)
         found: list[Found] = []
         base = None
@@ -112,7 +90,7 @@ class _SumRows:
     part: MeasureRows
 
     def __call__(self, rows: slice) -> tuple[MetricSums, NDArray[np.int32]]:
-        found = self.part(rows)  # its buffer is free for the next model once this is left
+        found = self.part(rows)  # its buffer is freed for the next model
         return found.sums(), found.predicted
 
 
@@ -129,7 +107,7 @@ def _hold(
     ):
         held[rows] = predicted
         total = _joined(total, sums)
-    assert total is not None  # there is one row or more
+    assert total is not None  # there is at least one row
     return total, held
 
 
@@ -138,7 +116,7 @@ def _merged(total: Found, some: Found) -> Found:
 
 
 def _joined(total: Any, some: Any) -> Any:
-    """What there is of the two, merged where both are there."""
+    """The two merged, or the one that is there."""
     if total is None or some is None:
         return some if total is None else total
     total.merge(some)

@@ -2,191 +2,128 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
 from postproc.evaluation.reliability import ReliabilityBins
+from postproc.reports.numbers import ModelReport, ReportNumbers
 from postproc.reports.svg import (
-    ACCENT,
-    BAD,
-    GOOD,
-    INK,
-    LABEL_ROOM,
-    MUTED,
-    PAPER,
+    AXIS_ROOM,
+    MARGIN,
     WIDTH,
-    line_axes,
-    page_style,
-    shortened,
-    strip,
-    text_width,
-    to_svg,
+    Chart,
+    Plot,
+    Row,
+    Scale,
+    interval_plot,
+    list_chart,
 )
 from postproc.reports.tables import percent, points
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from postproc.reports.report import AccuracyReport, ModelReport
-
-#: Stands between a class and what it was taken for.
-ARROW = " \N{RIGHTWARDS ARROW} "
 #: Classes that the plot of changes shows; the table beside it has all.
 CLASSES_SHOWN = 12
 
+STYLES = {"real gain": "good", "real loss": "bad"}
 
-def gain_plot(report: AccuracyReport, *, key: str) -> str:
+
+def gain_plot(report: ReportNumbers, *, key: str) -> Plot:
     """Forest plot: the gain of every model with its interval; filled marks are real."""
-    with page_style():
-        models = [(model, model.comparison) for model in report.compared]
-        figure, axes = line_axes([model.name for model in report.compared])
-        says = []
-        for line, (model, comparison) in enumerate(models):
-            if comparison is None:
-                continue
-            colour = {"real gain": GOOD, "real loss": BAD}.get(model.verdict, MUTED)
-            gain, (low, high) = 100 * comparison.gain, (100 * x for x in comparison.gain_ci)
-            axes.plot([low, high], [line, line], color=colour, linewidth=2, solid_capstyle="butt")
-            is_real = model.verdict.startswith("real")
-            axes.plot(
-                [gain],
-                [line],
-                marker="o",
-                markersize=8,
-                color=colour,
-                markerfacecolor=colour if is_real else PAPER,
-                markeredgewidth=2,
-            )
-            says.append(
-                f"{model.name}: {points(comparison.gain)}, {points(comparison.gain_ci[0])} to "
-                f"{points(comparison.gain_ci[1])}, {model.verdict}"
-            )
-        axes.axvline(0, color=INK, linewidth=1)
-        axes.margins(x=0.06)
-        axes.set_xlabel("gain in points of accuracy")
-        return to_svg(
-            figure,
-            key,
-            f"Gain in accuracy against {report.baseline.name}, with 95 % intervals",
-            "; ".join(says),
+    rows, says = [], []
+    for model in report.compared:
+        comparison = model.comparison
+        if comparison is None:
+            continue
+        low, high = comparison.gain_ci
+        style = STYLES.get(model.verdict, "muted hollow")
+        rows.append(Row(model.name, 100 * comparison.gain, 100 * low, 100 * high, style))
+        says.append(
+            f"{model.name}: {points(comparison.gain)}, {points(low)} to {points(high)}, "
+            f"{model.verdict}"
         )
+    limits = min(0, *(row.low for row in rows)), max(0, *(row.high for row in rows))
+    chart, height = interval_plot(rows, limits, "gain in points of accuracy")
+    title = f"Gain in accuracy over {report.baseline.name}, with 95 % intervals"
+    return chart.plot(key, title, "; ".join(says), height)
 
 
-def reliability_plot(report: AccuracyReport, model: ModelReport, *, key: str) -> str:
-    """Reliability diagram: accuracy over confidence, of the baseline and of a model."""
-    from matplotlib.figure import Figure
-
-    with page_style():
-        figure = Figure(figsize=(WIDTH, 0.8 * WIDTH))
-        axes = figure.add_axes((0.12, 0.14, 0.85, 0.83))
-        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
-        says = []
-        shown = [(model, ACCENT, "o")]
-        if model.comparison is not None:
-            shown.insert(0, (report.baseline, MUTED, "s"))
-        for drawn, colour, marker in shown:
-            bins = drawn.metrics.reliability
-            axes.plot(
-                bins.confidence,
-                bins.accuracy,
-                color=colour,
-                marker=marker,
-                markersize=5,
-                linewidth=1.5,
-            )
-            says.append(f"{drawn.name}: {_bins(bins)}")
-        axes.set(xlim=(0, 1.01), ylim=(0, 1.01), xlabel="confidence", ylabel="accuracy")
-        axes.grid(visible=True)
-        strip(axes)
-        return to_svg(
-            figure,
-            key,
-            "Reliability diagram: accuracy of rows by confidence",
-            "Confidence and accuracy in per cent, bin by bin. " + "; ".join(says),
-        )
+def reliability_plot(report: ReportNumbers, model: ModelReport, *, key: str) -> Plot:
+    """Reliability diagram: accuracy against confidence, of the baseline and of a model."""
+    top, bottom = 22, 250
+    chart = Chart(Scale(0, 1, 34, WIDTH - MARGIN), Scale(0, 1, bottom, top))
+    chart.axis("confidence", top=top, bottom=bottom)
+    chart.y_axis("accuracy")
+    chart.line((0, 1), (0, 1), "muted dashed")
+    shown = [(model, "accent", "disc")]
+    if model.comparison is not None:
+        shown.insert(0, (report.baseline, "muted", "square"))
+    says = []
+    for drawn, style, shape in shown:
+        bins = drawn.metrics.reliability
+        chart.line(bins.confidence.tolist(), bins.accuracy.tolist(), f"{style} thin")
+        for place in zip(bins.confidence.tolist(), bins.accuracy.tolist(), strict=True):
+            chart.mark(*place, style, shape)
+        says.append(f"{drawn.name}: {_bins(bins)}")
+    return chart.plot(
+        key,
+        "Reliability diagram: accuracy of rows by confidence",
+        "Confidence and accuracy in per cent, bin by bin. " + "; ".join(says),
+        bottom + AXIS_ROOM,
+    )
 
 
-def class_plot(report: AccuracyReport, model: ModelReport, *, key: str) -> str:
-    """Bars of the rows that a model fixed and broke, of the classes that changed most."""
+def class_plot(report: ReportNumbers, model: ModelReport, *, key: str) -> Plot:
+    """Bars of the rows that a model fixed and broke, for the classes that changed most."""
     changes = report.class_changes(model.name)
-    net = changes.fixed - changes.broken
-    order = np.lexsort((np.arange(len(net)), -(changes.fixed + changes.broken), -abs(net)))
-    order = order[(changes.fixed + changes.broken)[order] > 0][:CLASSES_SHOWN]
+    net, both = changes.fixed - changes.broken, changes.fixed + changes.broken
+    order = np.lexsort((np.arange(len(net)), -both, -abs(net)))
+    order = order[both[order] > 0][:CLASSES_SHOWN]
     order = order[np.argsort(-net[order], kind="stable")]
-    names = [report.classes[j] for j in order]
-    with page_style():
-        figure, axes = line_axes(names)
-        says = []
-        for line, j in enumerate(order):
-            fixed, broken = int(changes.fixed[j]), int(changes.broken[j])
-            axes.barh(line, fixed, height=0.3, color=GOOD)
-            axes.barh(line, -broken, height=0.3, color=BAD)
-            for count, at, side in ((fixed, 5, "left"), (broken, -5, "right")):
-                axes.annotate(
-                    f"{count:,}",
-                    (count if at > 0 else -count, line),
-                    xytext=(at, 0),
-                    textcoords="offset points",
-                    ha=side,
-                    va="center",
-                    fontsize=9,
-                    color=MUTED,
-                )
-            says.append(f"{report.classes[j]}: {fixed} fixed, {broken} broken")
-        axes.axvline(0, color=INK, linewidth=1)
-        axes.margins(x=0.14)
-        axes.set_xlabel("rows broken (left) and fixed (right)")
-        _count_rows(axes)
-        return to_svg(figure, key, "Rows fixed and broken, by class", "; ".join(says))
+    fixed, broken = changes.fixed[order].tolist(), changes.broken[order].tolist()
+    room = 0.12 * max(*fixed, *broken)  # for the counts beside the bars
+    chart, height = _count_chart(
+        [(report.classes[j],) for j in order],
+        (-max(broken) - room, max(fixed) + room),
+        "rows broken (left) and fixed (right)",
+    )
+    says = []
+    for line, (j, up, down) in enumerate(zip(order, fixed, broken, strict=True)):
+        y = chart.y(line)
+        for count, style in ((up, "good"), (-down, "bad")):
+            left, right = sorted((chart.x(0), chart.x(count)))
+            width = round(right - left, 2)
+            chart.add("rect", f"bar {style}", x=left, y=y - 5, width=width, height=10)
+        chart.text(f"{up:,}", chart.x(up) + 5, y + 4, "start")
+        chart.text(f"{down:,}", chart.x(-down) - 5, y + 4, "end")
+        says.append(f"{report.classes[j]}: {up} fixed, {down} broken")
+    chart.line((0, 0), (-0.75, len(order) - 0.7), "ink thin")
+    return chart.plot(key, "Rows fixed and broken, by class", "; ".join(says), height)
 
 
-def confusion_plot(report: AccuracyReport, model: ModelReport, *, key: str) -> str:
+def confusion_plot(report: ReportNumbers, model: ModelReport, *, key: str) -> Plot:
     """How often pairs of classes are confused, before (hollow) and after (filled)."""
     changes = report.confusions(model.name)
-    with page_style():
-        names = [(report.classes[c.label], report.classes[c.predicted]) for c in changes]
-        figure, axes = line_axes([_pair(*pair) for pair in names])
-        says = []
-        for line, (pair, change) in enumerate(zip(names, changes, strict=True)):
-            colour = GOOD if change.after < change.before else BAD
-            axes.plot(
-                [change.before, change.after],
-                [line, line],
-                color=colour,
-                linewidth=2,
-                solid_capstyle="butt",
-            )
-            for count, face in ((change.before, PAPER), (change.after, colour)):
-                axes.plot(
-                    [count],
-                    [line],
-                    marker="o",
-                    markersize=7,
-                    color=colour,
-                    markerfacecolor=face,
-                    markeredgewidth=2,
-                )
-            says.append(f"{ARROW.join(pair)}: {change.before} before, {change.after} after")
-        axes.margins(x=0.06)
-        axes.set_xlabel("rows confused before (hollow) and after (filled)")
-        _count_rows(axes)
-        return to_svg(figure, key, "Confusions that changed most", "; ".join(says))
+    names = [(report.classes[c.label], report.classes[c.predicted]) for c in changes]
+    counts = [count for change in changes for count in (change.before, change.after)]
+    chart, height = _count_chart(
+        names, (min(counts), max(counts)), "rows confused before (hollow) and after (filled)"
+    )
+    says = []
+    for line, (pair, change) in enumerate(zip(names, changes, strict=True)):
+        style = "good" if change.after < change.before else "bad"
+        chart.line((change.before, change.after), (line, line), style)
+        chart.mark(change.before, line, f"{style} hollow")
+        chart.mark(change.after, line, style)
+        says.append(f"{' as '.join(pair)}: {change.before} before, {change.after} after")
+    return chart.plot(key, "Confusions that changed most", "; ".join(says), height)
 
 
-def _count_rows(axes: Axes) -> None:
-    """Ticks at whole numbers; what lies to the left of zero is a count too."""
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
-
-
-def _pair(label: str, predicted: str) -> str:
-    """A class and what it was taken for; both stay in sight where they are long."""
-    half = (LABEL_ROOM - text_width(ARROW)) / 2
-    spare = [max(0.0, half - text_width(name)) for name in (predicted, label)]
-    return shortened(label, half + spare[0]) + ARROW + shortened(predicted, half + spare[1])
+def _count_chart(
+    names: Sequence[tuple[str, ...]], limits: tuple[float, float], label: str
+) -> tuple[Chart, float]:
+    """A chart of counts: whole ticks, those left of zero without their sign."""
+    ticks = sorted({round(tick) for tick in Scale(*limits, 0, 1).ticks()})
+    return list_chart(names, limits, label, ticks=ticks, text=lambda tick: f"{abs(tick):,.0f}")
 
 
 def _bins(bins: ReliabilityBins) -> str:

@@ -1,168 +1,206 @@
-"""Plots as SVG that takes its colours from the page it stands in and tells what it shows."""
+"""Plots as plain elements, which the macro `plot` of the templates writes as SVG."""
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
-from bisect import bisect_right
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-from unicodedata import east_asian_width
-from xml.etree import ElementTree
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+#: Width of a plot in pixels: it fits a phone without being scaled down.
+WIDTH = 324
+#: Height of one line of a plot that lists things: a name with its mark below.
+LINE_HEIGHT = 32
+MARGIN = 10
+#: Room below the axis for tick labels and the axis label.
+AXIS_ROOM = 36
+#: Approximate width of a digit of the numbers beside a name.
+DIGIT = 5.6
 
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-#: Width in inches; at 72 units an inch a plot fits a phone without being scaled down.
-WIDTH = 4.5
-#: Height of one line of a plot that lists things: a label and its mark.
-LINE_HEIGHT = 0.44
-#: Size of labels, and the room for one, in units.
-FONT_SIZE = 10
-LABEL_ROOM = 0.94 * 72 * WIDTH
-#: Stands for the rest of a label that is cut.
-CUT = "\N{HORIZONTAL ELLIPSIS}"
-
-SVG = "http://www.w3.org/2000/svg"
-XLINK = "http://www.w3.org/1999/xlink"
-
-# Colours that matplotlib draws with, and the page's own colours that take their place.
-INK, MUTED, GRID, ACCENT, GOOD, BAD, PAPER = (f"#0{j}0{j}0{j}" for j in range(1, 8))
-PAGE_COLOURS = {
-    INK: "var(--ink)",
-    MUTED: "var(--muted)",
-    GRID: "var(--line)",
-    ACCENT: "var(--accent)",
-    GOOD: "var(--good)",
-    BAD: "var(--bad)",
-    PAPER: "var(--paper)",
-}
-STYLE: Any = {
-    "text.parse_math": False,  # a dollar in a name is a dollar
-    "svg.fonttype": "none",  # letters stay letters: they can be selected, and read aloud
-    "font.size": FONT_SIZE,
-    "text.color": INK,
-    "axes.edgecolor": GRID,
-    "axes.labelcolor": MUTED,
-    "axes.labelsize": 9,
-    "xtick.color": GRID,
-    "ytick.color": GRID,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": MUTED,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "grid.color": GRID,
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
+#: Outlines of marks around the origin.
+SHAPES = {
+    "disc": "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
+    "square": "M-3-3h6v6h-6z",
+    "diamond": "M0-5l5 5-5 5-5-5z",
+    "left": "M-5 0l8-5v10z",
+    "right": "M5 0l-8-5v10z",
+    "badge": "M-8 0a8 8 0 1 0 16 0a8 8 0 1 0-16 0z",
 }
 
 
-@contextmanager
-def page_style() -> Iterator[None]:
-    """Draw with marks and colours that `to_svg` turns into those of the page."""
-    from matplotlib import rc_context
+class Element(NamedTuple):
+    """An SVG element with its text, if any."""
 
-    with rc_context(STYLE), warnings.catch_warnings():
-        # The page's fonts draw the letters; what matplotlib's own font lacks does not matter.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield
+    tag: str
+    attributes: dict[str, Any]
+    text: str = ""
 
 
-def line_axes(names: Sequence[str], *, room: float = LABEL_ROOM) -> tuple[Figure, Axes]:
-    """Axes with one line for each name, its label above it, cut to the room."""
-    from matplotlib.figure import Figure
+class Name(NamedTuple):
+    """The name of a line, cut by the page to its width; a pair is joined by an arrow."""
 
-    above, below = 0.05, 0.5
-    height = LINE_HEIGHT * max(1, len(names)) + above + below
-    figure = Figure(figsize=(WIDTH, height))
-    axes = figure.add_axes((0.03, below / height, 0.94, 1 - (above + below) / height))
-    axes.set_ylim(len(names) - 0.6, -0.6)
-    axes.set_yticks([])
-    axes.grid(visible=True, axis="x")
-    for line, name in enumerate(names):
-        axes.text(
-            0,
-            line - 0.2,
-            shortened(name, room),
-            transform=axes.get_yaxis_transform(),
-            va="bottom",
-        )
-    strip(axes)
-    return figure, axes
+    parts: tuple[str, ...]
+    y: float
+    width: float
 
 
-def strip(axes: Axes) -> None:
-    """Leave the lower edge of the axes only."""
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(length=0, pad=5)
+class Plot(NamedTuple):
+    """A plot; title and description tell screen readers what it shows."""
+
+    key: str
+    title: str
+    description: str
+    height: float
+    elements: list[Element]
+    names: list[Name]
+    width: int = WIDTH
 
 
-def shortened(name: str, room: float = LABEL_ROOM, *, size: float = FONT_SIZE) -> str:
-    """A name on one line, cut to the room, without what XML cannot hold."""
-    text = printable(" ".join(name.split()))
-    if text_width(text, size) <= room:
-        return text
-    fits = bisect_right(
-        range(len(text)), room, key=lambda length: text_width(text[:length] + CUT, size)
+@dataclass(frozen=True)
+class Scale:
+    """Maps values from `low` to `high` to pixels from `start` to `end`."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    is_log: bool = False
+
+    def __call__(self, value: float) -> float:
+        """The pixel of a value."""
+        low, high = self.low, self.high
+        if self.is_log:
+            low, high, value = math.log(low), math.log(high), math.log(value)
+        return round(self.start + (value - low) / (high - low) * (self.end - self.start), 2)
+
+    def ticks(self, *, most: int = 6) -> list[float]:
+        """Round numbers, or powers of ten, between the ends, up to one more than `most`."""
+        if self.is_log:
+            first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
+            return [
+                10.0**power for power in range(first, last + 1, 1 + (last - first) // (most + 1))
+            ]
+        power = 10.0 ** math.floor(math.log10((self.high - self.low) / most))
+        step = next(m * power for m in (1, 2, 5, 10) if m * power * most >= self.high - self.low)
+        first, last = math.ceil(self.low / step), math.floor(self.high / step)
+        return [round(number * step, 10) for number in range(first, last + 1)]
+
+
+class Chart:
+    """Elements drawn on two axes; positions are values on these."""
+
+    def __init__(self, x: Scale, y: Scale) -> None:
+        self.x = x
+        self.y = y
+        self.elements: list[Element] = []
+        self.names: list[Name] = []
+
+    def add(self, tag: str, style: str, text: str = "", **attributes: Any) -> None:
+        """Add an element at pixels."""
+        self.elements.append(Element(tag, {"class": style, **attributes}, text))
+
+    def axis(
+        self,
+        label: str,
+        *,
+        top: float,
+        bottom: float,
+        ticks: Iterable[float] | None = None,
+        text: Callable[[float], str] = "{:g}".format,
+    ) -> None:
+        """Draw the grid, tick labels and label of the x axis."""
+        for tick in self.x.ticks() if ticks is None else ticks:
+            at = self.x(tick)
+            self.add("line", "grid", x1=at, x2=at, y1=top, y2=bottom)
+            self.text(text(tick), at, bottom + 14)
+        self.add("line", "grid", x1=self.x.start, x2=self.x.end, y1=bottom, y2=bottom)
+        self.text(label, (self.x.start + self.x.end) / 2, bottom + 30)
+
+    def y_axis(self, label: str) -> None:
+        """Draw the grid, tick labels and label of the y axis."""
+        for tick in self.y.ticks():
+            at = self.y(tick)
+            self.add("line", "grid", x1=self.x.start, x2=self.x.end, y1=at, y2=at)
+            self.text(f"{tick:g}", self.x.start - 6, at + 3, "end")
+        self.text(label, MARGIN, 12, "start")
+
+    def text(self, text: str, x: float, y: float, anchor: str = "middle") -> None:
+        """Write small letters at a pixel."""
+        self.add("text", "", text, x=x, y=y, **{"text-anchor": anchor})
+
+    def line(self, x: Sequence[float], y: Sequence[float], style: str) -> None:
+        """Draw a line through points."""
+        points = " ".join(f"{self.x(a)},{self.y(b)}" for a, b in zip(x, y, strict=True))
+        self.add("polyline", f"line {style}", points=points)
+
+    def mark(self, x: float, y: float, style: str, shape: str = "disc") -> None:
+        """Draw a mark."""
+        place = f"translate({self.x(x)} {self.y(y)})"
+        self.add("path", f"mark {style}", d=SHAPES[shape], transform=place)
+
+    def plot(self, key: str, title: str, description: str, height: float) -> Plot:
+        """The finished plot; `key` is the prefix of its ids."""
+        return Plot(key, title, description, round(height, 2), self.elements, self.names)
+
+
+def list_chart(
+    names: Sequence[tuple[str, ...]],
+    limits: tuple[float, float],
+    label: str,
+    *,
+    numbers: Sequence[str] = (),
+    band: tuple[float, float] | None = None,
+    **axis: Any,
+) -> tuple[Chart, float]:
+    """A chart with one line for each name, perhaps with numbers to the right; and its height."""
+    pad = 0.04 * (limits[1] - limits[0])
+    x = Scale(limits[0] - pad, limits[1] + pad, MARGIN, WIDTH - MARGIN)
+    chart = Chart(x, Scale(0, 1, LINE_HEIGHT - 10, 2 * LINE_HEIGHT - 10))
+    bottom = LINE_HEIGHT * len(names) + 2
+    if band is not None:
+        left, right = (x(min(max(end, x.low), x.high)) for end in band)
+        chart.add("rect", "band", x=left, y=0, width=round(right - left, 2), height=bottom)
+    chart.axis(label, top=0, bottom=bottom, **axis)
+    room = DIGIT * max(map(len, numbers), default=0)
+    for line, parts in enumerate(names):
+        top = LINE_HEIGHT * line
+        chart.names.append(Name(parts, top, WIDTH - 2 * MARGIN - room - 8 * bool(numbers)))
+        if numbers:
+            chart.text(numbers[line], WIDTH - MARGIN, top + 12, "end")
+    return chart, bottom + AXIS_ROOM
+
+
+class Row(NamedTuple):
+    """One line of an interval plot: a name, a mark with its interval, perhaps its numbers."""
+
+    name: str
+    at: float
+    low: float
+    high: float
+    style: str  # classes of the mark and its line
+    numbers: str = ""
+    shape: str = "disc"
+
+
+def interval_plot(
+    rows: Sequence[Row],
+    limits: tuple[float, float],
+    label: str,
+    *,
+    zero: bool = True,
+    **options: Any,
+) -> tuple[Chart, float]:
+    """A chart of intervals; those that leave the limits are cut, and their marks point outwards."""
+    numbers = [row.numbers for row in rows if row.numbers]
+    chart, height = list_chart(
+        [(row.name,) for row in rows], limits, label, numbers=numbers, **options
     )
-    return text[: max(0, fits - 1)] + CUT
-
-
-def printable(text: str) -> str:
-    """Return the text without what XML cannot hold."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
-def text_width(text: str, size: float = FONT_SIZE) -> float:
-    """Width in units of matplotlib's font, which is wider than those of most pages."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import text_to_path
-
-    font = FontProperties(size=size)
-    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
-    # It has no letters as wide as they are high and takes a narrower sign in their place.
-    return float(width) + size * sum(east_asian_width(letter) in "WF" for letter in text) / 2
-
-
-def to_svg(figure: Figure, key: str, title: str, description: str) -> str:
-    """Figure as an SVG element for a page: own ids, colours of the page, a text alternative."""
-    file = io.BytesIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    ElementTree.register_namespace("", SVG)
-    ElementTree.register_namespace("xlink", XLINK)
-    root = ElementTree.fromstring(file.getvalue())
-    for part in ("metadata", "defs"):
-        found = root.find(f"{{{SVG}}}{part}")
-        # The first definitions are a style sheet, which would rule the whole page.
-        if found is not None and (part == "metadata" or found.find(f"{{{SVG}}}style") is not None):
-            root.remove(found)
-    for name in ("width", "height", "version"):
-        root.attrib.pop(name, None)
-    for element in root.iter():
-        for name, value in element.attrib.items():
-            element.set(name, _for_page(name, value, key))
-    root.set("role", "img")
-    root.set("aria-labelledby", f"{key}-title {key}-desc")
-    for at, (tag, text) in enumerate((("title", title), ("desc", description))):
-        element = ElementTree.Element(f"{{{SVG}}}{tag}", {"id": f"{key}-{tag}"})
-        element.text = printable(text)
-        root.insert(at, element)
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def _for_page(name: str, value: str, key: str) -> str:
-    if name == "id":
-        return f"{key}-{value}"
-    if name == f"{{{XLINK}}}href":
-        return value.replace("#", f"#{key}-")
-    value = value.replace("url(#", f"url(#{key}-")
-    if name == "style":
-        value = re.sub(
-            r"font-family: [^;]*;\s*", "", value
-        )  # the page's letters, not a list of ours
-    return re.sub(r"#(0\d)\1\1", lambda found: PAGE_COLOURS.get(found[0], found[0]), value)
+    if zero:
+        chart.line((0, 0), (-0.75, len(rows) - 0.7), "ink thin")
+    floor, top = limits
+    for line, row in enumerate(rows):
+        if row.high > floor and row.low < top:
+            chart.line((max(row.low, floor), min(row.high, top)), (line, line), row.style)
+        shape = "left" if row.at < floor else "right" if row.at > top else row.shape
+        chart.mark(min(max(row.at, floor), top), line, row.style, shape)
+    return chart, height

@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from postproc.reports.numbers import ReportNumbers
 from postproc.reports.tables import Table
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table as RichTable
-
-    from postproc.reports.report import AccuracyReport
 
 
 def renderable(shown: Iterable[Table]) -> Group:
@@ -77,13 +76,12 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text whose characters mean nothing to Markdown."""
+    """Text with the special characters of Markdown escaped."""
     return re.sub(r"([\\`*|<\[])", r"\\\1", " ".join(text.split()))
 
 
-def to_csv(report: AccuracyReport) -> str:
-    """One line a model, shares as fractions; what the baseline lacks is empty."""
-    file = io.StringIO()
+def to_csv(report: ReportNumbers) -> str:
+    """One line per model, shares as fractions; what the baseline lacks is empty."""
     lines = []
     for model in report.models:
         line: dict[str, Any] = {}
@@ -94,7 +92,14 @@ def to_csv(report: AccuracyReport) -> str:
             else:
                 line[key] = value
         lines.append(line)
-    writer = csv.DictWriter(file, fieldnames=list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
+    return csv_text(lines)
+
+
+def csv_text(lines: Sequence[dict[str, Any]]) -> str:
+    """Lines with the same keys as comma-separated values, below a line of the keys."""
+    file = io.StringIO()
+    if lines:
+        writer = csv.DictWriter(file, fieldnames=list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
     return file.getvalue()

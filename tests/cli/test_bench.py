@@ -32,7 +32,7 @@ def test_tables(bench, run):
     assert "All members: 1 task" in said
     for word in ("baseline, %", "longtail:50", "over calibrated", "true-prior *", "oracle *"):
         assert word in said
-    assert "2 draws for each shift" in said
+    assert "2 draws per shift" in said
     assert "bench.jsonl" in said
 
 
@@ -204,10 +204,10 @@ def test_a_folder_of_run_directories_names_them(bench, run, tmp_path):
     for name in "abc":
         make_run(tmp_path / "many" / name, n_fit=10, n_test=10)
     told = bench(tmp_path / "many", code=1).stderr
-    said = f"skipped {tmp_path}/many: is no run directory but holds some: a, b, c; pass "
+    said = f"skipped {tmp_path}/many: is not a run directory but contains some: a, b, c; pass "
     assert f"Warning: {said}{tmp_path}/many/*/\n" in told
     make_run(tmp_path / "many" / "d", n_fit=10, n_test=10)
-    assert "holds some: a, b, c, ...; pass" in bench(tmp_path / "many", code=1).stderr
+    assert "contains some: a, b, c, ...; pass" in bench(tmp_path / "many", code=1).stderr
     make_run(tmp_path / "task" / "inner", n_fit=10, n_test=10)
     (run / "labels.test.npy").unlink()  # a run directory itself
     assert "must hold labels.test.npy" in bench(run, code=1).stderr

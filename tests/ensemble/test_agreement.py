@@ -61,7 +61,7 @@ def test_labels_and_rows_in_another_order_are_doubted(n_classes):
     share = 100 * np.mean(scores[::-1].argmax(axis=1) == labels)
     assert told == (
         f"moved ({share:.1f} % right) agrees with labels.val no better than with labels in "
-        "random order; are rows and classes of both files in one order?"
+        "random order; do both files have their rows and classes in the same order?"
     )
     columns = Predictions(np.roll(scores, 1, axis=1), "logits", name="columns")
     assert agreement(columns, labels).z < -LEAST_Z

@@ -54,8 +54,8 @@ def test_a_report_doubts_labels_too(run_cli):
     told = run_cli(*words)
     (warning,) = json.loads(told.stdout)["warnings"]
     assert warning.startswith("b (")
-    assert warning.endswith(f"with the labels {BY_CHANCE}; are rows and classes of both files in "
-                            "one order?")  # fmt: skip
+    assert warning.endswith(f"with the labels {BY_CHANCE}; do both files have their rows and "
+                            "classes in the same order?")  # fmt: skip
     assert told.stderr == f"Warning: {warning}\n"
     assert run_cli(*words[:-1], "--quiet").stderr == ""
 

@@ -14,8 +14,8 @@ def test_scopes_are_told_apart_and_ordered_by_gain():
     assert member.methods == ("true-prior", "bcts", "auto", "temperature", "sinkhorn")
     assert member.contenders == ("bcts", "auto", "temperature", "sinkhorn")
     assert ensemble.contenders == ("blend", "auto", "calibrated")
-    assert (member.n_cells, ensemble.n_cells) == (5 * 2 * 2, 5 * 2)
-    assert member.baseline_accuracy == pytest.approx(0.8)
+    assert (member.n_models, member.n_draws) == (5 * 2, 4)
+    assert member.baseline_accuracy() == pytest.approx(0.8)
 
 
 def test_gains_are_means_over_members_tasks_and_shifts():
@@ -97,4 +97,6 @@ def test_seconds_are_the_median_of_fit_and_target():
 
 def test_no_results_make_no_board():
     assert boards([]) == []
-    assert boards([result("em", 0, error="no")]) == []
+    (failed,) = boards([result("em", 0, error="no")])
+    assert (failed.known, failed.methods, failed.n_draws) == ([], (), 0)
+    assert math.isnan(failed.baseline_accuracy())

@@ -10,8 +10,6 @@ from ensemble.bench.results import (
     contrast,
     draws_interval,
     gain_estimate,
-    losing_cells,
-    worst_cell,
 )
 from postproc import paired_gain_interval, wilson_interval
 
@@ -68,13 +66,6 @@ def test_failed_cells_are_unknown_and_do_not_count():
     assert math.isnan(failed.gain)
     assert failed.to_dict()["gain_ci"] == [None, None]
     assert gain_estimate([failed, result([80, 90], [70, 85])]).mean == pytest.approx(0.075)
-    assert worst_cell([failed]) is None
-
-
-def test_worst_and_losing_cells():
-    cells = [result([80, 80], [80, 80]), result([70, 70], [80, 80], model="b")]
-    assert worst_cell(cells).model == "b"
-    assert [cell.model for cell in losing_cells(cells)] == ["b"]
 
 
 def test_unlike_numbers_of_draws_are_an_error():

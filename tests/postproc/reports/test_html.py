@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+import subprocess
 import sys
 
 import numpy as np
@@ -42,10 +43,7 @@ def test_the_page_names_nothing_outside_itself(page):
             assert value.startswith("#") or value == "data:,"
     assert "@import" not in page
     assert set(re.findall(r"url\(([^)]*)\)", page)) <= set(re.findall(r"url\((#[^)]*)\)", page))
-    assert set(re.findall(r"https?://[^\"' <]+", page)) == {
-        "http://www.w3.org/2000/svg",
-        "http://www.w3.org/1999/xlink",
-    }
+    assert "://" not in page
 
 
 def test_the_policy_allows_the_page_s_own_script_only(page):
@@ -77,7 +75,7 @@ def test_every_plot_has_a_text_alternative_and_text_that_can_be_selected(page):
         assert set(plot["aria-labelledby"].split()) <= ids
     assert page.count("<desc") == len(plots)
     first = page[page.index("<svg") : page.index("</svg>")]
-    assert ">better</text>" in first
+    assert ">better</span>" in first
     assert "better: +" in first
     assert "real gain" in first
 
@@ -86,29 +84,26 @@ def test_ids_are_unique_and_references_lead_somewhere(page):
     found = Elements(page).found
     ids = [a["id"] for _, a in found if "id" in a]
     assert len(ids) == len(set(ids))
-    wanted = {a["xlink:href"][1:] for _, a in found if "xlink:href" in a}
-    assert wanted | set(re.findall(r"url\(#([^)]*)\)", page)) <= set(ids)
+    wanted = {name for _, a in found for name in a.get("aria-labelledby", "").split()}
+    assert wanted <= set(ids)
 
 
 def test_plots_take_their_colours_from_the_page(page):
     plots = "".join(re.findall(r"<svg.*?</svg>", page, re.DOTALL))
-    assert "var(--good)" in plots
-    assert re.findall(r"#[0-9a-f]{6}\b", re.sub(r'(id|href)="[^"]*"', "", plots)) == []
+    assert 'class="mark good"' in plots
+    assert "style=" not in plots
+    assert not re.search(r"(fill|stroke|color)=", plots)
 
 
 def test_the_page_is_the_same_each_time(page):
-    def without_hashes(text):
-        return re.sub(r"-[mp][0-9a-f]{10}", "", text)
-
-    again = make_report().to_html(title="Gains & losses")
-    assert without_hashes(again) == without_hashes(page)
+    assert make_report().to_html(title="Gains & losses") == page
 
 
 def test_the_summary_says_what_came_out():
     def lead(report):
         return re.search(r'<p class="lead">(.*?)</p>', report.to_html())[1]
 
-    assert lead(make_report()).startswith("1 of 2 models beats base; the largest gain is that of")
+    assert lead(make_report()).startswith("1 of 2 models beats base; better gains most, +")
     assert lead(make_report(names=("base", "better"))).startswith(
         "better beats base: the gain of +"
     )
@@ -116,21 +111,27 @@ def test_the_summary_says_what_came_out():
     labels = np.array([0, 1] * 20)
     same = accuracy_report({"a": np.eye(2)[labels], "b": np.eye(2)[labels]}, labels)
     assert lead(same) == (
-        "No model is shown to beat a; b comes closest: +0.00 points "
+        "No model is significantly better than a; b comes closest: +0.00 points "
         "(95\N{NO-BREAK SPACE}% interval -8.76 to +8.76)."
     )
 
 
 def test_a_missing_package_says_how_to_install_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(ImportError) as caught:
         make_report().to_html()
     assert str(caught.value) == (
-        "an HTML report needs matplotlib; install it with: pip install 'postproc[report]'"
+        "an HTML report needs jinja2; install it with: pip install 'postproc[report]'"
     )
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(ImportError, match="needs jinja2"):
-        render_page("base.html", title="empty")
+
+
+def test_a_page_needs_no_matplotlib():
+    code = (
+        "import sys; from postproc import accuracy_report; "
+        "accuracy_report({'a': [[1.0, 0.0]]}, [0]).to_html(); "
+        "assert 'matplotlib' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_the_base_page_stands_alone():
@@ -261,5 +262,5 @@ def test_browser_reads_tables_and_plots_to_a_screen_reader(browser, url):
     assert "600 rows, 30 classes" in named["table"]
     assert "rowheader" in named
     plots = named.get("image", []) + named.get("img", [])
-    assert any("Gain in accuracy against base" in name for name in plots)
+    assert any("Gain in accuracy over base" in name for name in plots)
     assert all(plots)

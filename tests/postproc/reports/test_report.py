@@ -227,7 +227,7 @@ def test_text_is_a_table_in_per_cent():
         "  old        90.00    59.58 to 98.21      89.90     0.3722   0.2040   12.00\n"
         "  new       100.00   72.25 to 100.00     100.00     0.0000   0.0000    0.00\n"
         "\n"
-        "Shares and ECE, the calibration error, in per cent; log-loss in nats.\n"
+        "Shares and ECE (expected calibration error) in per cent; log-loss in nats.\n"
         "\n"
         "Against old\n"
         "\n"
@@ -236,7 +236,7 @@ def test_text_is_a_table_in_per_cent():
         "  new     +10.00   -20.53 to +40.42       1        0   1.0000     1.0000   unclear\n"
         "\n"
         "Gain in points of accuracy; p of the exact McNemar test, corrected by Holm for 1 "
-        "comparison. A gain\nor loss is called real where the corrected p lies below 0.05.\n"
+        "comparison. A gain\nor loss is called real if the corrected p is below 0.05.\n"
     )
 
 
