@@ -287,6 +287,9 @@ def test_class_names_are_kept_and_checked(miscalibrated):
     fitted = TemperatureScaling().fit(logits, y, classes=tuple("abcde"))
     assert fitted.classes_ == list("abcde")
     assert (fitted.n_rows_, fitted.n_features_in_) == logits.shape
-    for names, message in (("abcd", r"must be one a column \(5\), got 4"), ("abcda", "'a' twice")):
+    for names, message in (
+        ("abcd", r"one per column \(5\), got 4"),
+        ("abcda", "'a' more than"),
+    ):
         with pytest.raises(ValueError, match=message):
             TemperatureScaling().fit(logits, y, classes=list(names))
