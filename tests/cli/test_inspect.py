@@ -50,7 +50,7 @@ def test_prior_is_held_against_the_mean_prediction(here, run_cli):
     output = run_cli("inspect", "preds", "--prior", "train").output
     assert "furthest from the prior" in output
     assert "25.00" in output
-    assert "total variation between the two: 0." in output
+    assert "total variation distance from the prior: 0." in output
 
 
 def test_prior_that_could_be_two_things_can_be_declared(here, run_cli):
@@ -119,7 +119,7 @@ def test_shards_are_counted(here, run_cli, probs):
     assert [(each["rows"], each["shards"]) for each in found] == [(20, 3), (20, None)]
 
 
-NUMBERS = "`prior` must be numbers with commas between them, or a file, got"
+NUMBERS = "`prior` must be numbers separated by commas, or a file, got"
 
 
 @pytest.mark.parametrize(
