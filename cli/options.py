@@ -61,19 +61,21 @@ command = partial(click.command, cls=Command)
 option = partial(click.option, cls=Option)
 
 
-def given(*names: str, **attributes: Any) -> Any:
-    """A field of a dataclass that is an option; the arguments are those of `click.option`."""
-    default = attributes.get("default", False if attributes.get("is_flag") else None)
-    return field(default=default, metadata={"names": names, "attributes": attributes})
+def given(text: str, *names: str, **attributes: Any) -> Any:
+    """A field of a dataclass that is an option: help, names and arguments of `click.option`.
+
+    It is called after the field by default; a `bool` without a default is a flag.
+    """
+    return field(
+        default=attributes.get("default"),
+        metadata={"names": names, "attributes": {"help": text, **attributes}},
+    )
 
 
-def group(
-    kind: type, *names: str, argument: str | None = None, **changes: dict[str, Any]
-) -> Callable[[F], F]:
-    """Add the options of a dataclass, and pass them as one argument.
+def group(kind: type, *names: str, **changes: dict[str, Any]) -> Callable[[F], F]:
+    """Add the options of a dataclass, and pass them as one argument that is named after it.
 
-    All options, or those of the fields `names` and `changes`, which hold other attributes. The
-    argument is named after the class.
+    All options, or those of the fields `names` and `changes`, which hold other attributes.
     """
     wanted = {*names, *changes}
     chosen = [each for each in fields(kind) if not wanted or each.name in wanted]
@@ -82,39 +84,65 @@ def group(
         @wraps(function)
         def call(**params: Any) -> Any:
             own = kind(**{each.name: params.pop(each.name) for each in chosen})
-            return function(**{argument or kind.__name__.lower(): own}, **params)
+            return function(**{kind.__name__.lower(): own}, **params)
 
         decorated: Any = call
         for each in reversed(chosen):
-            attributes = {"group": getattr(kind, "GROUP", METHOD), **each.metadata["attributes"]}
-            attributes |= changes.get(each.name, {})
-            decorated = option(*each.metadata["names"], each.name, **attributes)(decorated)
+            decorated = _option_of(kind, each, changes.get(each.name, {}))(decorated)
         return decorated  # type: ignore[no-any-return]  # wraps keeps the type of the rest
 
     return decorate
 
 
-class Number(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
-    """A number in a range; messages are those of the library's own checks."""
+def _option_of(kind: type, each: Any, changes: dict[str, Any]) -> Callable[[Any], Any]:
+    """The option of a field; its type follows from the annotation where nothing else says it."""
+    names = each.metadata["names"] or (f"--{each.name.replace('_', '-')}",)
+    attributes = {"group": getattr(kind, "GROUP", METHOD), **each.metadata["attributes"], **changes}
+    if each.type == "bool" and "default" not in attributes:
+        attributes["is_flag"] = True
+    if each.type == "Path | None":
+        attributes.setdefault("type", PATH)
+    return option(*names, each.name, **attributes)
+
+
+class Checked(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
+    """What one of the library's own checks accepts, with its messages, or one of some words."""
+
+    words: tuple[str, ...] = ()
+
+    def parse(self, text: str, name: str) -> Any:
+        """Parse and check."""
+        raise NotImplementedError
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse and check; words pass unchanged."""
+        if value in self.words:
+            return value
+        try:
+            return self.parse(value, str(param and param.name))
+        except ValueError as error:
+            message, kinds = str(error), " nor ".join([self.name, *self.words])
+            if not message.startswith("`"):
+                message = f"{value!r} is not a valid {kinds}"
+            self.fail(message, param, ctx)
+
+
+class Number(Checked):
+    """A number in a range."""
 
     name = "number"
 
     def __init__(self, **bounds: Any) -> None:
         self.bounds = bounds
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
+    def parse(self, text: str, name: str) -> float:
         """Parse and check."""
         from postproc.scores.checks import check_number
 
-        try:
-            return check_number(float(value), _name(param), **self.bounds)
-        except ValueError as error:
-            self.fail(_not_a(error, "number", value), param, ctx)
+        return check_number(float(text), name, **self.bounds)
 
 
-class Count(click.ParamType):  # type: ignore[type-arg]
+class Count(Checked):
     """An integer in a range, or one of some words."""
 
     name = "integer"
@@ -123,27 +151,11 @@ class Count(click.ParamType):  # type: ignore[type-arg]
         self.low = low
         self.words = words
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | str:
-        """Parse and check; words pass unchanged."""
+    def parse(self, text: str, name: str) -> int:
+        """Parse and check."""
         from postproc.scores.checks import check_count
 
-        if value in self.words:
-            return str(value)
-        try:
-            return check_count(int(value), _name(param), low=self.low)
-        except ValueError as error:
-            self.fail(_not_a(error, " nor ".join(["integer", *self.words]), value), param, ctx)
-
-
-def _name(param: click.Parameter | None) -> str:
-    return param.name if param is not None and param.name else "value"
-
-
-def _not_a(error: ValueError, what: str, value: Any) -> str:
-    message = str(error)
-    return message if message.startswith("`") else f"{value!r} is not a valid {what}"
+        return check_count(int(text), name, low=self.low)
 
 
 class Values(click.ParamType):  # type: ignore[type-arg]
@@ -193,23 +205,20 @@ class Inputs:
     GROUP: ClassVar = INPUT
 
     labels: str | None = given(
-        "--labels",
-        metavar="FILE",
-        help="True labels of PREDS; adds a report that compares before and after.",
+        "True labels of PREDS; adds a report that compares before and after.", metavar="FILE"
     )
     missing_class: Any = given(
-        "--missing-class",
+        "What to do if a member lacks a class that another has: stop, or give that class "
+        "probability zero.",
         type=click.Choice(["error", "zero"]),
         default="error",
-        help="What to do if a member lacks a class that another has: stop, or give that class "
-        "probability zero.",
     )
     is_logits: bool | None = given(
+        "Declare what the scores are.  [default: detected from their values]",
         "--logits/--probs",
         default=None,
-        help="Declare what the scores are.  [default: detected from their values]",
     )
-    classes: Path | None = given("--classes", type=PATH, help="File of class names, one per line.")
+    classes: Path | None = given("File of class names, one per line.")
 
 
 @dataclass(frozen=True)
@@ -219,16 +228,13 @@ class Prior:
     GROUP: ClassVar = INPUT
 
     prior: str | None = given(
-        "--prior",
-        metavar="SRC",
-        help="Class prior of PREDS: a file of labels, counts or probabilities; `uniform`; or "
+        "Class prior of PREDS: a file of labels, counts or probabilities; `uniform`; or "
         "numbers separated by commas.",
+        metavar="SRC",
     )
     prior_kind: Any = given(
-        "--prior-kind",
+        "What the file given to --prior contains.  [default: detected from its length and values]",
         type=click.Choice(["labels", "counts", "vector"]),
-        help="What the file given to --prior contains.  [default: detected from its length and "
-        "values]",
     )
 
     def load(
@@ -255,12 +261,12 @@ class Fit:
     GROUP: ClassVar = INPUT
 
     fit_files: tuple[str, ...] = given(
+        "Predictions for labelled rows: once for each of PREDS, in the same order.",
         "--fit",
         metavar="FILE",
         multiple=True,
-        help="Predictions for labelled rows: once for each of PREDS, in the same order.",
     )
-    fit_labels: Any = given("--fit-labels", metavar="FILE", help="Labels of the rows of --fit.")
+    fit_labels: Any = given("Labels of the rows of --fit.", metavar="FILE")
 
 
 fit_options = group(
@@ -282,17 +288,15 @@ class Outputs:
     GROUP: ClassVar = OUTPUT
 
     output: Any = given(
+        "Output file; the suffix sets the format. A path that ends in a slash is a folder "
+        "for shards.  [default: <stem>.<command>.npy in the folder of PREDS]",
         "-o",
         "--output",
         type=OutputPath(),
-        help="Output file; the suffix sets the format. A path that ends in a slash is a folder "
-        "for shards.  [default: <stem>.<command>.npy in the folder of PREDS]",
     )
-    overwrite: bool = given("--overwrite", is_flag=True, help="Replace existing output.")
-    save: Path | None = given(
-        "--save", type=PATH, help="Save the fitted model to this file, for postproc apply."
-    )
-    as_json: bool = given("--json", is_flag=True, help="Print one JSON object and nothing else.")
+    overwrite: bool = given("Replace existing output.")
+    save: Path | None = given("Save the fitted model to this file, for postproc apply.")
+    as_json: bool = given("Print one JSON object and nothing else.", "--json")
 
 
 @dataclass(frozen=True)
@@ -302,40 +306,26 @@ class Running:
     GROUP: ClassVar = RUNNING
 
     engine: str = given(
-        "--engine",
+        "Where to compute blocks of rows: in this process or on a Dask cluster.",
         type=click.Choice(["local", "dask"]),
         default="local",
-        help="Where to compute blocks of rows: in this process or on a Dask cluster.",
     )
     scheduler: str | None = given(
-        "--scheduler",
+        "With --engine dask: address of a running scheduler, such as tcp://host:8786.",
         metavar="ADDRESS",
-        help="With --engine dask: address of a running scheduler, such as tcp://host:8786.",
     )
     workers: int | None = given(
-        "--workers",
-        type=Count(1),
-        help="With --engine dask: number of processes to start on this machine.  [default: one "
+        "With --engine dask: number of processes to start on this machine.  [default: one "
         "per core]",
+        type=Count(1),
     )
     resume: bool = given(
-        "--resume",
-        is_flag=True,
-        help="Continue a job that was stopped; its finished blocks are not computed again.",
+        "Continue a job that was stopped; its finished blocks are not computed again."
     )
-    device: Any = given(
-        "--device",
-        type=click.Choice(["cpu", "cuda"]),
-        default="cpu",
-        help="Device to compute on.",
-    )
-    fast: bool = given(
-        "--fast",
-        is_flag=True,
-        help="With --device cuda: allow TF32 in products of float32 matrices.",
-    )
-    seed: int = given("--seed", type=Count(0), default=0, help="Seed of random choices.")
-    quiet: bool = given("--quiet", is_flag=True, help="Print no warnings and no table.")
+    device: Any = given("Device to compute on.", type=click.Choice(["cpu", "cuda"]), default="cpu")
+    fast: bool = given("With --device cuda: allow TF32 in products of float32 matrices.")
+    seed: int = given("Seed of random choices.", type=Count(0), default=0)
+    quiet: bool = given("Print no warnings and no table.")
 
 
 #: Options of `Running` that say on which engine to compute.

@@ -17,28 +17,23 @@ class Shift:
     """How to adapt."""
 
     method: str = given(
-        "--method",
+        "em, map and bbse estimate the class prior and reweight by it; sinkhorn and can use "
+        "the estimate of map.",
         type=click.Choice(["em", "map", "bbse", "sinkhorn", "can"]),
         default="map",
-        help="em, map and bbse estimate the class prior and reweight by it; sinkhorn and can use "
-        "the estimate of map.",
     )
     calibration: str = given(
-        "--calibration",
+        "How to calibrate predictions first.",
         type=click.Choice([*METHODS, "none"]),
         default="matrix",
-        help="How to calibrate predictions first.",
     )
     soft: bool = given(
-        "--soft/--hard",
-        default=True,
-        help="bbse: use predicted probabilities, or predicted classes.",
+        "bbse: use predicted probabilities, or predicted classes.", "--soft/--hard", default=True
     )
     strength: float = given(
-        "--strength",
+        "sinkhorn: how far to move the mean prediction towards the prior, 0 to 1.",
         type=Number(low=0.0, high=1.0),
         default=1.0,
-        help="sinkhorn: how far to move the mean prediction towards the prior, 0 to 1.",
     )
 
 
@@ -49,7 +44,7 @@ Examples:
   postproc adapt test.npy --fit val.npy --fit-labels y.txt --method bbse --hard --json
   postproc adapt test.npy --fit val.npy --fit-labels y.txt --method sinkhorn --strength 0.5
   postproc adapt test.npy --fit val.npy --fit-labels y.txt --save adapter.json
-""",
+"""
 )
 @options.predictions_argument
 @options.fit_options

@@ -21,7 +21,7 @@ Examples:
   postproc apply blend.json a.new.npy b.new.npy -o blended.npy
   postproc apply blend.json RUNDIR --labels labels.npy -o blended.npy --json
   postproc apply calibrator.json new.npy -o calibrated.npy
-""",
+"""
 )
 @click.argument("model", type=click.Path(path_type=Path))
 @options.members_argument

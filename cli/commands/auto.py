@@ -15,7 +15,7 @@ Examples:
   postproc auto a.test.npy b.test.npy --fit a.val.npy --fit b.val.npy \\
       --fit-labels labels.val.npy --save pipeline.json
   postproc auto RUNDIR -o better.npy
-""",
+"""
 )
 @options.members_argument
 @options.group(Fit)

@@ -33,33 +33,27 @@ class Protocol:
     """What is measured on which targets."""
 
     models: Sequence[str] = given(
-        "--models",
+        "Members to use; may be repeated.  [default: all]",
         metavar="NAME,...",
         multiple=True,
         group=options.INPUT,
-        help="Members to use; may be repeated.  [default: all]",
     )
     methods: Sequence[str] = given(
-        "--methods",
+        "Names of methods, or member, ensemble, all; may be repeated.",
         metavar="NAME,...",
         multiple=True,
         default=("all",),
-        help="Names of methods, or member, ensemble, all; may be repeated.",
     )
     shifts: Sequence[str] = given(
+        "Class priors of the targets: none (unchanged), dirichlet:A (random, concentration "
+        "A), longtail:R (largest over smallest class R); may be repeated.",
         "--shift",
         metavar="SHIFT,...",
         multiple=True,
         default=("none,dirichlet:0.5,longtail:50",),
-        help="Class priors of the targets: none (unchanged), dirichlet:A (random, concentration "
-        "A), longtail:R (largest over smallest class R); may be repeated.",
     )
-    draws: int = given(
-        "--draws", type=Count(1), default=20, help="Number of targets for each shift."
-    )
-    rows: int = given(
-        "--rows", type=Count(1), default=2000, help="Maximum number of rows of a target."
-    )
+    draws: int = given("Number of targets for each shift.", type=Count(1), default=20)
+    rows: int = given("Maximum number of rows of a target.", type=Count(1), default=2000)
 
 
 @dataclass(frozen=True)
@@ -68,10 +62,10 @@ class Reports:
 
     GROUP: ClassVar = options.OUTPUT
 
-    html: Path | None = given("--html", type=PATH, help="Also write a page with plots.")
-    csv: Path | None = given("--csv", type=PATH, help="Also write every cell as CSV.")
-    markdown: Path | None = given("--markdown", type=PATH, help="Also write the tables.")
-    title: str = given("--title", default="Benchmark", help="Title of the page.")
+    html: Path | None = given("Also write a page with plots.")
+    csv: Path | None = given("Also write every cell as CSV.")
+    markdown: Path | None = given("Also write the tables.")
+    title: str = given("Title of the page.", default="Benchmark")
 
     @property
     def paths(self) -> dict[str, Path]:
@@ -87,7 +81,7 @@ Examples:
   postproc bench runs/digits --methods auto,map,blend --shift none,longtail:50 --draws 10
   postproc bench runs/digits --methods ensemble --models a,b --json
   postproc bench --list-methods
-""",
+"""
 )
 @click.argument("paths", metavar="RUNDIR...", nargs=-1, required=True)
 @options.group(Protocol)

@@ -17,7 +17,7 @@ Examples:
   postproc calibrate test.npy --fit val.npy --fit-labels val_labels.npy
   postproc calibrate test.npy --fit val.npy --fit-labels y.txt --method temperature --json
   postproc calibrate test.npy --fit val.npy --fit-labels y.txt --save calibrator.json
-""",
+"""
 )
 @options.predictions_argument
 @options.fit_options

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
-from cli.options import PATH, Count, Inputs, Number, Outputs, Prior, Running, given
+from cli.options import Count, Inputs, Number, Outputs, Prior, Running, given
 
 if TYPE_CHECKING:
     from postproc.can.options import CANOptions
@@ -20,44 +20,32 @@ class Settings:
     """Options of CAN that were given on the command line; None keeps that of the preset."""
 
     preset: str | None = given(
-        "--preset",
+        "Published settings, which the options below override.  [default: blog]",
         type=click.Choice(["blog", "paper-code"]),
-        help="Published settings, which the options below override.  [default: blog]",
     )
-    config: Path | None = given(
-        "--config",
-        type=PATH,
-        help="A configuration written by postproc tune, in place of a preset.",
-    )
+    config: Path | None = given("A configuration written by postproc tune, in place of a preset.")
     alpha: float | None = given(
-        "--alpha",
+        "Exponent applied in each iteration, above 0.  [default: 1]",
         type=Number(low=0.0, high=1000.0, open_low=True),
-        help="Exponent applied in each iteration, above 0.  [default: 1]",
     )
-    iterations: int | None = given(
-        "--iterations", type=Count(1), help="Number of iterations.  [default: 1]"
-    )
+    iterations: int | None = given("Number of iterations.  [default: 1]", type=Count(1))
     top_k: Any = given(
-        "--top-k",
-        type=Count(2, words=("max",)),
-        help="Number k of the top-k entropy of a row, or `max` for its maximum over all k.  "
+        "Number k of the top-k entropy of a row, or `max` for its maximum over all k.  "
         "[default: 3, or the number of classes if smaller]",
+        type=Count(2, words=("max",)),
     )
     threshold: float | None = given(
-        "--threshold",
+        "Rows whose entropy is at or above this are ambiguous.  [default: 0.9]",
         type=Number(low=0.0, high=1.0),
-        help="Rows whose entropy is at or above this are ambiguous.  [default: 0.9]",
     )
     smoothing: float | None = given(
-        "--smoothing",
+        "Number of one-hot pseudo-rows per class added to the reference.  [default: 0]",
         type=Number(low=0.0),
-        help="Number of one-hot pseudo-rows per class added to the reference.  [default: 0]",
     )
     reference_size: Any = given(
-        "--reference-size",
-        type=Count(1, words=("exact", "auto")),
-        help="Number of reference rows above which several iterations use a condensed reference, "
+        "Number of reference rows above which several iterations use a condensed reference, "
         "with the same predicted classes in less time; `auto` is 20 per class.  [default: exact]",
+        type=Count(1, words=("exact", "auto")),
     )
 
     def resolve(self) -> CANOptions:
@@ -81,7 +69,7 @@ Examples:
   postproc can test.npy --prior uniform --reference val.npy --threshold 0.7 -o better.npz
   postproc can test.npy --prior 120,30,50 --labels test_labels.txt --json
   postproc can shards/ --prior train_labels -o better/ --resume
-""",
+"""
 )
 @options.predictions_argument
 @options.group(Prior, prior={"required": True}, prior_kind={})

@@ -18,7 +18,7 @@ from cli.options import Running
 Examples:
   postproc demo
   postproc demo --folder /tmp/digits --seed 1
-""",
+"""
 )
 @options.option(
     "--folder",

@@ -24,21 +24,17 @@ FITTED = ("weights", "blend", "calibrated", "greedy", "stack", "bagging", "devil
 class Rule:
     """Options of single methods."""
 
-    weights: str | None = given(
-        "--weights", metavar="W,W,...", help="Weight of each member.  [default: equal]"
-    )
+    weights: str | None = given("Weight of each member.  [default: equal]", metavar="W,W,...")
     tie: Any = given(
-        "--tie",
+        "hard, rank: which of several classes with equal votes wins: that with the largest "
+        "summed probability, the lowest, or a random one.",
         type=click.Choice(["support", "lowest", "random"]),
         default="support",
-        help="hard, rank: which of several classes with equal votes wins: that with the largest "
-        "summed probability, the lowest, or a random one.",
     )
     metric: Any = given(
-        "--metric",
+        "greedy: the metric to improve.",
         type=click.Choice(["accuracy", "log_loss", "macro_f1"]),
         default="accuracy",
-        help="greedy: the metric to improve.",
     )
 
 
@@ -50,7 +46,7 @@ Examples:
       --fit-labels labels.val.npy --labels labels.test.npy --save blend.json
   postproc ensemble weights RUNDIR -o weights.npy
   postproc ensemble devil RUNDIR --controls --plot curves.svg -o devil.npy
-""",
+"""
 )
 @click.argument("method", metavar="METHOD", type=click.Choice([*VOTES, *FITTED]))
 @options.members_argument

@@ -24,7 +24,7 @@ CLASSES_SHOWN = 10
 Examples:
   postproc inspect preds.npy
   postproc inspect a.npy b.csv --prior train_labels --json
-""",
+"""
 )
 @options.members_argument
 @options.group(Prior)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import click
 
 from cli import options
-from cli.options import ENGINE, PATH, Inputs, Outputs, Running, given
+from cli.options import ENGINE, Inputs, Outputs, Running, given
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,20 +28,12 @@ class Shown:
 
     GROUP: ClassVar = options.OUTPUT
 
-    per_class: bool = given(
-        "--per-class",
-        is_flag=True,
-        help="Add metrics of each class, and the confusions that changed most.",
-    )
-    diversity: bool = given(
-        "--diversity", is_flag=True, help="Add how much the mistakes of each pair of models differ."
-    )
-    as_markdown: bool = given("--markdown", is_flag=True, help="Print Markdown.")
-    as_csv: bool = given("--csv", is_flag=True, help="Print CSV, with fractions.")
-    html: Path | None = given(
-        "--html", type=PATH, help="Also write a page with tables and plots to this file."
-    )
-    title: str = given("--title", default="Accuracy report", help="Title of the page.")
+    per_class: bool = given("Add metrics of each class, and the confusions that changed most.")
+    diversity: bool = given("Add how much the mistakes of each pair of models differ.")
+    as_markdown: bool = given("Print Markdown.", "--markdown")
+    as_csv: bool = given("Print CSV, with fractions.", "--csv")
+    html: Path | None = given("Also write a page with tables and plots to this file.")
+    title: str = given("Title of the page.", default="Accuracy report")
 
     def check(self, outputs: Outputs) -> None:
         """Refuse options that exclude each other, and pages that cannot be written."""
@@ -67,7 +59,7 @@ Examples:
   postproc report before.npy after.npy --labels test_labels.npy
   postproc report a.npy b.npy c.npy --labels y.txt --baseline b --per-class
   postproc report a.npy b.npy --labels y.txt --html report.html --json
-""",
+"""
 )
 @options.members_argument
 @options.group(
@@ -146,21 +138,15 @@ def _load(
     paths: Sequence[str], run: RunDirectory | None, baseline: str | None, runner: Runner
 ) -> tuple[dict[str, Predictions], NDArray[Any]]:
     """Load predictions, the baseline's first, and labels in the order of its rows."""
-    from cli.task.members import load_member_labels, load_members, member_names
+    from cli.task.members import load_target, load_target_labels, member_names
 
-    file, labels = runner.inputs.labels, None
-    if run is not None:
-        names, loaded = list(run.models), [one.streamed() for one in run.predictions("test")]
-        labels = run.labels("test", mapped=True) if file is None else None
-        if labels is None and file is None:
-            message = f"Missing option '--labels': {run.path} has no labels of its test split."
-            raise click.UsageError(message)
-    else:
-        names = member_names(paths)
-        loaded = load_members(paths, names, runner)
+    names = member_names(paths) if run is None else list(run.models)
+    loaded = [one.streamed() for one in load_target(paths, names, run, runner)]
     loaded.insert(0, loaded.pop(_position(baseline, names, paths)))
+    labels = load_target_labels(loaded, run, runner)
     if labels is None:
-        labels = load_member_labels(str(file), loaded, mapped=True)
+        message = f"Missing option '--labels': {paths[0]} has no labels of its test split."
+        raise click.UsageError(message)
     return {model.name: model for model in loaded}, labels
 
 

@@ -22,11 +22,10 @@ class Search:
     """The values to try, None for those of the default grid, and the cross-validation."""
 
     grid: str = given(
-        "--grid",
+        "can: values to try; paper-code has the size of the authors' search: 18 α × 3 "
+        "thresholds × 5 depths.",
         type=click.Choice(["default", "paper-code"]),
         default="default",
-        help="can: values to try; paper-code has the size of the authors' search: 18 α × 3 "
-        "thresholds × 5 depths.",
     )
     alpha: Any = _values(
         "--alpha", Number(low=0.0, high=1000.0, open_low=True), "can: exponents to try."
@@ -49,16 +48,16 @@ class Search:
     )
     n_bags: Any = _values("--bags", Count(1), "greedy: numbers of bags to try.")
     n_folds: int = given(
+        "Number of outer folds, and of inner folds.",
         "--folds",
         type=click.IntRange(min=3),
         default=5,
-        help="Number of outer folds, and of inner folds.",
     )
     n_repeats: int = given(
+        "Number of times that rows are split into folds.",
         "--repeats",
         type=click.IntRange(1, 100),
         default=1,
-        help="Number of times that rows are split into folds.",
     )
 
 
@@ -77,7 +76,7 @@ Examples:
   postproc tune can val.npy --labels val_labels.npy --prior uniform --alpha 0.5,1,2 --repeats 3
   postproc tune greedy a.val.npy b.val.npy c.val.npy --labels val_labels.npy -o greedy.json
   postproc apply greedy.json a.test.npy b.test.npy c.test.npy
-""",
+"""
 )
 @click.argument("method", metavar="METHOD", type=click.Choice(list(PARAMETERS)))
 @click.argument("predictions", metavar="VAL...", nargs=-1, required=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import OUTPUT, PATH, Count, Number, Running, given
+from cli.options import OUTPUT, Count, Number, Running, given
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,39 +25,27 @@ class Devil:
     """Options that only the Devil's Advocate has."""
 
     head: str | None = given(
-        "--head",
+        "devil: what each norm model learns.  [default: auto, by cross-validation]",
         type=click.Choice(["auto", "bias", "scale-bias", "affine"]),
-        help="devil: what each norm model learns.  [default: auto, by cross-validation]",
     )
     discussion_weight: float | None = given(
-        "--discussion-weight",
-        type=Number(low=0.0),
-        help="devil: weight λ of the MSE in the discussion, 1 as published.  [default: by "
+        "devil: weight λ of the MSE in the discussion, 1 as published.  [default: by "
         "cross-validation]",
+        type=Number(low=0.0),
     )
     devil_weight: float | None = given(
-        "--devil-weight",
-        type=Number(low=0.0),
-        help="devil: its weight w in the published vote, where each norm model has weight 1.  "
+        "devil: its weight w in the published vote, where each norm model has weight 1.  "
         "[default: all weights are learned out of fold]",
+        type=Number(low=0.0),
     )
-    epochs: int | None = given(
-        "--epochs", type=Count(0), help="devil: maximum number of epochs.  [default: 40]"
-    )
-    seeds: int | None = given(
-        "--seeds", type=Count(1), help="devil: number of trainings to average.  [default: 3]"
-    )
+    epochs: int | None = given("devil: maximum number of epochs.  [default: 40]", type=Count(0))
+    seeds: int | None = given("devil: number of trainings to average.  [default: 3]", type=Count(1))
     controls: bool = given(
-        "--controls",
-        is_flag=True,
-        help="devil: also fit plain fine-tuning and the discussion without the devil, to show "
-        "what the devil adds.",
+        "devil: also fit plain fine-tuning and the discussion without the devil, to show "
+        "what the devil adds."
     )
     plot: Path | None = given(
-        "--plot",
-        type=PATH,
-        group=OUTPUT,
-        help="devil: draw the training curves into this file (.svg, .png or .pdf).",
+        "devil: draw the training curves into this file (.svg, .png or .pdf).", group=OUTPUT
     )
 
     def check_usage(self, method: str, *, overwrite: bool) -> None:
@@ -131,14 +119,7 @@ def devil_summary(
     devil: Any = combiner
     share = None
     if devil.controls_ and labels is not None:
-        compared = devil.devil_share(members, labels)
-        share = {
-            "gain": compared.gain,
-            "gain_ci": list(compared.gain_ci),
-            "fixed": compared.fixed,
-            "broken": compared.broken,
-            "p_value": compared.p_value,
-        }
+        share = devil.devil_share(members, labels).to_dict()
     return {
         "head": devil.head_,
         "discussion_weight": devil.discussion_weight_,

@@ -43,8 +43,9 @@ def load_task(paths: Sequence[str], fit: Fit, runner: Runner, *, learns: bool) -
     """Load and align files, or the splits val and test of a run directory."""
     run = open_run(paths)
     names = [] if run is not None else member_names(paths)
-    loaded, labels = _load_target(paths, names, run, runner)
+    loaded = load_target(paths, names, run, runner)
     missing_class = runner.inputs.missing_class
+    labels = load_target_labels(loaded, run, runner)
     members = align_members(loaded, missing_class=missing_class)
     labels = in_class_order(labels, loaded, members.classes)
     if not learns:
@@ -75,7 +76,8 @@ def load_task_of(
         raise click.BadParameter(message, param_hint="PREDS")
     columns = None if combiner.classes_ is None else tuple(combiner.classes_)
     like = Predictions(np.empty((0, 0)), "probs", columns, name=model)
-    loaded, labels = _load_target(paths, names, run, runner, like=[like])
+    loaded = load_target(paths, names, run, runner, like=[like])
+    labels = load_target_labels(loaded, run, runner)
     target, position = loaded, {member.name: member for member in loaded}
     if set(position) == set(wanted):
         target = [position[name] for name in wanted]
@@ -90,22 +92,26 @@ def load_task_of(
     return Task(target, members, in_row_order(labels, loaded, members.ids))
 
 
-def _load_target(
+def load_target(
     paths: Sequence[str],
     names: Sequence[str],
     run: RunDirectory | None,
     runner: Runner,
     like: Sequence[Predictions] = (),
-) -> tuple[list[Predictions], NDArray[Any] | None]:
-    """Load files or the test split of a run directory, and labels if there are any."""
-    labels: NDArray[Any] | None = None
+) -> list[Predictions]:
+    """Load files, or the test split of a run directory."""
     if run is not None:
-        loaded, labels = run.predictions("test"), run.labels("test", mapped=True)
-    else:
-        loaded = load_members(paths, names, runner, like=like)
+        return run.predictions("test")
+    return load_members(paths, names, runner, like=like)
+
+
+def load_target_labels(
+    loaded: Sequence[Predictions], run: RunDirectory | None, runner: Runner
+) -> NDArray[Any] | None:
+    """Load the labels of --labels or of the test split, in the order of `loaded`, if there are."""
     if runner.inputs.labels is not None:
-        labels = load_member_labels(runner.inputs.labels, loaded, mapped=True)
-    return loaded, labels
+        return load_member_labels(runner.inputs.labels, loaded, mapped=True)
+    return None if run is None else run.labels("test", mapped=True)
 
 
 def load_members(

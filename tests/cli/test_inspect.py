@@ -119,7 +119,7 @@ def test_shards_are_counted(here, run_cli, probs):
     assert [(each["rows"], each["shards"]) for each in found] == [(20, 3), (20, None)]
 
 
-NUMBERS = "`prior` must be numbers separated by commas, or a file, got"
+NUMBERS = "`prior` must be numbers with commas between them, or a file, got"
 
 
 @pytest.mark.parametrize(

@@ -44,9 +44,5 @@ class Tally:
                 }
                 for name, (rows, right_before, right_after) in groups.items()
             },
-            "gain": compared.gain,
-            "gain_ci": list(compared.gain_ci),
-            "fixed": compared.fixed,
-            "broken": compared.broken,
-            "p_value": compared.p_value,
+            **compared.to_dict(),
         }
