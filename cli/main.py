@@ -3,92 +3,93 @@
 from __future__ import annotations
 
 import io
-import pickle
 import sys
+from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
 import click
 
-from cli.commands.adapt import adapt
-from cli.commands.apply import apply_command
-from cli.commands.auto import auto
-from cli.commands.bench import bench
-from cli.commands.calibrate import calibrate
-from cli.commands.can import can
-from cli.commands.demo import demo
-from cli.commands.ensemble import ensemble_command
-from cli.commands.inspect import inspect
-from cli.commands.report import report
-from cli.commands.tune import tune
-from postproc.jobs.interrupts import terminable
-
-#: Errors that are told in one line: those of data and files, and those of parts of a long job,
-#: which come from devices, workers and other packages.
-FAULTS = (
-    ValueError, TypeError, OSError, ImportError, RuntimeError, MemoryError, pickle.PicklingError,
-)  # fmt: skip
+#: Each command `name` is `name_command` in the module `cli.commands.name`, imported when needed.
+COMMANDS = {
+    "adapt": "Adapt probabilities to label shift.",
+    "apply": "Apply a saved model to new predictions.",
+    "auto": "Combine, calibrate and adapt, each only where it helps.",
+    "bench": "Compare all methods on run directories, under label shift.",
+    "calibrate": "Calibrate probabilities on labelled rows.",
+    "can": "Adjust ambiguous rows by alternating normalization.",
+    "demo": "See it all at work on a small data set.",
+    "ensemble": "Combine the predictions of several models.",
+    "inspect": "Show what prediction files contain.",
+    "report": "Compare predictions with labels: is a gain real?",
+    "tune": "Choose hyperparameters by cross-validation.",
+}
 
 
-class _Group(click.Group):
-    """A group whose commands report faults and interruptions in one line, with exit code 1."""
+class LazyGroup(click.Group):
+    """A group that imports a command when it runs, and turns the user's errors into one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"cli.commands.{cmd_name}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; an empty word would be taken for the folder that this runs in."""
+        """Find the command; refuse empty words, which would name the current folder."""
         for before, word in pairwise([*args, "-"]):
             if not word.strip() or (before.startswith("--") and before.endswith("=")):
-                what = f"what follows {before.removesuffix('=')}"
-                message = f"{what} must not be empty; is a variable of the shell unset?"
+                what = f"the value after {before.removesuffix('=')}"
+                message = f"{what} must not be empty; is a shell variable unset?"
                 raise click.UsageError(message, ctx)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        from postproc.jobs.interrupts import terminable
+
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):  # a narrow console shows \u... and goes on
+            if isinstance(stream, io.TextIOWrapper):  # a narrow console shows \u... instead
                 stream.reconfigure(errors="backslashreplace")
         try:
             with terminable():
                 return super().invoke(ctx)
         # The reader of a pipe has left, or click itself ends: click knows what to do.
-        except (BrokenPipeError, click.Abort, click.exceptions.Exit):
+        except (BrokenPipeError, click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except KeyboardInterrupt:
             from cli.messages import interrupted
 
             raise click.ClickException(interrupted(ctx)) from None
-        except FAULTS as error:
-            from cli.messages import already_written
-            from postproc.scores.checks import one_line
+        except Exception as error:
+            from cli.messages import raise_as_message
 
-            raise click.ClickException(one_line(error) + already_written(ctx)) from error
+            raise_as_message(error, ctx, debug=ctx.params["debug"])
 
 
 @click.group(
-    cls=_Group,
+    cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Each command has runnable examples: postproc can -h",
+    epilog="Every command has examples: postproc can -h",
 )
+@click.option("--debug", is_flag=True, help="Show the traceback of every error.")
 @click.version_option(package_name="postproc")
-def main() -> None:
-    """Better predictions from saved ones.
+def main(debug: bool) -> None:
+    """Turn saved predictions of classifiers into better ones.
 
-    Takes logits or probabilities of one or several classifiers from disk and writes better ones.
+    Reads logits or probabilities of one or several models from files and writes improved
+    probabilities.
     """
-
-
-for command in (
-    adapt,
-    apply_command,
-    auto,
-    bench,
-    calibrate,
-    can,
-    demo,
-    ensemble_command,
-    inspect,
-    report,
-    tune,
-):
-    main.add_command(command)

@@ -1,35 +1,75 @@
-"""What commands say: tables to stdout, warnings to stderr, or one JSON object."""
+"""What commands say: tables to stdout, warnings and errors to stderr, or one JSON object."""
 
 from __future__ import annotations
 
 import json
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
-from typing import Any
+from linecache import getline
+from typing import Any, NoReturn
 
 import click
 
 #: Where the context of a command, and of those it calls, keeps the names of what they have written.
 WRITTEN = "postproc.written"
 
+PACKAGES = ("cli", "ensemble", "postproc")
+
+REPORT = "This is a fault of postproc, not of your data: please report it with the traceback above."
+
 
 def note_written(path: object) -> None:
-    """Keep in mind what has been written, for `already_written`."""
+    """Remember that a file was written, for `already_written`."""
     context = click.get_current_context(silent=True)
     if context is not None:
         context.meta.setdefault(WRITTEN, {})[str(path)] = True
 
 
 def interrupted(context: click.Context) -> str:
-    """Say what there is of a command that was interrupted outside of its resumable work."""
-    nothing = "; nothing was written, and nothing of this run is kept"
-    return "interrupted" + (already_written(context) or nothing)
+    """Say what is left of a command that was interrupted outside its resumable work."""
+    return "interrupted" + (already_written(context) or "; nothing was written or kept")
 
 
 def already_written(context: click.Context) -> str:
-    """What ends a message on why a command stopped: the files that it leaves, if any."""
+    """The end of a message on why a command stopped: the files that it leaves, if any."""
     written = context.meta.get(WRITTEN)
     return f"; already written: {', '.join(written)}" if written else ""
+
+
+def raise_as_message(error: Exception, context: click.Context, *, debug: bool) -> NoReturn:
+    """Raise an error of the user as one line; any other as it is, with a request to report it."""
+    from postproc.scores.checks import one_line
+
+    if not is_expected(error):
+        error.add_note(REPORT)
+        raise error
+    if debug:
+        traceback.print_exception(error)
+    raise click.ClickException(one_line(error) + already_written(context)) from error
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether an error comes from the data, the files or the machine, and not from postproc."""
+    from postproc.jobs.write import StoppedError
+    from postproc.scores.checks import UserTypeError
+
+    if isinstance(error, StoppedError) and isinstance(error.__cause__, Exception):
+        return is_expected(error.__cause__)
+    if isinstance(error, ImportError):  # an extra that is not installed
+        return (error.name or "").partition(".")[0] not in PACKAGES
+    if isinstance(error, ValueError):
+        return _is_raised_here(error)
+    # Torch has an OutOfMemoryError of its own, for devices.
+    of_machine = isinstance(error, OSError | MemoryError) or "OutOfMemory" in type(error).__name__
+    return of_machine or isinstance(error, UserTypeError)
+
+
+def _is_raised_here(error: Exception) -> bool:
+    """Whether a `raise` statement of this project raised an error, and not what it calls."""
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    file, name = frame.f_code.co_filename, frame.f_globals.get("__name__", "")
+    return name.partition(".")[0] in PACKAGES and getline(file, line).lstrip().startswith("raise ")
 
 
 def warn(messages: Iterable[str], *, quiet: bool = False) -> None:
@@ -40,7 +80,7 @@ def warn(messages: Iterable[str], *, quiet: bool = False) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON object; a NaN in it would be an error, not an invalid file."""
+    """Print one JSON object; NaN is an error, since JSON has none."""
     click.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
@@ -58,9 +98,21 @@ def print_table(
         table.add_column(column, justify="left" if number == 0 else "right", no_wrap=number > 0)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    # A pipe has no width: nothing may be cut there.
+    # A pipe has no width: nothing may be cut off there.
     width = None if sys.stdout.isatty() else 200
     Console(width=width, highlight=False).print(table)
+
+
+def print_report_tables(tables: Any, *, width: int) -> None:
+    """Print tables of a report: as wide as a terminal, or `width` characters elsewhere."""
+    from postproc.reports.text import renderable, to_text
+
+    if not sys.stdout.isatty():
+        click.echo(to_text(tables, width=width), nl=False)
+        return
+    from rich.console import Console
+
+    Console(highlight=False).print(renderable(tables))
 
 
 def percent(share: float) -> str:

@@ -1,47 +1,149 @@
-"""Options that commands share, each defined once; bad values end with exit code 2."""
+"""Options of the commands: types, groups in the help, and each group as one typed argument."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-#: Engines that there are; `cli.task.runner.make_engine` makes them.
-ENGINES = ("local", "dask")
+    from numpy.typing import NDArray
 
-#: What a folder's path may end in.
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Groups of options, in the order of the help.
+INPUT, METHOD, OUTPUT, RUNNING = GROUPS = (
+    "Input options", "Method options", "Output options", "Running options",
+)  # fmt: skip
+
+#: What the path of a folder may end in.
 SLASHES = tuple(mark for mark in (os.sep, os.altsep) if mark)
 
+PATH = click.Path(path_type=Path)
 
-class Number(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
-    """A number in a range; messages are those of the library's own checks."""
+
+class Option(click.Option):
+    """An option that belongs to a group."""
+
+    def __init__(self, *args: Any, group: str = METHOD, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.group = group
+
+
+class Command(click.Command):
+    """A command whose help lists its options by group, each with its default."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        attributes["context_settings"] = {"show_default": True}
+        super().__init__(*args, **attributes)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one section per group."""
+        sections: dict[str, list[tuple[str, str]]] = {group: [] for group in GROUPS}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and isinstance(param, click.Option):
+                sections[getattr(param, "group", RUNNING)].append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+command = partial(click.command, cls=Command)
+option = partial(click.option, cls=Option)
+
+
+def given(text: str, *names: str, **attributes: Any) -> Any:
+    """A field of a dataclass that is an option: help, names and arguments of `click.option`.
+
+    It is called after the field by default; a `bool` without a default is a flag.
+    """
+    return field(
+        default=attributes.get("default"),
+        metadata={"names": names, "attributes": {"help": text, **attributes}},
+    )
+
+
+def group(kind: type, *names: str, **changes: dict[str, Any]) -> Callable[[F], F]:
+    """Add the options of a dataclass, and pass them as one argument that is named after it.
+
+    All options, or those of the fields `names` and `changes`, which hold other attributes.
+    """
+    wanted = {*names, *changes}
+    chosen = [each for each in fields(kind) if not wanted or each.name in wanted]
+
+    def decorate(function: F) -> F:
+        @wraps(function)
+        def call(**params: Any) -> Any:
+            own = kind(**{each.name: params.pop(each.name) for each in chosen})
+            return function(**{kind.__name__.lower(): own}, **params)
+
+        decorated: Any = call
+        for each in reversed(chosen):
+            decorated = _option_of(kind, each, changes.get(each.name, {}))(decorated)
+        return decorated  # type: ignore[no-any-return]  # wraps keeps the type of the rest
+
+    return decorate
+
+
+def _option_of(kind: type, each: Any, changes: dict[str, Any]) -> Callable[[Any], Any]:
+    """The option of a field; its type follows from the annotation where nothing else says it."""
+    names = each.metadata["names"] or (f"--{each.name.replace('_', '-')}",)
+    attributes = {"group": getattr(kind, "GROUP", METHOD), **each.metadata["attributes"], **changes}
+    if each.type == "bool" and "default" not in attributes:
+        attributes["is_flag"] = True
+    if each.type == "Path | None":
+        attributes.setdefault("type", PATH)
+    return option(*names, each.name, **attributes)
+
+
+class Checked(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
+    """What one of the library's own checks accepts, with its messages, or one of some words."""
+
+    words: tuple[str, ...] = ()
+
+    def parse(self, text: str, name: str) -> Any:
+        """Parse and check."""
+        raise NotImplementedError
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse and check; words pass unchanged."""
+        if value in self.words:
+            return value
+        try:
+            return self.parse(value, str(param and param.name))
+        except ValueError as error:
+            message, kinds = str(error), " nor ".join([self.name, *self.words])
+            if not message.startswith("`"):
+                message = f"{value!r} is not a valid {kinds}"
+            self.fail(message, param, ctx)
+
+
+class Number(Checked):
+    """A number in a range."""
 
     name = "number"
 
     def __init__(self, **bounds: Any) -> None:
         self.bounds = bounds
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
+    def parse(self, text: str, name: str) -> float:
         """Parse and check."""
         from postproc.scores.checks import check_number
 
-        try:
-            number = float(value)
-            return check_number(number, _name(param), **self.bounds)
-        except ValueError as error:
-            self.fail(_not_a(error, "number", value), param, ctx)
+        return check_number(float(text), name, **self.bounds)
 
 
-class Count(click.ParamType):  # type: ignore[type-arg]
-    """An integer in a range."""
+class Count(Checked):
+    """An integer in a range, or one of some words."""
 
     name = "integer"
 
@@ -49,192 +151,182 @@ class Count(click.ParamType):  # type: ignore[type-arg]
         self.low = low
         self.words = words
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | str:
-        """Parse and check; one of the words passes as it is."""
+    def parse(self, text: str, name: str) -> int:
+        """Parse and check."""
         from postproc.scores.checks import check_count
 
-        if value in self.words:
-            return str(value)
-        try:
-            return check_count(int(value), _name(param), low=self.low)
-        except ValueError as error:
-            kind = " nor ".join(["integer", *self.words])
-            self.fail(_not_a(error, kind, value), param, ctx)
+        return check_count(int(text), name, low=self.low)
 
 
-def _name(param: click.Parameter | None) -> str:
-    return param.name if param is not None and param.name else "value"
+class Values(click.ParamType):  # type: ignore[type-arg]
+    """Numbers or words separated by commas, each parsed by another type."""
+
+    name = "list"
+
+    def __init__(self, item: click.ParamType[Any]) -> None:
+        self.item = item
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[Any]:
+        """Parse and check each."""
+        parts = [part.strip() for part in str(value).split(",")]
+        return [self.item.convert(part, param, ctx) for part in parts]
 
 
-def _not_a(error: ValueError, what: str, value: Any) -> str:
-    message = str(error)
-    return message if message.startswith("`") else f"{value!r} is not a valid {what}"
+@dataclass(frozen=True)
+class FolderPath:
+    """An output that was named as a folder, with a slash at the end."""
+
+    path: Path
 
 
 class OutputPath(click.ParamType):  # type: ignore[type-arg]
-    """A path; one that ends in a slash is a folder that gets shards."""
+    """A path; one that ends in a slash is a folder for shards."""
 
     name = "path"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Path | FolderPath:
-        """Keep in mind whether there was a slash."""
+        """Remember whether there was a slash."""
         text = os.fspath(value)
         return FolderPath(Path(text)) if text.endswith(SLASHES) else Path(text)
 
 
+predictions_argument = click.argument("predictions", metavar="PREDS")
+members_argument = click.argument("predictions", metavar="PREDS...", nargs=-1, required=True)
+
+
 @dataclass(frozen=True)
-class FolderPath:
-    """An output that was named as a folder."""
+class Inputs:
+    """How predictions are read, and the labels that they are judged by."""
 
-    path: Path
+    GROUP: ClassVar = INPUT
 
-
-def predictions_argument(function: Command) -> Command:
-    """One prediction file."""
-    return click.argument("predictions", metavar="PREDS")(function)
-
-
-def output_options(function: Command) -> Command:
-    """Where output goes, and whether a file may be replaced."""
-    function = click.option("--overwrite", is_flag=True, help="Replace an output that exists.")(
-        function
+    labels: str | None = given(
+        "True labels of PREDS; adds a report that compares before and after.", metavar="FILE"
     )
-    return click.option(
+    missing_class: Any = given(
+        "What to do if a member lacks a class that another has: stop, or give that class "
+        "probability zero.",
+        type=click.Choice(["error", "zero"]),
+        default="error",
+    )
+    is_logits: bool | None = given(
+        "Declare what the scores are.  [default: detected from their values]",
+        "--logits/--probs",
+        default=None,
+    )
+    classes: Path | None = given("File of class names, one per line.")
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A class prior."""
+
+    GROUP: ClassVar = INPUT
+
+    prior: str | None = given(
+        "Class prior of PREDS: a file of labels, counts or probabilities; `uniform`; or "
+        "numbers separated by commas.",
+        metavar="SRC",
+    )
+    prior_kind: Any = given(
+        "What the file given to --prior contains.  [default: detected from its length and values]",
+        type=click.Choice(["labels", "counts", "vector"]),
+    )
+
+    def load(
+        self, n_classes: int, classes: Sequence[str] | None, *, multilabel: bool = False
+    ) -> NDArray[Any] | None:
+        """The prior, shape (C,); None where none is given."""
+        from postproc.files import load_prior
+
+        if self.prior is None:
+            return None
+        return load_prior(
+            self.prior,
+            n_classes=n_classes,
+            classes=classes,
+            kind=self.prior_kind,
+            multilabel=multilabel,
+        )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Labelled predictions to fit to: one file for each file of predictions."""
+
+    GROUP: ClassVar = INPUT
+
+    fit_files: tuple[str, ...] = given(
+        "Predictions for labelled rows: once for each of PREDS, in the same order.",
+        "--fit",
+        metavar="FILE",
+        multiple=True,
+    )
+    fit_labels: Any = given("Labels of the rows of --fit.", metavar="FILE")
+
+
+fit_options = group(
+    Fit,
+    fit_files={
+        "multiple": False,
+        "required": True,
+        "callback": lambda ctx, param, value: (value,),
+        "help": "Predictions of the same model for labelled rows.",
+    },
+    fit_labels={"required": True},
+)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is written, and whether the summary is JSON."""
+
+    GROUP: ClassVar = OUTPUT
+
+    output: Any = given(
+        "Output file; the suffix sets the format. A path that ends in a slash is a folder "
+        "for shards.  [default: <stem>.<command>.npy in the folder of PREDS]",
         "-o",
         "--output",
         type=OutputPath(),
-        help="Output file; its suffix is its format. With a slash at its end: a folder of shards.  "
-        "[default: <stem>.<command>.npy in the input's folder]",
-    )(function)
+    )
+    overwrite: bool = given("Replace existing output.")
+    save: Path | None = given("Save the fitted model to this file, for postproc apply.")
+    as_json: bool = given("Print one JSON object and nothing else.", "--json")
 
 
-def engine_options(function: Command) -> Command:
-    """Where blocks of rows are computed, and what becomes of a job that was stopped."""
-    function = click.option(
-        "--resume",
-        is_flag=True,
-        help="Go on with a job that was stopped; what it had finished is not computed again.",
-    )(function)
-    return engine_option(function)
+@dataclass(frozen=True)
+class Running:
+    """Where and how a command computes."""
 
+    GROUP: ClassVar = RUNNING
 
-def engine_option(function: Command) -> Command:
-    """Where blocks of rows are computed."""
-    function = click.option(
-        "--workers",
-        type=Count(1),
-        help="With --engine dask: processes on this machine.  [default: one a core]",
-    )(function)
-    function = click.option(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="With --engine dask: a scheduler that runs, as tcp://host:8786.",
-    )(function)
-    return click.option(
-        "--engine",
-        type=click.Choice(ENGINES),
+    engine: str = given(
+        "Where to compute blocks of rows: in this process or on a Dask cluster.",
+        type=click.Choice(["local", "dask"]),
         default="local",
-        show_default=True,
-        help="Where blocks of rows are computed.",
-    )(function)
-
-
-def input_options(function: Command) -> Command:
-    """What the scores are, and what their columns are called."""
-    function = click.option(
-        "--classes", type=click.Path(path_type=Path), help="Class names, one a line."
-    )(function)
-    return click.option(
-        "--logits/--probs",
-        "is_logits",
-        default=None,
-        help="Declare what the scores are.  [default: seen from the values]",
-    )(function)
-
-
-def fit_options(function: Command) -> Command:
-    """One file of labelled rows to fit on."""
-    function = click.option(
-        "--fit-labels", metavar="FILE", required=True, help="Labels of the rows of --fit."
-    )(function)
-    return click.option(
-        "--fit", "fit_file", metavar="FILE", required=True, help="Predictions for labelled rows."
-    )(function)
-
-
-def fit_members_options(function: Command) -> Command:
-    """Labelled rows to fit on, a file for each member."""
-    function = click.option("--fit-labels", metavar="FILE", help="Labels of the rows of --fit.")(
-        function
     )
-    return click.option(
-        "--fit",
-        "fit_files",
-        metavar="FILE",
-        multiple=True,
-        help="Predictions for labelled rows, once for each of PREDS, in the same order.",
-    )(function)
-
-
-def save_option(what: str) -> Callable[[Command], Command]:
-    """A file that keeps what was fitted."""
-    return click.option(
-        "--save", type=click.Path(path_type=Path), help=f"Keep the {what}, for postproc apply."
+    scheduler: str | None = given(
+        "With --engine dask: address of a running scheduler, such as tcp://host:8786.",
+        metavar="ADDRESS",
     )
+    workers: int | None = given(
+        "With --engine dask: number of processes to start on this machine.  [default: one "
+        "per core]",
+        type=Count(1),
+    )
+    resume: bool = given(
+        "Continue a job that was stopped; its finished blocks are not computed again."
+    )
+    device: Any = given("Device to compute on.", type=click.Choice(["cpu", "cuda"]), default="cpu")
+    fast: bool = given("With --device cuda: allow TF32 in products of float32 matrices.")
+    seed: int = given("Seed of random choices.", type=Count(0), default=0)
+    quiet: bool = given("Print no warnings and no table.")
 
 
-def labels_option(function: Command) -> Command:
-    """Labels to judge by."""
-    return click.option(
-        "--labels", metavar="FILE", help="True labels of PREDS: adds a report of before and after."
-    )(function)
-
-
-def missing_class_option(function: Command) -> Command:
-    """What becomes of a member that does not know all classes."""
-    return click.option(
-        "--missing-class",
-        type=click.Choice(["error", "zero"]),
-        default="error",
-        show_default=True,
-        help="What to do with a member that lacks a class of another: stop, or give it zero there.",
-    )(function)
-
-
-def json_option(function: Command) -> Command:
-    """One JSON object in place of the table."""
-    return click.option(
-        "--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."
-    )(function)
-
-
-def quiet_option(function: Command) -> Command:
-    """Less talk."""
-    return click.option("--quiet", is_flag=True, help="Print no warnings and no table.")(function)
-
-
-def seed_option(function: Command) -> Command:
-    """The seed of everything random."""
-    return click.option(
-        "--seed", type=Count(0), default=0, show_default=True, help="Seed of random choices."
-    )(function)
-
-
-def device_options(function: Command) -> Command:
-    """Where to compute, and how precisely."""
-    function = click.option(
-        "--fast",
-        is_flag=True,
-        help="With --device cuda: let products of float32 matrices round their factors to TF32.",
-    )(function)
-    return click.option(
-        "--device",
-        type=click.Choice(["cpu", "cuda"]),
-        default="cpu",
-        show_default=True,
-        help="Where to compute.",
-    )(function)
+#: Options of `Running` that say on which engine to compute.
+ENGINE = ("engine", "scheduler", "workers")

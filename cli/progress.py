@@ -1,4 +1,4 @@
-"""Progress of long jobs: a bar on a terminal, a line now and then elsewhere; all on stderr."""
+"""Progress of long jobs on stderr: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-#: Seconds over which a rate is taken.
+#: Seconds over which a rate is averaged.
 RATE_OVER = 20.0
 
 
@@ -34,10 +34,10 @@ def watching(
     over: float = RATE_OVER,
     quiet: bool = False,
 ) -> Iterator[Callable[[int], None]]:
-    """Give a function that is told how many rows, or other units, have been done since.
+    """Give a function that is called with the number of units done since its last call.
 
-    `done` of them were there before; the rate is taken over the last `over` seconds. Without a
-    unit only the share that is done is said. The pace is the object of the context, if it is one.
+    `done` units were there before; the rate is averaged over the last `over` seconds. Without a
+    unit only the percentage is shown. The pace is the object of the context, if it is one.
     """
     context = click.get_current_context(silent=True)
     pace = (context and context.find_object(Pace)) or Pace()
@@ -49,19 +49,23 @@ def watching(
         shown.stop()
 
 
+@dataclass
 class _Lines:
     """A line now and then."""
 
-    def __init__(
-        self, what: str, total: int, unit: str, done: int, over: float, pace: Pace
-    ) -> None:
-        self.what, self.total, self.unit, self.pace = what, total, unit, pace
-        self.done, self.over = done, over
+    what: str
+    total: int
+    unit: str
+    done: int
+    over: float
+    pace: Pace
+
+    def __post_init__(self) -> None:
         self.begin = self.last = time.monotonic()
-        self.marks = deque([(self.begin, done)])
+        self.marks = deque([(self.begin, self.done)])
 
     def advance(self, count: int) -> None:
-        """Say how far it is, where that has not been said for long."""
+        """Print a line if the last one was long ago."""
         now = self.count(count)
         if now - self.last >= self.pace.line_every and self.done < self.total:
             self.last = now
@@ -73,7 +77,7 @@ class _Lines:
             click.echo(f"{self.what}: {said}{left}", err=True)
 
     def count(self, count: int) -> float:
-        """Count what is done and say when that was."""
+        """Count what is done, and return the time."""
         now = time.monotonic()
         self.done += count
         if now - self.marks[-1][0] >= self.over / 50:
@@ -83,23 +87,23 @@ class _Lines:
         return now
 
     def rate(self, now: float) -> float:
-        """Units a second of late: what a resumed job finds done comes in a rush."""
+        """Recent units per second; what a resumed job finds done arrives in a rush."""
         then, done = self.marks[0]
         return (self.done - done) / max(now - then, 1e-9)
 
     def speed(self, now: float) -> str:
-        """The rate in words; slow work is counted by the minute."""
+        """The rate as text, per minute if it is slow."""
         rate = self.rate(now)
         if rate < 1:
             return f"{60 * rate:,.0f} {self.unit}/min"
         return f"{rate:,.0f} {self.unit}/s"
 
     def stop(self) -> None:
-        """Nothing is left on the screen."""
+        """Leave nothing on the screen."""
 
 
 class _Bar(_Lines):
-    """A bar with rate and time left, for what takes longer than a moment."""
+    """A bar with rate and time left, once the work has taken a while."""
 
     bar: Any = None
 
@@ -130,13 +134,13 @@ class _Bar(_Lines):
         self.bar.start()
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self.bar is not None:
             self.bar.stop()
 
 
 def duration(seconds: float) -> str:
-    """A time that a person can take in.
+    """A time as text.
 
     Examples
     --------

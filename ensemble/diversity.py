@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ensemble.base import Kinds, as_labels
 from ensemble.members import Members, check_members
+from postproc.reports.tables import NOTHING, Cell, Table, percent
 from postproc.scores.arrays import as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_blocks
 from postproc.scores.checks import check_label_rows, fail
@@ -53,6 +55,29 @@ class Diversity:
             rows = getattr(self, measure).tolist()
             result[measure] = [[None if x != x else x for x in row] for row in rows]
         return result
+
+    def to_table(self) -> Table:
+        """A table with one line per pair of models."""
+        rows = []
+        for a, b in combinations(range(len(self.names)), 2):
+            shares = (self.difference, self.disagreement, self.double_fault)
+            q = float(self.q_statistic[a, b])
+            rows.append(
+                (
+                    *(Cell(self.names[m], self.names[m]) for m in (a, b)),
+                    *(Cell(percent(values[a, b]), float(values[a, b])) for values in shares),
+                    Cell(f"{q:+z.3f}", q) if q == q else Cell(NOTHING, None),
+                )
+            )
+        return Table(
+            "Diversity",
+            ("model", "and", "differ", "one right", "both wrong", "Q"),
+            tuple(rows),
+            "Percentage of rows for which the two predict different classes, exactly one is right "
+            "(disagreement), and both are wrong (double fault). Q is 0 if mistakes are "
+            "independent, 1 if they fall on the same rows.",
+            n_texts=2,
+        )
 
 
 def pairwise_diversity(

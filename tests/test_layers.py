@@ -85,7 +85,6 @@ def test_there_is_no_circle() -> None:
     assert not below, f"circle among {sorted(below)}"
 
 
-@pytest.mark.xfail(strict=True, reason="what commands share has no room yet")
 def test_no_command_imports_another() -> None:
     commands = {name for name in MODULES if name.startswith("cli.commands.")}
     assert not {name: imported(name) & commands for name in commands if imported(name) & commands}

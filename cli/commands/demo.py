@@ -3,74 +3,69 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from cli import options
-from cli.commands.auto import auto
-from cli.commands.can import adjust_file, can
-from cli.commands.ensemble import ensemble_command
-from cli.commands.inspect import inspect
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from cli.options import Running
 
 
-@click.command(
-    short_help="See it all at work on data made on the spot.",
+@options.command(
     epilog="""\b
 Examples:
   postproc demo
   postproc demo --folder /tmp/digits --seed 1
-""",
+"""
 )
-@click.option(
+@options.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("postproc-demo"),
-    show_default=True,
+    group=options.OUTPUT,
     help="Where to write the predictions.",
 )
-@options.seed_option
+@options.group(Running, "seed")
 @click.pass_context
-def demo(ctx: click.Context, folder: Path, seed: int) -> None:
-    """Train three small classifiers and improve, or spoil, their predictions.
+def demo_command(ctx: click.Context, *, folder: Path, running: Running) -> None:
+    """Train three small classifiers, and improve or spoil their predictions.
 
-    The classifiers see five images of each digit; their predictions are saved as run directories,
-    and every step that follows is a command that can be run again by hand.
+    The classifiers see five images of each digit. Their predictions are saved as run directories,
+    and every step that follows is a command that you can run again yourself.
     """
     from cli.messages import note_written
     from cli.run.demo_task import make_run_directories
 
     note_written(f"files in {folder}")
     _say("Three classifiers learn scikit-learn's digits from five images of each.")
-    runs = make_run_directories(folder, seed=seed)
+    runs = make_run_directories(folder, seed=running.seed)
     for run in runs.values():
         click.echo(f"written: {run}/<model>.<split>.npy, labels.<split>.npy, classes.txt")
 
     _say("1. What do the predictions of one of them look like?")
     target = runs["digits"] / "neighbours.test.npy"
-    _run(ctx, inspect, target, prior="uniform")
+    _show(ctx, "inspect", target, prior="uniform")
 
-    _say("2. CAN helps where the prior is right: the digits of the target are equally common.")
-    _run(ctx, can, target, prior="uniform", labels=target.with_name("labels.test"), overwrite=True)
+    _say("2. CAN helps if the prior is right: the digits of this target are equally common.")
+    given = {"prior": "uniform", "labels": target.with_name("labels.test"), "overwrite": True}
+    _show(ctx, "can", target, **given)
 
-    _say("3. CAN harms where the prior is wrong: the same models on a long tail of digits.")
+    _say("3. CAN harms if the prior is wrong: the same models on a long tail of digits.")
     target = runs["digits_longtail"] / "neighbours.test.npy"
-    _run(ctx, can, target, prior="uniform", labels=target.with_name("labels.test"), overwrite=True)
+    _show(ctx, "can", target, **given | {"labels": target.with_name("labels.test")})
 
-    _say("4. All three, with both targets.")
-    _summarize(runs)
+    _say("4. All three models, on both targets.")
+    _summarize(ctx, runs)
     _say("5. Combine the three, with weights learned on the val split. Is the gain real?")
     combined = folder / "combined.npy"
-    _run(ctx, ensemble_command, "weights", runs["digits"], output=combined, overwrite=True)
+    _show(ctx, "ensemble", "weights", runs["digits"], output=combined, overwrite=True)
 
-    _say("6. auto decides for itself what to do: here on the long tail that spoiled step 3.")
+    _say("6. auto decides what to do: here on the long tail that CAN spoiled in step 3.")
     better = folder / "auto.npy"
-    _run(ctx, auto, runs["digits_longtail"], output=better, overwrite=True)
-    click.echo("\nBelieve a gain when its interval lies above zero, and heed the warnings.")
+    _show(ctx, "auto", runs["digits_longtail"], output=better, overwrite=True)
+    click.echo("\nTrust a gain if its interval lies above zero, and take the warnings seriously.")
 
 
 def _say(text: str) -> None:
@@ -78,26 +73,31 @@ def _say(text: str) -> None:
     click.secho(text, bold=True)
 
 
-def _run(ctx: click.Context, command: click.Command, *args: object, **given: Any) -> None:
+def _show(ctx: click.Context, name: str, *args: object, **given: Any) -> None:
     """Show a command as it would be typed, and run it."""
-    words = ["postproc", str(command.name), *map(str, args)]
-    for name, value in given.items():
-        words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
-    click.secho("$ " + shlex.join(words), fg="cyan")
-    command.main(args=words[2:], standalone_mode=False, parent=ctx)
+    words = [*map(str, args)]
+    for option, value in given.items():
+        words += [f"--{option}"] if value is True else [f"--{option}", str(value)]
+    click.secho("$ " + shlex.join(["postproc", name, *words]), fg="cyan")
+    _run(ctx, name, words)
 
 
-def _summarize(runs: Mapping[str, Path]) -> None:
+def _run(ctx: click.Context, name: str, words: list[str]) -> Any:
+    """Run another command and return its summary."""
+    group: Any = ctx.find_root().command
+    return group.get_command(ctx, name).main(words, standalone_mode=False, parent=ctx)
+
+
+def _summarize(ctx: click.Context, runs: Mapping[str, Path]) -> None:
+    """Run CAN on every model of both targets, and show what it does in one table."""
     from cli.messages import percent, points, print_table
     from cli.run.demo_task import MODELS
 
     rows = []
     for name, run in runs.items():
         for model in MODELS:
-            args = [str(run / f"{model}.test.npy"), "--prior", "uniform", "--overwrite"]
-            args += ["--labels", str(run / "labels.test.npy")]
-            params = can.make_context("can", args).params
-            summary = adjust_file(params.pop("predictions"), params)
+            words = [str(run / f"{model}.test.npy"), "--prior", "uniform", "--overwrite", "--quiet"]
+            summary = _run(ctx, "can", [*words, "--labels", str(run / "labels.test.npy")])
             report = summary["report"]
             accuracy, (low, high) = report["accuracy"]["all"], report["gain_ci"]
             rows.append(

@@ -1,14 +1,16 @@
-"""`postproc report`: what models are worth, and whether a gain is real."""
+"""`postproc report`: how good models are, and whether a gain is real."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
 from cli import options
+from cli.options import ENGINE, Inputs, Outputs, Running, given
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,210 +19,182 @@ if TYPE_CHECKING:
     from ensemble.diversity import Diversity
     from postproc.files.rundir import RunDirectory
     from postproc.reports.report import AccuracyReport
-    from postproc.reports.tables import Table
     from postproc.scores.predictions import Predictions
 
 
-@click.command(
-    short_help="Compare predictions with labels and say whether a gain is real.",
+@dataclass(frozen=True)
+class Shown:
+    """What a report contains, and in which form it is printed and written."""
+
+    GROUP: ClassVar = options.OUTPUT
+
+    per_class: bool = given("Add metrics of each class, and the confusions that changed most.")
+    diversity: bool = given("Add how much the mistakes of each pair of models differ.")
+    as_markdown: bool = given("Print Markdown.", "--markdown")
+    as_csv: bool = given("Print CSV, with fractions.", "--csv")
+    html: Path | None = given("Also write a page with tables and plots to this file.")
+    title: str = given("Title of the page.", default="Accuracy report")
+
+    def check(self, outputs: Outputs) -> None:
+        """Refuse options that exclude each other, and pages that cannot be written."""
+        printed = {"--json": outputs.as_json, "--csv": self.as_csv, "--markdown": self.as_markdown}
+        unlike = [name for name, wanted in printed.items() if wanted]
+        if self.as_csv and len(unlike) == 1:
+            more = {"--per-class": self.per_class, "--diversity": self.diversity}
+            unlike += [name for name, wanted in more.items() if wanted]
+        if len(unlike) > 1:
+            message = f"{unlike[0]} and {unlike[1]} exclude each other"
+            raise click.UsageError(message)
+        if self.html is not None:
+            from cli.task.output import check_apart
+            from postproc.files import check_output
+
+            check_output(self.html, overwrite=outputs.overwrite, suffixes=(".html", ".htm"))
+            check_apart(self.html, option="--html")
+
+
+@options.command(
     epilog="""\b
 Examples:
   postproc report before.npy after.npy --labels test_labels.npy
   postproc report a.npy b.npy c.npy --labels y.txt --baseline b --per-class
   postproc report a.npy b.npy --labels y.txt --html report.html --json
-""",
+"""
 )
-@click.argument("predictions", metavar="PREDS...", nargs=-1, required=True)
-@click.option(
-    "--labels",
-    metavar="FILE",
-    help="True labels of the rows.  [required; those of the test split for a run directory]",
+@options.members_argument
+@options.group(
+    Inputs,
+    "is_logits",
+    "classes",
+    labels={
+        "help": "True labels of the rows.  [required, but for a run directory with labels of its "
+        "test split]"
+    },
 )
-@click.option(
+@options.option(
     "--baseline",
     metavar="NAME",
-    help="The file, or its name in the table, that others are compared with.  [default: the first]",
+    help="The model that others are compared with: a file, or its name in the table.  [default: "
+    "the first]",
 )
-@click.option(
-    "--per-class", is_flag=True, help="Add every class, and the confusions that changed most."
-)
-@click.option("--diversity", is_flag=True, help="Add how unlike the mistakes of each pair are.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown tables.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values, as fractions.")
-@options.json_option
-@click.option(
-    "--html", type=click.Path(path_type=Path), help="Write a page with tables and plots, too."
-)
-@click.option("--title", default="Accuracy report", show_default=True, help="Title of the page.")
-@click.option("--overwrite", is_flag=True, help="Replace a page that exists.")
-@options.input_options
-@options.engine_option
-@options.quiet_option
-def report(predictions: tuple[str, ...], **given: Any) -> None:
+@options.group(Shown)
+@options.group(Outputs, "overwrite", "as_json")
+@options.group(Running, *ENGINE, "quiet")
+def report_command(
+    predictions: tuple[str, ...],
+    inputs: Inputs,
+    baseline: str | None,
+    shown: Shown,
+    outputs: Outputs,
+    running: Running,
+) -> None:
     """Compare PREDS on the same labelled rows; the first file is the baseline.
 
-    Accuracy, top-5, macro-F1, log-loss, Brier score and calibration error of each; against the
-    baseline the rows fixed and broken, the gain with its interval for paired proportions, and
-    the exact McNemar test, corrected by Holm for the number of files compared.
+    Shows accuracy, top-5 accuracy, macro-F1, log-loss, Brier score and calibration error of each
+    model and, against the baseline, the rows fixed and broken, the gain with its interval for
+    paired proportions, and the exact McNemar test with Holm's correction for several models.
 
-    One run directory in place of files stands for the predictions of its test split.
+    Instead of files, PREDS may be one run directory: its test split is compared.
     """
     from cli.messages import warn
     from cli.task.doubts import report_doubts
     from cli.task.members import open_run
-    from cli.task.runner import make_runner
+    from cli.task.runner import Runner
     from postproc.reports.report import accuracy_report
 
     run = open_run(predictions)
-    _check(predictions, given, is_run=run is not None)
-    runner = make_runner(given, "report")
-    models, labels = load_models(predictions, run, given, runner)
+    _check_inputs(predictions, inputs, shown, is_run=run is not None)
+    shown.check(outputs)
+    runner = Runner.of(inputs, outputs, running)
+    models, labels = _load(predictions, run, baseline, runner)
     classes = next((m.classes for m in models.values() if m.classes is not None), None)
     found = accuracy_report(models, labels, classes=classes, **runner.blocks)
     doubts = report_doubts(found)
-    warn(doubts, quiet=given["quiet"])
-    unlike = None
-    if given["diversity"]:
+    warn(doubts, quiet=running.quiet)
+    diversity = None
+    if shown.diversity:
         from ensemble import align_members, pairwise_diversity
 
-        members = align_members(list(models.values()), classes=classes)
-        unlike = pairwise_diversity(members, labels)
-    if given["html"] is not None:
-        _write_page(found, given)
-    _print(found, unlike, doubts, given)
+        diversity = pairwise_diversity(align_members([*models.values()], classes=classes), labels)
+    if shown.html is not None:
+        _write_page(found, shown.html, shown.title, overwrite=outputs.overwrite)
+    _print(found, diversity, doubts, shown, runner)
 
 
-def _check(paths: Sequence[str], given: dict[str, Any], *, is_run: bool) -> None:
+def _check_inputs(paths: Sequence[str], inputs: Inputs, shown: Shown, *, is_run: bool) -> None:
     """Check what can be checked before anything is loaded."""
-    flags = [f"--{name.replace('_', '-')}" for name in ("per_class", "diversity") if given[name]]
-    formats = [f"--{name}" for name in ("json", "csv", "markdown") if given[f"as_{name}"]]
-    unlike = formats if len(formats) > 1 else [*formats, *flags] if given["as_csv"] else []
-    if len(unlike) > 1:
-        message = f"{unlike[0]} and {unlike[1]} exclude each other"
+    message = ""
+    if is_run and (inputs.classes is not None or inputs.is_logits is not None):
+        message = "a run directory knows its classes and kinds; omit --classes and --logits"
+    elif not is_run and inputs.labels is None:
+        message = "Missing option '--labels': a report needs the true labels."
+    elif not is_run and shown.diversity and len(paths) == 1:
+        message = "--diversity needs two files or more"
+    if message:
         raise click.UsageError(message)
-    if not is_run:
-        if given["labels"] is None:
-            message = "Missing option '--labels': a report needs the true labels."
-            raise click.UsageError(message)
-        if given["diversity"] and len(paths) == 1:
-            message = "--diversity needs two files or more"
-            raise click.UsageError(message)
-    elif given["classes"] is not None or given["is_logits"] is not None:
-        message = "a run directory tells classes and kinds itself; leave out --classes and --logits"
-        raise click.UsageError(message)
-    if given["html"] is not None:
-        from cli.task.apart import check_apart
-        from postproc.files import check_output
-
-        check_output(given["html"], overwrite=given["overwrite"], suffixes=(".html", ".htm"))
-        check_apart(given["html"], given, option="--html")
 
 
-def load_models(
-    paths: Sequence[str], run: RunDirectory | None, given: dict[str, Any], runner: Runner
+def _load(
+    paths: Sequence[str], run: RunDirectory | None, baseline: str | None, runner: Runner
 ) -> tuple[dict[str, Predictions], NDArray[Any]]:
     """Load predictions, the baseline's first, and labels in the order of its rows."""
-    from cli.task.members import load_member_labels, load_members, member_names
+    from cli.task.members import load_target, load_target_labels, member_names
 
-    labels = None
-    if run is not None:
-        names, loaded = list(run.models), [one.streamed() for one in run.predictions("test")]
-        labels = run.labels("test", mapped=True) if given["labels"] is None else None
-        if labels is None and given["labels"] is None:
-            message = f"Missing option '--labels': {run.path} has no labels of its test split."
-            raise click.UsageError(message)
-    else:
-        names = member_names(paths)
-        loaded = load_members(paths, names, given, runner=runner)
-    first = _baseline(given["baseline"], names, paths)
-    loaded.insert(0, loaded.pop(first))
+    names = member_names(paths) if run is None else list(run.models)
+    loaded = [one.streamed() for one in load_target(paths, names, run, runner)]
+    loaded.insert(0, loaded.pop(_position(baseline, names, paths)))
+    labels = load_target_labels(loaded, run, runner)
     if labels is None:
-        labels = load_member_labels(given["labels"], loaded, mapped=True)
+        message = f"Missing option '--labels': {paths[0]} has no labels of its test split."
+        raise click.UsageError(message)
     return {model.name: model for model in loaded}, labels
 
 
-def _baseline(wanted: str | None, names: Sequence[str], paths: Sequence[str]) -> int:
-    if wanted is None:
+def _position(baseline: str | None, names: Sequence[str], paths: Sequence[str]) -> int:
+    if baseline is None:
         return 0
     for known in (names, paths):
-        if wanted in known:
-            return known.index(wanted)
-    message = f"must be one of {', '.join(names)}, got {wanted}"
+        if baseline in known:
+            return known.index(baseline)
+    message = f"must be one of {', '.join(names)}, got {baseline}"
     raise click.BadParameter(message, param_hint="--baseline")
 
 
-def _write_page(found: AccuracyReport, given: dict[str, Any]) -> None:
+def _write_page(found: AccuracyReport, path: Path, title: str, *, overwrite: bool) -> None:
     from cli.messages import note_written
     from postproc.files import atomic_path
 
-    page = found.to_html(title=given["title"])
-    with atomic_path(given["html"], overwrite=given["overwrite"]) as path:
-        path.write_text(page, encoding="utf-8")
-    note_written(given["html"])
+    page = found.to_html(title=title)
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    note_written(path)
 
 
 def _print(
-    found: AccuracyReport, unlike: Diversity | None, doubts: list[str], given: dict[str, Any]
+    found: AccuracyReport,
+    diversity: Diversity | None,
+    doubts: list[str],
+    shown: Shown,
+    runner: Runner,
 ) -> None:
-    from cli.messages import print_json
-
-    if given["as_json"]:
-        result = {**found.to_dict(per_class=given["per_class"]), "warnings": doubts}
-        print_json(result if unlike is None else {**result, "diversity": unlike.to_dict()})
-        return
-    if given["as_csv"]:
-        click.echo(found.to_csv(), nl=False)
-        return
+    """Print JSON, CSV, Markdown or tables."""
+    from cli.messages import print_json, print_report_tables
     from postproc.reports.tables import tables
     from postproc.reports.text import to_markdown
 
-    shown = tables(found, per_class=given["per_class"])
-    if unlike is not None:
-        shown.append(_diversity_table(unlike))
-    if given["as_markdown"]:
-        click.echo(to_markdown(shown), nl=False)
-    elif not given["quiet"]:
-        _print_tables(shown)
-        if given["html"] is not None:
-            click.echo(f"written: {given['html']}")
-
-
-def _diversity_table(unlike: Diversity) -> Table:
-    """One line a pair of models."""
-    from itertools import combinations
-
-    from postproc.reports.tables import NOTHING, Cell, Table, percent
-
-    rows = []
-    for a, b in combinations(range(len(unlike.names)), 2):
-        shares = (unlike.difference, unlike.disagreement, unlike.double_fault)
-        q = float(unlike.q_statistic[a, b])
-        rows.append(
-            (
-                *(Cell(unlike.names[m], unlike.names[m]) for m in (a, b)),
-                *(Cell(percent(values[a, b]), float(values[a, b])) for values in shares),
-                Cell(f"{q:+z.3f}", q) if q == q else Cell(NOTHING, None),
-            )
-        )
-    return Table(
-        "Diversity",
-        ("model", "and", "differ", "one right", "both wrong", "Q"),
-        tuple(rows),
-        "Rows in per cent: the two predict different classes; exactly one is right (disagreement); "
-        "both are wrong (double fault). Q is 0 where mistakes are independent, 1 where they fall "
-        "on the same rows.",
-        n_texts=2,
-    )
-
-
-def _print_tables(shown: Sequence[Table]) -> None:
-    import sys
-
-    from postproc.reports.text import renderable, to_text
-
-    if not sys.stdout.isatty():
-        click.echo(to_text(shown, width=100), nl=False)
+    if runner.outputs.as_json:
+        result = {**found.to_dict(per_class=shown.per_class), "warnings": doubts}
+        print_json(result if diversity is None else {**result, "diversity": diversity.to_dict()})
         return
-    from rich.console import Console
-
-    Console(highlight=False).print(renderable(shown))
+    if shown.as_csv:
+        click.echo(found.to_csv(), nl=False)
+        return
+    contents = tables(found, per_class=shown.per_class)
+    if diversity is not None:
+        contents.append(diversity.to_table())
+    if shown.as_markdown:
+        click.echo(to_markdown(contents), nl=False)
+    elif not runner.running.quiet:
+        print_report_tables(contents, width=100)
+        if shown.html is not None:
+            click.echo(f"written: {shown.html}")

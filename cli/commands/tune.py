@@ -2,43 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import click
 
 from cli import options
-
-if TYPE_CHECKING:
-    from postproc.evaluation.choice import TuningResult
+from cli.options import PATH, Count, Inputs, Number, Outputs, Prior, Running, Values, given
 
 
-class Values(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
-    """Numbers or words with commas between them; each is parsed by another type."""
-
-    name = "list"
-
-    def __init__(self, item: click.ParamType[Any]) -> None:
-        self.item = item
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> list[Any]:
-        """Parse and check each."""
-        parts = [part.strip() for part in str(value).split(",")]
-        return [self.item.convert(part, param, ctx) for part in parts]
+def _values(name: str, item: click.ParamType[Any], what: str) -> Any:
+    return given(name, type=Values(item), metavar="V,V,...", help=what)
 
 
-def _values(
-    name: str, parameter: str, item: click.ParamType[Any], what: str
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return click.option(name, parameter, type=Values(item), metavar="V,V,...", help=what)
+@dataclass(frozen=True)
+class Search:
+    """The values to try, None for those of the default grid, and the cross-validation."""
+
+    grid: str = given(
+        "can: values to try; paper-code has the size of the authors' search: 18 α × 3 "
+        "thresholds × 5 depths.",
+        type=click.Choice(["default", "paper-code"]),
+        default="default",
+    )
+    alpha: Any = _values(
+        "--alpha", Number(low=0.0, high=1000.0, open_low=True), "can: exponents to try."
+    )
+    iterations: Any = _values("--iterations", Count(1), "can: numbers of iterations to try.")
+    top_k: Any = _values("--top-k", Count(2, words=("max",)), "can: values of k to try, or max.")
+    threshold: Any = _values("--threshold", Number(low=0.0, high=1.0), "can: thresholds to try.")
+    smoothing: Any = _values(
+        "--smoothing", Number(low=0.0), "can: numbers of pseudo-rows per class to try."
+    )
+    reference_sample: Any = _values(
+        "--reference-sample",
+        click.Choice(["all", "stratified"]),
+        "can: references to try: all confident rows, or a stratified sample of them.",
+    )
+    metric: Any = _values(
+        "--metric",
+        click.Choice(["accuracy", "log_loss", "macro_f1"]),
+        "greedy: metrics to try: accuracy, log_loss, macro_f1.",
+    )
+    n_bags: Any = _values("--bags", Count(1), "greedy: numbers of bags to try.")
+    n_folds: int = given(
+        "Number of outer folds, and of inner folds.",
+        "--folds",
+        type=click.IntRange(min=3),
+        default=5,
+    )
+    n_repeats: int = given(
+        "Number of times that rows are split into folds.",
+        "--repeats",
+        type=click.IntRange(1, 100),
+        default=1,
+    )
 
 
-@click.command(
-    short_help="Choose hyperparameters by cross-validation.",
+#: Parameters that can be tuned.
+PARAMETERS = {
+    "can": ("alpha", "iterations", "top_k", "threshold", "smoothing", "reference_sample"),
+    "greedy": ("metric", "n_bags"),
+}
+
+
+@options.command(
     epilog="""\b
 Examples:
   postproc tune can val.npy --labels val_labels.npy -o can.json
@@ -46,142 +76,85 @@ Examples:
   postproc tune can val.npy --labels val_labels.npy --prior uniform --alpha 0.5,1,2 --repeats 3
   postproc tune greedy a.val.npy b.val.npy c.val.npy --labels val_labels.npy -o greedy.json
   postproc apply greedy.json a.test.npy b.test.npy c.test.npy
-""",
+"""
 )
-@click.argument("method", type=click.Choice(["can", "greedy"]))
+@click.argument("method", metavar="METHOD", type=click.Choice(list(PARAMETERS)))
 @click.argument("predictions", metavar="VAL...", nargs=-1, required=True)
-@click.option("--labels", metavar="FILE", required=True, help="True labels of the rows of VAL.")
-@click.option(
-    "--prior",
-    metavar="SRC",
-    help="can: class prior, as for postproc can.  [default: the labels' distribution in the "
-    "training part of each fold]",
+@options.group(
+    Prior,
+    prior={
+        "help": "can: class prior, as for postproc can.  [default: the class frequencies of the "
+        "training part of each fold]"
+    },
+    prior_kind={},
 )
-@click.option(
-    "--prior-kind",
-    type=click.Choice(["labels", "counts", "vector"]),
-    help="can: what the file of the prior holds.  [default: seen from its length and values]",
+@options.group(
+    Inputs,
+    "is_logits",
+    "classes",
+    labels={"required": True, "help": "True labels of the rows of VAL."},
 )
-@click.option(
-    "--grid",
-    type=click.Choice(["default", "paper-code"]),
-    default="default",
-    show_default=True,
-    help="can: values to try; paper-code has the size of the authors' search, 18 α × 3 "
-    "thresholds × 5 depths.",
+@options.group(Search)
+@options.group(
+    Outputs,
+    "overwrite",
+    "as_json",
+    output={
+        "type": PATH,
+        "help": "Configuration to write.  [default: <stem>.<method>.json in the folder of the "
+        "first VAL]",
+    },
 )
-@_values(
-    "--alpha",
-    "alpha",
-    options.Number(low=0.0, high=1000.0, open_low=True),
-    "can: exponents to try.",
-)
-@_values("--iterations", "iterations", options.Count(1), "can: numbers of iterations to try.")
-@_values("--top-k", "top_k", options.Count(2, words=("max",)), "can: values of k to try, or max.")
-@_values("--threshold", "threshold", options.Number(low=0.0, high=1.0), "can: thresholds to try.")
-@_values("--smoothing", "smoothing", options.Number(low=0.0), "can: pseudo-rows a class to try.")
-@_values(
-    "--reference-sample",
-    "reference_sample",
-    click.Choice(["all", "stratified"]),
-    "can: references to try, all confident rows or a stratified sample.",
-)
-@_values(
-    "--metric",
-    "metric",
-    click.Choice(["accuracy", "log_loss", "macro_f1"]),
-    "greedy: metrics to improve.",
-)
-@_values("--bags", "n_bags", options.Count(1), "greedy: numbers of runs to try.")
-@click.option(
-    "--folds",
-    "n_folds",
-    type=click.IntRange(min=3),
-    default=5,
-    show_default=True,
-    help="Number of folds, outer and inner ones.",
-)
-@click.option(
-    "--repeats",
-    "n_repeats",
-    type=click.IntRange(1, 100),
-    default=1,
-    show_default=True,
-    help="How often the rows are dealt anew into folds.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Configuration to write.  [default: <stem>.<method>.json in the folder of the first VAL]",
-)
-@click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
-@options.input_options
-@options.json_option
-@options.seed_option
-@options.quiet_option
-def tune(method: str, predictions: tuple[str, ...], **given: Any) -> None:
-    """Choose the hyperparameters of METHOD on labelled predictions VAL, or nothing at all.
+@options.group(Running, "seed", "quiet")
+def tune_command(
+    method: str,
+    predictions: tuple[str, ...],
+    prior: Prior,
+    inputs: Inputs,
+    search: Search,
+    outputs: Outputs,
+    running: Running,
+) -> dict[str, Any]:
+    """Choose the hyperparameters of METHOD, can or greedy, on labelled predictions VAL.
 
-    can (one VAL) writes a configuration for postproc can --config. Where no setting clearly
-    helps, the configuration says so, and postproc can leaves every row as it is by it.
+    can takes one VAL and writes a configuration for postproc can --config. If no setting clearly
+    helps, that configuration leaves all rows unchanged.
 
-    greedy (one VAL a member) writes the fitted ensemble for postproc apply. Where no setting is
-    clearly better than soft voting, that is what is written.
+    greedy takes one VAL per member and writes the fitted ensemble for postproc apply. If no setting
+    is clearly better than soft voting, that is what it writes.
 
-    Each setting is scored on held-out rows. The simplest one within one standard error of the best
-    is chosen if the gain, measured on outer folds whose labels chose nothing, has a 95 % interval
-    above zero. The other methods choose their hyperparameters themselves when they are fitted
-    (calibrate, adapt, auto, and the ensembles weights, blend, calibrated, stack, bagging) or have
-    none; there is nothing to tune.
+    Every setting is scored on held-out rows. The simplest one within one standard error of the best
+    is chosen if the gain, measured on outer folds that took no part in the choice, has a 95 %
+    interval above zero. The other methods need no tuning: they choose their
+    hyperparameters when they are fitted, or have none.
     """
-    from cli.messages import print_json, warn
-
-    summary, result = _run(method, predictions, given)
-    warn(summary["warnings"], quiet=given["quiet"])
-    if given["as_json"]:
-        print_json(summary)
-    elif not given["quiet"]:
-        _print(summary, result)
-
-
-#: Steps of the progress from nothing to all.
-STEPS = 1000
-
-#: Parameters of the grid that a method knows.
-GRID_OPTIONS = {
-    "can": (
-        "alpha",
-        "iterations",
-        "top_k",
-        "threshold",
-        "smoothing",
-        "reference_sample",
-    ),
-    "greedy": ("metric", "n_bags"),
-}
-
-
-def _run(
-    method: str, paths: tuple[str, ...], given: dict[str, Any]
-) -> tuple[dict[str, Any], TuningResult]:
-    import warnings
-
     from cli.messages import note_written
+    from cli.run.outcome import Outcome, deliver
+    from cli.run.tuned import show_tuned, tune_can_file, tune_greedy_files, watching_tuning
+    from cli.task.runner import Runner
     from postproc.files import check_output
     from postproc.files.paths import resolve_path
 
-    _check_usage(method, paths, given)
-    source = resolve_path(paths[0]).resolve()
-    target = given["output"] or source.with_name(f"{source.stem}.{method}.json")
-    output = check_output(target, overwrite=given["overwrite"], suffixes=(".json",))
-    shows = not given["quiet"] and not given["as_json"]
-    with warnings.catch_warnings(record=True) as caught, _bar(shows=shows) as progress:
+    _check_usage(method, predictions)
+    source = resolve_path(predictions[0]).resolve()
+    target = outputs.output or source.with_name(f"{source.stem}.{method}.json")
+    output = check_output(target, overwrite=outputs.overwrite, suffixes=(".json",))
+    runner = Runner.of(inputs, outputs, running)
+    values = {name: getattr(search, name) for name in PARAMETERS[method]}
+    how: dict[str, Any] = {
+        "grid": {name: value for name, value in values.items() if value is not None},
+        "n_folds": search.n_folds,
+        "n_repeats": search.n_repeats,
+        "seed": running.seed,
+    }
+    shows = not running.quiet and not outputs.as_json
+    with warnings.catch_warnings(record=True) as caught, watching_tuning(shows=shows) as progress:
         warnings.simplefilter("always")
         if method == "can":
-            result, kind = _tune_can(paths, given, output, progress)
+            tune = partial(tune_can_file, predictions[0], prior=prior, base=search.grid)
         else:
-            result, kind = _tune_greedy(paths, given, output, progress)
+            tune = partial(tune_greedy_files, predictions)
+        result, kind = tune(output, runner, **how, progress=progress)
     note_written(output)
     summary = {
         **result.to_dict(),
@@ -189,139 +162,20 @@ def _run(
         "output": str(output),
         "warnings": [str(warning.message) for warning in caught],
     }
-    return summary, result
+    return deliver(Outcome(summary, partial(show_tuned, result)), runner)
 
 
-def _check_usage(method: str, paths: tuple[str, ...], given: dict[str, Any]) -> None:
+def _check_usage(method: str, paths: tuple[str, ...]) -> None:
+    """Refuse options of the other method, and several files for CAN."""
     if method == "can" and len(paths) > 1:
         message = f"must be one file for can, got {len(paths)}"
         raise click.BadParameter(message, param_hint="VAL")
-    foreign = [name for other in GRID_OPTIONS for name in GRID_OPTIONS[other] if other != method]
+    foreign = [name for other in PARAMETERS for name in PARAMETERS[other] if other != method]
     if method != "can":
         foreign += ["prior", "prior_kind"]
     context = click.get_current_context()
-    flags = {p.name: p.opts[0] for p in context.command.params}
-    used = [flags[name] for name in foreign if given[name] is not None]
+    flags = {param.name: param.opts[0] for param in context.command.params}
+    used = [flags[name] for name in foreign if context.params[name] is not None]
     if used:
-        message = f"{used[0]} is no option of {method}"
+        message = f"{used[0]} is not an option of {method}"
         raise click.UsageError(message)
-
-
-def _tune_can(
-    paths: Sequence[str], given: dict[str, Any], output: Path, progress: Callable[[float], None]
-) -> tuple[TuningResult, str]:
-    from cli.task.load import load
-    from postproc.can.options import save_can_options
-    from postproc.can.tuning import GRIDS, tune_can
-    from postproc.files import load_labels, load_prior
-
-    fit = load(paths[0], given)
-    labels = load_labels(
-        given["labels"],
-        n_classes=fit.n_classes,
-        n_rows=fit.n_rows,
-        classes=fit.classes,
-        ids=fit.ids,
-    )
-    prior = None
-    if given["prior"] is not None:
-        prior = load_prior(
-            given["prior"], n_classes=fit.n_classes, classes=fit.classes, kind=given["prior_kind"]
-        )
-    result = tune_can(
-        fit.scores,
-        labels,
-        grid={**GRIDS[given["grid"]], **_grid("can", given)},
-        prior=prior,
-        n_folds=given["n_folds"],
-        n_repeats=given["n_repeats"],
-        seed=given["seed"],
-        kind=fit.kind,
-        progress=progress,
-    )
-    evidence = {key: value for key, value in result.to_dict().items() if key != "settings"}
-    save_can_options(output, result.options, overwrite=given["overwrite"], evidence=evidence)
-    return result, fit.kind
-
-
-def _tune_greedy(
-    paths: Sequence[str], given: dict[str, Any], output: Path, progress: Callable[[float], None]
-) -> tuple[TuningResult, str]:
-    from cli.task.members import load_member_labels, load_members, member_names
-    from ensemble import GreedySelection, Voting, align_members, save_model
-    from ensemble.learned.greedy_tuning import tune_greedy
-
-    fit = load_members(paths, member_names(paths), given)
-    labels = load_member_labels(given["labels"], fit)
-    members = align_members(fit)
-    result = tune_greedy(
-        members,
-        labels,
-        grid=_grid("greedy", given),
-        n_folds=given["n_folds"],
-        n_repeats=given["n_repeats"],
-        seed=given["seed"],
-        progress=progress,
-    )
-    if result.options is None:
-        model = Voting("soft").fit(members, labels)
-    else:
-        model = GreedySelection(**result.options, seed=given["seed"]).fit(members, labels)
-    save_model(model, output, overwrite=given["overwrite"])
-    return result, ", ".join(dict.fromkeys(members.kinds))
-
-
-def _grid(method: str, given: dict[str, Any]) -> dict[str, Any]:
-    return {name: given[name] for name in GRID_OPTIONS[method] if given[name] is not None}
-
-
-@contextmanager
-def _bar(*, shows: bool) -> Iterator[Callable[[float], None]]:
-    """Progress that takes the share of the work that is done; or silence."""
-    from cli.progress import watching
-
-    done = 0
-    with watching("tuning", STEPS, unit="", quiet=not shows) as advance:
-
-        def report(share: float) -> None:
-            nonlocal done
-            advance(round(share * STEPS) - done)
-            done = round(share * STEPS)
-
-        yield report
-
-
-def _print(summary: dict[str, Any], result: TuningResult) -> None:
-    from cli.messages import percent, points, print_table
-
-    nothing = "leave alone" if result.method == "can" else "soft voting"
-    click.echo(
-        f"{result.rows} rows x {result.classes} classes, {summary['kind']}: "
-        f"{len(result.settings)} settings, {result.n_folds} folds, "
-        f"{result.n_repeats} repeat{'s' if result.n_repeats > 1 else ''}; "
-        f"{nothing}: {percent(result.accuracy)} % right"
-    )
-    best = max(range(len(result.settings)), key=lambda s: result.settings[s].gain)
-    shown = dict.fromkeys(s for s in (best, result.candidate) if s is not None)
-    rows = [
-        [
-            f"{'best' if s == best else 'simplest within 1 SE of it'}: "
-            + _words(summary["settings"][s]["options"]),
-            points(result.settings[s].gain),
-            f"{100 * result.settings[s].standard_error:.2f}",
-        ]
-        for s in shown
-    ]
-    print_table(["setting", "gain, points", "SE"], rows)
-    low, high = result.nested_gain_ci
-    click.echo(
-        f"on outer folds: {result.nested.fixed} rows fixed, {result.nested.broken} broken; gain "
-        f"{points(result.nested_gain)} points, 95 % interval {points(low)} to {points(high)}"
-    )
-    chosen = nothing if result.options is None else _words(summary["options"])
-    click.echo(f"chosen: {chosen}; {result.reason}")
-    click.echo(f"written: {summary['output']}")
-
-
-def _words(parameters: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in parameters.items())

@@ -23,20 +23,10 @@ MODELS = ("naive_bayes", "neighbours", "forest")
 
 
 def make_run_directories(folder: Path, *, seed: int) -> dict[str, Path]:
-    """Train three classifiers on scikit-learn's digits and write their predictions.
+    """Train three classifiers on scikit-learn's digits and save their predictions.
 
-    Parameters
-    ----------
-    folder : Path
-        Where to make the run directories; files of an earlier demo are replaced.
-    seed : int
-        Seed of the split, the models and the long tail.
-
-    Returns
-    -------
-    dict of str to Path
-        The run directories: `digits`, whose test classes are as common as each other, and
-        `digits_longtail`, the same models on a target with a long tail of classes.
+    Returns the run directories: `digits`, whose test classes are equally common, and
+    `digits_longtail`, the same models on a target with a long tail of classes.
     """
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split

@@ -1,60 +1,59 @@
-"""From arguments to loaded files: the way every command takes in and puts out predictions."""
+"""From arguments to loaded files: predictions, and labels in the order of rows and classes."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from cli.task.runner import Runner
-    from postproc.jobs.outputs import Output
-    from postproc.scores.predictions import Predictions
+from cli.messages import warn
+from cli.options import Fit
+from cli.task.output import edges_of
+from cli.task.runner import Runner
+from postproc.files import load_class_names, load_labels, load_predictions
+from postproc.files.doubts import kind_doubts
+from postproc.scores.checks import fail
+from postproc.scores.names import matching_order, positions
+from postproc.scores.predictions import Predictions
 
 
 def load(
     path: str,
-    given: dict[str, Any],
+    runner: Runner,
     *,
     multilabel: bool = False,
-    runner: Runner | None = None,
+    mapped: bool = False,
+    quiet: bool | None = None,
 ) -> Predictions:
-    """Load predictions with the shared input options.
+    """Load predictions; say how many shards there are, and warn of logits like probabilities.
 
-    With a runner the scores of a `.npy` file are read block by block, not mapped, and checked
-    with progress. Of shards it is said how many there are: that the last are missing shows in
-    nothing else. Logits that look like probabilities are a warning.
+    Unless they are `mapped`, scores are read block by block, and checked with progress.
     """
-    from cli.messages import warn
-    from postproc.files import load_class_names, load_predictions
-    from postproc.files.doubts import kind_doubts
-
-    kinds = {True: "logits", False: "probs", None: None}
-    classes = load_class_names(given["classes"]) if given.get("classes") is not None else None
+    inputs, quiet = runner.inputs, runner.running.quiet if quiet is None else quiet
+    kinds: dict[bool | None, Any] = {True: "logits", False: "probs", None: None}
     loaded = load_predictions(
         path,
-        kind=kinds[given.get("is_logits")],  # type: ignore[arg-type]  # one of the two, or None
-        classes=classes,
+        kind=kinds[inputs.is_logits],
+        classes=None if inputs.classes is None else load_class_names(inputs.classes),
         multilabel=multilabel,
-        mapped=runner is None,
-        **({} if runner is None else runner.blocks),
+        mapped=mapped,
+        **({} if mapped else runner.blocks),
     )
     shards = n_shards(loaded)
-    if shards is not None and not given.get("quiet", True):
+    if shards is not None and not quiet:  # nothing else shows that the last ones are missing
         click.echo(f"{path}: {shards_text(shards)}, {loaded.n_rows:,} rows", err=True)
-    if not given.get("quiet", True) and not multilabel:
-        warn(kind_doubts(loaded, declared=given.get("is_logits") is not None))
+    if not multilabel:
+        warn(kind_doubts(loaded, declared=inputs.is_logits is not None), quiet=quiet)
     return loaded
 
 
 def n_shards(loaded: Predictions) -> int | None:
-    """Number of shards that scores are read from; None where they are no shards."""
-    from postproc.scores.sources import Source
-
-    edges = loaded.scores.edges if isinstance(loaded.scores, Source) else ()
+    """Number of shards that scores are read from; None for other files."""
+    edges = edges_of(loaded.scores)
     return len(edges) - 1 if edges else None
 
 
@@ -63,99 +62,84 @@ def shards_text(number: int) -> str:
     return f"{number:,} shard{'' if number == 1 else 's'}"
 
 
-def output_path(source: str, given: dict[str, Any], command: str) -> Path:
-    """The output that was named, or <stem>.<command>.npy in the source's folder; checked.
+def load_fit_and_target(
+    path: str, fit: Fit, runner: Runner
+) -> tuple[Predictions, Predictions, NDArray[Any]]:
+    """Load the target, labelled predictions of the same model, and their labels.
 
-    An output that was named with a slash at its end, a folder, is told by having none of the
-    suffixes of files.
-
-    Raises
-    ------
-    click.BadParameter
-        If the name is none of a folder, or the output is or holds an input.
-    FileExistsError, FileNotFoundError, ImportError, PermissionError, ValueError
-        If it cannot be written, or another job writes it.
+    Columns and labels of the fit rows are put in the order of the target's classes.
     """
-    from cli.options import FolderPath
-    from cli.task.apart import check_apart
-    from postproc.files import check_output
-    from postproc.files.paths import PREDICTION_SUFFIXES
-    from postproc.jobs.locks import check_unlocked
-    from postproc.jobs.outputs import has_journal
-    from postproc.jobs.targets import check_target
-
-    target = given["output"]
-    overwrite = given["overwrite"]
-    if isinstance(target, FolderPath):
-        if target.path.suffix.lower() in (*PREDICTION_SUFFIXES, ".zarr"):
-            message = f"must not end with a slash where it has the suffix of a file, {target.path}"
-            raise click.BadParameter(message, param_hint="--output")
-        # Of "./" and "../" nothing is left as a name before they are resolved.
-        path = target.path if target.path.name not in ("", "..") else target.path.resolve()
-    elif target is None:
-        path = Path(source)
-        name = path.stem
-        if path.is_dir():
-            path = path.resolve()
-            name = path.stem if path.suffix.lower() == ".zarr" else path.name
-        path = path.with_name(f"{name}.{command}.npy")
-    else:
-        path = Path(target)
-    if given.get("resume") and path.name:
-        if not overwrite and _is_there(path) and not has_journal(path):
-            message = (
-                f"{path}: exists already, and no stopped job has left anything to resume; outputs "
-                "are written whole or not at all: use it as it is, or make it anew (--overwrite)"
-            )
-            raise FileExistsError(message)
-        overwrite = True  # a job that was killed at its very end has left it: it is looked at later
-    if not isinstance(target, FolderPath) and path.suffix.lower() != ".zarr":
-        check_output(path, overwrite=overwrite, suffixes=(*PREDICTION_SUFFIXES, ".zarr"))
-    check_apart(path, given, source=source)
-    check_target(path, overwrite=overwrite)
-    check_unlocked(path)
-    return path
+    target = load(path, runner)
+    own = load(fit.fit_files[0], runner, mapped=True)
+    ordered = in_order_of(own, target, quiet=runner.running.quiet)
+    if ordered.kind != target.kind:
+        mend = "declare --logits or --probs if both are of one kind"
+        fail(target.name, f"{ordered.kind} like {ordered.name}", target.kind, mend)
+    return target, ordered, load_ordered_labels(fit.fit_labels, own, ordered.classes)
 
 
-def _is_there(path: Path) -> bool:
-    """Whether there is a file, or a folder with something in it."""
-    return any(path.iterdir()) if path.is_dir() else path.exists()
-
-
-def make_output(
-    path: Path,
-    shape: tuple[int, int],
-    dtype: Any,
-    *,
-    classes: tuple[str, ...] | None,
-    ids: NDArray[Any] | None,
-    like: Any,
-) -> Output:
-    """What is written; shards are cut as those of the input `like` where it has any."""
-    from postproc.jobs.outputs import Output
-    from postproc.scores.sources import Source
-
-    edges = like.edges if isinstance(like, Source) else ()
-    return Output(path, shape, dtype, classes, ids, edges)
-
-
-def output_like(path: Path, target: Predictions) -> Output:
-    """An output with the rows, the columns and the names of the target."""
-    return make_output(
+def load_ordered_labels(
+    path: str, own: Predictions, classes: Sequence[str] | None, *, mapped: bool = False
+) -> NDArray[Any]:
+    """Load the labels of some predictions, as columns of `classes`."""
+    y = load_labels(
         path,
-        (target.n_rows, target.n_classes),
-        target.output_dtype,
-        classes=target.classes,
-        ids=target.ids,
-        like=target.scores,
+        n_classes=own.n_classes,
+        n_rows=own.n_rows,
+        classes=own.classes if own.classes is not None else classes,
+        ids=own.ids,
+        mapped=mapped,
     )
+    ordered: NDArray[Any] = in_class_order(y, [own], classes)
+    return ordered
 
 
-def lost_ids(ids: NDArray[Any] | None, output: Path) -> list[str]:
-    """Say where the format of the output keeps no row ids."""
-    from postproc.files.paths import PREDICTION_SUFFIXES
+def in_order_of(loaded: Predictions, like: Predictions, *, quiet: bool = False) -> Predictions:
+    """Predictions with their columns in the order of others; warn if only one side has names."""
+    if loaded.n_classes != like.n_classes:
+        wanted = f"an array of {like.n_classes} classes like {like.name}"
+        fail(loaded.name, wanted, f"{loaded.n_classes} columns")
+    if (loaded.classes is None) != (like.classes is None):
+        own = replace(loaded, ids=None)  # rows of the two do not belong together
+        warn(matched_by_position([own], [like]), quiet=quiet)
+    return loaded.align(classes=like.classes, like=like.name)
 
-    keeps = output.suffix.lower() in PREDICTION_SUFFIXES and output.suffix.lower() != ".npy"
-    if ids is None or keeps:
+
+def matched_by_position(
+    loaded: Sequence[Predictions], like: Sequence[Predictions] = ()
+) -> list[str]:
+    """Warn of files whose columns or rows are matched by position, as only others have names.
+
+    `like` are predictions of other rows, with the columns in the wanted order.
+    """
+    named = [model.name for model in (*like, *loaded) if model.classes is not None]
+    lack = [model.name for model in loaded if model.classes is None]
+    if like and all(model.classes is None for model in like):
+        lack += [model.name for model in like]
+    said = _assumed(lack, named, "class names", "columns")
+    named = [model.name for model in loaded if model.ids is not None]
+    lack = [model.name for model in loaded if model.ids is None]
+    return said + _assumed(lack, named, "row ids", "rows")
+
+
+def _assumed(lack: Sequence[str], named: Sequence[str], names: str, what: str) -> list[str]:
+    if not lack or not named:
         return []
-    return [f"{output.name} keeps no row ids; name an output with -o x.npz, .csv, ..."]
+    few = ", ".join(lack[:3]) + (", ..." if len(lack) > 3 else "")
+    has, its = ("has", "its") if len(lack) == 1 else ("have", "their")
+    return [f"{few} {has} no {names}: {its} {what} are assumed to be in the order of {named[0]}"]
+
+
+def in_class_order(y: Any, members: Sequence[Predictions], classes: Sequence[str] | None) -> Any:
+    """Labels y (n,) as columns of `classes`, from those of the first member with class names."""
+    own = next((member.classes for member in members if member.classes is not None), None)
+    if y is None or own is None or classes is None or own == tuple(classes):
+        return y
+    return positions(classes, own)[y.astype(np.intp, copy=False)]
+
+
+def in_row_order(y: Any, members: Sequence[Predictions], ids: NDArray[np.str_] | None) -> Any:
+    """Labels y (n,) as rows of `ids`, from those of the first member with ids."""
+    own = next((member.ids for member in members if member.ids is not None), None)
+    order = None if y is None or own is None or ids is None else matching_order(own, ids, "ids")
+    return y if order is None else y[order]

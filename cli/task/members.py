@@ -1,44 +1,160 @@
-"""Members of an ensemble, from lists of files or from a run directory."""
+"""Members of an ensemble and their labels, from lists of files or from a run directory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from cli.task.runner import Runner
-    from postproc.files.rundir import RunDirectory
-    from postproc.scores.predictions import Predictions
+from cli.messages import warn
+from cli.options import Fit
+from cli.task.load import in_class_order, in_row_order, load, matched_by_position
+from cli.task.runner import Runner
+from ensemble import Members, align_members
+from postproc.files import RunDirectory, load_labels
+from postproc.files.paths import resolve_path
+from postproc.files.shards import find_shards
+from postproc.files.zarr import is_zarr
+from postproc.scores.checks import fail
+from postproc.scores.predictions import Predictions
 
 #: Endings of stems that name a split and not a model.
 SPLIT_ENDINGS = (".train", ".val", ".test")
 
 
-def open_run(paths: Sequence[str]) -> RunDirectory | None:
-    """The run directory, where one is given in place of files; else None.
+@dataclass(frozen=True)
+class Task:
+    """The members to be combined and, to learn from, those of labelled rows; classes aligned."""
 
-    Folders of shards and Zarr arrays stand for one prediction each, as files do.
+    loaded: list[Predictions]  # the target as it was loaded
+    members: Members
+    labels: NDArray[Any] | None
+    fit_loaded: Sequence[Predictions] = ()
+    fit_members: Members | None = None  # None where nothing is learned
+    fit_labels: NDArray[Any] | None = None
+
+
+def load_task(paths: Sequence[str], fit: Fit, runner: Runner, *, learns: bool) -> Task:
+    """Load and align files, or the splits val and test of a run directory."""
+    run = open_run(paths)
+    names = [] if run is not None else member_names(paths)
+    loaded = load_target(paths, names, run, runner)
+    missing_class = runner.inputs.missing_class
+    labels = load_target_labels(loaded, run, runner)
+    members = align_members(loaded, missing_class=missing_class)
+    labels = in_class_order(labels, loaded, members.classes)
+    if not learns:
+        return Task(loaded, members, labels)
+    if run is not None:
+        fit_loaded, y = run.predictions("val"), run.labels("val")
+    else:
+        own = member_names(fit.fit_files)
+        if sorted(own) == sorted(names) and own != names:
+            message = f"must be in the order of PREDS ({', '.join(names)}), got {', '.join(own)}"
+            raise click.BadParameter(message, param_hint="--fit")
+        fit_loaded = load_members(fit.fit_files, names, runner, like=loaded, mapped=True)
+        y = load_member_labels(fit.fit_labels, fit_loaded)
+    fit_members = align_members(fit_loaded, missing_class=missing_class, classes=members.classes)
+    y = in_class_order(y, fit_loaded, members.classes)
+    return Task(loaded, members, labels, fit_loaded, fit_members, y)
+
+
+def load_task_of(
+    combiner: Any, model: str, paths: Sequence[str], runner: Runner, *, by_order: bool
+) -> Task:
+    """Load the members of a fitted ensemble, and put them in the order in which it knows them."""
+    run, wanted = open_run(paths), list(combiner.names_)
+    alone = len(wanted) == len(paths) == 1
+    names = wanted if by_order or alone or run is not None else member_names(paths)
+    if run is None and len(names) != len(paths):
+        message = f"must be the {len(names)} members of {model}, got {len(paths)}"
+        raise click.BadParameter(message, param_hint="PREDS")
+    columns = None if combiner.classes_ is None else tuple(combiner.classes_)
+    like = Predictions(np.empty((0, 0)), "probs", columns, name=model)
+    loaded = load_target(paths, names, run, runner, like=[like])
+    labels = load_target_labels(loaded, run, runner)
+    target, position = loaded, {member.name: member for member in loaded}
+    if set(position) == set(wanted):
+        target = [position[name] for name in wanted]
+    elif len(position) == len(wanted):
+        rule = f"the members {', '.join(wanted)} of {model}, in any order"
+        mend = "use --by-order for files with other names, in this order"
+        fail("PREDS", rule, ", ".join(position), mend)
+    missing_class = runner.inputs.missing_class
+    members = align_members(target, missing_class=missing_class, classes=combiner.classes_)
+    # Labels go by the files as they were given, which the model may have in another order.
+    labels = in_class_order(labels, loaded, members.classes)
+    return Task(target, members, in_row_order(labels, loaded, members.ids))
+
+
+def load_target(
+    paths: Sequence[str],
+    names: Sequence[str],
+    run: RunDirectory | None,
+    runner: Runner,
+    like: Sequence[Predictions] = (),
+) -> list[Predictions]:
+    """Load files, or the test split of a run directory."""
+    if run is not None:
+        return run.predictions("test")
+    return load_members(paths, names, runner, like=like)
+
+
+def load_target_labels(
+    loaded: Sequence[Predictions], run: RunDirectory | None, runner: Runner
+) -> NDArray[Any] | None:
+    """Load the labels of --labels or of the test split, in the order of `loaded`, if there are."""
+    if runner.inputs.labels is not None:
+        return load_member_labels(runner.inputs.labels, loaded, mapped=True)
+    return None if run is None else run.labels("test", mapped=True)
+
+
+def load_members(
+    paths: Sequence[str],
+    names: Sequence[str],
+    runner: Runner,
+    *,
+    like: Sequence[Predictions] = (),
+    mapped: bool = False,
+) -> list[Predictions]:
+    """Load files, each under the name of its model; warn if only some have class names or ids.
+
+    `like` are predictions of other rows whose columns the files are to match.
     """
-    from postproc.files import RunDirectory
+    loaded = [load(path, runner, mapped=mapped) for path in paths]
+    warn(matched_by_position(loaded, like), quiet=runner.running.quiet)
+    return [replace(model, name=name) for model, name in zip(loaded, names, strict=True)]
 
+
+def load_member_labels(
+    path: str, members: Sequence[Predictions], *, mapped: bool = False
+) -> NDArray[Any]:
+    """Load labels in the order of the first member that has row ids."""
+    first = members[0]
+    classes = next((member.classes for member in members if member.classes is not None), None)
+    n_classes = first.n_classes if classes is None else len(classes)
+    ids = next((member.ids for member in members if member.ids is not None), None)
+    return load_labels(
+        path, n_classes=n_classes, n_rows=first.n_rows, classes=classes, ids=ids, mapped=mapped
+    )
+
+
+def open_run(paths: Sequence[str]) -> RunDirectory | None:
+    """The run directory, if one is given in place of files; a folder of shards counts as a file."""
     folders = [path for path in paths if Path(path).is_dir() and not _is_array(Path(path))]
     if folders and len(paths) > 1:
-        message = "must be files, or one run directory alone"
+        message = "must be files, or a single run directory"
         raise click.BadParameter(message, param_hint="PREDS")
     return RunDirectory.open(paths[0]) if folders else None
 
 
 def _is_array(folder: Path) -> bool:
     """Whether a folder is one array: of Zarr, or shards without a run directory's files."""
-    from postproc.files.shards import find_shards
-    from postproc.files.zarr import is_zarr
-
     if is_zarr(folder):
         return True
     splits = tuple(f"{ending}." for ending in SPLIT_ENDINGS)
@@ -48,13 +164,7 @@ def _is_array(folder: Path) -> bool:
 
 
 def file_names(paths: Sequence[str]) -> list[str]:
-    """Short names that tell files apart: stems, with folders or suffixes where they must.
-
-    Raises
-    ------
-    click.BadParameter
-        If a file is given twice.
-    """
+    """Short unique names of files: stems, with folders or suffixes only where needed."""
     files = [Path(path).parts for path in paths]
     longest = max(map(len, files))
     stems = [(*parts[:-1], Path(parts[-1]).stem) for parts in files]
@@ -69,7 +179,7 @@ def file_names(paths: Sequence[str]) -> list[str]:
 
 
 def member_names(paths: Sequence[str]) -> list[str]:
-    """Names of models: those of their files, less the split, so that all splits share them."""
+    """Names of models: those of their files without the split, which all splits share."""
     names = file_names(paths)
     models = [
         next((name[: -len(end)] for end in SPLIT_ENDINGS if name.endswith(end)), name)
@@ -78,105 +188,22 @@ def member_names(paths: Sequence[str]) -> list[str]:
     return models if len(set(models)) == len(models) else names
 
 
-def load_members(
-    paths: Sequence[str],
-    names: Sequence[str],
-    given: dict[str, Any],
-    *,
-    runner: Runner | None = None,
-    like: Sequence[Predictions] = (),
-) -> list[Predictions]:
-    """Load files, each called by the name of its model; as `load` with a runner.
-
-    That only some have class names or row ids is a warning. `like` are predictions, of other rows,
-    whose columns the files are to match.
-    """
-    from cli.messages import warn
-    from cli.task.load import load
-    from cli.task.order import taken_by_place
-
-    loaded = [load(path, given, runner=runner) for path in paths]
-    warn(taken_by_place(loaded, like), quiet=given["quiet"])
-    return [replace(model, name=name) for model, name in zip(loaded, names, strict=True)]
-
-
-def check_fit_usage(
-    paths: Sequence[str], given: dict[str, Any], method: str, *, learns: bool, is_run: bool
-) -> None:
-    """Whether --fit and --fit-labels are there where they are needed, and only there.
-
-    Raises
-    ------
-    click.UsageError
-        If one is missing, is of no use, or --fit is not given once for each file.
-    FileNotFoundError
-        If --fit does not fit because there is nothing under the name of a file.
-    """
+def check_fit_usage(paths: Sequence[str], fit: Fit, method: str, *, learns: bool) -> None:
+    """Check that --fit and --fit-labels are given if they are needed, and only then."""
+    is_run, n_fit, message = open_run(paths) is not None, len(fit.fit_files), ""
     if not learns or is_run:
-        for name, option in (("fit_files", "--fit"), ("fit_labels", "--fit-labels")):
-            if given[name]:
-                why = "a run directory has its own" if is_run else f"{method} does not learn"
-                message = f"{why}; leave {option} away"
-                raise click.UsageError(message)
-        return
-    if len(given["fit_files"]) != len(paths):
-        _check_there(paths)  # a folder's name that is mistyped would be taken for a file's
+        unused = "--fit" if n_fit else "--fit-labels" if fit.fit_labels is not None else ""
+        why = "a run directory has its own" if is_run else f"{method} is not fitted"
+        message = f"{why}; omit {unused}" if unused else ""
+    elif n_fit != len(paths):
+        for path in paths:  # a mistyped run directory would be taken for a file
+            if not Path(path).is_dir() and not find_shards(path):
+                resolve_path(path)
         message = (
-            f"{method} learns: --fit must be given once for each of the {len(paths)} files, "
-            f"got {len(given['fit_files'])}"
+            f"{method} is fitted: --fit must be given once for each of the {len(paths)} files, "
+            f"got {n_fit}"
         )
+    elif fit.fit_labels is None:
+        message = f"Missing option '--fit-labels': {method} is fitted to labelled rows."
+    if message:
         raise click.UsageError(message)
-    if given["fit_labels"] is None:
-        message = f"Missing option '--fit-labels': {method} learns from labelled rows."
-        raise click.UsageError(message)
-
-
-def _check_there(paths: Sequence[str]) -> None:
-    """Check that there is something under each name.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is nothing.
-    """
-    from postproc.files.paths import resolve_path
-    from postproc.files.shards import find_shards
-
-    for path in paths:
-        if not Path(path).is_dir() and not find_shards(path):
-            resolve_path(path)
-
-
-def load_fit_members(
-    paths: Sequence[str],
-    names: Sequence[str],
-    given: dict[str, Any],
-    like: Sequence[Predictions] = (),
-) -> list[Predictions]:
-    """Load the files of --fit, which must be the members `like` in the order of their names.
-
-    Raises
-    ------
-    click.BadParameter
-        If a file is given twice, or the files are those of the members in another order.
-    """
-    own = member_names(paths)
-    if sorted(own) == sorted(names) and list(own) != list(names):
-        message = f"must come in the order of PREDS ({', '.join(names)}), got {', '.join(own)}"
-        raise click.BadParameter(message, param_hint="--fit")
-    return load_members(paths, names, given, like=like)
-
-
-def load_member_labels(
-    path: str, members: Sequence[Predictions], *, mapped: bool = False
-) -> NDArray[Any]:
-    """Load labels in the order of the first member that has row ids; `mapped` as `load_labels`."""
-    from postproc.files import load_labels
-
-    first = members[0]
-    classes = next((member.classes for member in members if member.classes is not None), None)
-    n_classes = first.n_classes if classes is None else len(classes)
-    ids = next((member.ids for member in members if member.ids is not None), None)
-    return load_labels(
-        path, n_classes=n_classes, n_rows=first.n_rows, classes=classes, ids=ids, mapped=mapped
-    )

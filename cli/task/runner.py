@@ -6,86 +6,48 @@ import hashlib
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from postproc.jobs.engine import Engine
-    from postproc.jobs.outputs import Output
-    from postproc.scores.blocks import Sizes
+from cli.messages import note_written, warn
+from cli.options import Inputs, Outputs, Running
+from cli.progress import watching
+from postproc.jobs.cuda import DeviceEngine, check_device
+from postproc.jobs.engine import Engine, LocalEngine, map_blocks
+from postproc.jobs.outputs import Output, has_journal
+from postproc.jobs.write import write
+from postproc.scores.blocks import DEFAULT_SIZES, Sizes
+from postproc.scores.sources import Source, signature_of
+from postproc.scores.threads import available_cores
 
 T = TypeVar("T")
 
-#: Parameters that do not change what is written.
+#: Parameters that do not change what is written, and files, whose content counts.
 WITHOUT_EFFECT = (
-    "as_json", "csv", "engine", "html", "output", "overwrite", "plot", "quiet", "resume",
+    "as_json", "engine", "model", "output", "overwrite", "plot", "predictions", "quiet", "resume",
     "save", "scheduler", "workers",
 )  # fmt: skip
 
 
-def make_engine(given: dict[str, Any], sizes: Sizes) -> Engine:
-    """The engine of --engine; commands without that option compute in this process.
-
-    It ends with the command.
-    """
-    from postproc.jobs.cuda import DeviceEngine, check_device
-    from postproc.jobs.engine import LocalEngine
-    from postproc.scores.threads import available_cores
-
-    device = given.get("device", "cpu")
-    check_device(device, fast=given.get("fast", False))
-    if given.get("fast") and device == "cpu":
-        message = "--fast is for --device cuda"
-        raise click.UsageError(message)
-    scheduler, workers = given.get("scheduler"), given.get("workers")
-    if given.get("engine", "local") == "local":
-        for name, value in (("--scheduler", scheduler), ("--workers", workers)):
-            if value is not None:
-                message = f"{name} is for --engine dask"
-                raise click.UsageError(message)
-        if device != "cpu":
-            return DeviceEngine(device)
-        return LocalEngine(min(available_cores(), sizes.workers))
-    if device != "cpu":
-        message = f"--device {device} is for --engine local; one device needs no cluster"
-        raise click.UsageError(message)
-    if scheduler is not None and workers is not None:
-        message = "--workers starts processes of its own; leave it away where --scheduler is given"
-        raise click.UsageError(message)
-    from postproc.jobs.dask import dask_engine
-
-    engine = click.get_current_context().with_resource(
-        dask_engine(scheduler=scheduler, workers=workers, name="--scheduler")
-    )
-    if engine.dashboard is not None and not given.get("quiet"):
-        click.echo(f"Dashboard of Dask: {engine.dashboard}", err=True)
-    return engine
-
-
 @dataclass(frozen=True)
 class Runner:
-    """Runs the passes of one command on an engine.
-
-    Attributes
-    ----------
-    engine : Engine
-        Where blocks are computed.
-    command : str
-        Name of the command.
-    given : dict
-        Its parameters; a command without `resume` among them keeps nothing when it is stopped.
-    sizes : Sizes
-        How large blocks are: the object of the context, if it is one.
-    """
+    """Runs the passes of one command on an engine, with the options of the command."""
 
     engine: Engine
-    command: str
-    given: dict[str, Any]
+    inputs: Inputs
+    outputs: Outputs
+    running: Running
     sizes: Sizes
+
+    @classmethod
+    def of(cls, inputs: Inputs, outputs: Outputs, running: Running) -> Runner:
+        """The runner with the engine that was asked for; sizes may be the context's object."""
+        sizes = click.get_current_context().find_object(Sizes) or DEFAULT_SIZES
+        return cls(_make_engine(running, sizes), inputs, outputs, running, sizes)
 
     @property
     def blocks(self) -> dict[str, Any]:
@@ -96,11 +58,8 @@ class Runner:
         self, function: Callable[[slice], T], blocks: Sequence[slice], what: str = ""
     ) -> Iterator[T]:
         """Map a function over blocks of rows on the engine, with progress."""
-        from cli.progress import watching
-        from postproc.jobs.engine import map_blocks
-
         n_rows = blocks[-1].stop if blocks else 0
-        with watching(what, n_rows, quiet=bool(self.given.get("quiet"))) as watch:
+        with watching(what, n_rows, quiet=self.running.quiet) as watch:
             yield from map_blocks(self.engine, function, blocks, watch=watch)
 
     def write(
@@ -111,82 +70,87 @@ class Runner:
         *,
         inputs: Sequence[Any],
     ) -> Iterator[dict[str, Any]]:
-        """Write the output and yield the statistics of its blocks in order.
+        """Write what `part` makes of the blocks of `inputs`, and yield their statistics in order.
 
-        Parameters
-        ----------
-        part : callable
-            Computes a block and its statistics.
-        cuts : sequence of slice
-            The blocks.
-        output : Output
-            What is written.
-        inputs : sequence of Predictions
-            What is read, with `scores` and `name`, for the signature of the job.
+        The inputs are Predictions or Members; their scores and names enter the job's signature.
         """
-        from cli.messages import note_written, warn
-        from cli.progress import watching
-        from postproc.jobs.outputs import has_journal
-        from postproc.jobs.write import write
-        from postproc.scores.sources import Source
 
         def verify() -> None:
             for each in inputs:
                 if isinstance(each.scores, Source):
                     each.scores.verify()
 
-        # One block leaves nothing to go on with, but may find what another job has left.
+        # One block leaves nothing to resume, but may find what another job has left.
         at_once = len(cuts) <= 1 and output.is_file and not has_journal(output.path)
-        signature = {} if at_once else self._signature(part, inputs)
-        quiet = bool(self.given.get("quiet"))
+        quiet = self.running.quiet
         with watching(f"writing {output.path.name}", output.shape[0], quiet=quiet) as watch:
             for stats in write(
                 self.engine,
                 part,
                 cuts,
                 output,
-                signature=signature,
-                resume=self.given.get("resume"),
-                overwrite=self.given["overwrite"],
+                signature={} if at_once else _signature(part, inputs),
+                resume=self.running.resume,
+                overwrite=self.outputs.overwrite,
                 watch=watch,
                 verify=verify,
                 tell=lambda message: warn([message], quiet=quiet),
                 sizes=self.sizes,
             ):
-                note_written(output.path)  # before the first result it has taken its name
+                note_written(output.path)  # it takes its name before the first result is yielded
                 yield stats
 
-    def _signature(self, part: object, inputs: Sequence[Any]) -> dict[str, Any]:
-        """What must be the same for a job to be gone on with."""
-        from importlib.metadata import version
 
-        from postproc.scores.sources import signature_of
+def _make_engine(running: Running, sizes: Sizes) -> Engine:
+    """The engine of --engine; it ends with the command."""
+    device, scheduler, workers = running.device, running.scheduler, running.workers
+    check_device(device, fast=running.fast)
+    message = ""
+    if running.fast and device == "cpu":
+        message = "--fast requires --device cuda"
+    elif running.engine == "local" and scheduler is not None:
+        message = "--scheduler requires --engine dask"
+    elif running.engine == "local" and workers is not None:
+        message = "--workers requires --engine dask"
+    elif running.engine == "dask" and device != "cpu":
+        message = f"--device {device} requires --engine local: a single device needs no cluster"
+    elif scheduler is not None and workers is not None:
+        message = "--workers starts its own processes; omit it with --scheduler"
+    if message:
+        raise click.UsageError(message)
+    if running.engine == "local":
+        n_workers = min(available_cores(), sizes.workers)
+        return LocalEngine(n_workers) if device == "cpu" else DeviceEngine(device)
+    from postproc.jobs.dask import dask_engine
 
-        given = {key: _plain(value) for key, value in sorted(self.given.items())}
-        return {
-            "command": self.command,
-            "version": version("postproc"),
-            # Files to fit to have the names of those that they are for: no dict, which keeps one.
-            "inputs": [[each.name, signature_of(each.scores)] for each in inputs],
-            "options": {key: value for key, value in given.items() if key not in WITHOUT_EFFECT},
-            "fitted state": _digest(part),
-        }
+    engine = click.get_current_context().with_resource(
+        dask_engine(scheduler=scheduler, workers=workers, name="--scheduler")
+    )
+    if engine.dashboard is not None and not running.quiet:
+        click.echo(f"Dask dashboard: {engine.dashboard}", err=True)
+    return engine
 
 
-def make_runner(given: dict[str, Any], command: str) -> Runner:
-    """The runner of a command with the engine that was asked for."""
-    from postproc.scores.blocks import DEFAULT_SIZES, Sizes
-
-    sizes = click.get_current_context().find_object(Sizes) or DEFAULT_SIZES
-    return Runner(make_engine(given, sizes), command, given, sizes)
+def _signature(part: object, inputs: Sequence[Any]) -> dict[str, Any]:
+    """What must be equal for a job to be resumed: every parameter with an effect, by name."""
+    context = click.get_current_context()
+    params = {name: _plain(value) for name, value in sorted(context.params.items())}
+    return {
+        "command": context.command.name,
+        "version": version("postproc"),
+        # Files to fit to have the names of those they belong to: no dict, which would keep one.
+        "inputs": [[each.name, signature_of(each.scores)] for each in inputs],
+        "options": {name: value for name, value in params.items() if name not in WITHOUT_EFFECT},
+        "fitted state": _digest(part),
+    }
 
 
 def _digest(part: object) -> str:
-    """Digest of all that a part holds; files count by path, size and time."""
+    """Digest of everything that a part holds; files count by path, size and time."""
     digest = hashlib.sha256()
 
     class Stream:
-        """What is pickled is not kept."""
+        """Hashes what is pickled."""
 
         def write(self, data: Any) -> int:
             """Take in bytes or a buffer."""

@@ -39,6 +39,16 @@ class Comparison:
         """The exact p-value of McNemar's test; see `mcnemar_exact`."""
         return mcnemar_exact(self.fixed, self.broken)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Gain, interval, counts and p-value, for JSON."""
+        return {
+            "gain": self.gain,
+            "gain_ci": list(self.gain_ci),
+            "fixed": self.fixed,
+            "broken": self.broken,
+            "p_value": self.p_value,
+        }
+
 
 def compare(base_predictions: Any, new_predictions: Any, labels: Any) -> Comparison:
     """Count the rows that new predictions fixed (wrong to right) and broke (right to wrong).

@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
 
 
+class UserTypeError(TypeError):
+    """An argument of a wrong type, unlike a TypeError from inside, which is a fault of ours."""
+
+
 def fail(name: str, rule: str, got: object, mend: str = "") -> NoReturn:
     """Raise the ValueError of the house: what, the rule, the value got and how to mend it."""
     raise ValueError(_message(name, rule, got, mend))
@@ -20,7 +24,7 @@ def fail(name: str, rule: str, got: object, mend: str = "") -> NoReturn:
 
 def fail_type(name: str, rule: str, got: object, mend: str = "") -> NoReturn:
     """Raise the TypeError of the house, in the words of `fail`."""
-    raise TypeError(_message(name, rule, got, mend))
+    raise UserTypeError(_message(name, rule, got, mend))
 
 
 def _message(name: str, rule: str, got: object, mend: str) -> str:

@@ -43,7 +43,7 @@ def test_calibrate(here, run_cli, method):
         np.testing.assert_allclose(probs, fitted.predict_proba(np.load("a.test.npy")), rtol=1e-5)
     shown = run_cli(*words, "--overwrite").stdout
     assert "held-out log-loss" in shown
-    assert "kept, temperature" in shown
+    assert "calibrated, temperature" in shown
 
 
 @pytest.mark.parametrize("method", ["em", "map", "bbse", "sinkhorn", "can"])
@@ -57,7 +57,7 @@ def test_adapt(here, run_cli, method):
     np.testing.assert_allclose(np.load("a.test.adapt.npy").sum(axis=1), 1, atol=1e-5)
     shown = run_cli(*words, "--overwrite").stdout
     assert "standard error" in shown
-    assert "test of unshifted class frequencies: p = " in shown
+    assert "test for label shift: p = " in shown
 
 
 def test_adapt_warns_where_nothing_has_shifted(here, run_cli):
@@ -89,7 +89,7 @@ def test_usage(here, run_cli):
     assert nothing.startswith("Error: trec50: no such file")
     lacking = run_cli("auto", "a.test.npy", "--fit", "a.val.npy", code=2).stderr
     assert "Missing option '--fit-labels'" in lacking
-    assert "has its own; leave --fit away" in run_cli("auto", here, *FIT, code=2).stderr
+    assert "has its own; omit --fit" in run_cli("auto", here, *FIT, code=2).stderr
     np.save("c.npy", np.eye(4))
     other = run_cli("calibrate", "c.npy", *FIT, code=1).stderr
     assert "must be an array of 4 classes like c.npy, got 3 columns" in other

@@ -95,7 +95,7 @@ def test_bad_directories_are_skipped_and_told(bench, run, tmp_path):
 
 
 def test_nothing_left(bench, run, tmp_path):
-    assert "no run directory is left" in bench(tmp_path / "nowhere", code=1).stderr
+    assert "there is no run directory to measure" in bench(tmp_path / "nowhere", code=1).stderr
     said = bench(run, "--methods", "soft", "--models", "good", code=1).stderr
     assert "an ensemble needs two models or more" in said
     assert not (tmp_path / "bench.jsonl").exists()
@@ -162,7 +162,7 @@ def test_a_process_that_dies_is_told(bench, run, monkeypatch):
 
     monkeypatch.setattr("ensemble.bench.runner.measure_unit", die)
     said = bench(run, *CHEAP, code=1).stderr
-    assert "a process has died" in said
+    assert "a process died" in said
     assert "0 of 27 cells are kept" in said
 
 
@@ -237,7 +237,7 @@ def test_an_interrupted_run_goes_on(bench, run, tmp_path, monkeypatch):
 
     calls = []
 
-    def measure(*args):
+    def measure(*args, **given):
         calls.append(args)
         if len(calls) == 2:
             raise KeyboardInterrupt
@@ -246,10 +246,10 @@ def test_an_interrupted_run_goes_on(bench, run, tmp_path, monkeypatch):
     monkeypatch.setattr("ensemble.bench.runner.measure_unit", measure)
     path = tmp_path / "bench.jsonl"
     told = bench(run, *CHEAP, code=1).stderr
-    kept = f"interrupted: 9 of 27 cells are kept in {path}; the same command goes on from there"
+    kept = f"interrupted: 9 of 27 cells are kept in {path}; run the same command again to continue"
     assert told == f"Error: {kept}\n"
     with monkeypatch.context() as patch:
-        patch.setattr("cli.commands.bench._write_reports", measure)
+        patch.setattr("cli.run.benchmark.Measurement.write", measure)
         patch.setattr("ensemble.bench.runner.measure_unit", measure_unit)
         calls[:] = [()]
         told = bench(run, *CHEAP, code=1).stderr

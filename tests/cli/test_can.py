@@ -308,7 +308,7 @@ def test_names_and_ids_go_through(here, run_cli, suffix):
 
 def test_ids_lost_in_npy_are_told(here, run_cli):
     save_predictions("in.csv", np.load("preds.npy"), ids=range(200))
-    message = "in.can.npy keeps no row ids; name an output with -o x.npz, .csv, ..."
+    message = "in.can.npy does not keep row ids; choose another format with -o x.npz or x.csv"
     assert run_cli("can", "in", *UNIFORM).stderr == f"Warning: {message}\n"
     assert summary(run_cli, "in", *UNIFORM, "--overwrite")["warnings"] == [message]
 

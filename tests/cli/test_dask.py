@@ -166,9 +166,12 @@ def test_an_unreachable_scheduler_is_one_line(here, run_cli):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--workers", 2), "--workers is for --engine dask"),
-        (("--scheduler", "tcp://x:1"), "--scheduler is for --engine dask"),
-        (("--engine", "dask", "--scheduler", "tcp://x:1", "--workers", 2), "leave it away"),
+        (("--workers", 2), "--workers requires --engine dask"),
+        (("--scheduler", "tcp://x:1"), "--scheduler requires --engine dask"),
+        (
+            ("--engine", "dask", "--scheduler", "tcp://x:1", "--workers", 2),
+            "omit it with --scheduler",
+        ),
         (("--engine", "dask", "--workers", 0), "`workers` must be an integer >= 1, got 0"),
         (("--engine", "spark"), "'spark' is not one of 'local', 'dask'"),
     ],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cli.main import main
+from cli.main import main as group
 from postproc.scores.blocks import Sizes
 
 #: Torch on the CPU stands in for CUDA, which runs where there is one.
@@ -41,7 +41,7 @@ def here(tmp_path, monkeypatch):
 )
 def test_commands_on_a_device(here, run_cli, monkeypatch, words, device):
     run_cli(*words, "-o", "cpu.npy", obj=SMALL)
-    (option,) = (p for p in main.commands[words[0]].params if p.name == "device")
+    (option,) = (p for p in group.get_command(None, words[0]).params if p.name == "device")
     monkeypatch.setattr(option.type, "choices", ("cpu", *DEVICES))
     run_cli(*words, "-o", "there.npy", "--device", device, obj=SMALL)
     np.testing.assert_allclose(np.load("there.npy"), np.load("cpu.npy"), atol=1e-9)
@@ -53,4 +53,4 @@ def test_usage(here, run_cli, monkeypatch):
     assert "no CUDA device was found, use cpu" in run_cli(*words, code=1).stderr
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     both = run_cli(*words, "--engine", "dask", code=2).stderr
-    assert "--device cuda is for --engine local" in both
+    assert "--device cuda requires --engine local" in both

@@ -139,7 +139,7 @@ def test_ids_that_an_npy_cannot_keep_are_warned_of(run, run_cli):
     for name in ("one", "two"):
         save_predictions(f"{name}.npz", probs, classes=["a", "b", "c"], ids=["u", "v"])
     result = run_cli("ensemble", "soft", "one.npz", "two.npz", "-o", "out.npy")
-    assert "out.npy keeps no row ids" in result.stderr
+    assert "out.npy does not keep row ids" in result.stderr
 
 
 def test_a_member_that_lacks_a_class_needs_a_word(run, run_cli):
@@ -153,7 +153,7 @@ def test_a_member_that_lacks_a_class_needs_a_word(run, run_cli):
         "ensemble", "soft", "one.npz", "two.npz", "-o", "out.npz", "--missing-class", "zero"
     )
     np.testing.assert_allclose(probabilities("out.npz"), [[0.4, 0.35, 0.25]])
-    assert "two does not know c: it gives zero there" in result.stderr
+    assert "two lacks c; classes that it lacks get probability zero" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -161,15 +161,15 @@ def test_a_member_that_lacks_a_class_needs_a_word(run, run_cli):
     [
         (["soft", "nope.npy"], 1, "Error: nope.npy: no such file"),
         (["soft", *TEST, "--weights", "1,2"], 1, "`weights` must be one number per member"),
-        (["soft", *TEST, "--weights", "1,2,x"], 2, "must be numbers with commas between them"),
+        (["soft", *TEST, "--weights", "1,2,x"], 2, "must be numbers separated by commas"),
         (["soft", *TEST, "--weights", "1,2,-1"], 1, "`weights[2]` must be a finite number >= 0"),
-        (["soft", *TEST, *FIT], 2, "soft does not learn; leave --fit away"),
+        (["soft", *TEST, *FIT], 2, "soft is not fitted; omit --fit"),
         (["weights", *TEST, "--weights", "1,1,1"], 2, "weights learns its weights"),
         (["weights", *TEST], 2, "--fit must be given once for each of the 3 files, got 0"),
         (["weights", *TEST, *FIT], 2, "Missing option '--fit-labels'"),
-        (["weights", ".", *FIT], 2, "a run directory has its own; leave --fit away"),
-        (["weights", ".", "good.test.npy"], 2, "must be files, or one run directory alone"),
-        (["weights", *TEST, *FIT[2:], *FIT[:2], *LABELS], 2, "must come in the order of PREDS"),
+        (["weights", ".", *FIT], 2, "a run directory has its own; omit --fit"),
+        (["weights", ".", "good.test.npy"], 2, "must be files, or a single run directory"),
+        (["weights", *TEST, *FIT[2:], *FIT[:2], *LABELS], 2, "must be in the order of PREDS"),
         (["soft", TEST[0], TEST[0]], 2, "must be different files, got fair.test.npy twice"),
         (["soft", *TEST, "good.val.npy"], 1, "rows"),
         (["soft", *TEST, "--labels", "labels.val"], 1, "must be as long as the predictions"),
@@ -190,7 +190,7 @@ def test_faults_write_nothing(run, run_cli, args, code, message):
     ("args", "code", "message"),
     [
         (["model.json", *TEST[:2]], 1, "`members` must be the 3 seen in fit, got 2"),
-        (["model.json", "fair.test.npy", "good.test.npy", "other.npy"], 1, "--by-order takes"),
+        (["model.json", "fair.test.npy", "good.test.npy", "other.npy"], 1, "use --by-order"),
         (["model.json", *TEST[:2], "--by-order"], 2, "must be the 3 members of model.json, got 2"),
         (["nope.json", *TEST], 1, "nope.json"),
         (["classes.txt", *TEST], 1, "cannot be read as JSON"),

@@ -50,7 +50,7 @@ def test_prior_is_held_against_the_mean_prediction(here, run_cli):
     output = run_cli("inspect", "preds", "--prior", "train").output
     assert "furthest from the prior" in output
     assert "25.00" in output
-    assert "total variation between the two: 0." in output
+    assert "total variation distance from the prior: 0." in output
 
 
 def test_prior_that_could_be_two_things_can_be_declared(here, run_cli):

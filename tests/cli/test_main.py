@@ -9,9 +9,11 @@ import click
 import numpy as np
 import pytest
 
-from cli.main import main
-from cli.options import Count, Number
+from cli.main import COMMANDS, main
+from cli.messages import REPORT
+from cli.options import GROUPS, Count, Number
 from postproc.scores.blocks import Sizes
+from postproc.scores.checks import fail, fail_type
 
 HEAVY = ("numpy", "scipy", "sklearn", "torch", "matplotlib", "rich", "pyarrow")
 
@@ -33,14 +35,15 @@ def _run_code(*args):
     )
 
 
-def test_help_loads_nothing_heavy():
+def test_help_loads_nothing_heavy_and_no_command():
     loaded = _modules_after(_run_code("-h"))
     assert "click" in loaded
-    assert loaded.isdisjoint(HEAVY)
+    assert loaded.isdisjoint((*HEAVY, "lazy_loader", "dataclasses"))
+    assert {name for name in loaded if name.partition(".")[0] == "cli"} == {"cli", "cli.main"}
 
 
 def test_help_of_each_command_loads_nothing_heavy():
-    code = "\n".join(_run_code(name, "-h") for name in main.commands)
+    code = "\n".join(_run_code(name, "-h") for name in COMMANDS)
     assert _modules_after(code).isdisjoint(HEAVY)
 
 
@@ -67,13 +70,27 @@ def test_help_lists_the_commands(run_cli, flag):
         assert "Examples:" in run_cli(name, flag).output
 
 
-def test_every_number_and_every_choice_says_its_default():
-    for command in main.commands.values():
-        with click.Context(command) as ctx:
-            for param in command.params:
-                if isinstance(param.type, (click.Choice, Number, Count)) and not param.required:
-                    _, help_text = param.get_help_record(ctx)
-                    assert "[default:" in help_text, (command.name, param.name)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_stand_in_groups_and_say_their_defaults(run_cli, name):
+    command = main.get_command(None, name)
+    help_text = run_cli(name, "-h").output
+    titles = [line[:-1] for line in help_text.splitlines() if line.endswith("options:")]
+    assert titles == [group for group in GROUPS if group in titles]
+    assert help_text.startswith(f"Usage: postproc {name} ")
+    context = command.make_context(name, [], resilient_parsing=True)
+    for param in command.params:
+        if not isinstance(param, click.Option):
+            continue
+        assert param.group in titles, param.name
+        _, help_text = param.get_help_record(context)
+        if isinstance(param.type, (click.Choice, Number, Count)) and not param.required:
+            assert "[default:" in help_text, param.name
+
+
+def test_commands_list_what_they_are():
+    for name in COMMANDS:
+        assert main.get_command(None, name).name == name
+    assert main.get_command(None, "__init__") is None
 
 
 def test_version(run_cli):
@@ -102,32 +119,71 @@ def test_faults_of_the_command_line_end_with_2(run_cli, args, message):
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize(
-    ("error", "line"),
-    [
-        (ValueError("a\n  b"), "Error: a b\n"),
-        (TypeError("`x` must be y"), "Error: `x` must be y\n"),
-        (FileNotFoundError(2, "No such file", "a.npy"), "Error: a.npy: No such file\n"),
-        (PermissionError("a.npy: read-only"), "Error: a.npy: read-only\n"),
-        (ImportError("no pyarrow"), "Error: no pyarrow\n"),
-    ],
-)
-def test_faults_of_the_data_end_with_1_and_one_line(run_cli, monkeypatch, error, line):
-    def fail(*args, **kwargs):
+def raiser(error):
+    """A function that raises an error, as something from inside would."""
+
+    def call(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(main.commands["inspect"], "callback", fail)
+    return call
+
+
+#: Errors of the user, as they are raised, and the line that they become.
+EXPECTED = {
+    "value": (lambda **_: fail("x", "y", "a\n  b"), "`x` must be y, got a b"),
+    "type": (lambda **_: fail_type("x", "a number", "str"), "`x` must be a number, got str"),
+    "file": (raiser(FileNotFoundError(2, "No such file", "a.npy")), "a.npy: No such file"),
+    "rights": (raiser(PermissionError("a.npy: read-only")), "a.npy: read-only"),
+    "extra": (raiser(ImportError("no pyarrow", name="pyarrow")), "no pyarrow"),
+    "memory": (raiser(MemoryError()), "out of memory"),
+    "device": (raiser(type("OutOfMemoryError", (RuntimeError,), {})("CUDA: full")), "CUDA: full"),
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_errors_of_the_user_end_with_1_and_one_line(run_cli, monkeypatch, name):
+    call, line = EXPECTED[name]
+    monkeypatch.setattr(main.get_command(None, "inspect"), "callback", call)
     result = run_cli("inspect", "a.npy", code=1)
-    assert (result.stdout, result.stderr) == ("", line)
+    assert (result.stdout, result.stderr) == ("", f"Error: {line}\n")
+    debugged = run_cli("--debug", "inspect", "a.npy", code=1).stderr
+    assert debugged.startswith("Traceback (most recent call last):\n")
+    assert debugged.endswith(f"\nError: {line}\n")
+    assert REPORT not in debugged
 
 
-def test_bugs_are_not_dressed_up_as_faults_of_the_data(run_cli, monkeypatch):
-    def fail(*args, **kwargs):
-        raise KeyError("bug")
+#: Faults of postproc: no check of ours has raised them.
+FAULTS = {
+    "key": lambda **_: {}["bug"],
+    "type": lambda **_: len(1),
+    "value": lambda **_: np.ones(2) + np.ones(3),
+    "value of another package": lambda **_: np.linalg.inv(np.zeros((2, 2))),
+    "runtime": raiser(RuntimeError("bug")),
+    "our own import": raiser(ImportError("cannot import name", name="postproc.files")),
+}
 
-    monkeypatch.setattr(main.commands["inspect"], "callback", fail)
-    with pytest.raises(KeyError):
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_faults_of_postproc_keep_their_traceback(run_cli, monkeypatch, name):
+    monkeypatch.setattr(main.get_command(None, "inspect"), "callback", FAULTS[name])
+    with pytest.raises((KeyError, TypeError, ValueError, RuntimeError, ImportError)) as error:
         run_cli("inspect", "a.npy")
+    assert error.value.__notes__ == [REPORT]
+
+
+def test_a_fault_of_postproc_ends_with_1_and_a_request(tmp_path):
+    np.save(tmp_path / "a.npy", np.eye(3) * 5)
+    code = (
+        "import postproc.files.inspection as module\n"
+        "module.inspect_predictions = lambda *args, **kwargs: len(1)\n"
+        "from cli.main import main; main(['inspect', 'a.npy'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback (most recent call last):\n")
+    assert done.stderr.endswith(f"has no len()\n{REPORT}\n")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
@@ -208,7 +264,7 @@ def test_an_interrupted_pass_says_that_nothing_was_written(
     before = sorted(blocks.iterdir())
     interrupt(monkeypatch, PASSES[name], at)
     told = run_blocks(*(("inspect", "a.npy") if name == "inspecting" else CAN), code=1)
-    said = "interrupted; nothing was written, and nothing of this run is kept"
+    said = "interrupted; nothing was written or kept"
     assert (told.stdout, told.stderr) == ("", f"Error: {said}\n")
     assert sorted(blocks.iterdir()) == before
 
@@ -225,7 +281,7 @@ def test_an_interrupted_write_says_what_is_kept(blocks, run_blocks, monkeypatch)
     with monkeypatch.context() as patch:  # what an earlier run has left stays for --resume
         interrupt(patch, PASSES["reference"], 2)
         told = run_blocks(*CAN, "--resume", code=1).stderr
-    assert told.endswith("nothing was written, and nothing of this run is kept\n")
+    assert told.endswith("nothing was written or kept\n")
     assert (blocks / ".out.npy.partial").exists()
     interrupt(monkeypatch, "postproc.jobs.write.WritePart", 8)  # 3 of 10 are there: 7 are left
     run_blocks(*CAN, "--resume")
@@ -234,7 +290,7 @@ def test_an_interrupted_write_says_what_is_kept(blocks, run_blocks, monkeypatch)
 def test_an_interruption_after_the_output_names_it(blocks, run_blocks, monkeypatch):
     np.save("labels.npy", np.zeros(200, int))
     words = ("ensemble", "soft", "a.npy", "shards", "-o", "out.npy", "--labels", "labels.npy")
-    monkeypatch.setattr("postproc.reports.report.accuracy_report", _interrupt)
+    monkeypatch.setattr("cli.run.combined.accuracy_report", _interrupt)
     told = run_blocks(*words, code=1).stderr
     assert told.endswith("Error: interrupted; already written: out.npy\n")
     assert np.load("out.npy").shape == (200, 3)
@@ -252,9 +308,8 @@ def test_a_finished_job_has_nothing_to_resume(blocks, run_blocks):
         run_blocks(*words, "--resume")
         told = run_blocks(*words, "--resume", code=1).stderr
         assert told == (
-            f"Error: {output.rstrip('/')}: exists already, and no stopped job has left anything to "
-            "resume; outputs are written whole or not at all: use it as it is, or make it anew "
-            "(--overwrite)\n"
+            f"Error: {output.rstrip('/')}: exists already, and there is no stopped job to "
+            "resume; use it as it is, or create it again with --overwrite\n"
         )
         run_blocks(*words, "--resume", "--overwrite")
 
@@ -282,5 +337,5 @@ def test_the_number_of_shards_is_said(blocks, run_blocks):
 )
 def test_empty_words_are_refused(run_cli, words, before):
     told = run_cli(*words, code=2).stderr
-    said = f"what follows {before} must not be empty; is a variable of the shell unset?"
+    said = f"the value after {before} must not be empty; is a shell variable unset?"
     assert told.splitlines()[-1] == f"Error: {said}"

@@ -186,7 +186,7 @@ def test_names_tell_the_files_apart(paths, names):
         (
             ("task", "--logits"),
             2,
-            "a run directory tells classes and kinds itself; leave out --classes and --logits",
+            "a run directory knows its classes and kinds; omit --classes and --logits",
         ),
         (
             ("old.npy", "--labels", "y", "--html", "r.txt"),

@@ -14,6 +14,7 @@ import pytest
 import postproc.can.streaming.adjust
 import postproc.can.streaming.confident
 import postproc.can.streaming.fit
+from cli.messages import REPORT
 from postproc.scores.blocks import Sizes
 
 N, C = 1000, 5
@@ -342,7 +343,7 @@ def test_an_input_is_never_the_output(here, run_cli):
     can = ("can", "b/part-00000.npy", "--prior", "uniform", *words[4:])
     for text in (words, (*words[:3], "b/part", *words[4:]), can):
         told = run_cli(*text, code=2).stderr
-        assert "must not be or hold the input b/" in told
+        assert "must not be or contain the input b/" in told
     assert len(list((here / "b").iterdir())) == 4
     (here / "b").rename(here / "to")
     for number, path in enumerate(sorted((here / "to").iterdir())):
@@ -363,7 +364,9 @@ def test_the_folder_that_a_command_runs_in_is_no_output(here, run_cli, monkeypat
     monkeypatch.chdir(here / "in/side")
     words = ("can", here / "a.npy", "--prior", "uniform", "-o", output.format(here), "--overwrite")
     told = run_cli(*words, code=2 if output in HOLDING else 1).stderr
-    said = "must not be or hold the input" if output in HOLDING else "is the folder that this runs"
+    said = (
+        "must not be or contain the input" if output in HOLDING else "is the folder that this runs"
+    )
     assert said in told
     assert (here / "a.npy").exists()
 
@@ -379,7 +382,7 @@ def test_a_format_without_its_package_is_refused_at_once(
     here, run_cli, monkeypatch, suffix, package
 ):
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.setattr("postproc.can.streaming.fit.fit_can", None)  # no work is begun
+    monkeypatch.setattr("cli.run.normalized.fit_can", None)  # no work is begun
     told = run_cli("can", "a.npy", "--prior", "uniform", "-o", f"q{suffix}", code=1).stderr
     assert told.startswith(f"Error: q{suffix}: {suffix} needs {package}; pip install ")
 
@@ -401,12 +404,18 @@ def test_finished_blocks_that_are_not_used_are_told_of(here, run_cli):
 
 @pytest.mark.parametrize("at", [0, 5])
 @pytest.mark.parametrize("error", ["RuntimeError('no device')", "ImportError('no module')"])
-def test_other_errors_of_a_part_are_one_line(here, at, error):
+def test_other_errors_of_a_part_keep_what_is_finished(here, at, error):
     done = drive(*JOBS["can"], "-o", "out.npy", at=at, action=f"raise {error}", code=1)
     name, said = error[:-2].split("('")
-    kept = f"Error: {name}: {said}; stopped after 5 of 20 blocks, which are kept; go on with"
-    assert done.stderr.startswith(kept if at else f"Error: {said}\n")
-    assert len(done.stderr.splitlines()) == 1
+    if at:
+        said = f"{name}: {said}; stopped after 5 of 20 blocks, which are kept; go on with --resume"
+    *above, last = done.stderr.splitlines()
+    if name == "ImportError":  # something that is not installed
+        assert (above, last) == ([], f"Error: {said}")
+    else:
+        assert above[0].startswith("Traceback")
+        assert above[-1].endswith(f"Error: {said}")
+        assert last == REPORT
     assert Path(".out.npy.partial").exists() == (at > 0)
 
 

@@ -57,7 +57,7 @@ def test_can_reads_what_tune_writes(here, run_cli):
 
 def test_nothing_to_gain_is_written_as_such_and_can_leaves_all_rows(here, run_cli):
     result = run_cli("tune", "can", "plain.val.npy", "--labels", "labels", *QUICK)
-    assert "chosen: leave alone; " in result.stdout
+    assert "chosen: unchanged predictions; " in result.stdout
     path = here / "plain.val.can.json"
     assert json.loads(path.read_text())["parameters"] == {"threshold": None}
     result = run_cli(
@@ -147,9 +147,12 @@ def test_greedy_that_gains_nothing_writes_soft_voting(here, run_cli):
         (("can", "a", "--labels", "y", "--alpha", "0"), "`alpha` must be in (0, 1000], got 0.0"),
         (("can", "a", "--labels", "y", "--top-k", "1"), "`top_k` must be an integer >= 2, got 1"),
         (("can", "a", "--labels", "y", "--folds", "2"), "2 is not in the range x>=3"),
-        (("can", "a", "--labels", "y", "--bags", "3"), "--bags is no option of can"),
-        (("greedy", "a", "--labels", "y", "--alpha", "1"), "--alpha is no option of greedy"),
-        (("greedy", "a", "--labels", "y", "--prior", "uniform"), "--prior is no option of greedy"),
+        (("can", "a", "--labels", "y", "--bags", "3"), "--bags is not an option of can"),
+        (("greedy", "a", "--labels", "y", "--alpha", "1"), "--alpha is not an option of greedy"),
+        (
+            ("greedy", "a", "--labels", "y", "--prior", "uniform"),
+            "--prior is not an option of greedy",
+        ),
         (("temperature", "a", "--labels", "y"), "'temperature' is not one of 'can', 'greedy'"),
     ],
 )

@@ -55,7 +55,7 @@ def test_files_and_table(run_folder, tmp_path, run_cli):
     command = ("ensemble", "devil", *files, *fit, *labels, *rest, *QUICK)
     text = run_cli(*command, "-o", tmp_path / "out.npy").stdout
     assert "devil's weight: 0.250" in text
-    assert "devil's share (against the discussion without it): " in text
+    assert "devil's share (compared with the discussion without it): " in text
 
 
 def test_apply_loads_no_torch(run_folder, tmp_path, run_cli):
@@ -75,9 +75,9 @@ def test_apply_loads_no_torch(run_folder, tmp_path, run_cli):
 def test_options_of_the_devil_belong_to_it(run_folder, tmp_path, run_cli):
     command = ("ensemble", "soft", run_folder, "-o", tmp_path / "a.npy")
     text = run_cli(*command, "--devil-weight", 1, code=2).output
-    assert "soft has no devil; leave --devil-weight away" in text
+    assert "soft has no devil; omit --devil-weight" in text
     text = run_cli(*command, "--controls", code=2).output
-    assert "soft has no devil; leave --controls away" in text
+    assert "soft has no devil; omit --controls" in text
 
 
 def test_plot_of_an_unknown_format(run_folder, tmp_path, run_cli):

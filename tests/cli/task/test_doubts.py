@@ -73,7 +73,7 @@ def test_a_member_in_another_order_on_the_target_is_named(run_cli, name, axis):
 def test_rows_that_are_fitted_to_and_judged_are_told(run_cli, name):
     words = [word.replace("test", "val") for word in LEARN[name]]
     words[words.index("--fit") + 1] = "a.val"  # a suffix left out
-    said = "PREDS are rows fitted to: what is gained on them says nothing of other rows"
+    said = "PREDS are also fitted to: a gain on them does not carry over to other rows"
     assert said in run_cli(*words, "-o", "out.npy").stderr
     assert said not in run_cli(*LEARN[name], "-o", "out.npy", "--overwrite").stderr
 

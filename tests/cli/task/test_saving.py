@@ -235,7 +235,7 @@ REFUSED = {
     "arrays": (("--save", "old.b.json", "-o", "x.npy"), 1, "old.b.arrays.npz: exists already"),
     "folder": (("--save", "no/m.json", "-o", "x.npy"), 1, "the folder no does not exist"),
     "suffix": (("--save", "m.pkl", "-o", "x.npy"), 1, "must be one of .json"),
-    "output": (("--save", "m.json", "-o", "m.json/"), 2, "must be another file than the output"),
+    "output": (("--save", "m.json", "-o", "m.json/"), 2, "must not be the output"),
     "beside": (("--save", "m.json", "-o", "m.arrays.npz"), 2, "with large arrays in m.arrays.npz"),
     "same": (("--save", "m.json", "-o", "m.json"), 1, "the suffix of an output must be one of"),
 }
@@ -265,9 +265,13 @@ def test_a_model_that_cannot_be_kept_is_refused_before_the_fit(
 
 
 APPLIED = {
-    "kind": (("probs.npy",), 1, "`probs.npy` must be logits, as m.json was fitted to, got probs"),
+    "kind": (
+        ("probs.npy",),
+        1,
+        "`probs.npy` must be logits, which m.json was fitted to",
+    ),
     "classes": (("four.npy",), 1, "`four.npy` must be an array of 3 classes like m.json, got 4"),
-    "two files": (("a.test.npy", "a.new.npy"), 2, "must be one file, for the "),
+    "two files": (("a.test.npy", "a.new.npy"), 2, "must be one file for the "),
     "run": ((".",), 2, "of m.json, got a run directory"),
     "missing": (("a.new.npy", "--missing-class", "zero"), 2, "is for ensembles, and m.json is no"),
     "no rows": (("empty.npy",), 1, "`empty.npy` must be an array of one row or more"),

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cli.main import main
-from cli.task.apart import FILES
+from cli.main import COMMANDS, main
+from cli.task.output import FILES
 
 FIT = ("--fit", "val.npy", "--fit-labels", "y.npy")
 UNIFORM = ("--prior", "uniform")
@@ -59,7 +59,7 @@ def test_no_output_is_another_input(here, run_cli, name):
     words, output, given_to = HIT[name]
     before = content(here)
     told = run_cli(*words, "-o", output, "--overwrite", code=2).stderr
-    said = f"must be another file than its inputs, got {output} (given to {given_to})\n"
+    said = f"must not be an input, got {output} (given to {given_to})\n"
     assert told.endswith(f"--output: {said}")
     assert content(here) == before
 
@@ -78,7 +78,7 @@ def test_no_other_file_that_is_written_is_an_input(here, run_cli, words, option,
     (here / "run/b.val.csv").write_text("mine")
     before = content(here)
     told = run_cli(*words, option, target, "--overwrite", code=2).stderr
-    assert f"Invalid value for {option}: must be another file than its inputs" in told
+    assert f"Invalid value for {option}: must not be an input" in told
     assert content(here) == before
 
 
@@ -107,8 +107,8 @@ def test_all_parameters_that_may_name_files_are_known():
     written = {"output", "html", "csv", "markdown", "folder"}
     found = {
         param.name
-        for command in main.commands.values()
-        for param in command.params
+        for name in COMMANDS
+        for param in main.get_command(None, name).params
         if param.type.name in ("text", "path")
     }
     assert found - words - written == set(FILES)

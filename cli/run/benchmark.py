@@ -1,0 +1,122 @@
+"""A benchmark on the command line: measured with progress, written and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.messages import print_report_tables
+from cli.progress import watching
+from cli.task.output import check_apart
+from ensemble.bench.records import RecordsFile, make_header
+from ensemble.bench.results import Result
+from ensemble.bench.runner import Plan
+from ensemble.bench.summary import summary_tables, to_csv
+from ensemble.bench.tasks import Skipped
+from postproc.files import atomic_path, check_output
+from postproc.reports.text import to_markdown
+
+#: Seconds over which the speed is averaged: units take from a second to half a minute.
+RATE_OVER = 300.0
+
+SUFFIXES = {"html": (".html", ".htm"), "csv": (".csv",), "markdown": (".md", ".markdown")}
+
+
+def check_reports(paths: dict[str, Path], *, overwrite: bool) -> None:
+    """Check that reports can be written, before hours are spent."""
+    for name, path in paths.items():
+        check_output(path, overwrite=overwrite, suffixes=SUFFIXES[name])
+        check_apart(path, option=f"--{name}")
+    if "html" in paths:
+        import jinja2  # noqa: F401  # the page needs both
+        import matplotlib  # noqa: F401
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Results of a benchmark, with the plan that they are of and what was left out."""
+
+    plan: Plan
+    output: Path
+    results: list[Result]
+    skipped: Sequence[Skipped]
+
+    @property
+    def failed(self) -> list[Result]:
+        """Cells that could not be measured."""
+        return [result for result in self.results if result.error is not None]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Tasks and settings as JSON's own types."""
+        header = make_header(self.plan.tasks, self.plan.settings)
+        del header["format"]
+        return {**header, "output": str(self.output)}
+
+    def page(self, title: str) -> str:
+        """The page, with all that led to the results."""
+        from ensemble.bench.page import bench_page
+
+        tasks = {
+            task.name: f"{task.n_classes} classes, {len(task.models)} models, files "
+            f"{task.fingerprint}"
+            for task in self.plan.tasks
+        }
+        skipped = {found.path: found.reason for found in self.skipped}
+        more = {"tasks": tasks, "skipped": skipped, "warnings": self.plan.doubts}
+        return bench_page(self.results, self.settings | more, title=title)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON's own types."""
+        names = ("task", "model", "shift", "method", "error")
+        return {
+            "results": [result.to_dict() for result in self.results],
+            "skipped": [{"path": found.path, "reason": found.reason} for found in self.skipped],
+            "errors": [{name: getattr(each, name) for name in names} for each in self.failed],
+            "settings": self.settings,
+            "warnings": self.plan.doubts,
+        }
+
+    def write(self, paths: dict[str, Path], *, title: str, overwrite: bool) -> None:
+        """Write each report whole or not at all."""
+        makers = {
+            "html": lambda: self.page(title),
+            "csv": lambda: to_csv(self.results),
+            "markdown": lambda: to_markdown(summary_tables(self.results)),
+        }
+        for name, path in paths.items():
+            text = makers[name]()
+            with atomic_path(path, overwrite=overwrite) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+
+    def show(self, paths: dict[str, Path]) -> None:
+        """Print the tables and where everything was written."""
+        print_report_tables(summary_tables(self.results), width=160)
+        for path in (self.output, *paths.values()):
+            click.echo(f"written: {path}")
+
+
+def measure(plan: Plan, file: RecordsFile, *, jobs: int | None, quiet: bool) -> None:
+    """Measure the cells that are not in the results file yet, and add them as they come."""
+    total, done = len(plan.cells), len(file.records)
+    if done == total:
+        return
+    try:
+        with watching(
+            "measuring", total, unit="cells", done=done, over=RATE_OVER, quiet=quiet
+        ) as advance:
+            for cells in plan.run(file.done, jobs=jobs):
+                file.append(cells)
+                advance(len(cells))
+    except (KeyboardInterrupt, BrokenExecutor) as error:
+        why, mend = "interrupted", "run the same command again to continue"
+        if isinstance(error, BrokenExecutor):
+            why = "a process died, perhaps for lack of memory"
+            mend += ", with fewer processes (--jobs)"
+        message = f"{why}: {len(file.records)} of {total} cells are kept in {file.path}; {mend}"
+        raise click.ClickException(message) from None

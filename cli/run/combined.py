@@ -1,0 +1,192 @@
+"""Combined predictions: fitted, written block by block, and compared with the members."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from cli.messages import percent, print_table
+from cli.options import Fit
+from cli.run.devil import contestants_of, devil_lines, devil_summary
+from cli.run.outcome import Outcome, deliver, save
+from cli.task.doubts import fit_doubts, report_doubts, same_rows
+from cli.task.members import Task, load_task
+from cli.task.output import edges_of, lost_ids, output_path
+from cli.task.runner import Runner
+from ensemble import AutoPostprocessor, Members
+from ensemble.base import Ensemble
+from ensemble.streaming import CombineRows, MemberSource, member_cuts, streamed
+from postproc.files import load_predictions
+from postproc.jobs.outputs import Output
+from postproc.reports.report import AccuracyReport, accuracy_report
+from postproc.scores.predictions import Predictions
+from postproc.scores.sources import Picked, as_source
+
+
+def fit_and_combine(
+    make: Callable[[], Ensemble],
+    method: str,
+    paths: Sequence[str],
+    fit: Fit,
+    runner: Runner,
+    *,
+    learns: bool,
+    fitted: Callable[[Any], None] = lambda combiner: None,
+) -> dict[str, Any]:
+    """Load, fit, combine and report; `fitted` is called with the fitted combiner."""
+    output = output_path(paths[0], runner)
+    task = load_task(paths, fit, runner, learns=learns)
+    notes = same_rows(paths, fit.fit_files)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        combiner = make()
+        if task.fit_members is None:
+            combiner.fit(task.members)
+        else:
+            notes += fit_doubts(task.fit_members, task.fit_labels, task.members)
+            combiner.fit(task.fit_members, task.fit_labels)
+    fitted(combiner)
+    notes += [str(warning.message) for warning in caught]
+    return deliver(write_combined(combiner, task, output, runner, method, notes), runner)
+
+
+def write_combined(
+    combiner: Any, task: Task, output: Path, runner: Runner, method: str, notes: Sequence[str] = ()
+) -> Outcome:
+    """Write what a fitted combiner makes of the members; a pipeline is adapted to them first."""
+    if not isinstance(combiner, AutoPostprocessor):
+        return _write(combiner, combiner, task, output, runner, method, notes)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        adapted = combiner.adapt_to(task.members)
+    said = [*notes, *(str(warning.message) for warning in caught)]
+    outcome = _write(adapted, combiner, task, output, runner, method, said)
+    stacker = getattr(combiner.combiner_, "stacker_weight_", None)
+    summary = {**outcome.summary, "stacker_weight": stacker, "decision": adapted.to_dict()}
+    return replace(outcome, summary=summary)
+
+
+def _write(
+    combiner: Ensemble,
+    model: Any,
+    task: Task,
+    output: Path,
+    runner: Runner,
+    method: str,
+    notes: Sequence[str],
+) -> Outcome:
+    """Combine members block by block; `model` is what --save keeps."""
+    labels = task.labels
+    members = streamed(combiner.check_members(task.members), runner.running.device)
+    shape = (members.n_rows, members.n_classes)
+    dtype = np.dtype(np.float32 if members.narrow else np.float64)
+    edges = edges_of(members[0].scores)
+    whole = Output(output, shape, dtype, members.classes, members.ids, edges)
+    solo, judged_on = combiner.solo_accuracy_, "fit"
+    judged = labels if solo is None else None
+    truth = None if judged is None else as_source(judged[:, None])
+    part = CombineRows(combiner, members, truth, runner.sizes)
+    right = np.zeros(len(members))
+    files = [*members, *task.fit_loaded]
+    cuts = member_cuts(members, runner.sizes)
+    for counts in runner.write(part, cuts, whole, inputs=files):
+        right += counts.get("right", 0)
+    if judged is not None:
+        solo, judged_on = right / max(1, shape[0]), "target"
+    said = [*notes, *_lacking(members), *lost_ids(members.ids, output)]
+    saved, report = save(model, runner), None
+    if labels is not None:
+        extra = contestants_of(combiner, members)
+        report = _report(method, members, task, output, solo, extra, runner)
+        said += report_doubts(report)
+    summary = {
+        "method": method,
+        "rows": shape[0],
+        "classes": shape[1],
+        "members": [
+            {
+                "name": name,
+                "kind": kind,
+                "weight": float(combiner.member_weights_[m]),
+                "accuracy": None if solo is None else float(solo[m]),
+            }
+            for m, (name, kind) in enumerate(zip(members.names, members.kinds, strict=True))
+        ],
+        "stacker_weight": getattr(combiner, "stacker_weight_", None),
+        "judged_on": None if solo is None else judged_on,
+        "output": str(output),
+        "saved": saved,
+        "missing_classes": {name: list(lacking) for name, lacking in members.missing.items()},
+        "warnings": said,
+        "report": None if report is None else report.to_dict(),
+    }
+    devil = devil_summary(combiner, members, labels)
+    if devil is not None:
+        summary["devil"] = devil
+    return Outcome(summary, _show, report, [] if devil is None else devil_lines(devil))
+
+
+def _lacking(members: Members) -> list[str]:
+    """Warn of members that lack classes."""
+    said = []
+    for name, lacking in members.missing.items():
+        shown = ", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else "")
+        said.append(f"{name} lacks {shown}; classes that it lacks get probability zero")
+    return said
+
+
+def _report(
+    method: str,
+    members: Members,
+    task: Task,
+    output: Path,
+    solo: NDArray[Any] | None,
+    extra: dict[str, Any],
+    runner: Runner,
+) -> AccuracyReport:
+    """Compare the result with the members; the baseline is the best of them."""
+    models: dict[str, Any] = {}
+    for member, own in zip(members, task.loaded, strict=True):
+        models[member.name] = (
+            Predictions(MemberSource(member), "probs", name=member.name)
+            if isinstance(member.scores, Picked)
+            else replace(own, scores=member.scores)
+        )
+    best = members.names[0] if solo is None else members.names[int(solo.argmax())]
+    models |= extra
+    name = method if method not in models else f"{method} (ensemble)"
+    blocks, classes = runner.blocks, members.classes
+    models[name] = load_predictions(output, kind="probs", classes=classes, mapped=False, **blocks)
+    return accuracy_report(models, task.labels, baseline=best, classes=classes, **blocks)
+
+
+def _show(summary: dict[str, Any]) -> None:
+    """Print what a pipeline decided, and each member's weight and accuracy."""
+    if "decision" in summary:
+        click.echo(summary["decision"]["summary"])
+        click.echo("")
+    click.echo(
+        f"{summary['method']} of {len(summary['members'])} members: {summary['rows']} rows x "
+        f"{summary['classes']} classes"
+    )
+    rows = [
+        [
+            member["name"],
+            member["kind"],
+            f"{member['weight']:.3f}",
+            "-" if member["accuracy"] is None else percent(member["accuracy"]),
+        ]
+        for member in summary["members"]
+    ]
+    split = {"fit": "on the fit split, %", "target": "on these rows, %"}
+    accuracy = f"accuracy {split.get(summary['judged_on'], '')}".strip()
+    if summary["stacker_weight"] is not None:
+        rows.append(["(stacker on all)", "", f"{summary['stacker_weight']:.3f}", "-"])
+    print_table(["member", "kind", "weight", accuracy], rows)

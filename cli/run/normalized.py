@@ -1,0 +1,109 @@
+"""Predictions adjusted by CAN: loaded, written block by block, and what that did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from numpy.typing import NDArray
+
+from cli.messages import percent, points, print_table
+from cli.options import Prior
+from cli.run.outcome import Outcome
+from cli.task.load import in_order_of, load, load_ordered_labels
+from cli.task.output import lost_ids, output_like, output_path
+from cli.task.runner import Runner
+from postproc.can.bounds import Condensed
+from postproc.can.options import CANOptions
+from postproc.can.streaming.adjust import AdjustRows
+from postproc.can.streaming.fit import fit_can
+from postproc.can.streaming.rows import ProbabilityRows
+from postproc.can.streaming.tally import Tally
+from postproc.files import load_multilabels
+from postproc.scores.predictions import Predictions
+from postproc.scores.sources import as_source
+
+
+def adjust_file(
+    path: str,
+    prior: Prior,
+    options: CANOptions,
+    runner: Runner,
+    *,
+    reference: str | None = None,
+    multilabel: bool = False,
+) -> Outcome:
+    """Adjust the ambiguous rows of a file and write the result."""
+    device, map_blocks = runner.running.device, runner.map_blocks
+    target = load(path, runner, multilabel=multilabel)
+    output = output_path(target.name, runner)
+    n_classes = 2 if multilabel else target.n_classes
+    vector: Any = prior.load(n_classes, target.classes, multilabel=multilabel)
+    labels = _load_labels(runner.inputs.labels, target, multilabel=multilabel)
+    source, files = target, [target]
+    if reference is not None:
+        other = load(reference, runner, multilabel=multilabel)
+        source = in_order_of(other, target, quiet=runner.running.quiet)
+        files.append(source)
+    confident = ProbabilityRows(source, multilabel, device, runner.sizes)
+    model = fit_can(confident, vector, options, map_blocks, seed=runner.running.seed)
+    rows = ProbabilityRows(target, multilabel, device, runner.sizes)
+    adjust = AdjustRows(rows, model, as_source(labels)).prepared(map_blocks)
+    names = ["positive", "negative"] if multilabel else target.classes
+    warnings = list(model.risks(names)) + lost_ids(target.ids, output)
+    tally = Tally(n_classes)
+    for counts in runner.write(adjust, adjust.cuts(), output_like(output, target), inputs=files):
+        tally.merge(counts)
+    mismatch = model.mismatch(tally.moments)
+    summary = {
+        "rows": target.n_rows,
+        "classes": target.n_classes,
+        "kind": target.kind,
+        "confident": tally["rows"] - tally["ambiguous"],
+        "ambiguous": tally["ambiguous"],
+        "changed": tally["changed"],
+        "reference_rows": model.n_confident,
+        "condensed": isinstance(model.reference, Condensed),
+        "output": str(output),
+        "warnings": warnings + ([mismatch] if mismatch else []),
+        "report": None if labels is None else tally.report(),
+    }
+    return Outcome(summary, _show)
+
+
+def _load_labels(path: str | None, target: Predictions, *, multilabel: bool) -> NDArray[Any] | None:
+    """True classes, shape (n, 1), or (n m, 1) of the two-class rows of m labels."""
+    if path is None:
+        return None
+    if not multilabel:
+        return load_ordered_labels(path, target, target.classes, mapped=True)[:, None]
+    shape = (target.n_rows, target.n_classes)
+    positive = load_multilabels(path, shape=shape, classes=target.classes, ids=target.ids)
+    return (1 - positive).reshape(-1, 1)  # class 0 is "has the label"
+
+
+def _show(summary: dict[str, Any]) -> None:
+    """Print counts and, with labels, accuracy before and after."""
+    click.echo(
+        f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}: "
+        f"{summary['confident']} confident, {summary['ambiguous']} ambiguous, "
+        f"{summary['changed']} changed class"
+    )
+    report = summary["report"]
+    if report is None:
+        return
+    rows = []
+    for name, group in report["accuracy"].items():
+        if group["rows"]:
+            before, after = group["before"], group["after"]
+            change = points(after - before)
+            rows.append([name, str(group["rows"]), percent(before), percent(after), change])
+        else:
+            rows.append([name, "0", "-", "-", "-"])
+    print_table(["accuracy, %", "rows", "before", "after", "gain"], rows)
+    low, high = report["gain_ci"]
+    click.echo(
+        f"{report['fixed']} rows fixed, {report['broken']} broken; gain "
+        f"{points(report['gain'])} points, 95 % interval {points(low)} to {points(high)}; "
+        f"exact McNemar p = {report['p_value']:.3g}"
+    )

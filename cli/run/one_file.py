@@ -1,0 +1,223 @@
+"""Calibrators and adapters: fitted to one file, applied to another."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from numpy.typing import NDArray
+
+from cli.messages import percent, print_table
+from cli.options import Fit, Inputs, Outputs, Running
+from cli.run.outcome import Outcome, deliver, save
+from cli.task.doubts import fit_doubts, report_doubts, same_rows
+from cli.task.load import load_fit_and_target, load_ordered_labels
+from cli.task.output import lost_ids, output_like, output_path
+from cli.task.runner import Runner
+from postproc.calibration.by_name import name_of
+from postproc.calibration.temperature import Calibrator
+from postproc.files import load_predictions
+from postproc.jobs.locks import locked
+from postproc.jobs.outputs import Output
+from postproc.reports.report import AccuracyReport, accuracy_report
+from postproc.scores.kinds import Kind
+from postproc.scores.predictions import Predictions
+from postproc.scores.sources import NpySource
+from postproc.shift.adapter import LabelShiftAdapter
+from postproc.shift.streaming import AdaptedRows, CalibratedRows, ReadRows
+
+#: Classes that the table of the prior shows.
+SHOWN = 10
+
+
+def fit_and_write(
+    make: Callable[[Kind], Calibrator | LabelShiftAdapter],
+    path: str,
+    fit: Fit,
+    inputs: Inputs,
+    outputs: Outputs,
+    running: Running,
+) -> dict[str, Any]:
+    """Fit the estimator that `make` gives for a kind, apply it to a file, and say what it did."""
+    runner = Runner.of(inputs, outputs, running)
+    target, rows, y = load_fit_and_target(path, fit, runner)
+    output = output_path(target.name, runner)
+    labels = None
+    if inputs.labels is not None:
+        labels = load_ordered_labels(inputs.labels, target, target.classes, mapped=True)
+    estimator = make(rows.kind)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimator.fit(rows.scores, y, classes=rows.classes)
+    notes = fit_doubts([rows], y)
+    notes += [str(warning.message) for warning in caught]
+    notes += same_rows([path], fit.fit_files)
+    outcome = apply_to_file(estimator, target, labels, output, runner, notes=notes, fitted=[rows])
+    return deliver(outcome, runner)
+
+
+def apply_to_file(
+    estimator: Calibrator | LabelShiftAdapter,
+    target: Predictions,
+    labels: NDArray[Any] | None,
+    output: Path,
+    runner: Runner,
+    *,
+    notes: Sequence[str] = (),
+    fitted: Sequence[Predictions] = (),
+) -> Outcome:
+    """Apply a fitted estimator block by block; `fitted` are the files that it was fitted to."""
+    write: Callable[..., dict[str, Any]] = _write_calibrated
+    name, show = "calibrated", _show_calibrated
+    if isinstance(estimator, LabelShiftAdapter):
+        write, name, show = _write_adapted, "adapted", _show_adapted
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        summary = write(estimator, target, output, runner, [target, *fitted])
+    saved = save(estimator, runner)
+    report = _before_and_after(name, target, output, labels, runner)
+    said = [*notes, *(str(warning.message) for warning in caught)]
+    summary |= {
+        "output": str(output),
+        "saved": saved,
+        "warnings": said + lost_ids(target.ids, output) + report_doubts(report),
+        "report": None if report is None else report.to_dict(),
+    }
+    return Outcome(summary, show, report)
+
+
+def _before_and_after(
+    name: str, target: Predictions, output: Path, labels: NDArray[Any] | None, runner: Runner
+) -> AccuracyReport | None:
+    """Report on the written file beside the target; None without labels."""
+    if labels is None:
+        return None
+    blocks, classes = runner.blocks, target.classes
+    after = load_predictions(output, kind="probs", classes=classes, mapped=False, **blocks)
+    models = {"as given": target, name: after}
+    return accuracy_report(models, labels, baseline="as given", classes=classes, **blocks)
+
+
+def _write_calibrated(
+    scaling: Calibrator,
+    target: Predictions,
+    output: Path,
+    runner: Runner,
+    files: Sequence[Predictions],
+) -> dict[str, Any]:
+    """Write calibrated probabilities of the target; `files` are those that they depend on."""
+    part = CalibratedRows(target, scaling.model_, runner.running.device)
+    for _ in runner.write(
+        part, target.cuts(runner.sizes), output_like(output, target), inputs=files
+    ):
+        pass
+    return {
+        "method": name_of(scaling),
+        "rows": target.n_rows,
+        "classes": target.n_classes,
+        "kind": target.kind,
+        "fit_rows": scaling.n_rows_,
+        "improved": scaling.improved_,
+        "temperature": scaling.temperature_,
+        "log_loss_before": scaling.identity_log_loss_,
+        "log_loss_after": scaling.held_out_log_loss_,
+    }
+
+
+def _show_calibrated(summary: dict[str, Any]) -> None:
+    """Print what was fitted and whether it is used."""
+    click.echo(
+        f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}; "
+        f"{summary['method']} fitted to {summary['fit_rows']} rows"
+    )
+    kept = f"calibrated, temperature {summary['temperature']:.3f}"
+    click.echo(
+        f"held-out log-loss {summary['log_loss_before']:.4f} before, "
+        f"{summary['log_loss_after']:.4f} after: "
+        + (kept if summary["improved"] else "no improvement, probabilities are left unchanged")
+    )
+
+
+def _write_adapted(
+    adapter: LabelShiftAdapter,
+    target: Predictions,
+    output: Path,
+    runner: Runner,
+    files: Sequence[Predictions],
+) -> dict[str, Any]:
+    """Write the target adapted to its own prior; `files` are those that this depends on."""
+    rows = CalibratedRows(target, adapter.model_, runner.running.device)
+    with _readable(rows, output, runner, files) as read:
+        found = adapter.adapt(read, runner.map_blocks)
+    part = AdaptedRows(rows, found.factors, found.can)
+    counts = list(
+        runner.write(part, target.cuts(runner.sizes), output_like(output, target), inputs=files)
+    )
+    prior = found.prior
+    return {
+        "method": adapter.method,
+        "calibration": adapter.calibration,
+        "rows": target.n_rows,
+        "classes": target.n_classes,
+        "kind": target.kind,
+        "fit_rows": adapter.moments_.n_rows,
+        "p_value": found.test.p_value,
+        "shift_ratio": found.test.ratio,
+        "class_names": [target.class_name(j) for j in range(target.n_classes)],
+        "source_prior": adapter.moments_.mean.tolist(),
+        "prior": prior.prior.tolist(),
+        "prior_std": prior.std.tolist(),
+        "iterations": prior.n_iter,
+        "converged": prior.converged,
+        "strength": prior.strength,
+        "changed": sum(count["changed"] for count in counts),
+    }
+
+
+@contextmanager
+def _readable(
+    rows: CalibratedRows, output: Path, runner: Runner, files: Sequence[Predictions]
+) -> Iterator[ReadRows]:
+    """Calibrated rows for any number of passes: in memory, or in a file beside the output."""
+    target, cuts = rows.target, rows.target.cuts(runner.sizes)
+    if len(cuts) == 1:
+        calibrated = Predictions(rows(cuts[0])[0], "probs", name=target.name)
+        yield ReadRows(calibrated, rows.device, runner.sizes)
+        return
+    aside = output.with_name(f".{output.name}.calibrated.npy")
+    whole = Output(aside, (target.n_rows, target.n_classes), target.output_dtype)
+    writer = replace(runner, outputs=replace(runner.outputs, overwrite=True))
+    with locked(output, ".adapt"):  # the file aside belongs to this job until all passes are done
+        try:
+            for _ in writer.write(rows, cuts, whole, inputs=files):
+                pass
+            scores = NpySource.open(aside)  # no map: it could not be removed on Windows
+            calibrated = Predictions(scores, "probs", name=target.name)
+            yield ReadRows(calibrated, rows.device, runner.sizes)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def _show_adapted(summary: dict[str, Any]) -> None:
+    """Print the evidence of a shift and the estimated prior."""
+    click.echo(
+        f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}; "
+        f"{summary['method']} after calibration by {summary['calibration']} on "
+        f"{summary['fit_rows']} rows; {summary['changed']} changed class"
+    )
+    click.echo(
+        f"test for label shift: p = {summary['p_value']:.3g}, "
+        f"{summary['shift_ratio']:.2f} times the sampling noise"
+    )
+    shares = (summary[key] for key in ("source_prior", "prior", "prior_std"))
+    pairs = list(zip(summary["class_names"], *shares, strict=True))
+    moved = sorted(pairs, key=lambda pair: -abs(pair[2] - pair[1]))[:SHOWN]
+    rows = [[n, percent(s), percent(q), percent(e)] for n, s, q, e in moved]
+    title = "Classes with the largest change" if len(pairs) > SHOWN else None
+    columns = ["class prior, %", "source (mean prediction)", "target", "standard error"]
+    print_table(columns, rows, title=title)

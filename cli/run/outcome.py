@@ -1,0 +1,64 @@
+"""What a command has done: saved, warned about and printed in one way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.messages import note_written, print_json, warn
+from cli.task.runner import Runner
+
+if TYPE_CHECKING:
+    from postproc.reports.report import AccuracyReport
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A summary as JSON's own types, and how it is shown as text."""
+
+    summary: dict[str, Any]
+    show: Callable[[dict[str, Any]], None]  # prints what stands above the report
+    report: AccuracyReport | None = None
+    remarks: Sequence[str] = ()  # lines below the report
+
+
+def deliver(outcome: Outcome, runner: Runner) -> dict[str, Any]:
+    """Print warnings and the outcome; return the summary."""
+    summary = outcome.summary
+    warn(summary["warnings"], quiet=runner.running.quiet)
+    if runner.outputs.as_json:
+        print_json(summary)
+    elif not runner.running.quiet:
+        outcome.show(summary)
+        if outcome.report is not None:
+            click.echo(outcome.report.to_text(), nl=False)
+        for line in outcome.remarks:
+            click.echo(line)
+        if summary.get("saved") is not None:
+            _print_saved(summary["saved"])
+        click.echo(f"written: {summary['output']}")
+    return summary
+
+
+def _print_saved(path: str) -> None:
+    from ensemble.saved import ARRAYS
+
+    beside = Path(path).with_suffix(ARRAYS)
+    arrays = f", with its arrays in {beside.name}" if beside.exists() else ""
+    click.echo(f"saved: {path}{arrays}")
+
+
+def save(model: Any, runner: Runner) -> str | None:
+    """Save a fitted model if --save asks for it; return its path for the summary."""
+    from ensemble import save_model
+
+    path = runner.outputs.save
+    if path is None:
+        return None
+    save_model(model, path, overwrite=runner.outputs.overwrite)
+    note_written(path)
+    return str(path)

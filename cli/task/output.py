@@ -1,0 +1,173 @@
+"""What commands write: where, in which shape, and never over what they read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+from numpy.typing import NDArray
+
+from cli.options import FolderPath, Outputs
+from cli.task.runner import Runner
+from postproc.files import check_output
+from postproc.files.labels import CLASS_FILE
+from postproc.files.paths import LABEL_SUFFIXES, PREDICTION_SUFFIXES
+from postproc.files.rundir import SPLITS
+from postproc.files.shards import SHARD, find_shards
+from postproc.files.zarr import is_zarr
+from postproc.jobs.locks import check_unlocked
+from postproc.jobs.outputs import Output, has_journal
+from postproc.jobs.targets import check_target
+from postproc.scores.predictions import Predictions
+from postproc.scores.sources import Source
+
+#: Parameters that name files, and what messages call them. Files that are written count, too: an
+#: output folder might hold them.
+FILES = {
+    "predictions": "PREDS",
+    "paths": "RUNDIR",
+    "model": "MODEL",
+    "fit_files": "--fit",
+    "fit_labels": "--fit-labels",
+    "labels": "--labels",
+    "reference": "--reference",
+    "prior": "--prior",
+    "config": "--config",
+    "classes": "--classes",
+    "save": "--save",
+    "plot": "--plot",
+}
+
+
+def output_path(source: str, runner: Runner) -> Path:
+    """The checked output that was named, or <stem>.<command>.npy in the folder of the source."""
+    target, overwrite = runner.outputs.output, runner.outputs.overwrite
+    if isinstance(target, FolderPath):
+        if target.path.suffix.lower() in (*PREDICTION_SUFFIXES, ".zarr"):
+            message = f"must not end with a slash if it has the suffix of a file, got {target.path}"
+            raise click.BadParameter(message, param_hint="--output")
+        # "./" and "../" have no name before they are resolved.
+        path = target.path if target.path.name not in ("", "..") else target.path.resolve()
+    else:
+        path = _default_path(source) if target is None else target
+    if runner.running.resume and path.name:
+        if not overwrite and _is_there(path) and not has_journal(path):
+            message = (
+                f"{path}: exists already, and there is no stopped job to resume; use it as it is, "
+                "or create it again with --overwrite"
+            )
+            raise FileExistsError(message)
+        overwrite = True  # a job killed at its very end has left it; the job itself checks that
+    if not isinstance(target, FolderPath) and path.suffix.lower() != ".zarr":
+        check_output(path, overwrite=overwrite, suffixes=(*PREDICTION_SUFFIXES, ".zarr"))
+    check_apart(path)
+    check_target(path, overwrite=overwrite)
+    check_unlocked(path)
+    _check_save(runner.outputs, path)
+    return path
+
+
+def _default_path(source: str) -> Path:
+    path = Path(source)
+    name = path.stem
+    if path.is_dir():
+        path = path.resolve()
+        name = path.stem if path.suffix.lower() == ".zarr" else path.name
+    return path.with_name(f"{name}.{click.get_current_context().command.name}.npy")
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file, or a folder that is not empty."""
+    return any(path.iterdir()) if path.is_dir() else path.exists()
+
+
+def check_apart(output: Path, *, option: str = "--output") -> None:
+    """Refuse an output that is a file that the command reads, or a folder that holds one.
+
+    A single file given as PREDS may be replaced by the result.
+    """
+    params = click.get_current_context().params
+    whole = output.resolve()
+    for name, called in FILES.items():
+        if called == option or (value := params.get(name)) is None:
+            continue
+        values = value if isinstance(value, tuple | list) else [value]
+        alone = (called, option, len(values)) == ("PREDS", "--output", 1)
+        for text in map(str, values):
+            if (name, text) == ("prior", "uniform"):
+                continue
+            named = _named(text)
+            in_place = alone and len(named) == 1
+            for path in named:
+                file = path.resolve()
+                if whole.is_dir() and (whole == file or whole in file.parents):
+                    message = f"must not be or contain the input {text}, got {output}"
+                elif (whole == file and not in_place) or _is_part(whole, file):
+                    message = f"must not be an input, got {output}"
+                else:
+                    continue
+                message += f" (given to {called})"
+                raise click.BadParameter(message, param_hint=option)
+
+
+def _named(text: str) -> list[Path]:
+    """The files that a text names, found as when they are loaded."""
+    # Any text, however long: functions of `os.path` find that there is no such file.
+    if os.path.isfile(text):  # noqa: PTH113
+        return [Path(text)]
+    names = [text, *(text + suffix for suffix in LABEL_SUFFIXES)]
+    found = [Path(name) for name in names if os.path.exists(name)]  # noqa: PTH110
+    if found:
+        return found
+    try:
+        return find_shards(text)
+    except (OSError, ValueError):
+        return []
+
+
+def _is_part(file: Path, folder: Path) -> bool:
+    """Whether an existing file is one of those that are read from a folder."""
+    if folder not in file.parents or not file.is_file():
+        return False
+    if is_zarr(folder):
+        return True
+    is_split = any(f".{split}." in file.name for split in SPLITS)
+    is_read = is_split or SHARD.fullmatch(file.name) is not None or file.name == CLASS_FILE
+    return file.parent == folder and is_read
+
+
+def _check_save(outputs: Outputs, output: Path) -> None:
+    """Check before anything is fitted that --save can be written, and is no output or input."""
+    if outputs.save is None:
+        return
+    from ensemble.saved import ARRAYS
+
+    file = check_output(outputs.save, overwrite=outputs.overwrite, suffixes=(".json",))
+    arrays = check_output(file.with_suffix(ARRAYS), overwrite=outputs.overwrite)
+    if output.resolve() in (file.resolve(), arrays.resolve()):
+        beside = f" (with large arrays in {arrays.name})" if output.name == arrays.name else ""
+        message = f"must not be the output, {output}, got {file}{beside}"
+        raise click.BadParameter(message, param_hint="--save")
+    for each in (file, arrays):
+        check_apart(each, option="--save")
+
+
+def output_like(path: Path, target: Predictions) -> Output:
+    """An output with the rows, columns, names and shards of the target."""
+    shape, dtype = (target.n_rows, target.n_classes), target.output_dtype
+    return Output(path, shape, dtype, target.classes, target.ids, edges_of(target.scores))
+
+
+def edges_of(scores: Any) -> tuple[int, ...]:
+    """Where the shards of some scores begin and end; nothing where there are none."""
+    return scores.edges if isinstance(scores, Source) else ()
+
+
+def lost_ids(ids: NDArray[Any] | None, output: Path) -> list[str]:
+    """Warn if the format of the output does not keep row ids."""
+    keeps = output.suffix.lower() in PREDICTION_SUFFIXES and output.suffix.lower() != ".npy"
+    if ids is None or keeps:
+        return []
+    return [f"{output.name} does not keep row ids; choose another format with -o x.npz or x.csv"]
