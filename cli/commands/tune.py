@@ -13,8 +13,8 @@ from cli import options
 from cli.options import PATH, Count, Inputs, Number, Outputs, Prior, Running, Values, given
 
 
-def _values(name: str, item: click.ParamType[Any], what: str) -> Any:
-    return given(name, type=Values(item), metavar="V,V,...", help=what)
+def _values(text: str, item: click.ParamType[Any], *names: str) -> Any:
+    return given(text, *names, type=Values(item), metavar="V,V,...")
 
 
 @dataclass(frozen=True)
@@ -27,26 +27,20 @@ class Search:
         type=click.Choice(["default", "paper-code"]),
         default="default",
     )
-    alpha: Any = _values(
-        "--alpha", Number(low=0.0, high=1000.0, open_low=True), "can: exponents to try."
-    )
-    iterations: Any = _values("--iterations", Count(1), "can: numbers of iterations to try.")
-    top_k: Any = _values("--top-k", Count(2, words=("max",)), "can: values of k to try, or max.")
-    threshold: Any = _values("--threshold", Number(low=0.0, high=1.0), "can: thresholds to try.")
-    smoothing: Any = _values(
-        "--smoothing", Number(low=0.0), "can: numbers of pseudo-rows per class to try."
-    )
+    alpha: Any = _values("can: exponents to try.", Number(low=0.0, high=1000.0, open_low=True))
+    iterations: Any = _values("can: numbers of iterations to try.", Count(1))
+    top_k: Any = _values("can: values of k to try, or max.", Count(2, words=("max",)))
+    threshold: Any = _values("can: thresholds to try.", Number(low=0.0, high=1.0))
+    smoothing: Any = _values("can: numbers of pseudo-rows per class to try.", Number(low=0.0))
     reference_sample: Any = _values(
-        "--reference-sample",
-        click.Choice(["all", "stratified"]),
         "can: references to try: all confident rows, or a stratified sample of them.",
+        click.Choice(["all", "stratified"]),
     )
     metric: Any = _values(
-        "--metric",
-        click.Choice(["accuracy", "log_loss", "macro_f1"]),
         "greedy: metrics to try: accuracy, log_loss, macro_f1.",
+        click.Choice(["accuracy", "log_loss", "macro_f1"]),
     )
-    n_bags: Any = _values("--bags", Count(1), "greedy: numbers of bags to try.")
+    n_bags: Any = _values("greedy: numbers of bags to try.", Count(1), "--bags")
     n_folds: int = given(
         "Number of outer folds, and of inner folds.",
         "--folds",

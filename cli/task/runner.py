@@ -72,7 +72,7 @@ class Runner:
     ) -> Iterator[dict[str, Any]]:
         """Write what `part` makes of the blocks of `inputs`, and yield their statistics in order.
 
-        The inputs are Predictions or Members; their scores and names enter the job's signature.
+        The inputs are Predictions; their scores and names enter the job's signature.
         """
 
         def verify() -> None:
