@@ -1,4 +1,5 @@
 from .estimator import CAN
+from .loop import alternating_normalization_loop
 from .operation import alternating_normalization
 from .reference import Reference
 from .tuning import tune_can
@@ -7,5 +8,6 @@ __all__ = [
     "CAN",
     "Reference",
     "alternating_normalization",
+    "alternating_normalization_loop",
     "tune_can",
 ]

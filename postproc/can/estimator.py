@@ -9,9 +9,8 @@ import array_api_compat as api
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from postproc.can.bounds import ReferenceSize
 from postproc.can.model import CANModel, Moments
-from postproc.can.options import CANOptions
+from postproc.can.options import CANOptions, ReferenceSize
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.blocks import row_blocks
 from postproc.scores.checks import check_labels, fail
@@ -21,35 +20,35 @@ from postproc.scores.prior import check_multilabels, class_prior, multilabel_pri
 
 
 class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
-    """Classification with alternating normalization: re-adjusts the doubtful rows.
+    """Classification with alternating normalization: re-adjusts ambiguous predictions.
 
-    `fit` takes the reference from the confident rows of its input; `predict_proba` adjusts the
-    ambiguous rows of the target against it, each for itself, so that one row at a time works too.
+    `fit` takes the confident rows of its input as the reference; `predict_proba` adjusts the
+    ambiguous rows of the target against it, each independently of the others.
 
     Parameters
     ----------
     prior : array_like of shape (C,), "uniform" or None
-        Class distribution q of the target; None takes it from the labels given to `fit`.
+        Class distribution q of the target; None takes that of the labels passed to `fit`.
     top_k : int in 2..C, "max" or None
-        k of the top-k entropy; None is 3, or C where that is smaller.
+        k of the top-k entropy; None is 3, or C if that is smaller.
     threshold : float
-        Rows are ambiguous whose top-k entropy is at or above it; in [0, 1].
+        Rows whose top-k entropy is at or above it are ambiguous; in [0, 1].
     alpha : float
         Exponent α in (0, 1000].
     iterations : int
         Number of iterations d >= 1.
     smoothing : float
-        One-hot pseudo-rows a class added to the reference, >= 0.
+        One-hot pseudo-rows added to the reference for each class, >= 0.
     reference_sample : {"all", "stratified"}
         All confident rows, or at most max(5C, 1000), stratified by predicted class.
     reference_size : "exact", "auto" or int
-        Number of reference rows beyond which several iterations work with C × C matrices in their
-        place: the same classes, at a cost that does not grow with the reference.
+        Number of reference rows beyond which several iterations work with C × C matrices instead:
+        the same predicted classes, at a cost that does not grow with the reference.
     kind : {"logits", "probs"} or None
-        What scores are; None detects it once, in `fit`.
+        What the scores are; None detects it once, in `fit`.
     multilabel : bool
-        Columns are labels, each a two-class problem of its own; the prior is then of (positives,
-        negatives).
+        Columns are labels, each a two-class problem of its own; the prior is then that of
+        (positives, negatives).
     random_state : int
         Seed of the stratified sample.
 
@@ -110,14 +109,14 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         self.random_state = random_state
 
     def fit(self, scores: Array, y: Any = None) -> CAN:
-        """Take the reference from the confident rows of `scores`.
+        """Take the confident rows of `scores` as the reference.
 
         Parameters
         ----------
         scores : array or tensor of shape (n, C)
             Logits or probabilities.
         y : array_like of shape (n,), optional
-            Labels, (n, C) zeros and ones with `multilabel`; they give the prior where it is None.
+            Labels, (n, C) zeros and ones with `multilabel`; they give the prior if it is None.
 
         Returns
         -------
@@ -153,7 +152,7 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         Parameters
         ----------
         scores : array or tensor of shape (n, C)
-            Scores of the kind that `fit` has seen.
+            Scores of the kind seen in `fit`.
 
         Returns
         -------

@@ -1,233 +1,316 @@
-"""The reference of CAN iterated alone: what every ambiguous row that joins it has in common."""
+"""The iterates of the reference alone: what every ambiguous row that joins it has in common."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
+from typing import Any, Protocol
 
 import array_api_compat as api
 import numpy as np
 
+from postproc.can.loop import adjust_row
 from postproc.scores.arrays import Array
-from postproc.scores.blocks import row_blocks
+from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_blocks
 
 #: Least sum of a column or row of the reference with which float32 is trusted.
 FLOAT32_LEAST_SUM = 1e-20
 
-#: Factors of rows and columns that leave [1 / range, range] cannot stand beside unscaled rows.
+#: Growth of rounding errors, α^(d-1), up to which float32 input is computed in float32.
+FLOAT32_GROWTH = 2.0
+
+#: Factors of rows and columns outside [1 / range, range] are too extreme for unscaled rows.
 FLOAT32_RANGE, FLOAT64_RANGE = 1e9, 1e100
 
 #: Sums that are not above it may have lost something to underflow.
 LOST = float(np.finfo(np.float64).smallest_normal / np.finfo(np.float64).eps)
 
-#: Rows are widened and summed in blocks that fit the cache.
-CACHE_BYTES = 2**19
+#: What passes through the rows are called while they run.
+FINDING = "finding confident rows"
 
 
 @dataclass(frozen=True)
 class Iterates:
-    """The iterates L_t of the reference alone, t = 1..d, as far as joined rows need them.
+    """The iterates L_t of a reference alone, t = 1..d, as far as rows that join it need them.
 
-    With α = 1 every L_t is the reference A itself with factors for its rows and columns, so that
-    A serves all depths (`plain`). Otherwise each depth has its own column-stochastic matrix P_t.
-
-    Attributes
-    ----------
-    columns : array of shape (d, C)
-        Column sums s_t = Σ_i w_i L_{t-1}[i, j]^α, in float64.
-    matrices : list of d arrays of shape (n, C), or empty where d = 1
-        P_t[i, j] = w_i L_{t-1}[i, j]^α / s_t[j]; A if `plain`.
-    numerators : list of d - 1 arrays of shape (n,)
-        z_t[i] = Σ_j P_t[i, j] q_j; the weights w if `plain`.
-    moments : list of d - 1 pairs of arrays of shapes (n,) and (C,)
-        Factors u, v with which Σ_i u_i matrices[t][i, j] matrices[t - 1][i, l] v_l is, but for a
-        factor of each j, Σ_i P_{t+1}[i, j] L_t[i, l].
-    plain : bool
-        Whether the matrices are A.
-    stable : bool
-        False where an iterate left the range of floats.
+    With α = 1 every L_t is A with factors for its rows and columns, so A serves all depths
+    (`plain`). Otherwise each depth has its own column-stochastic matrix P_t.
     """
 
-    columns: Array
-    matrices: list[Array]
-    numerators: list[Array]
-    moments: list[tuple[Array, Array]]
-    plain: bool
-    stable: bool
+    q: Array
+    alpha: float
+    iterations: int
+    dtype: Any  # of the computation
+    columns: Any = None  # (d, C): column sums s_t
+    least: Sequence[Any] = ()  # d - 1: the least row sum z_t, the least weight if plain
+    plain: bool = False
+    scale: float = 1.0  # of q, which is free, as rows are normalized
+    stable: bool = True  # False where an iterate left the range of floats
+    factors: Sequence[Array] = ()  # (C,) each: of the columns of L_1.. if plain
+    steps: Sequence[Any] = ()  # else what the rows find P_t and z_t with
 
     @property
     def suits_float32(self) -> bool:
         """Whether no sum is so small that float32 would lose parts of it."""
+        if not self.stable:
+            return False
         xp = api.array_namespace(self.columns)
-        sums = xp.concat([self.columns[self.columns > 0], *self.numerators])
-        return self.stable and not xp.any(sums < FLOAT32_LEAST_SUM)
+        sums = [xp.min(self.columns[self.columns > 0]), *self.least]
+        return all(bool(least >= FLOAT32_LEAST_SUM) for least in sums)
+
+
+class ReferenceRows(Protocol):
+    """Reference rows A, (n, C), with weights w, wherever they are kept."""
+
+    @property
+    def sizes(self) -> Sizes:
+        """How much is computed at once."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows and classes."""
+
+    @property
+    def weights(self) -> tuple[Any, Any]:
+        """The sum of the weights, and the least of them."""
+
+    @property
+    def cuts(self) -> Sequence[slice]:
+        """The tasks of a pass through the rows."""
+
+    def tile(self, dtype: Any) -> tuple[int, int]:
+        """Reference rows in a block of `matrices`; ambiguous rows that advance together."""
+
+    def wide_blocks(self, cut: slice) -> Iterator[tuple[Array, Any]]:
+        """The rows of a task in float64, block by block, and their weights."""
+
+    def iterate_matrices(self, start: Iterates, map_blocks: MapBlocks) -> Iterates:
+        """Iterate the rows alone, by a matrix P_t for each depth."""
+
+    def matrices(self, it: Iterates, t: int) -> Iterator[tuple[Array, Array, Array]]:
+        """P_t, z_t and P_{t+1}, block of rows by block; A, w and A if plain."""
+
+    def moments(self, it: Iterates, t: int, cut: slice) -> Iterator[tuple[Array, Array]]:
+        """Blocks of P_{t+1} and L_t, whose products sum to P_{t+1}ᵀ L_t times factors of lines."""
+
+    def adjust_row(self, it: Iterates, b: Array) -> Array:
+        """All depths, (d, C), of one row b (C,), by the loop of the paper."""
+
+
+@dataclass(frozen=True)
+class RowsInMemory:
+    """Reference rows a (n, C), each with mass, and their weights w (n,) in memory."""
+
+    a: Array
+    w: Array
+    sizes: Sizes = DEFAULT_SIZES
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows and classes."""
+        return int(self.a.shape[0]), int(self.a.shape[1])
+
+    @property
+    def weights(self) -> tuple[Array, Array]:
+        """The sum of the weights, and the least of them."""
+        xp = api.array_namespace(self.w)
+        return xp.sum(self.w), xp.min(self.w)
+
+    @property
+    def cuts(self) -> list[slice]:
+        """All rows at once."""
+        return [slice(0, self.shape[0])]
+
+    def tile(self, dtype: Any) -> tuple[int, int]:
+        """All rows; as many as BLAS needs to be at its best, fewer if X would be large."""
+        fewest, most = self.sizes.rows_together
+        wanted = self.sizes.row_factors // (8 * max(self.shape))
+        return self.shape[0], min(most, max(fewest, wanted))
+
+    def wide_blocks(self, cut: slice) -> Iterator[tuple[Array, Array]]:
+        """All rows in float64, block by block, and their weights."""
+        xp = api.array_namespace(self.a)
+        for block in row_blocks(*self.shape, block_bytes=self.sizes.summed):
+            yield xp.astype(self.a[block, :], xp.float64, copy=False), self.w[block]
+
+    def matrices(self, it: Iterates, t: int) -> Iterator[tuple[Array, Array, Array]]:
+        """P_t, z_t and P_{t+1}; A, w and A if plain, without a copy."""
+        xp = api.array_namespace(self.a)
+        if it.plain:
+            a = xp.astype(self.a, it.dtype, copy=False)
+            yield a, xp.astype(self.w, it.dtype), a
+        else:
+            (left, z), (right, _) = it.steps[t : t + 2]
+            yield left, xp.astype(z, it.dtype), right
+
+    def moments(self, it: Iterates, t: int, cut: slice) -> Iterator[tuple[Array, Array]]:
+        """Blocks of P_{t+1} and of P_t / z_t; if plain, of A with the same factors twice."""
+        xp = api.array_namespace(self.a)
+        if it.plain:
+            row = xp.concat([1.0 / (wide @ it.factors[t]) for wide, _ in self.wide_blocks(cut)])
+            left = right = xp.astype(self.a, it.dtype, copy=False)
+            factor = (self.w * row**2) ** 0.5
+        else:
+            (right, z), (left, _) = it.steps[t : t + 2]
+            factor = 1.0 / z
+        factor = xp.astype(factor, it.dtype)[:, None]
+        for block in row_blocks(*self.shape, block_bytes=self.sizes.moment_rows):
+            scaled = right[block, :] * factor[block, :]
+            yield scaled if it.plain else left[block, :], scaled
+
+    def adjust_row(self, it: Iterates, b: Array) -> Array:
+        """All depths, (d, C), of one row b (C,), by the loop of the paper."""
+        return adjust_row(self.a, self.w, it.q, it.alpha, it.iterations, b)
+
+    def iterate_matrices(self, start: Iterates, map_blocks: MapBlocks) -> Iterates:
+        """Iterate the rows alone, by a matrix P_t for each depth; no power of α empties it."""
+        w, q, alpha = self.w, start.q, start.alpha
+        xp = api.array_namespace(w)
+        columns, steps, least = [], [], []
+        stable, counted = True, bool(xp.any(w != 1))
+        p = xp.astype(self.a, xp.float64, copy=True)  # then in place: fresh memory is expensive
+        for t in range(start.iterations):
+            unit = 1.0
+            if alpha != 1.0:
+                # In units of the column's maximum, α does not empty a column of small entries.
+                top = xp.max(p, axis=0)
+                top = xp.where(top > 0, top, xp.ones_like(top))
+                p /= top
+                p **= alpha
+                unit = top**alpha
+            if counted:
+                p *= w[:, None]
+            sums = xp.sum(p, axis=0)
+            columns.append(sums * unit)
+            stable = stable and bool(xp.all((columns[-1] > LOST) | (sums == 0)))
+            if not stable or start.iterations == 1:
+                break
+            p /= xp.where(sums > 0, sums, xp.ones_like(sums))
+            z = p @ q
+            steps.append((xp.astype(p, start.dtype), z))
+            if t + 1 < start.iterations:
+                least.append(xp.min(z))
+                stable = bool(xp.all(z > LOST * w))
+                p *= q
+                p /= xp.where(z > 0, z, xp.ones_like(w))[:, None]
+        return replace(start, columns=xp.stack(columns), least=least, stable=stable, steps=steps)
 
 
 def iterate(
-    a: Array, w: Array, q: Array, alpha: float, iterations: int, dtype: Any
-) -> tuple[Iterates, Any]:
-    """Iterates of the rows a, and the dtype they are in: `dtype`, or float64 where that is safer.
+    rows: ReferenceRows,
+    q: Array,
+    alpha: float,
+    iterations: int,
+    dtype: Any,
+    map_blocks: MapBlocks = in_order,
+) -> Iterates:
+    """Iterate rows alone, wherever they are kept, in `dtype`, or in float64 if that is safer."""
+    xp = api.array_namespace(q)
+    with np.errstate(over="ignore"):
+        if np.float64(alpha) ** (iterations - 1) > FLOAT32_GROWTH:
+            dtype = xp.float64
+    start = Iterates(q, alpha, iterations, dtype)
+    if rows.shape[0] == 0:  # no row has mass: a row that joins is by itself
+        return replace(start, columns=xp.stack([xp.zeros_like(q)] * iterations), stable=False)
+    found = _iterate(rows, start, map_blocks)
+    if dtype == xp.float32 and not found.suits_float32:
+        found = _iterate(rows, replace(start, dtype=xp.float64), map_blocks)
+    return found
 
-    With α = 1 this is one walk through the rows for each depth, and they are not copied.
-    """
-    xp = api.array_namespace(a)
-    if a.shape[0] == 0:  # no row has mass: a row that joins is by itself
-        columns = xp.stack([xp.zeros_like(q)] * iterations)
-        return Iterates(columns, [], [], [], plain=False, stable=False), dtype
-    iterates = _iterate(a, w, q, alpha, iterations, dtype)
-    if dtype == xp.float32 and not iterates.suits_float32:
-        dtype = xp.float64
-        iterates = _iterate(a, w, q, alpha, iterations, dtype)
-    return iterates, dtype
 
-
-def _iterate(a: Array, w: Array, q: Array, alpha: float, iterations: int, dtype: Any) -> Iterates:
-    plain = _iterate_factors(a, w, q, iterations, dtype) if alpha == 1.0 else None
-    return plain or _iterate_matrices(a, w, q, alpha, iterations, dtype)
-
-
-def _iterate_factors(a: Array, w: Array, q: Array, iterations: int, dtype: Any) -> Iterates | None:
-    """The factors of rows and columns, L_t = diag(row) A diag(column); None beyond their range."""
-    xp = api.array_namespace(a)
-    kept: list[Array] = []
-
-    def walk(column: Array | None) -> tuple[Array, Any, Any]:
-        row, sums = xp.ones_like(w), xp.zeros_like(q)
-        for block, rows in widened(a):
-            if column is not None:
-                row[block] = 1.0 / (rows @ column)
-            sums += (w[block] * row[block]) @ rows
-        if column is None:
-            return sums, 1.0, 1.0
-        kept.append(row)
-        return sums, xp.min(row), xp.max(row)
-
-    limit = FLOAT32_RANGE if dtype == xp.float32 else FLOAT64_RANGE
-    found = iterate_factors(walk, q, float(xp.sum(w)), iterations, limit)
-    if found is None:
-        return None
-    columns, factors = found
-    matrices = [xp.astype(a, dtype, copy=False)] * iterations if iterations > 1 else []
-    moments = [(w * row**2, column) for row, column in zip(kept, factors, strict=True)]
-    return Iterates(columns, matrices, [w] * (iterations - 1), moments, True, True)
+def _iterate(rows: ReferenceRows, start: Iterates, map_blocks: MapBlocks) -> Iterates:
+    plain = _iterate_factors(rows, start, map_blocks) if start.alpha == 1.0 else None
+    return plain or rows.iterate_matrices(start, map_blocks)
 
 
 @np.errstate(all="ignore")  # what leaves the range of floats is not used
-def iterate_factors(
-    walk: Callable[[Array | None], tuple[Array, Any, Any]],
-    q: Array,
-    total: float,
-    iterations: int,
-    limit: float,
-) -> tuple[Array, list[Array]] | None:
-    """Column sums and factors of the iterates with α = 1; None if a factor is beyond the limit.
-
-    Parameters
-    ----------
-    walk : callable
-        Goes through the rows with column factors: Σ_i w_i row_i A[i, j] with the row factors
-        row = 1 / (A column), and the least and the largest of these; without factors row = 1.
-    q : array of shape (C,)
-        The prior.
-    total : float
-        Sum of the weights.
-    iterations : int
-        Number of iterations d.
-    limit : float
-        Factors lie in [1 / limit, limit].
-
-    Returns
-    -------
-    columns : array of shape (d, C)
-        Column sums s_t.
-    factors : list of d - 1 arrays of shape (C,)
-        Column factors of L_1..L_{d-1}.
-    """
-    xp = api.array_namespace(q)
-    sums, *_ = walk(None)
-    columns, factors = [sums], []
+def _iterate_factors(
+    rows: ReferenceRows, start: Iterates, map_blocks: MapBlocks
+) -> Iterates | None:
+    """The iterates with α = 1, by factors of rows and columns; None if one is out of range."""
+    q, xp = start.q, api.array_namespace(start.q)
+    limit = FLOAT32_RANGE if start.dtype == xp.float32 else FLOAT64_RANGE
+    total, least = rows.weights
+    scale = float(total)  # keeps the factors near 1, here and in the iterates of rows that join
+    columns, factors = [_sum_columns(rows, None, map_blocks)[0]], []
     column = xp.ones_like(q)
-    for _ in range(iterations - 1):
+    for _ in range(start.iterations - 1):
         lives = columns[-1] > 0
-        # The sum of the weights keeps the factors near 1.
-        column = xp.where(lives, column * q * total / xp.where(lives, columns[-1], q), 0.0)
-        sums, least, largest = walk(column)
-        ends = (least, largest, xp.min(column[lives]), xp.max(column[lives]))
+        column = xp.where(lives, column * q * scale / xp.where(lives, columns[-1], q), 0.0)
+        sums, ends = _sum_columns(rows, column, map_blocks)
+        ends += [xp.min(column[lives]), xp.max(column[lives])]
         if not all(bool((end < limit) & (end * limit > 1.0)) for end in ends):
             return None
         factors.append(column)
         columns.append(column * sums)
     if not xp.all((columns[0] > LOST) | (columns[0] == 0)):
         return None
-    return xp.stack(columns), factors
+    return replace(
+        start,
+        columns=xp.stack(columns),
+        least=[least] * (start.iterations - 1),
+        plain=True,
+        scale=scale,
+        factors=factors,
+    )
 
 
-def widened(a: Array) -> Iterator[tuple[slice, Array]]:
-    """Blocks of rows in float64."""
+def _sum_columns(
+    rows: ReferenceRows, column: Array | None, map_blocks: MapBlocks
+) -> tuple[Array, list[Any]]:
+    """`SumWithFactors` of all tasks."""
+    parts = list(map_blocks(SumWithFactors(rows, column), rows.cuts, FINDING))
+    return reduce(add, (sums for sums, _ in parts)), [end for _, ends in parts for end in ends]
+
+
+@dataclass(frozen=True)
+class SumWithFactors:
+    """Sums columns with row factors 1 / (A column), or 1, and finds the extremes of these."""
+
+    rows: ReferenceRows
+    column: Array | None
+
+    @np.errstate(all="ignore")  # what leaves the range of floats is not used
+    def __call__(self, cut: slice) -> tuple[Any, list[Any]]:
+        """Σ_i w_i row_i A[i, :] of a task, (C,), and the extremes of each block of it."""
+        sums: Any = 0.0
+        extremes: list[Any] = []
+        for a, w in self.rows.wide_blocks(cut):
+            xp = api.array_namespace(a)
+            row = xp.ones_like(a[:, 0]) if self.column is None else 1.0 / (a @ self.column)
+            sums = sums + (w * row) @ a
+            extremes += [xp.min(row), xp.max(row)]
+        return sums, extremes
+
+
+@dataclass(frozen=True)
+class PowerSums:
+    """Sums of (entry / unit)^α of columns; in units of its maximum, α empties no column."""
+
+    alpha: float
+    unit: Array  # (C,)
+    sums: Array  # (C,)
+
+    @classmethod
+    def of(cls, a: Array, alpha: float, weight: float = 1.0) -> PowerSums:
+        """Sums of a block of rows (rows, C), each of the same weight."""
+        xp = api.array_namespace(a)
+        unit = xp.max(a, axis=0)
+        return cls(alpha, unit, weight * xp.sum(powers(a, unit, alpha), axis=0))
+
+    def merge(self, other: PowerSums) -> PowerSums:
+        """The sums over the rows of both."""
+        unit = np.maximum(self.unit, other.unit)
+        safe = np.where(unit > 0, unit, 1.0)
+        sums = self.sums * (self.unit / safe) ** self.alpha
+        sums = sums + other.sums * (other.unit / safe) ** self.alpha
+        return PowerSums(self.alpha, unit, sums)
+
+
+def powers(a: Array, unit: Array, alpha: float) -> Array:
+    """Entries to the power of α, in units of each column's own."""
     xp = api.array_namespace(a)
-    for block in row_blocks(*a.shape, block_bytes=CACHE_BYTES):
-        yield block, xp.astype(a[block, :], xp.float64, copy=False)
-
-
-def _iterate_matrices(
-    a: Array, w: Array, q: Array, alpha: float, iterations: int, dtype: Any
-) -> Iterates:
-    """The matrices P_t one after the other, which no power of α empties."""
-    xp = api.array_namespace(a)
-    columns, matrices, factors = [], [], []
-    stable, counted = True, bool(xp.any(w != 1))
-    p = xp.astype(a, xp.float64, copy=True)  # then in place: fresh memory costs most of the time
-    for t in range(iterations):
-        unit = 1.0
-        if alpha != 1.0:
-            # In units of the column's maximum, α does not empty a column of small entries.
-            top = xp.max(p, axis=0)
-            top = xp.where(top > 0, top, xp.ones_like(top))
-            p /= top
-            p **= alpha
-            unit = top**alpha
-        if counted:
-            p *= w[:, None]
-        sums = xp.sum(p, axis=0)
-        columns.append(sums * unit)
-        stable = stable and bool(xp.all((columns[-1] > LOST) | (sums == 0)))
-        if not stable or iterations == 1:
-            break
-        p /= xp.where(sums > 0, sums, xp.ones_like(sums))
-        matrices.append(xp.astype(p, dtype))
-        if t + 1 < iterations:
-            factors.append(p @ q)
-            stable = bool(xp.all(factors[-1] > LOST * w))
-            p *= q
-            p /= xp.where(factors[-1] > 0, factors[-1], xp.ones_like(w))[:, None]
-    moments = [(1.0 / z, q) for z in factors] if stable else []
-    return Iterates(xp.stack(columns), matrices, factors, moments, False, stable)
-
-
-@np.errstate(over="ignore")  # logarithms of what is zero beside the largest entry of its column
-def adjust_in_logs(a: Array, w: Array, q: Array, alpha: float, iterations: int, b: Array) -> Array:
-    """All depths for one row b, by the loop of the paper in logarithms: slow and unbreakable."""
-    xp = api.array_namespace(b)
-    rows = xp.concat([xp.astype(a, xp.float64), b[None, :]])
-    log_w = xp.log(xp.concat([w, xp.ones_like(b[:1])]))[:, None]
-    logs = xp.log(xp.where(rows > 0, rows, xp.ones_like(rows)))
-    logs = xp.where(rows > 0, logs, xp.full_like(rows, -math.inf))
-    depths = []
-    for _ in range(iterations):
-        logs = alpha * logs
-        logs = logs - log_sum(log_w + logs, axis=0) + xp.log(q)
-        logs = logs - log_sum(logs, axis=1)
-        depths.append(xp.exp(logs[-1, :]))
-    return xp.stack(depths)
-
-
-def log_sum(logs: Array, axis: int) -> Array:
-    """Logarithm of the sum of exponentials, 0 where every term is zero (the lines stay zero)."""
-    xp = api.array_namespace(logs)
-    top = xp.max(logs, axis=axis, keepdims=True)
-    void = xp.isinf(top)
-    top = xp.where(void, xp.zeros_like(top), top)
-    total = xp.sum(xp.exp(logs - top), axis=axis, keepdims=True)
-    return xp.where(void, top, top + xp.log(xp.where(void, xp.ones_like(total), total)))
+    scaled = a / xp.where(unit > 0, unit, xp.ones_like(unit))
+    return scaled if alpha == 1.0 else scaled**alpha

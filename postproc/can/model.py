@@ -1,4 +1,4 @@
-"""CAN on a whole set of predictions: split off the doubtful rows, adjust them, report the risks."""
+"""CAN on a set of predictions: find the ambiguous rows, adjust them, warn of risks."""
 
 from __future__ import annotations
 
@@ -15,38 +15,25 @@ from postproc.can.bounds import Condensed, condense
 from postproc.can.options import CANOptions
 from postproc.can.reference import Reference
 from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.blocks import DEFAULT_SIZES, Sizes
 from postproc.scores.checks import fail
 from postproc.scores.confidence import top_k_entropy
 
-#: Total variation between a target's mean prediction and the prior beyond which to warn ...
+#: Warn if the total variation between a target's mean prediction and the prior is larger ...
 FAR_FROM_PRIOR = 0.08
-#: ... if it also lies this many standard deviations beyond what chance alone would give.
+#: ... and also this many standard deviations above what chance alone would give.
 FAR_BEYOND_CHANCE = 4.0
 
 
 @dataclass(frozen=True)
 class CANModel:
-    """A reference and a prior, ready to adjust any rows.
+    """A reference and a prior, ready to adjust any rows."""
 
-    Attributes
-    ----------
-    options : CANOptions
-        The options, with k filled in.
-    prior : ndarray of shape (C,)
-        Class prior q.
-    reference : Reference or Condensed
-        The iterates of the confident rows.
-    n_confident : int
-        Confident rows that were found; the reference may be a sample of them.
-    confident_mass : ndarray of shape (C,)
-        Sum of the confident rows: how many rows' worth of mass each class has.
-    """
-
-    options: CANOptions
-    prior: NDArray[np.float64]
+    options: CANOptions  # with k filled in
+    prior: NDArray[np.float64]  # (C,): class prior q
     reference: Reference | Condensed
-    n_confident: int
-    confident_mass: NDArray[np.float64]
+    n_confident: int  # rows that were found; the reference may be a sample of them
+    confident_mass: NDArray[np.float64]  # (C,): sum of these rows
 
     @classmethod
     def fit(
@@ -56,29 +43,47 @@ class CANModel:
         options: CANOptions,
         *,
         seed: int = 0,
+        sizes: Sizes = DEFAULT_SIZES,
     ) -> CANModel:
         """Collect the confident rows from blocks of probabilities, each of shape (rows, C)."""
         options = options.check(len(prior))
         parts = [block[~is_ambiguous(block, options), :] for block in blocks]
         xp = api.array_namespace(*parts)
         rows = xp.concat(parts)
-        mass = as_numpy(xp.sum(rows, axis=0, dtype=xp.float64))
-        n_confident = int(rows.shape[0])
+        found = Confident.of(rows)
         if options.reference_sample == "stratified":
             rows = rows[xp.asarray(stratified_sample(rows, seed), device=api.device(rows)), :]
+        return cls.of(rows, prior, options, found, sizes=sizes)
+
+    @classmethod
+    def of(
+        cls,
+        rows: Array,
+        prior: NDArray[np.float64],
+        options: CANOptions,
+        found: Confident,
+        *,
+        weights: Array | None = None,
+        dtype: Any = None,
+        sizes: Sizes = DEFAULT_SIZES,
+    ) -> CANModel:
+        """The model with these rows (n, C) as its reference, which stand for the confident ones."""
+        xp = api.array_namespace(rows)
         reference = Reference.build(
             rows,
             xp.asarray(prior, dtype=xp.float64, device=api.device(rows)),
             alpha=options.alpha,
             iterations=options.iterations,
             smoothing=options.smoothing,
-            weights=None,
-            dtype=rows.dtype,
+            weights=weights,
+            dtype=rows.dtype if dtype is None else dtype,
+            sizes=sizes,
         )
-        return cls(options, prior, condense(reference, options.reference_size), n_confident, mass)
+        condensed = condense(reference, options.reference_size)
+        return cls(options, prior, condensed, found.n_rows, found.mass)
 
     def adjust(self, probs: Array) -> tuple[Array, Array]:
-        """Adjust the ambiguous rows of probabilities of shape (n, C); also says which they are."""
+        """Adjust the ambiguous rows of probabilities (n, C); also return which these are (n,)."""
         xp = api.array_namespace(probs)
         ambiguous = is_ambiguous(probs, self.options)
         adjusted = xp.asarray(probs, copy=True)
@@ -87,9 +92,9 @@ class CANModel:
         return adjusted, ambiguous
 
     def risks(self, class_names: Iterable[str] | None = None) -> Iterator[str]:
-        """Say what in the reference and prior should make a user careful, one sentence each."""
+        """Yield what in the reference and prior calls for caution, one sentence each."""
         if self.options.threshold == math.inf:
-            yield "the configuration says to leave every row as it is"
+            yield "the configuration leaves every row unchanged"
             return
         names = list(class_names or map(str, range(len(self.prior))))
         barred = np.flatnonzero(self.prior == 0)
@@ -101,7 +106,7 @@ class CANModel:
         if self.n_confident == 0:
             yield (
                 "no row is confident, so the identity matrix takes the reference's place; "
-                "raise the threshold or give another reference"
+                "raise the threshold or use another reference"
             )
         elif self.options.smoothing < 1:
             bare = np.flatnonzero((self.confident_mass < 1) & (self.prior > 0))
@@ -109,11 +114,11 @@ class CANModel:
                 yield (
                     f"{_listing(bare, names)} {'has' if len(bare) == 1 else 'have'} less than one "
                     "confident row's worth of mass and may take nearly every ambiguous row; "
-                    "raise the smoothing (1, say) or the threshold"
+                    "increase the smoothing (to 1, say) or the threshold"
                 )
 
     def mismatch(self, moments: MeanPrediction) -> str | None:
-        """Warn where the target's mean prediction lies far from the prior, else None."""
+        """A warning if the target's mean prediction lies far from the prior, else None."""
         if self.options.threshold == math.inf:  # nothing is pulled anywhere
             return None
         distance = 0.5 * float(np.abs(moments.mean - self.prior).sum())
@@ -125,35 +130,43 @@ class CANModel:
             return None
         return (
             f"the target's mean prediction lies far from the prior (total variation "
-            f"{distance:.2f}): CAN pulls the doubtful rows towards the prior, which harms if the "
-            "target's classes are distributed otherwise; give the target's own prior"
+            f"{distance:.2f}): CAN pulls ambiguous rows towards the prior, which hurts if the "
+            "target's classes are distributed differently; pass the target's own prior"
         )
 
 
+@dataclass(frozen=True)
+class Confident:
+    """How many confident rows were found, and their sum (C,)."""
+
+    n_rows: int
+    mass: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: Array) -> Confident:
+        """All of these rows (n, C) are confident."""
+        xp = api.array_namespace(rows)
+        return cls(int(rows.shape[0]), as_numpy(xp.sum(rows, axis=0, dtype=xp.float64)))
+
+    def merge(self, other: Confident) -> Confident:
+        """Those of both."""
+        return Confident(self.n_rows + other.n_rows, self.mass + other.mass)
+
+
 class MeanPrediction(Protocol):
-    """Mean prediction of a target, and how well it is known: `Moments`, `PredictionMoments`."""
+    """Mean prediction of a target and its standard error: `Moments` or `PredictionMoments`."""
 
     @property
     def mean(self) -> NDArray[np.float64]:
         """Mean prediction, shape (C,)."""
-        ...
 
     @property
     def standard_error(self) -> NDArray[np.float64]:
         """Its standard error, shape (C,)."""
-        ...
 
 
 class Moments:
-    """Mean prediction of a target and its standard error, summed up block by block.
-
-    `PredictionMoments` has the covariances besides, at C numbers for each of these.
-
-    Parameters
-    ----------
-    n_classes : int
-        Number of classes C.
-    """
+    """Mean prediction of a target and its standard error, block by block, without covariances."""
 
     def __init__(self, n_classes: int) -> None:
         self.n_rows = 0
@@ -185,7 +198,7 @@ class Moments:
 
 
 def is_ambiguous(probs: Array, options: CANOptions) -> Array:
-    """Which rows are doubtful: top-k entropy at or above the threshold."""
+    """Which rows are ambiguous: top-k entropy at or above the threshold."""
     if options.top_k is None:
         fail("top_k", "filled in by `CANOptions.check`", None)
     return top_k_entropy(probs, options.top_k) >= options.threshold

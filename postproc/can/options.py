@@ -1,4 +1,4 @@
-"""Configurations: hyperparameters in a small, versioned JSON file."""
+"""The options of CAN, and configurations: options in a small, versioned JSON file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from postproc.can.bounds import ReferenceSize, check_reference_size
-from postproc.can.reference import MAX_ALPHA, MAX_ITERATIONS
+from postproc.can.loop import check_parameters
 from postproc.files.paths import atomic_path
-from postproc.scores.checks import check_choice, check_count, check_number
+from postproc.scores.checks import check_choice, check_count, check_number, fail
 from postproc.scores.confidence import DEFAULT_TOP_K, TopK, check_top_k
+
+#: "exact", or the number of reference rows beyond which several iterations work with C × C matrices
+#: instead of the rows; "auto" is 20 for each class. Predicted classes stay the same; probabilities
+#: change by at most 0.001.
+ReferenceSize = Literal["exact", "auto"] | int
 
 #: Version of the layout of configurations; files of a later one are refused.
 FORMAT_VERSION = 1
@@ -28,24 +32,9 @@ def save_can_options(
     overwrite: bool = False,
     evidence: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the options of CAN as JSON, whole or not at all.
+    """Write the options of CAN and the evidence for them as JSON, whole or not at all.
 
-    Parameters
-    ----------
-    path : path-like
-        The file.
-    options : CANOptions or None
-        The options; None for predictions that are best left alone, which is written as a
-        threshold of `null`: no row is ambiguous.
-    overwrite : bool
-        Whether a file that exists may be replaced.
-    evidence : mapping, optional
-        What speaks for the options, to be kept beside them for those who read the file.
-
-    Raises
-    ------
-    FileExistsError, FileNotFoundError, PermissionError
-        If the file exists, or its folder does not or is read-only.
+    None, for predictions that are best left alone, is written as a threshold of `null`.
     """
     parameters = {"threshold": None} if options is None else asdict(options)
     content = {"format_version": FORMAT_VERSION, "method": "can", "parameters": parameters}
@@ -56,13 +45,7 @@ def save_can_options(
 
 
 def load_can_options(path: str | os.PathLike[str]) -> CANOptions:
-    """Read the options of CAN from JSON; a threshold of `null` is infinite: no row is ambiguous.
-
-    Raises
-    ------
-    FileNotFoundError, TypeError, ValueError
-        If there is no such file, it is no configuration of CAN, or a parameter is out of range.
-    """
+    """Read the options of CAN from JSON; a threshold of `null` is infinite: no row is ambiguous."""
     parameters = _read(Path(path), method="can")
     known = [field.name for field in fields(CANOptions)]
     unknown = [name for name in parameters if name not in known]
@@ -73,7 +56,7 @@ def load_can_options(path: str | os.PathLike[str]) -> CANOptions:
         parameters["threshold"] = math.inf
     options = CANOptions(**parameters)
     try:
-        options.check(sys.maxsize)  # k is held against the number of classes later
+        options.check(sys.maxsize)  # k is compared with C later
     except (TypeError, ValueError) as error:
         msg = f"{path}: {error}"
         raise type(error)(msg) from None
@@ -101,53 +84,27 @@ def _read(path: Path, *, method: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class CANOptions:
-    """Options of CAN, as the command line, configurations and the estimator share them.
+    """Options of CAN, shared by the command line, configurations and the estimator."""
 
-    Attributes
-    ----------
-    alpha : float
-        Exponent α in (0, 1000].
-    iterations : int
-        Number of iterations d >= 1.
-    top_k : int in 2..C, "max" or None
-        k of the top-k entropy; None is 3, or C where that is smaller.
-    threshold : float
-        Rows are ambiguous whose top-k entropy is at or above it; in [0, 1], or infinity for no
-        row at all, which leaves predictions alone.
-    smoothing : float
-        One-hot pseudo-rows a class that are added to the reference, >= 0.
-    reference_sample : {"all", "stratified"}
-        All confident rows, or at most max(5C, 1000) of them, stratified by predicted class.
-    reference_size : "exact", "auto" or int
-        Number of reference rows beyond which several iterations work with C × C matrices in their
-        place, at a cost for each ambiguous row that does not grow with the reference. "auto" takes
-        20 for each class. The predicted classes stay the same; probabilities move by 0.001 at
-        most.
-    """
-
-    alpha: float = 1.0
-    iterations: int = 1
-    top_k: TopK | None = None
-    threshold: float = 0.9
-    smoothing: float = 0.0
-    reference_sample: Literal["all", "stratified"] = "all"
+    alpha: float = 1.0  # exponent, in (0, 1000]
+    iterations: int = 1  # 1..1000
+    top_k: TopK | None = None  # 2..C or "max"; None is 3, or C if that is smaller
+    threshold: float = 0.9  # of ambiguous rows, in [0, 1], or infinite for none
+    smoothing: float = 0.0  # one-hot pseudo-rows added to the reference for each class, >= 0
+    reference_sample: Literal["all", "stratified"] = "all"  # or at most max(5C, 1000) rows
     reference_size: ReferenceSize = "exact"
 
     def check(self, n_classes: int) -> CANOptions:
-        """Return the options with k filled in.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If one of them is out of range.
-        """
-        check_number(self.alpha, "alpha", low=0.0, high=MAX_ALPHA, open_low=True)
-        check_count(self.iterations, "iterations", low=1, high=MAX_ITERATIONS)
+        """Return the options with k filled in; TypeError or ValueError if one is not valid."""
+        check_parameters(self.alpha, self.iterations, self.smoothing)
         if self.threshold != math.inf:
             check_number(self.threshold, "threshold", low=0.0, high=1.0)
-        check_number(self.smoothing, "smoothing", low=0.0)
         check_choice(self.reference_sample, "reference_sample", ("all", "stratified"))
-        check_reference_size(self.reference_size)
+        if not isinstance(self.reference_size, str):
+            check_count(self.reference_size, "reference_size", low=1)
+        elif self.reference_size not in ("exact", "auto"):
+            wanted = '"exact", "auto" or a number of rows'
+            fail("reference_size", wanted, repr(self.reference_size))
         default = min(DEFAULT_TOP_K, n_classes)
         top_k = default if self.top_k is None else check_top_k(self.top_k, n_classes)
         return replace(self, top_k=top_k)

@@ -1,9 +1,8 @@
-"""Tuning of CAN: the whole grid on held-out rows, sharing what settings have in common."""
+"""Tuning of CAN: a whole grid on held-out rows, sharing what settings have in common."""
 
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +30,7 @@ from postproc.scores.checks import check_labels
 from postproc.scores.confidence import TopK, top_k_entropy
 from postproc.scores.kinds import Kind, check_scores, probabilities
 from postproc.scores.prior import class_prior
-from postproc.scores.threads import one_blas_thread
+from postproc.scores.threads import available_cores, one_blas_thread
 
 #: The default grid.
 GRID: Mapping[str, tuple[Any, ...]] = {
@@ -56,7 +55,7 @@ GRIDS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     },
 }
 
-#: Pseudo-rows that each class adds to the prior of training rows that lack some class.
+#: Pseudo-rows of each class in the prior of training rows that lack some class.
 PSEUDO_ROWS = 0.5
 
 
@@ -76,39 +75,39 @@ def tune_can(
 
     In each fold the confident rows of the training part are the reference, and the ambiguous
     held-out rows are adjusted. Doing nothing is a candidate: it wins unless the best setting gains
-    more than one standard error, and the gain measured on outer folds has a 95 % interval above
-    zero. Of settings within one standard error of the best the simplest is taken: that of the
-    fewest iterations; then of the least smoothing, of all confident rows before a sample, of the
-    α nearest to 1, of the highest threshold, of the least k.
+    more than one standard error, and the 95 % interval of the gain on outer folds lies above zero.
+    Of the settings within one standard error of the best, the simplest is chosen: the one with the
+    fewest iterations; then with the least smoothing, with all confident rows rather than a sample,
+    with α nearest to 1, with the highest threshold, with the smallest k.
 
     Parameters
     ----------
     scores : array or tensor of shape (n, C)
-        Predictions for the labelled rows, which the classifier was not trained on.
+        Predictions for labelled rows that the classifier was not trained on.
     labels : array_like of shape (n,)
         Classes 0..C-1.
     grid : mapping of str to list, optional
         Values to try of `alpha`, `iterations`, `top_k`, `threshold`, `smoothing` and
-        `reference_sample`; those left out have the values of `GRID`.
+        `reference_sample`; the others have the values of `GRID`.
     prior : array_like of shape (C,), labels, counts or "uniform", optional
-        Class prior q. By default the class distribution of the labels of the training part; if
-        that lacks a class, each gets half a row more.
+        Class prior q. By default the class distribution of the labels of the training part, with
+        half a row more for each class if one is missing.
     n_folds : int
-        Number of folds >= 3, outer and inner ones.
+        Number of outer and of inner folds, >= 3.
     n_repeats : int in 1..100
-        How often rows are dealt anew into folds.
+        How often the rows are split into folds.
     seed : int
         Seed of the folds and of samples.
     kind : {"logits", "probs"}, optional
         What the scores are; None detects it.
     progress : callable, optional
-        Called with the share of the work that is done, in [0, 1].
+        Called with the share of the work done, in [0, 1].
 
     Returns
     -------
     TuningResult
-        The chosen `CANOptions` or None, all settings with gain and standard error, and the nested
-        gain with its interval.
+        The chosen `CANOptions` or None, all settings with their gains and standard errors, and the
+        nested gain with its interval.
 
     Raises
     ------
@@ -143,7 +142,7 @@ def tune_can(
     if fixed is None and n_rows and len(bare):
         msg = (
             f"{len(bare)} of {n_classes} classes have no label, class {bare[0]} first: they keep "
-            "a small prior; give the prior if it is known"
+            "a small prior; pass the prior if it is known"
         )
         warnings.warn(msg, UserWarning, stacklevel=2)
     probs = as_numpy(probabilities(values, found))
@@ -157,7 +156,7 @@ def tune_can(
     )
 
     evaluate = _Grid(probs, y, settings, fixed, seed, progress, plan.n_evaluations)
-    # All cores are busy with chains already; threads inside products would only wait for them.
+    # The chains keep all cores busy; threads inside products would only wait for them.
     with one_blas_thread():
         return cross_validate(
             evaluate,
@@ -171,7 +170,7 @@ def tune_can(
 
 
 def grid_settings(grid: Mapping[str, tuple[Any, ...]], n_classes: int) -> list[CANOptions]:
-    """Points of a grid as checked options, the simplest first, each once."""
+    """The distinct points of a grid as checked options, the simplest first."""
     options = (
         CANOptions(**dict(zip(grid, point, strict=True))).check(n_classes)
         for point in product(*grid.values())
@@ -195,20 +194,20 @@ def _complexity(options: CANOptions) -> tuple[Any, ...]:
 
 @dataclass(frozen=True)
 class _Job:
-    """One chain against one reference: which rows it adjusts, and whose depths it answers."""
+    """One chain of iterations against one reference."""
 
     chain: CANOptions
-    sample: Rows
-    places: Rows
-    depths: list[tuple[int, int]]
+    sample: Rows  # the reference
+    places: Rows  # held-out rows to adjust
+    depths: list[tuple[int, int]]  # settings, and the number of iterations of each
 
 
 class _Grid:
     """Evaluates all settings on a split of the rows.
 
-    Settings that differ in depth only are one chain of iterations. Entropies are computed once
-    for each k, and what two rules of ambiguity take for confident and ambiguous alike is adjusted
-    once. Labels enter through the prior alone.
+    Settings that differ only in depth are one chain of iterations. Entropies are computed once for
+    each k, and a chain only once for all rules of ambiguity that select the same rows. Labels enter
+    through the prior alone.
     """
 
     def __init__(
@@ -232,12 +231,12 @@ class _Grid:
             rule = (options.top_k, options.threshold)
             if options.top_k not in self.entropies:
                 self.entropies[options.top_k] = as_numpy(top_k_entropy(probs, options.top_k))
-            # k and τ are in the rule; without them equal chains of two rules are known as equal.
+            # k and τ are in the rule; without them equal chains of two rules are equal.
             chain = replace(options, iterations=1, top_k=None, threshold=0.0)
             depths = self.chains.setdefault(rule, {}).setdefault(chain, [])
             depths.append((place, options.iterations))
         self.progress, self.n_evaluations, self._n_done = progress, n_evaluations, 0
-        self.n_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        self.n_threads = available_cores()
 
     def __call__(self, train: Rows, held: Rows) -> Right:
         right = np.empty((self.n_settings, len(held)), dtype=np.bool_)
@@ -285,7 +284,7 @@ class _Grid:
 
     def _prior(self, train: Rows) -> NDArray[np.float64]:
         counts = np.bincount(self.y[train], minlength=self.probs.shape[1]).astype(np.float64)
-        if not counts.all():  # else CAN would bar a class because the fold lacks it
+        if not counts.all():  # else a class that the fold lacks would get no mass
             counts += PSEUDO_ROWS
         return np.asarray(counts / counts.sum())
 

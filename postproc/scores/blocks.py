@@ -38,6 +38,32 @@ class Sizes:
     #: Blocks that threads of one process compute at a time: with more, disks are the limit.
     workers: int = 8
 
+    # CAN. The last digits depend on these: they are the same on every machine and engine.
+    #: Confident rows, with what several iterations need of them, that are kept in memory.
+    reference_in_memory: int = 3 * 2**27
+    #: What one task of a pass through a reference in its file reads.
+    reference_task: int = 2**26
+    #: Reference rows in memory that are reduced to one sum at once: they stay in the cache.
+    summed: int = 2**19
+    #: Reference rows in memory that enter a condensed reference at once.
+    moment_rows: int = 2**27
+    #: Matrices of a condensed reference whose rows stay in their file, at most.
+    moments: int = 2**28
+    #: Row factors that ambiguous rows give a reference in memory ...
+    row_factors: int = 2**26
+    #: ... and how many ambiguous rows advance together, at least and at most.
+    rows_together: tuple[int, int] = (256, 2048)
+    #: Ambiguous rows that share a pass through a reference in its file, at most.
+    rows_a_pass: int = 1024
+    #: Of few such rows in the whole target, those of one task: enough to make up for reading.
+    rows_a_task: int = 256
+    #: Ambiguous rows whose bounds are computed at once.
+    bounded: int = 2**22
+    #: Rows to be computed exactly up to which those of the whole target share passes ...
+    exact_together: int = 2**26
+    #: ... and the blocks of the target whose rows share passes where they are more.
+    exact_shared: int = 2**25
+
 
 DEFAULT_SIZES = Sizes()
 

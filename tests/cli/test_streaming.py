@@ -5,15 +5,14 @@ import os
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import postproc.can.streaming.adjust
-import postproc.can.streaming.confident
-import postproc.can.streaming.fit
+import postproc
 from cli.messages import REPORT
 from postproc.scores.blocks import Sizes
 
@@ -42,9 +41,22 @@ main(words, obj=Sizes(block=int(sys.argv[1]), workers=1))
 
 
 @pytest.fixture
-def run_cli(run_cli):
-    """Run commands on small blocks, one after another."""
-    return partial(run_cli, obj=Sizes(block=8 * C * 50, workers=1))
+def run_cli(request, run_cli):
+    """Run commands on small blocks, one after another.
+
+    Jobs that are called "streamed" leave references in their files, and compute rows exactly block
+    by block.
+    """
+    sizes = Sizes(block=8 * C * 50, workers=1)
+    if "streamed" in getattr(getattr(request.node, "callspec", None), "id", ""):
+        sizes = replace(
+            sizes,
+            reference_in_memory=0,
+            reference_task=8 * C * 170,
+            exact_together=0,
+            exact_shared=8 * C * 50,
+        )
+    return partial(run_cli, obj=sizes)
 
 
 @pytest.fixture
@@ -90,16 +102,6 @@ JOBS = {
     "calibrate": ("calibrate", "a.npy", *FIT, "--labels", "labels.npy"),
     "apply": ("apply", "saved.json", "a.npy", "b.npy"),
 }
-
-
-@pytest.fixture(autouse=True)
-def references_in_their_files(request, monkeypatch):
-    """Jobs that say so keep no reference in memory, and rows to be computed exactly in blocks."""
-    if "streamed" in getattr(getattr(request.node, "callspec", None), "id", ""):
-        monkeypatch.setattr(postproc.can.streaming.fit, "IN_MEMORY_BYTES", 0)
-        monkeypatch.setattr(postproc.can.streaming.confident, "TASK_BYTES", 8 * C * 170)
-        monkeypatch.setattr(postproc.can.streaming.adjust, "TOGETHER_BYTES", 0)
-        monkeypatch.setattr(postproc.can.streaming.adjust, "SHARED_BYTES", 8 * C * 50)
 
 
 def job(name, run_cli):

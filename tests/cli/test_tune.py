@@ -65,7 +65,7 @@ def test_nothing_to_gain_is_written_as_such_and_can_leaves_all_rows(here, run_cl
     )
     found = json.loads(result.stdout)
     assert (found["ambiguous"], found["changed"]) == (0, 0)
-    assert found["warnings"] == ["the configuration says to leave every row as it is"]
+    assert found["warnings"] == ["the configuration leaves every row unchanged"]
     np.testing.assert_allclose(np.load("a.npy"), softmax(np.load("plain.val.npy")))
 
 

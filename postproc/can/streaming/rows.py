@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from postproc.jobs.cuda import to_device
 from postproc.scores.arrays import Array, as_numpy
@@ -14,23 +17,11 @@ from postproc.scores.predictions import Predictions
 
 @dataclass(frozen=True)
 class ProbabilityRows:
-    """Probabilities of some rows, where they are to be computed with.
-
-    Attributes
-    ----------
-    predictions : Predictions
-        The scores.
-    multilabel : bool
-        Give two-class rows, one for each label of a row.
-    device : str
-        "cpu" for NumPy arrays, else the device of torch tensors.
-    sizes : Sizes
-        How large the blocks are.
-    """
+    """Rows of predictions as probabilities, on the device that computes with them."""
 
     predictions: Predictions
-    multilabel: bool = False
-    device: str = "cpu"
+    multilabel: bool = False  # two-class rows, one for each label of a row
+    device: str = "cpu"  # for NumPy arrays, else that of torch tensors
     sizes: Sizes = DEFAULT_SIZES
 
     def __call__(self, rows: slice) -> Array:
@@ -44,12 +35,24 @@ class ProbabilityRows:
         """Rows that one of the file gives: one for each label, or itself."""
         return self.predictions.n_classes if self.multilabel else 1
 
-    def cuts(self) -> tuple[slice, ...]:
-        """The blocks of all rows of the file."""
-        return self.predictions.cuts(self.sizes)
+    def cuts(self, block_bytes: int | None = None) -> tuple[slice, ...]:
+        """Blocks that cover all rows of the file, of `sizes.block` or of `block_bytes`."""
+        size = self.sizes.block if block_bytes is None else block_bytes
+        return self.predictions.cuts(replace(self.sizes, block=size))
 
     def parts(self, rows: slice) -> Iterable[slice]:
         """Rows to be computed at once within a block: few for the cache, all on other devices."""
         if self.device != "cpu":
             return [rows]
         return sub_blocks(rows, self.predictions.n_classes, self.sizes.cached)
+
+    def blocks(self, rows: slice) -> Iterable[slice]:
+        """Rows of a larger range that are in memory at once."""
+        return sub_blocks(rows, self.predictions.n_classes, self.sizes.block)
+
+    def pick(self, rows: slice, where: NDArray[np.int64]) -> Array:
+        """Those of the rows start..stop that have one of the positions `where`, which ascend."""
+        start, stop = rows.start * self.per_row, rows.stop * self.per_row
+        first, last = np.searchsorted(where, (start, stop))
+        read = self(rows if last > first else slice(rows.start, rows.start))
+        return read[where[first:last] - start, :]

@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from postproc import CAN, alternating_normalization, softmax, top_k_entropy
 from postproc.can.model import CANModel
 from postproc.can.options import PRESETS, CANOptions
+from postproc.scores.blocks import Sizes
 from tests.oracles import alternating_normalization_loop
 
 UNIFORM = np.full(4, 0.25)
@@ -225,7 +226,7 @@ def test_stratified_sample_keeps_the_shares_of_300_classes(n_rows):
     options = CANOptions(reference_sample="stratified")
     model = CANModel.fit([rows], np.full(300, 1 / 300), options)
     assert model.n_confident == n_rows
-    counts = np.bincount(model.reference.rows.argmax(axis=1), minlength=300)
+    counts = np.bincount(model.reference.rows.a.argmax(axis=1), minlength=300)
     assert counts.sum() == min(n_rows, 1500)
     wanted = np.bincount(classes, minlength=300) * min(n_rows, 1500) / n_rows
     assert np.abs(counts - wanted).max() < 1
@@ -243,11 +244,11 @@ def test_stratified_sample_repeats_for_a_seed():
 
 
 def test_blocks_do_not_matter(logits):
-    can = CAN(prior=UNIFORM, iterations=3).fit(logits)
-    whole = can.predict_proba(logits)
-    rows = ([softmax(row[None]) for row in logits], can.prior_, can.model_.options)
-    can.model_ = CANModel.fit(*rows)
-    np.testing.assert_allclose(can.predict_proba(logits), whole, atol=1e-14)
+    probs, options = softmax(logits), CANOptions(iterations=3)
+    whole = CAN(prior=UNIFORM, iterations=3).fit(logits).predict_proba(logits)
+    sizes = Sizes(summed=1, rows_together=(1, 1))
+    by_rows = CANModel.fit(probs[:, None], UNIFORM, options, sizes=sizes)
+    np.testing.assert_allclose(by_rows.adjust(probs)[0], whole, atol=1e-14)
 
 
 def test_confident_rows_are_not_the_ones_adjusted(logits):

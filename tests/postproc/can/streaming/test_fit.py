@@ -26,10 +26,10 @@ def predictions(n=300, n_classes=6, dtype=np.float64, seed=0, concentration=0.2)
     return Predictions.check(probs / probs.sum(axis=1, keepdims=True), kind="probs")
 
 
-def both(given, prior, options, sizes=DEFAULT_SIZES):
+def both(given, prior, options, block=DEFAULT_SIZES.block):
     """The model in one piece and the model by blocks, and what each makes of the rows."""
     whole = CANModel.fit([given.probabilities()], prior, options)
-    rows = ProbabilityRows(given, sizes=sizes)
+    rows = ProbabilityRows(given, sizes=Sizes(block=block))
     model = fit_can(rows, prior, options, in_order)
     adjusted = np.concatenate([AdjustRows(rows, model)(cut)[0] for cut in rows.cuts()])
     return whole, model, whole.adjust(given.probabilities())[0], adjusted
@@ -56,9 +56,7 @@ def test_by_blocks_is_as_in_one_piece(
     options = CANOptions(
         alpha=alpha, iterations=iterations, smoothing=smoothing, threshold=threshold
     )
-    sizes = Sizes(block=8 * 6 * block)
-    assert len(given.cuts(sizes)) == -(-n // block)
-    whole, model, wanted, got = both(given, prior, options, sizes)
+    whole, model, wanted, got = both(given, prior, options, 8 * 6 * block)
     assert model.n_confident == whole.n_confident
     np.testing.assert_allclose(model.confident_mass, whole.confident_mass, rtol=1e-6, atol=1e-12)
     assert got.dtype == dtype
@@ -69,8 +67,7 @@ def test_by_blocks_is_as_in_one_piece(
 def test_small_entries_are_not_lost_to_a_large_exponent():
     rows = np.array([[1 - 2e-9, 1e-9, 1e-9], [1e-9, 1 - 1.1e-9, 1e-10], [0.4, 0.3, 0.3]])
     given = Predictions.check(rows, kind="probs")
-    options = CANOptions(alpha=50.0)
-    _, _, wanted, got = both(given, np.full(3, 1 / 3), options, Sizes(block=24))
+    _, _, wanted, got = both(given, np.full(3, 1 / 3), CANOptions(alpha=50.0), block=24)
     np.testing.assert_allclose(got, wanted, rtol=1e-9)
 
 
@@ -81,9 +78,9 @@ def test_results_do_not_depend_on_how_rows_are_cut(blocks, iterations):
     prior = np.array([0.4, 0.3, 0.2, 0.1])
     options = CANOptions(iterations=iterations)
     wanted = both(given, prior, options)[3]
-    sizes = Sizes(block=8 * 4 * (-(-1000 // blocks)))
-    assert len(given.cuts(sizes)) == blocks
-    got = both(given, prior, options, sizes)[3]
+    block = 8 * 4 * (-(-1000 // blocks))
+    assert len(ProbabilityRows(given, sizes=Sizes(block=block)).cuts()) == blocks
+    got = both(given, prior, options, block)[3]
     np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-15)
 
 
@@ -92,7 +89,7 @@ def test_the_stratified_sample_is_that_of_one_piece(block):
     given = predictions(3000, 4, seed=2)
     prior = np.full(4, 0.25)
     options = CANOptions(reference_sample="stratified", iterations=2)
-    whole, model, wanted, got = both(given, prior, options, Sizes(block=8 * 4 * block))
+    whole, model, wanted, got = both(given, prior, options, 8 * 4 * block)
     assert model.n_confident == whole.n_confident > 1000
     np.testing.assert_allclose(got, wanted, rtol=1e-12)
 
@@ -110,17 +107,16 @@ def test_multilabel_samples_pick_two_class_rows():
 
 
 def test_one_iteration_needs_no_rows():
-    given = predictions(20_000, 6)
-    rows = ProbabilityRows(given, sizes=Sizes(block=8 * 6 * 100))
+    rows = ProbabilityRows(predictions(20_000, 6), sizes=Sizes(block=8 * 6 * 100))
     model = fit_can(rows, np.full(6, 1 / 6), CANOptions(), in_order)
     assert model.n_confident > 5_000
     assert len(pickle.dumps(model)) < 10_000
 
 
 def test_a_reference_that_does_not_fit_on_a_device_is_refused_before_it_is_read(monkeypatch):
-    given = predictions(2000, 6)
     monkeypatch.setattr("postproc.can.streaming.fit.available_bytes", lambda: 8 * 6 * 5 * 150)
-    rows = ProbabilityRows(given, device="cpu:0", sizes=Sizes(block=8 * 6 * 100))  # tensors
+    sizes = Sizes(block=8 * 6 * 100)
+    rows = ProbabilityRows(predictions(2000, 6), device="cpu:0", sizes=sizes)  # tensors
     read = []
 
     def over(part, cuts, what):
@@ -137,10 +133,14 @@ def test_a_reference_that_does_not_fit_on_a_device_is_refused_before_it_is_read(
 
 def test_the_order_in_which_blocks_come_does_not_matter():
     given = predictions(500, 6)
-    rows = ProbabilityRows(given, sizes=Sizes(block=8 * 6 * 20))
     prior = np.full(6, 1 / 6)
     fitted = [
-        fit_can(rows, prior, CANOptions(alpha=1.7), partial(map_blocks, Shuffled(seed)))
+        fit_can(
+            ProbabilityRows(given, sizes=Sizes(block=8 * 6 * 20)),
+            prior,
+            CANOptions(alpha=1.7),
+            partial(map_blocks, Shuffled(seed)),
+        )
         for seed in (0, 1)
     ]
     a, b = (model.adjust(given.probabilities())[0] for model in fitted)

@@ -1,6 +1,7 @@
 """CAN whose reference stays in its file is CAN in memory, whatever is read at once."""
 
 import pickle
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -9,16 +10,12 @@ from distributed import Client
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import postproc.can.streaming.adjust
-import postproc.can.streaming.confident
-import postproc.can.streaming.fit
-import postproc.can.streaming.reference
 from postproc.can.bounds import TOLERANCE, Condensed
+from postproc.can.iterates import RowsInMemory
 from postproc.can.options import CANOptions
-from postproc.can.reference import Reference
 from postproc.can.streaming.adjust import AdjustRows
 from postproc.can.streaming.fit import fit_can
-from postproc.can.streaming.reference import StreamedReference
+from postproc.can.streaming.reference import RowsInFile
 from postproc.can.streaming.rows import ProbabilityRows
 from postproc.jobs.dask import DaskEngine
 from postproc.jobs.engine import LocalEngine, map_blocks
@@ -27,25 +24,21 @@ from postproc.scores.predictions import Predictions
 from tests.oracles import alternating_normalization_loop
 from tests.postproc.shuffled import Shuffled
 
-SIZES = Sizes(block=40 * 30)
-
 
 def predictions(n=300, n_classes=5, dtype=np.float64, seed=0, concentration=0.2):
     rows = np.random.default_rng(seed).dirichlet(np.full(n_classes, concentration), n)
     rows[rows < 1e-5] = 0.0
     rows = (rows / rows.sum(axis=1, keepdims=True)).astype(dtype)
-    return ProbabilityRows(Predictions.check(rows, kind="probs"), sizes=SIZES)
+    return ProbabilityRows(Predictions.check(rows, kind="probs"))
 
 
-def stream(patch, *, block=30, task=100, together=2**26, shared=100, at_once=40):
-    """Have every reference read from its file; all sizes are in rows of five classes."""
-    patch.setattr(postproc.can.streaming.fit, "IN_MEMORY_BYTES", 0)
-    patch.setattr(postproc.can.streaming.confident, "BLOCK_BYTES", 40 * block)
-    patch.setattr(postproc.can.streaming.confident, "TASK_BYTES", 40 * task)
-    patch.setattr(postproc.can.streaming.reference, "ROWS_AT_ONCE", at_once)
-    patch.setattr(postproc.can.streaming.adjust, "ROWS_A_TASK", at_once)
-    patch.setattr(postproc.can.streaming.adjust, "TOGETHER_BYTES", together)
-    patch.setattr(postproc.can.streaming.adjust, "SHARED_BYTES", 40 * shared)
+def in_file(rows, *, block=30, task=100, together=2**26, shared=100, at_once=40):
+    """The same rows with sizes that keep every reference in its file; in rows of five classes."""
+    sizes = Sizes(
+        reference_in_memory=0, block=40 * block, reference_task=40 * task, rows_a_pass=at_once,
+        rows_a_task=at_once, exact_together=together, exact_shared=40 * shared,
+    )  # fmt: skip
+    return replace(rows, sizes=sizes)
 
 
 def adjust(rows, model, labels=None, map_blocks=in_order):
@@ -61,15 +54,13 @@ def both(rows, prior, options, **sizes):
     labels = np.arange(rows.predictions.n_rows * rows.per_row) % len(prior)
     held = fit_can(rows, prior, options, in_order)
     wanted = adjust(rows, held, labels)
-    with pytest.MonkeyPatch.context() as patch:
-        stream(patch, **sizes)
-        streamed = fit_can(rows, prior, options, in_order)
-        got = adjust(rows, streamed, labels)
-    return held, wanted, streamed, got
+    rows = in_file(rows, **sizes)
+    streamed = fit_can(rows, prior, options, in_order)
+    return held, wanted, streamed, adjust(rows, streamed, labels)
 
 
-def exact(model):
-    return model.reference.reference if isinstance(model.reference, Condensed) else model.reference
+def is_in_file(model):
+    return isinstance(model.reference.exact.rows, RowsInFile)
 
 
 @settings(max_examples=50)
@@ -105,7 +96,7 @@ def test_is_as_in_memory(
     held, (wanted, counts), streamed, (got, found) = both(
         rows, prior / prior.sum(), options, block=block, task=task, together=together
     )
-    assert isinstance(exact(streamed), StreamedReference) or exact(held).rows.shape[0] <= 5
+    assert is_in_file(streamed) or held.reference.exact.rows.shape[0] <= 5
     assert isinstance(streamed.reference, Condensed) == isinstance(held.reference, Condensed)
     assert streamed.n_confident == held.n_confident
     np.testing.assert_allclose(streamed.confident_mass, held.confident_mass, rtol=1e-6)
@@ -114,17 +105,19 @@ def test_is_as_in_memory(
         np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=tolerance)
     else:
         np.testing.assert_allclose(got, wanted, rtol=0, atol=TOLERANCE + 1e-5)
-    for name in ("rows", "ambiguous", "changed", "fixed", "broken", "right_after"):
-        assert found[name] == counts[name]
+    assert (found["rows"], found["ambiguous"]) == (counts["rows"], counts["ambiguous"])
+    first, second = np.sort(wanted, axis=1)[:, :-3:-1].T
+    if (first - second > tolerance).all():  # rounding breaks ties
+        for name in ("changed", "fixed", "broken", "right_after"):
+            assert found[name] == counts[name]
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
-def test_is_as_the_loop(monkeypatch, alpha):
-    rows = predictions(150)
+def test_is_as_the_loop(alpha):
+    rows = in_file(predictions(150))
     prior = np.array([0.4, 0.1, 0.1, 0.3, 0.1])
-    stream(monkeypatch)
     model = fit_can(rows, prior, CANOptions(alpha=alpha, iterations=4, threshold=0.6), in_order)
-    assert type(model.reference) is StreamedReference
+    assert is_in_file(model)
     got = adjust(rows, model)[0]
     probs = rows(slice(0, 150))
     ambiguous = model.adjust(probs)[1]
@@ -146,7 +139,7 @@ def test_condensed_is_as_exact(alpha, concentration, together):
     for mine, theirs in zip(streamed.reference.moments, held.reference.moments, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-11)
     probs = rows(slice(0, 60))
-    exactly, ambiguous = held.reference.reference.adjust(probs), held.adjust(probs)[1]
+    exactly, ambiguous = held.reference.exact.adjust(probs), held.adjust(probs)[1]
     unclear = held.reference.undecided(probs) & ambiguous
     assert 0 < unclear.sum() < ambiguous.sum()
     np.testing.assert_allclose(got, wanted, rtol=1e-10, atol=1e-14)
@@ -163,7 +156,7 @@ def test_multilabel_rows_are_two_class_rows(size, together):
     _, (wanted, counts), streamed, (got, found) = both(
         rows, np.array([0.3, 0.7]), options, together=together
     )
-    assert isinstance(exact(streamed), StreamedReference)
+    assert is_in_file(streamed)
     np.testing.assert_allclose(got, wanted, rtol=1e-10)
     assert (found["ambiguous"], found["broken"]) == (counts["ambiguous"], counts["broken"])
 
@@ -180,9 +173,9 @@ def test_rows_beyond_the_range_of_floats_are_computed_in_logs(
     rows = ProbabilityRows(Predictions.check(np.vstack([tiny, doubtful]), kind="probs"))
     options = CANOptions(alpha=alpha, iterations=3, threshold=0.6, smoothing=smoothing)
     called = []
-    plain = StreamedReference._in_logs
+    plain = RowsInFile.adjust_row
     monkeypatch.setattr(
-        StreamedReference, "_in_logs", lambda self, b: called.append(b) or plain(self, b)
+        RowsInFile, "adjust_row", lambda *args: called.append(args[-1]) or plain(*args)
     )
     _, (wanted, _), _, (got, _) = both(rows, np.array([0.5, 0.3, 0.2]), options, together=together)
     assert called
@@ -196,8 +189,9 @@ def test_factors_that_leave_their_range_give_way_to_matrices(dtype, iterations):
     rows = ProbabilityRows(Predictions.check(probs, kind="probs"))
     options = CANOptions(iterations=iterations, threshold=0.98)
     held, (wanted, _), streamed, (got, _) = both(rows, np.array([0.1, 0.9]), options)
-    assert exact(streamed).iterates.plain == exact(held).iterates.plain == (dtype == "f8")
-    assert exact(streamed).dtype == dtype
+    iterates = streamed.reference.iterates
+    assert iterates.plain == held.reference.iterates.plain == (dtype == "f8")
+    assert iterates.dtype == dtype
     np.testing.assert_allclose(got, wanted, rtol=1e-5 if dtype == "f4" else 1e-9)
 
 
@@ -222,10 +216,10 @@ def dask():
 
 @pytest.mark.parametrize("together", [0, 2**26])
 @pytest.mark.parametrize(("alpha", "size"), [(1.0, "auto"), (1.5, "exact")])
-def test_the_engine_does_not_matter(monkeypatch, dask, alpha, size, together):
-    rows, prior = predictions(250, concentration=0.1), np.full(5, 0.2)
+def test_the_engine_does_not_matter(dask, alpha, size, together):
+    rows = in_file(predictions(250, concentration=0.1), together=together)
+    prior = np.full(5, 0.2)
     options = CANOptions(alpha=alpha, iterations=3, threshold=0.5, reference_size=size)
-    stream(monkeypatch, together=together)
 
     def run(engine):
         model = fit_can(rows, prior, options, partial(map_blocks, engine))
@@ -238,16 +232,15 @@ def test_the_engine_does_not_matter(monkeypatch, dask, alpha, size, together):
 
 @pytest.mark.parametrize("alpha", [1.0, 2.0])
 @pytest.mark.parametrize("together", [0, 2**26])
-def test_what_travels_does_not_grow_with_the_rows(monkeypatch, tmp_path, alpha, together):
-    stream(monkeypatch, together=together, block=100, task=100)
+def test_what_travels_does_not_grow_with_the_rows(tmp_path, alpha, together):
+    small = partial(in_file, together=together, block=100, task=100)
     sizes = []
     for n in (1000, 5000):
         path = tmp_path / f"{n:06d}.npy"
         np.save(path, predictions(n, concentration=0.05).predictions.scores)
         scores = np.load(path, mmap_mode="r")
-        target = ProbabilityRows(Predictions.check(scores[:50], kind="probs"), sizes=SIZES)
-        streamed = Predictions.check(scores, kind="probs").streamed()
-        reference = ProbabilityRows(streamed, sizes=SIZES)
+        target = small(ProbabilityRows(Predictions.check(scores[:50], kind="probs")))
+        reference = small(ProbabilityRows(Predictions.check(scores, kind="probs").streamed()))
         options = CANOptions(alpha=alpha, iterations=3, threshold=0.5)
         model = fit_can(reference, np.full(5, 0.2), options, in_order)
         part = AdjustRows(target, model).prepared(in_order)
@@ -259,14 +252,14 @@ def test_what_travels_does_not_grow_with_the_rows(monkeypatch, tmp_path, alpha, 
 
 def test_few_rows_share_passes_through_the_reference(monkeypatch):
     """Rows to be computed exactly are joined over all blocks of the target."""
-    rows, prior = predictions(3000, concentration=0.05), np.full(5, 0.2)
-    stream(monkeypatch, at_once=1000, task=1000)
+    rows = in_file(predictions(3000, concentration=0.05), block=1000, at_once=1000, task=1000)
+    prior = np.full(5, 0.2)
     options = CANOptions(iterations=3, threshold=0.9)
     model = fit_can(rows, prior, options, in_order)
     passes = []
-    plain = StreamedReference._carry
+    plain = RowsInFile.matrices
     monkeypatch.setattr(
-        StreamedReference, "_carry", lambda *args: passes.append(args[1]) or plain(*args)
+        RowsInFile, "matrices", lambda *args: passes.append(args[-1]) or plain(*args)
     )
     part = AdjustRows(rows, model).prepared(in_order)
     assert 0 < len(part.exact.where) < 1000
@@ -277,9 +270,9 @@ def test_few_rows_share_passes_through_the_reference(monkeypatch):
     assert passes == [0, 1]
 
 
-def test_small_references_stay_in_memory(monkeypatch):
+def test_small_references_stay_in_memory():
     rows = predictions(300)
     model = fit_can(rows, np.full(5, 0.2), CANOptions(iterations=2), in_order)
-    assert type(model.reference) is Reference
+    assert isinstance(model.reference.rows, RowsInMemory)
     part = AdjustRows(rows, model)
     assert part.prepared(in_order) is part
