@@ -24,8 +24,8 @@ BLOCK_BYTES = 2**19
 Kinds = Sequence[Kind | None] | Kind | None
 
 
-class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
-    """Base of all ensembles. A subclass has `_fit` and `_combine`.
+class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+    """Base of what is fitted to members. A subclass has `_fit` and `predict_proba`.
 
     Attributes
     ----------
@@ -64,8 +64,8 @@ class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
 
         Returns
         -------
-        Ensemble
-            The ensemble itself.
+        MemberEstimator
+            The estimator itself.
 
         Raises
         ------
@@ -89,6 +89,52 @@ class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         with one_blas_thread():
             self._fit(checked, labels)
         return self
+
+    def predict_proba(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
+        """Probabilities of other rows, shape (n, C)."""
+        raise NotImplementedError
+
+    def predict(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
+        """Predicted class of each row, an integer in 0..C-1; ties to the lowest class."""
+        probs = self.predict_proba(members, kinds=kinds)
+        return api.array_namespace(probs).argmax(probs, axis=1)
+
+    def check_members(self, members: Iterable[Any], *, kinds: Kinds = None) -> Members:
+        """Check that members are those that `fit` has seen.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` has not been called.
+        ValueError
+            If number, names, order, classes or kinds differ.
+        """
+        check_is_fitted(self, "n_members_")
+        checked = check_members(members, kinds=kinds)
+        if len(checked) != self.n_members_:
+            wanted = f"the {self.n_members_} that were fitted"
+            fail("members", wanted, f"{len(checked)}", f"they are: {', '.join(self.names_)}")
+        if list(checked.names) != self.names_ and not _places(checked.names, self.names_):
+            rule = "those that were fitted, in the same order"
+            got = ", ".join(checked.names)
+            fail("members", rule, got, f"they are: {', '.join(self.names_)}")
+        if checked.n_classes != self.n_classes_:
+            wanted = f"arrays of {self.n_classes_} classes as fitted"
+            fail("members", wanted, f"{checked.n_classes} classes")
+        if checked.classes is not None and self.classes_ is not None:
+            _check_classes(checked.classes, self.classes_)
+        for name, kind, fitted in zip(checked.names, checked.kinds, self.kinds_, strict=True):
+            if kind != fitted:
+                mend = f'declare kind="{fitted}" (--{fitted}) if they are'
+                fail(name, f"{fitted}, as fitted", kind, mend)
+        return checked
+
+    def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
+        raise NotImplementedError
+
+
+class Ensemble(MemberEstimator):
+    """Base of all ensembles, which combine row by row. A subclass has `_fit` and `_combine`."""
 
     def predict_proba(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
         """Combine the members' scores on other rows.
@@ -123,11 +169,6 @@ class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
             out[rows, :] = xp.asarray(self.combine(checked, rows), dtype=dtype, device=device)
         return out
 
-    def predict(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
-        """Predicted class of each row, an integer in 0..C-1; ties to the lowest class."""
-        probs = self.predict_proba(members, kinds=kinds)
-        return api.array_namespace(probs).argmax(probs, axis=1)
-
     def combine(self, members: Members, rows: slice) -> Array:
         """Combine one block of rows, for those who write the output block by block.
 
@@ -144,39 +185,6 @@ class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
             Probabilities of those rows.
         """
         return self._combine(members, rows)
-
-    def check_members(self, members: Iterable[Any], *, kinds: Kinds = None) -> Members:
-        """Check that members are those that `fit` has seen.
-
-        Raises
-        ------
-        NotFittedError
-            If `fit` has not been called.
-        ValueError
-            If number, names, order, classes or kinds differ.
-        """
-        check_is_fitted(self, "n_members_")
-        checked = check_members(members, kinds=kinds)
-        if len(checked) != self.n_members_:
-            wanted = f"the {self.n_members_} that were fitted"
-            fail("members", wanted, f"{len(checked)}", f"they are: {', '.join(self.names_)}")
-        if list(checked.names) != self.names_ and not _places(checked.names, self.names_):
-            rule = "those that were fitted, in the same order"
-            got = ", ".join(checked.names)
-            fail("members", rule, got, f"they are: {', '.join(self.names_)}")
-        if checked.n_classes != self.n_classes_:
-            wanted = f"arrays of {self.n_classes_} classes as fitted"
-            fail("members", wanted, f"{checked.n_classes} classes")
-        if checked.classes is not None and self.classes_ is not None:
-            _check_classes(checked.classes, self.classes_)
-        for name, kind, fitted in zip(checked.names, checked.kinds, self.kinds_, strict=True):
-            if kind != fitted:
-                mend = f'declare kind="{fitted}" (--{fitted}) if they are'
-                fail(name, f"{fitted}, as fitted", kind, mend)
-        return checked
-
-    def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
-        raise NotImplementedError
 
     def _combine(self, members: Members, rows: slice) -> Array:
         raise NotImplementedError

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from cli.task.runner import Runner
     from postproc.scores.predictions import Predictions
     from postproc.shift.adapter import LabelShiftAdapter
-    from postproc.shift.streaming import CalibratedRows, ReadRows
 
 #: Classes that the table of the prior shows.
 SHOWN = 10
@@ -136,14 +134,13 @@ def adapt_file(
     from postproc.shift.streaming import AdaptedRows, CalibratedRows
 
     rows = CalibratedRows(target, adapter.model_, runner.given.get("device", "cpu"))
-    files, cuts = [target, *inputs], target.cuts(runner.sizes)
+    files, cuts, whole = [target, *inputs], target.cuts(runner.sizes), output_like(output, target)
     with (
         warnings.catch_warnings(record=True) as caught,
-        _readable(rows, output, runner, files) as read,
+        runner.keeping(output, files)(rows, cuts, shape=whole.shape, dtype=whole.dtype) as read,
     ):
         warnings.simplefilter("always")
         found = adapter.adapt(read, runner.map_blocks)
-    whole = output_like(output, target)
     part = AdaptedRows(rows, found.factors, found.can)
     counts = list(runner.write(part, cuts, whole, inputs=files))
     report = before_and_after("adapted", target, output, labels, runner)
@@ -172,39 +169,6 @@ def adapt_file(
         "report": None if report is None else report.to_dict(),
     }
     return summary, report
-
-
-@contextmanager
-def _readable(
-    rows: CalibratedRows, output: Path, runner: Runner, inputs: Sequence[Predictions]
-) -> Iterator[ReadRows]:
-    """Calibrated rows for any number of passes: in memory, or in a file beside the output."""
-    from dataclasses import replace
-
-    from cli.task.load import make_output
-    from postproc.jobs.locks import locked
-    from postproc.scores.predictions import Predictions
-    from postproc.scores.sources import NpySource
-    from postproc.shift.streaming import ReadRows
-
-    target, cuts = rows.target, rows.target.cuts(runner.sizes)
-    if len(cuts) == 1:
-        calibrated = Predictions(rows(cuts[0])[0], "probs", name=target.name)
-        yield ReadRows(calibrated, rows.device, runner.sizes)
-        return
-    aside = output.with_name(f".{output.name}.calibrated.npy")
-    shape = (target.n_rows, target.n_classes)
-    whole = make_output(aside, shape, target.output_dtype, classes=None, ids=None, like=None)
-    writer = replace(runner, given={**runner.given, "overwrite": True})
-    with locked(output, ".adapt"):  # the file aside belongs to this job until all passes are done
-        try:
-            for _ in writer.write(rows, cuts, whole, inputs=inputs):
-                pass
-            scores = NpySource.open(aside)  # no map: it could not be removed on Windows
-            calibrated = Predictions(scores, "probs", name=target.name)
-            yield ReadRows(calibrated, rows.device, runner.sizes)
-        finally:
-            aside.unlink(missing_ok=True)
 
 
 def print_adapt(summary: dict[str, Any], report: Any) -> None:

@@ -58,17 +58,17 @@ def apply_command(model: Path, predictions: tuple[str, ...], **given: Any) -> No
     from cli.messages import print_json, warn
     from cli.task.runner import make_runner
     from ensemble import load_model
-    from ensemble.base import Ensemble
+    from ensemble.base import MemberEstimator
     from postproc.calibration.temperature import Calibrator
     from postproc.scores.checks import fail
     from postproc.shift.adapter import LabelShiftAdapter
 
     runner = make_runner(given, "apply")
     fitted = load_model(model)
-    if not isinstance(fitted, Ensemble | Calibrator | LabelShiftAdapter):
+    if not isinstance(fitted, MemberEstimator | Calibrator | LabelShiftAdapter):
         fail(model.name, "an ensemble, a calibrator or an adapter", type(fitted).__name__)
     check_is_fitted(fitted, msg=f"{model}: %(name)s was saved before it was fitted")
-    apply = _apply_ensemble if isinstance(fitted, Ensemble) else _apply_to_one
+    apply = _apply_ensemble if isinstance(fitted, MemberEstimator) else _apply_to_one
     summary, report, show = apply(fitted, model, predictions, given, runner)
     warn(summary["warnings"], quiet=given["quiet"])
     if given["as_json"]:

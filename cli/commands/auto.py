@@ -37,6 +37,7 @@ Examples:
 @options.input_options
 @options.output_options
 @options.json_option
+@options.device_options
 @options.seed_option
 @options.engine_options
 @options.quiet_option
@@ -136,10 +137,13 @@ def adapt_files(
     from dataclasses import replace
 
     from cli.commands.ensemble import combine_files
+    from ensemble.streaming import streamed
 
+    checked = streamed(pipeline.check_members(members), runner.given.get("device", "cpu"))
+    keep = runner.keeping(output, [*checked, *inputs])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        adapted = pipeline.adapt_to(members)
+        adapted = pipeline.adapt(checked, keep, runner.map_blocks)
     said = [*notes, *(str(warning.message) for warning in caught)]
     summary, report = combine_files(
         adapted,

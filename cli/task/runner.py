@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -155,6 +155,16 @@ class Runner:
             ):
                 note_written(output.path)  # before the first result it has taken its name
                 yield stats
+
+    def keeping(self, output: Path, inputs: Sequence[Any]) -> Callable[..., Any]:
+        """Keeps rows for several passes beside the output: `beside_output` with its options."""
+        from functools import partial
+
+        from postproc.shift.streaming import beside_output
+
+        writer = replace(self, given={**self.given, "overwrite": True})
+        write, device = partial(writer.write, inputs=inputs), self.given.get("device", "cpu")
+        return partial(beside_output, output=output, write=write, device=device)
 
     def _signature(self, part: object, inputs: Sequence[Any]) -> dict[str, Any]:
         """What must be the same for a job to be gone on with."""

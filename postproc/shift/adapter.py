@@ -44,6 +44,7 @@ from postproc.shift.streaming import (
     AdaptedRows,
     CalibratedRows,
     ReadRows,
+    in_memory,
     target_likelihood,
     target_moments,
 )
@@ -276,9 +277,8 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
 
     def _adapt(self, rows: CalibratedRows) -> Adaptation:
         """Adapt to a target in memory."""
-        cuts = rows.target.cuts()
-        calibrated = np.concatenate([rows(cut)[0] for cut in cuts])
-        return self.adapt(ReadRows(Predictions(calibrated, "probs")), in_order)
+        with in_memory(rows, rows.target.cuts()) as read:
+            return self.adapt(read, in_order)
 
     def _checked(self, scores: Array) -> CalibratedRows:
         checked = check_like_fitted(self, scores)

@@ -56,9 +56,9 @@ def reweight(probs: Array, source_prior: Any, target_prior: Any) -> Array:
     return like_scores(reweight_rows(p, source, target), probs)
 
 
-def reweight_rows(probs: Floats, source: Floats, target: Floats) -> Floats:
+def reweight_rows(probs: Array, source: Floats, target: Floats) -> Array:
     """Pure core of `reweight`."""
-    return np.asarray(scale_columns(probs, prior_factors(source, target)))
+    return scale_columns(probs, prior_factors(source, target))
 
 
 def prior_factors(source: Floats, target: Floats) -> Floats:

@@ -38,7 +38,7 @@ def test_good_predictions_are_left_alone(fitted):
     adapted = fitted.adapt_to([2 * x])
     assert adapted.decision_.action == "nothing"
     np.testing.assert_array_equal(adapted.predict([2 * x]), x.argmax(axis=1))
-    assert adapted.summary_.startswith("The target shows no shift of class frequencies (p = ")
+    assert adapted.summary_.startswith("The target shows no label shift (p = ")
 
 
 def test_a_shift_is_adapted_to_and_gains(fitted):
@@ -49,7 +49,7 @@ def test_a_shift_is_adapted_to_and_gains(fitted):
     gain = np.mean(adapted.predict([2 * x]) == y) - np.mean(x.argmax(axis=1) == y)
     assert gain > 0.02
     assert "Expected gain: +" in adapted.summary_
-    assert adapted.summary_.endswith("allows for these rows having taken part in the choice.")
+    assert adapted.summary_.endswith("allows for the choices made on these same rows.")
     np.testing.assert_array_equal(fitted.predict_proba([2 * x]), adapted.predict_proba([2 * x]))
 
 
