@@ -75,6 +75,7 @@ class ReadRows:
     """Reads calibrated probabilities that were kept, in float64, to a device."""
 
     calibrated: Predictions
+    cuts: Sequence[slice]  # the blocks of every pass
     device: str = "cpu"
 
     def __call__(self, rows: slice) -> Array:
@@ -133,7 +134,7 @@ class AdaptedRows:
 def in_memory(part: RowsPart, cuts: Sequence[slice], device: str = "cpu") -> Iterator[ReadRows]:
     """Calibrated rows that are kept in memory for any number of passes."""
     blocks = [part(rows)[0] for rows in cuts]
-    yield ReadRows(Predictions(np.concatenate(blocks), "probs"), device)
+    yield ReadRows(Predictions(np.concatenate(blocks), "probs"), cuts, device)
 
 
 @contextmanager
@@ -158,7 +159,7 @@ def beside_output(
             for _ in write(part, cuts, Output(path, shape, np.dtype(dtype))):
                 pass
             calibrated = NpySource.open(path)  # a memory map could not be removed on Windows
-            yield ReadRows(Predictions(calibrated, "probs"), device)
+            yield ReadRows(Predictions(calibrated, "probs"), cuts, device)
         finally:
             path.unlink(missing_ok=True)
 
@@ -184,7 +185,7 @@ def target_moments(
     """Moments of the whole target."""
     found: PredictionMoments = reduce(
         PredictionMoments.merge,
-        map_blocks(MomentsOfRows(read, winners), read.calibrated.cuts(), what),
+        map_blocks(MomentsOfRows(read, winners), read.cuts, what),
     )
     return found
 
@@ -193,8 +194,7 @@ def target_likelihood(
     read: ReadRows, factors: Floats, map_blocks: MapBlocks, what: str
 ) -> Likelihood:
     """Sums over the whole target, whose columns are scaled by `factors`."""
-    cuts = read.calibrated.cuts()
     return Likelihood(
         read.calibrated.n_rows,
-        lambda function: map_blocks(SumOfRows(read, factors, function), cuts, what),
+        lambda function: map_blocks(SumOfRows(read, factors, function), read.cuts, what),
     )

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from ensemble import load_model
 from postproc import TemperatureScaling
 
 SHIFTED = [0.7, 0.2, 0.1]
@@ -80,6 +81,26 @@ def test_auto_on_lists_a_run_directory_and_a_saved_pipeline(here, run_cli):
     applied = run_cli("apply", "p.json", "a.test.npy", "b.test.npy", "-o", "z.npy", "--json")
     assert json.loads(applied.stdout)["decision"] == found["decision"]
     np.testing.assert_array_equal(np.load("x.npy"), np.load("z.npy"))
+
+
+def test_blocks_decide_as_the_whole(here, run_cli):
+    """Two blocks of rows, by the command line and in Python, and one block in memory."""
+    rng = np.random.default_rng(2)
+    y = rng.choice(3, 400_000, p=SHIFTED)
+    scores = 2 * (rng.normal(size=(len(y), 3)) + 1.3 * np.eye(3)[y])
+    np.save("many.npy", scores.astype(np.float32))
+    words = ("auto", "many.npy", *FIT, "--save", "p.json", "--json")
+    found = json.loads(run_cli(*words).stdout)
+    assert found["decision"]["action"] == "adapt"
+    assert not list(here.glob(".*"))
+    auto, target = load_model("p.json"), [np.load("many.npy")]
+    adapted = auto.adapt_to(target)
+    assert adapted.to_dict() == found["decision"]
+    np.testing.assert_array_equal(adapted.predict_proba(target), np.load("many.auto.npy"))
+    read = auto.combined(auto.check_members(target))
+    whole = auto.policy_.decide(read, [slice(0, len(y))])
+    assert whole.expected.gain == pytest.approx(found["decision"]["expected_gain"], abs=1e-7)
+    np.testing.assert_allclose(whole.prior.prior, found["decision"]["prior"], atol=1e-7)
 
 
 def test_usage(here, run_cli):
