@@ -143,7 +143,7 @@ def adapt_files(
     keep = runner.keeping(output, [*checked, *inputs])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        adapted = pipeline.adapt(checked, keep, runner.map_blocks)
+        adapted = pipeline.adapt(checked, keep, **runner.blocks)
     said = [*notes, *(str(warning.message) for warning in caught)]
     summary, report = combine_files(
         adapted,

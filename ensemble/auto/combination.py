@@ -18,7 +18,7 @@ from ensemble.members import Members, check_members
 from postproc.calibration.affine import mean_log_loss
 from postproc.evaluation.folds import random_folds
 from postproc.scores.arrays import Array, as_numpy
-from postproc.scores.blocks import PASS_BYTES, sub_blocks
+from postproc.scores.blocks import DEFAULT_SIZES, Sizes, sub_blocks
 from postproc.scores.kinds import LEAST_PROBABILITY
 
 Matrix = NDArray[np.float64]
@@ -53,6 +53,7 @@ class CombinedLogs:
     members: Members
     model: Ensemble | None  # None for the best member alone
     best: int
+    sizes: Sizes = DEFAULT_SIZES
 
     def __call__(self, rows: slice) -> Array:
         """Combine the rows start..stop, few at a time."""
@@ -60,7 +61,7 @@ class CombinedLogs:
             logs = self.members[self.best].log_probabilities(rows)
             xp = api.array_namespace(logs)
             return xp.astype(logs, xp.float64)
-        parts = sub_blocks(rows, self.members.n_classes, PASS_BYTES)
+        parts = sub_blocks(rows, self.members.n_classes, self.sizes.cached)
         return np.concatenate([_log_combined(self.model, self.members, part) for part in parts])
 
 

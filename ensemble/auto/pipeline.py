@@ -25,7 +25,7 @@ from ensemble.base import Ensemble, Kinds, MemberEstimator
 from ensemble.members import Members
 from postproc.jobs.engine import LocalEngine, map_blocks
 from postproc.scores.arrays import Array
-from postproc.scores.blocks import MapBlocks, row_cuts
+from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_cuts
 from postproc.scores.checks import check_count, check_number, fail
 from postproc.shift.streaming import ReadRows, in_temporary_file
 
@@ -133,13 +133,15 @@ class AutoPostprocessor(MemberEstimator):
             If the members are not valid, or are not those that `fit` has seen.
         """
         checked = self.check_members(members, kinds=kinds)
-        return self.adapt(checked, in_temporary_file, partial(map_blocks, LocalEngine()))
+        return self.adapt(checked, map_blocks=partial(map_blocks, LocalEngine()))
 
     def adapt(
         self,
         members: Members,
-        keep: Callable[..., AbstractContextManager[ReadRows]],
-        map_blocks: MapBlocks,
+        keep: Callable[..., AbstractContextManager[ReadRows]] = in_temporary_file,
+        *,
+        map_blocks: MapBlocks = in_order,
+        sizes: Sizes = DEFAULT_SIZES,
     ) -> AdaptedPipeline:
         """Adapt to a target that is read block by block.
 
@@ -152,6 +154,8 @@ class AutoPostprocessor(MemberEstimator):
             its options, of `postproc.shift.streaming`.
         map_blocks : MapBlocks
             Where blocks are computed.
+        sizes : Sizes
+            How large they are.
 
         Returns
         -------
@@ -163,8 +167,8 @@ class AutoPostprocessor(MemberEstimator):
             shape = (members.n_rows, members.n_classes)
             dtype = np.float32 if members.narrow else np.float64
             decision = self.policy_.decide(
-                self.combined(members),
-                row_cuts(*shape),
+                self.combined(members, sizes),
+                row_cuts(*shape, sizes),
                 keep=partial(keep, shape=shape, dtype=dtype),
                 map_blocks=map_blocks,
             )
@@ -179,9 +183,22 @@ class AutoPostprocessor(MemberEstimator):
         checked = self.check_members(members, kinds=kinds)
         return self.adapt_to(checked).predict_proba(checked)
 
-    def combined(self, members: Members) -> CombinedLogs:
-        """Log-probabilities of the combined members, before calibration."""
-        return CombinedLogs(members, self.combiner_, self.best_)
+    def combined(self, members: Members, sizes: Sizes = DEFAULT_SIZES) -> CombinedLogs:
+        """Log-probabilities of the combined members, before calibration.
+
+        Parameters
+        ----------
+        members : Members
+            Members that `check_members` has passed.
+        sizes : Sizes
+            How many rows are combined at once.
+
+        Returns
+        -------
+        callable
+            Takes a slice of k rows and returns an array of shape (k, C), float64.
+        """
+        return CombinedLogs(members, self.combiner_, self.best_, sizes)
 
     def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
         assert y is not None
