@@ -289,7 +289,7 @@ def _nearly_free_prior(likelihood: Likelihood, source: Floats) -> PriorEstimate:
     pseudo = pseudo_counts(1.0, math.inf, likelihood.n_rows, source)
     with warnings.catch_warnings():
         # The last digits do not matter: this prior only weights a quoted gain.
-        warnings.filterwarnings("ignore", message="the prior still moves")
+        warnings.filterwarnings("ignore", message="the prior has not converged")
         return estimate_prior(likelihood, source, pseudo, max_iter=200, tol=1e-3)
 
 

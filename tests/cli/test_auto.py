@@ -65,7 +65,7 @@ def test_adapt(here, run_cli, method):
 def test_adapt_warns_where_nothing_has_shifted(here, run_cli):
     words = ("adapt", "b.val.npy", "--fit", "b.val.npy", "--fit-labels", "labels.val.npy")
     result = run_cli(*words, "--method", "bbse", "--hard", "--calibration", "none", "-o", "x.npy")
-    assert "Warning: the target shows no shift of class frequencies (p = 1)" in result.stderr
+    assert "Warning: the target shows no label shift (p = 1)" in result.stderr
 
 
 def test_auto_on_lists_a_run_directory_and_a_saved_pipeline(here, run_cli):
