@@ -133,7 +133,8 @@ def _shifted(n_rows: int, n_classes: int) -> Figure:
         words = ("auto", str(target), "--fit", str(fit), "--fit-labels", str(labels), "--json")
         done = postproc(*words, "-o", str(out))
     action = json.loads(done.output)["decision"]["action"]
-    return _memory(f"postproc auto ({action}) with label shift, {n_rows} x {n_classes}", done)
+    size = f"{n_rows} x {n_classes} float32"
+    return _memory(f"postproc auto with label shift ({action}), {size}", done)
 
 
 def _memory(what: str, done: Run) -> Figure:
