@@ -21,8 +21,8 @@ from postproc.scores.threads import one_blas_thread
 Kinds = Sequence[Kind | None] | Kind | None
 
 
-class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
-    """Base of all ensembles; subclasses implement `_fit` and `_combine`.
+class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+    """Base of what is fitted to members. A subclass has `_fit` and `predict_proba`.
 
     Attributes
     ----------
@@ -61,8 +61,8 @@ class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
 
         Returns
         -------
-        Ensemble
-            The ensemble itself.
+        MemberEstimator
+            The estimator itself.
 
         Raises
         ------
@@ -88,51 +88,13 @@ class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         return self
 
     def predict_proba(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
-        """Combine the members' scores on other rows.
-
-        Parameters
-        ----------
-        members : sequence of M arrays or tensors of shape (n, C), or Members
-            Scores of the members seen in `fit`, in the same order and of the same kinds.
-        kinds : {"logits", "probs"} or sequence of them, optional
-            The kind of all members or of each; None detects it.
-
-        Returns
-        -------
-        array or tensor of shape (n, C)
-            Probabilities whose rows sum to 1: float32 if all members are floats of 32 bits or
-            fewer, else float64. Each row depends only on that row of the members.
-
-        Raises
-        ------
-        NotFittedError
-            If `fit` has not been called.
-        TypeError, ValueError
-            If the members are not valid, or not those seen in `fit`.
-        """
-        return combine_all(self, self.check_members(members, kinds=kinds))
+        """Probabilities of other rows, shape (n, C)."""
+        raise NotImplementedError
 
     def predict(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
-        """Predicted class of each row, an integer in 0..C-1; the lowest of tied classes."""
+        """Predicted class of each row, an integer in 0..C-1; ties to the lowest class."""
         probs = self.predict_proba(members, kinds=kinds)
         return api.array_namespace(probs).argmax(probs, axis=1)
-
-    def combine(self, members: Members, rows: slice) -> Array:
-        """Combine one block of rows, to write an output block by block.
-
-        Parameters
-        ----------
-        members : Members
-            Members that `check_members` of this ensemble has passed.
-        rows : slice
-            The rows, with a start and a stop.
-
-        Returns
-        -------
-        array of shape (k, C), float64
-            Probabilities of those rows.
-        """
-        return self._combine(members, rows)
 
     def check_members(self, members: Iterable[Any], *, kinds: Kinds = None) -> Members:
         """Check that members are those seen in `fit`.
@@ -166,6 +128,52 @@ class Ensemble(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
 
     def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
         raise NotImplementedError
+
+
+class Ensemble(MemberEstimator):
+    """Base of all ensembles, which combine row by row. A subclass has `_fit` and `_combine`."""
+
+    def predict_proba(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
+        """Combine the members' scores on other rows.
+
+        Parameters
+        ----------
+        members : sequence of M arrays or tensors of shape (n, C), or Members
+            Scores of the members seen in `fit`, in the same order and of the same kinds.
+        kinds : {"logits", "probs"} or sequence of them, optional
+            The kind of all members or of each; None detects it.
+
+        Returns
+        -------
+        array or tensor of shape (n, C)
+            Probabilities whose rows sum to 1: float32 if all members are floats of 32 bits or
+            fewer, else float64. Each row depends only on that row of the members.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` has not been called.
+        TypeError, ValueError
+            If the members are not valid, or not those seen in `fit`.
+        """
+        return combine_all(self, self.check_members(members, kinds=kinds))
+
+    def combine(self, members: Members, rows: slice) -> Array:
+        """Combine one block of rows, to write an output block by block.
+
+        Parameters
+        ----------
+        members : Members
+            Members that `check_members` of this ensemble has passed.
+        rows : slice
+            The rows, with a start and a stop.
+
+        Returns
+        -------
+        array of shape (k, C), float64
+            Probabilities of those rows.
+        """
+        return self._combine(members, rows)
 
     def _combine(self, members: Members, rows: slice) -> Array:
         raise NotImplementedError

@@ -6,12 +6,14 @@ grows with the number of rows alone shows in a report of 40,000,000 rows of few 
 
 from __future__ import annotations
 
+import json
 import statistics
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.speed.child import Run, postproc, python
 from benchmarks.speed.timing import Figure, in_bytes
@@ -81,6 +83,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
                 words = ("can", str(scores), "--prior", "uniform", *DEEP, "-o", str(out))
                 yield _memory(f"postproc can, d = 3, condensed, {size}", postproc(*words))
     yield _many_rows(1_000_000 if quick else 40_000_000)
+    yield _shifted(*((100_000, 20) if quick else (2_000_000, 100)))
 
 
 def _many_rows(n_rows: int, n_classes: int = 4) -> Figure:
@@ -102,6 +105,36 @@ def _many_rows(n_rows: int, n_classes: int = 4) -> Figure:
         words = ["report", *(str(folder / f"{model}.npy") for model in "ab")]
         done = postproc(*words, "--labels", str(labels), "--json")
     return _memory(f"postproc report of two files, {n_rows} x {n_classes} float32", done)
+
+
+def _shifted(n_rows: int, n_classes: int) -> Figure:
+    """Label shift, so that `auto` estimates the prior of the target in many passes."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, rng = Path(name), np.random.default_rng(0)
+        names = ("fit.npy", "labels.npy", "target.npy", "out.npy")
+        fit, labels, target, out = (folder / each for each in names)
+
+        def logits(y: NDArray[np.int64]) -> NDArray[np.float32]:
+            noise = 2 * rng.standard_normal((len(y), n_classes), dtype=np.float32)
+            noise[np.arange(len(y)), y] += 6
+            return noise
+
+        y = rng.integers(0, n_classes, 1000)
+        np.save(labels, y)
+        np.save(fit, logits(y))
+        falling = 20.0 ** -(np.arange(n_classes) / n_classes)
+        shape = (n_rows, n_classes)
+        file = np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=shape)
+        for rows in row_blocks(*shape):
+            size = rows.stop - rows.start
+            file[rows] = logits(rng.choice(n_classes, size, p=falling / falling.sum()))
+        file.flush()
+        del file
+        words = ("auto", str(target), "--fit", str(fit), "--fit-labels", str(labels), "--json")
+        done = postproc(*words, "-o", str(out))
+    action = json.loads(done.output)["decision"]["action"]
+    size = f"{n_rows} x {n_classes} float32"
+    return _memory(f"postproc auto with label shift ({action}), {size}", done)
 
 
 def _memory(what: str, done: Run) -> Figure:

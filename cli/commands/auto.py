@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cli import options
-from cli.options import ENGINE, Fit, Inputs, Outputs, Running
+from cli.options import Fit, Inputs, Outputs, Running
 
 
 @options.command(
@@ -21,7 +21,7 @@ Examples:
 @options.group(Fit)
 @options.group(Inputs)
 @options.group(Outputs)
-@options.group(Running, *ENGINE, "resume", "seed", "quiet")
+@options.group(Running)
 def auto_command(
     predictions: tuple[str, ...], fit: Fit, inputs: Inputs, outputs: Outputs, running: Running
 ) -> dict[str, Any]:

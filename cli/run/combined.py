@@ -63,9 +63,11 @@ def write_combined(
     """Write what a fitted combiner makes of the members; a pipeline is adapted to them first."""
     if not isinstance(combiner, AutoPostprocessor):
         return _write(combiner, combiner, task, output, runner, method, notes)
+    checked = streamed(combiner.check_members(task.members), runner.running.device)
+    keep = runner.keeping(output, [*checked, *task.fit_loaded])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        adapted = combiner.adapt_to(task.members)
+        adapted = combiner.adapt(checked, keep, **runner.blocks)
     said = [*notes, *(str(warning.message) for warning in caught)]
     outcome = _write(adapted, combiner, task, output, runner, method, said)
     stacker = getattr(combiner.combiner_, "stacker_weight_", None)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +20,11 @@ from cli.task.runner import Runner
 from postproc.calibration.by_name import name_of
 from postproc.calibration.temperature import Calibrator
 from postproc.files import load_predictions
-from postproc.jobs.locks import locked
-from postproc.jobs.outputs import Output
 from postproc.reports.report import AccuracyReport, accuracy_report
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
-from postproc.scores.sources import NpySource
 from postproc.shift.adapter import LabelShiftAdapter
-from postproc.shift.streaming import AdaptedRows, CalibratedRows, ReadRows
+from postproc.shift.streaming import AdaptedRows, CalibratedRows
 
 #: Classes that the table of the prior shows.
 SHOWN = 10
@@ -152,12 +147,11 @@ def _write_adapted(
 ) -> dict[str, Any]:
     """Write the target adapted to its own prior; `files` are those that this depends on."""
     rows = CalibratedRows(target, adapter.model_, runner.running.device)
-    with _readable(rows, output, runner, files) as read:
+    cuts, whole = target.cuts(runner.sizes), output_like(output, target)
+    with runner.keeping(output, files)(rows, cuts, shape=whole.shape, dtype=whole.dtype) as read:
         found = adapter.adapt(read, runner.map_blocks)
     part = AdaptedRows(rows, found.factors, found.can)
-    counts = list(
-        runner.write(part, target.cuts(runner.sizes), output_like(output, target), inputs=files)
-    )
+    counts = list(runner.write(part, cuts, whole, inputs=files))
     prior = found.prior
     return {
         "method": adapter.method,
@@ -177,30 +171,6 @@ def _write_adapted(
         "strength": prior.strength,
         "changed": sum(count["changed"] for count in counts),
     }
-
-
-@contextmanager
-def _readable(
-    rows: CalibratedRows, output: Path, runner: Runner, files: Sequence[Predictions]
-) -> Iterator[ReadRows]:
-    """Calibrated rows for any number of passes: in memory, or in a file beside the output."""
-    target, cuts = rows.target, rows.target.cuts(runner.sizes)
-    if len(cuts) == 1:
-        calibrated = Predictions(rows(cuts[0])[0], "probs", name=target.name)
-        yield ReadRows(calibrated, rows.device, runner.sizes)
-        return
-    aside = output.with_name(f".{output.name}.calibrated.npy")
-    whole = Output(aside, (target.n_rows, target.n_classes), target.output_dtype)
-    writer = replace(runner, outputs=replace(runner.outputs, overwrite=True))
-    with locked(output, ".adapt"):  # the file aside belongs to this job until all passes are done
-        try:
-            for _ in writer.write(rows, cuts, whole, inputs=files):
-                pass
-            scores = NpySource.open(aside)  # no map: it could not be removed on Windows
-            calibrated = Predictions(scores, "probs", name=target.name)
-            yield ReadRows(calibrated, rows.device, runner.sizes)
-        finally:
-            aside.unlink(missing_ok=True)
 
 
 def _show_adapted(summary: dict[str, Any]) -> None:

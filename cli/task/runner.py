@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from postproc.jobs.write import write
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes
 from postproc.scores.sources import Source, signature_of
 from postproc.scores.threads import available_cores
+from postproc.shift.streaming import beside_output
 
 T = TypeVar("T")
 
@@ -61,6 +63,12 @@ class Runner:
         n_rows = blocks[-1].stop if blocks else 0
         with watching(what, n_rows, quiet=self.running.quiet) as watch:
             yield from map_blocks(self.engine, function, blocks, watch=watch)
+
+    def keeping(self, output: Path, inputs: Sequence[Any]) -> Callable[..., Any]:
+        """Keeps rows for several passes beside the output: `beside_output` with its options."""
+        writer = replace(self, outputs=replace(self.outputs, overwrite=True))
+        write = partial(writer.write, inputs=inputs)
+        return partial(beside_output, output=output, write=write, device=self.running.device)
 
     def write(
         self,

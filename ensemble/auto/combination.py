@@ -1,4 +1,4 @@
-"""How `auto` combines members: the best alone, a learned log pool or a blend."""
+"""How `auto` combines members: the best member alone, a learned log pool or a blend."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import array_api_compat as api
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +17,8 @@ from ensemble.learned.log_pool import LearnedLogPool
 from ensemble.members import Members, check_members
 from postproc.calibration.affine import mean_log_loss
 from postproc.evaluation.folds import random_folds
+from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.blocks import DEFAULT_SIZES, Sizes, sub_blocks
 from postproc.scores.kinds import LEAST_PROBABILITY
 
 Matrix = NDArray[np.float64]
@@ -24,69 +27,51 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to combine, and what it is worth out of fold.
+    """One way to combine members, and how well it does out of fold."""
 
-    Attributes
-    ----------
-    log_loss, accuracy : float
-        Out of fold on the fit split; the log-loss in nats.
-    gain : PairedGain
-        Out-of-fold accuracy less that of the member that is best on the other folds.
-    """
-
-    log_loss: float
+    log_loss: float  # in nats
     accuracy: float
-    gain: PairedGain
+    gain: PairedGain  # over the member that is best on the other folds
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The way that was chosen.
+    """The combination that was chosen."""
 
-    Attributes
-    ----------
-    name : str
-        "best", "weights" or "blend".
-    model : Ensemble or None
-        Fitted to all rows; None for the best member alone.
-    best : int
-        The member with the most rows right.
-    out_of_fold : ndarray of shape (n, C)
-        Log-probabilities of the fit split, each row without the fit of its fold.
-    baseline : array of shape (n,)
-        Classes by the member that is best on the other folds: what gains are measured against.
-    candidates : dict of str to Candidate
-        All that were tried.
-    """
+    name: str  # "best", "weights" or "blend"
+    model: Ensemble | None  # fitted to all rows; None for the best member alone
+    best: int  # the member with the highest accuracy
+    out_of_fold: Matrix  # log-probabilities of the fit split, (n, C), each row without its fold
+    baseline: Labels  # classes predicted by the member that is best on the other folds, (n,)
+    candidates: dict[str, Candidate]  # all that were tried
 
-    name: str
-    model: Ensemble | None
+
+@dataclass(frozen=True)
+class CombinedLogs:
+    """Reads log-probabilities of combined members in float64, shape (k, C)."""
+
+    members: Members
+    model: Ensemble | None  # None for the best member alone
     best: int
-    out_of_fold: Matrix
-    baseline: Labels
-    candidates: dict[str, Candidate]
+    sizes: Sizes = DEFAULT_SIZES
+
+    def __call__(self, rows: slice) -> Array:
+        """Combine the rows start..stop, few at a time."""
+        if self.model is None:
+            logs = self.members[self.best].log_probabilities(rows)
+            xp = api.array_namespace(logs)
+            return xp.astype(logs, xp.float64)
+        parts = sub_blocks(rows, self.members.n_classes, self.sizes.cached)
+        return np.concatenate([_log_combined(self.model, self.members, part) for part in parts])
 
 
 def choose_combination(
     members: Members, y: Labels, solo: Matrix, *, min_z: float, n_folds: int, seed: int
 ) -> Choice:
-    """Choose by cross-validation how members are combined.
+    """Choose by cross-validation how to combine members; `solo` is the accuracy of each, (M,).
 
     The best member alone stays unless a combination raises out-of-fold accuracy by more than
-    `min_z` standard errors; of those that do, the one with the least log-loss is taken.
-
-    Parameters
-    ----------
-    members : Members
-        Members on the fit split, n rows.
-    y : array of shape (n,)
-        Labels.
-    solo : array of shape (M,)
-        Accuracy of each member alone.
-    min_z : float
-        Standard errors that the gain must reach.
-    n_folds, seed : int
-        Number of folds, and their seed.
+    `min_z` standard errors. Of those that do, the one with the lowest log-loss is taken.
     """
     logs = members.log_tensor(slice(0, len(y)))
     best = int(np.argmax(solo))
@@ -97,7 +82,7 @@ def choose_combination(
         folds = random_folds(logs.mean(axis=0), y, min(n_folds, len(y)), seed)
         before = _best_out_of_fold(logs.argmax(axis=2), y, folds)
         with warnings.catch_warnings():
-            # Of unseen classes the calibrators warn; folds lack more of them, which is no news.
+            # Folds lack more classes than the whole split, of which calibration warns later.
             warnings.simplefilter("ignore", UserWarning)
             for name, make in _makers(seed).items():
                 models[name], outputs[name] = _cross_fit(make, members, logs, y, folds)
@@ -111,7 +96,7 @@ def choose_combination(
     return Choice(name, models[name], best, outputs[name], before, candidates)
 
 
-#: Makes an ensemble; given one that is fitted, with the penalties that it has chosen.
+#: Makes an unfitted ensemble; given a fitted one, with the penalties chosen there.
 Maker = Callable[[Ensemble | None], Ensemble]
 
 
@@ -133,8 +118,8 @@ def _cross_fit(
 ) -> tuple[Ensemble, Matrix]:
     """Fit to all rows, and predict each fold by a fit to the others.
 
-    The one or two penalties are those of all rows: to choose them anew in every fold would cost
-    as much again as everything else, and two numbers leak next to nothing.
+    All folds use the one or two penalties chosen on all rows: choosing them in every fold would
+    double the cost, and two numbers leak next to nothing.
     """
     model = make(None).fit(members, y)
     output = np.empty(logs.shape[1:])
@@ -142,14 +127,15 @@ def _cross_fit(
         held = folds == fold
         inside = check_members(list(logs[:, ~held]), kinds="logits")
         outside = check_members(list(logs[:, held]), kinds="logits")
-        output[held] = log_scores(make(model).fit(inside, y[~held]), outside, slice(0, held.sum()))
+        fitted = make(model).fit(inside, y[~held])
+        output[held] = _log_combined(fitted, outside, slice(0, held.sum()))
     return model, output
 
 
 def _best_out_of_fold(winners: Labels, y: Labels, folds: Labels) -> Labels:
-    """Classes by the member that is best on the other folds, from (M, n) of each member.
+    """Classes predicted by the member that is best on the other folds; `winners` is (M, n).
 
-    The best of many on the very rows that chose it looks better than it is.
+    A member chosen among many looks too good on the rows that chose it.
     """
     before = np.empty_like(y)
     for fold in np.unique(folds):
@@ -159,7 +145,7 @@ def _best_out_of_fold(winners: Labels, y: Labels, folds: Labels) -> Labels:
     return before
 
 
-def log_scores(model: Ensemble, members: Members, rows: slice) -> Matrix:
+def _log_combined(model: Ensemble, members: Members, rows: slice) -> Matrix:
     """Log-probabilities of a combination; zeros count as 1.2e-38."""
-    probs = np.asarray(model.combine(members, rows), dtype=np.float64)
+    probs = np.asarray(as_numpy(model.combine(members, rows)), dtype=np.float64)
     return np.asarray(np.log(np.maximum(probs, LEAST_PROBABILITY)))

@@ -1,15 +1,17 @@
-"""The whole pipeline, chosen from held-out evidence: combine, calibrate, adapt, or leave alone."""
+"""The whole pipeline, chosen on held-out rows: combine, calibrate, adapt, or do nothing."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.auto.combination import Candidate, choose_combination, log_scores
+from ensemble.auto.combination import Candidate, CombinedLogs, choose_combination
 from ensemble.auto.policy import (
     FEWEST_FIT_ROWS,
     PSEUDO_ROWS,
@@ -18,35 +20,34 @@ from ensemble.auto.policy import (
     learn_policy,
     leave_alone,
 )
-from ensemble.auto.summary import explain
-from ensemble.base import Ensemble, Kinds
+from ensemble.auto.summary import Combination, explain
+from ensemble.base import Ensemble, Kinds, MemberEstimator
 from ensemble.members import Members
-from postproc.scores.arrays import Array, as_numpy
-from postproc.scores.blocks import row_blocks
+from postproc.jobs.engine import LocalEngine, map_blocks
+from postproc.scores.arrays import Array
+from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_cuts
 from postproc.scores.checks import check_count, check_number, fail
+from postproc.shift.streaming import ReadRows, in_temporary_file
 
-Matrix = NDArray[np.float64]
 
+class AutoPostprocessor(MemberEstimator):
+    """Combine, calibrate and adapt members, each step only where held-out rows show that it helps.
 
-class AutoPostprocessor(Ensemble):
-    """Combine, calibrate and adapt members, each step only where held-out rows say that it helps.
-
-    `fit` learns from labelled rows how members are best combined and calibrated, and rehearses
-    shifts of the class frequencies. `adapt_to` looks at the target as a whole, without labels:
-    whether its class frequencies have shifted, and whether adapting to such a shift paid in
-    rehearsals. Doing nothing to the predicted classes is always a candidate, and wins unless the
-    95 % interval of the gain lies above zero.
+    `fit` learns from labelled rows how to combine and calibrate the members, and rehearses label
+    shifts. `adapt_to` looks at the target as a whole, without labels: whether there is label
+    shift, and whether adapting to such a shift paid in rehearsals. Predicted classes stay as they
+    are unless the 95 % interval of the gain lies above zero.
 
     Parameters
     ----------
     min_z : float
-        Standard errors > 0 by which a step must raise accuracy to be taken.
+        A step is taken if it raises accuracy by more than this many standard errors, > 0.
     alpha : float
-        Level, in (0, 1), of the test of "no shift".
+        Level, in (0, 1), of the test for label shift.
     pseudo_rows : sequence of float
-        Candidates >= 0 for the pseudo-rows that hold back the estimate of each class's prior.
+        Candidates >= 0 for the pseudo-rows per class that shrink the estimated prior.
     n_rehearsals : int
-        Number of shifts that are simulated on the fit split.
+        Number of shifts to simulate on the fit split.
     n_folds : int
         Number of folds >= 2.
     seed : int
@@ -59,20 +60,22 @@ class AutoPostprocessor(Ensemble):
     combiner_ : Ensemble or None
         The fitted combination; None for the best member alone.
     best_ : int
-        The member with the most rows right; gains are measured against it.
+        The most accurate member; gains are measured against it.
     candidates_ : dict of str to Candidate
-        What each combination is worth out of fold: the evidence that chose, so that it flatters
-        the one chosen. The gain in `decision_.expected` allows for that.
+        How well each combination does out of fold. These results chose the combination, so they
+        are too good for the one chosen; the gain in `decision_.expected` allows for that.
     policy_ : Policy or None
-        What was learned about calibration and shifts; None where the rows were too few.
+        What was learned about calibration and shifts; None if there were too few rows.
     member_weights_ : ndarray of shape (M,)
-        What each member counts in the combination.
+        Weight of each member in the combination.
+    n_members_, n_classes_, names_, kinds_, classes_, solo_accuracy_
+        As of `Ensemble`.
 
     Warns
     -----
     UserWarning
-        From `fit`, if rows are too few to learn from or classes have no label; from `adapt_to`, if
-        fit predictions look like those of training rows.
+        From `fit`, if there are too few rows to learn from or classes have no label; from
+        `adapt_to`, if the model seems to have been trained on the fit rows.
 
     Examples
     --------
@@ -105,7 +108,9 @@ class AutoPostprocessor(Ensemble):
         self.seed = seed
 
     def adapt_to(self, members: Iterable[Any], *, kinds: Kinds = None) -> AdaptedPipeline:
-        """Decide what is done to a target, from all of its rows.
+        """Decide what to do to a target, from all of its rows.
+
+        A target of more than one block that has shifted is kept in a temporary file meanwhile.
 
         Parameters
         ----------
@@ -117,37 +122,83 @@ class AutoPostprocessor(Ensemble):
         Returns
         -------
         AdaptedPipeline
-            Its `predict_proba` takes the same members, row by row; `decision_` and `summary_` say
-            what was decided and why.
+            Its `predict_proba` takes the same members and works row by row; `decision_` and
+            `summary_` say what was decided and why.
 
         Raises
         ------
         NotFittedError
             If `fit` has not been called.
         TypeError, ValueError
-            If the members are not valid, or not those that `fit` has seen.
+            If the members are not valid, or are not those that `fit` has seen.
         """
         checked = self.check_members(members, kinds=kinds)
-        decision = leave_alone(checked.n_classes)
-        if self.policy_ is not None and checked.n_rows:
-            blocks = list(row_blocks(checked.n_rows, checked.n_classes))
-            decision = self.policy_.decide(lambda rows: self.log_scores(checked, rows), blocks)
+        return self.adapt(checked, map_blocks=partial(map_blocks, LocalEngine()))
+
+    def adapt(
+        self,
+        members: Members,
+        keep: Callable[..., AbstractContextManager[ReadRows]] = in_temporary_file,
+        *,
+        map_blocks: MapBlocks = in_order,
+        sizes: Sizes = DEFAULT_SIZES,
+    ) -> AdaptedPipeline:
+        """Adapt to a target that is read block by block.
+
+        Parameters
+        ----------
+        members : Members
+            Members that `check_members` has passed.
+        keep : callable
+            Keeps calibrated rows for several passes: `in_temporary_file`, or `beside_output` with
+            its options, of `postproc.shift.streaming`.
+        map_blocks : MapBlocks
+            Where blocks are computed.
+        sizes : Sizes
+            How large they are.
+
+        Returns
+        -------
+        AdaptedPipeline
+            As of `adapt_to`.
+        """
+        decision = leave_alone(members.n_classes)
+        if self.policy_ is not None and members.n_rows:
+            shape = (members.n_rows, members.n_classes)
+            dtype = np.float32 if members.narrow else np.float64
+            decision = self.policy_.decide(
+                self.combined(members, sizes),
+                row_cuts(*shape, sizes),
+                keep=partial(keep, shape=shape, dtype=dtype),
+                map_blocks=map_blocks,
+            )
         return AdaptedPipeline(self, decision)
 
     def predict_proba(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
-        """Adapt to a target and give its probabilities: unlike elsewhere, rows hang together.
+        """Adapt to a target and return its probabilities.
 
-        Parameters, results and errors are those of `Ensemble.predict_proba`.
+        Each row depends on all rows of the target, unlike those of an `Ensemble`. Parameters,
+        results and errors are those of `Ensemble.predict_proba`.
         """
         checked = self.check_members(members, kinds=kinds)
         return self.adapt_to(checked).predict_proba(checked)
 
-    def log_scores(self, members: Members, rows: slice) -> Matrix:
-        """Log-probabilities of the combined members in a block of rows, shape (k, C)."""
-        if self.combiner_ is None:
-            logs = members[self.best_].log_probabilities(rows)
-            return np.asarray(as_numpy(logs), dtype=np.float64)
-        return log_scores(self.combiner_, members, rows)
+    def combined(self, members: Members, sizes: Sizes = DEFAULT_SIZES) -> CombinedLogs:
+        """Log-probabilities of the combined members, before calibration.
+
+        Parameters
+        ----------
+        members : Members
+            Members that `check_members` has passed.
+        sizes : Sizes
+            How many rows are combined at once.
+
+        Returns
+        -------
+        callable
+            Takes a slice of k rows and returns an array of shape (k, C), float64.
+        """
+        return CombinedLogs(members, self.combiner_, self.best_, sizes)
 
     def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
         assert y is not None
@@ -158,7 +209,7 @@ class AutoPostprocessor(Ensemble):
         if len(y) < FEWEST_FIT_ROWS:
             msg = (
                 f"{len(y)} labelled rows are too few to learn from (fewer than {FEWEST_FIT_ROWS}); "
-                "predictions stay as they are"
+                "predictions are unchanged"
             )
             warnings.warn(msg, UserWarning, stacklevel=3)
             self.combination_, self.combiner_ = "best", None
@@ -176,7 +227,7 @@ class AutoPostprocessor(Ensemble):
             )
             self.combination_, self.combiner_ = choice.name, choice.model
             self.best_, self.candidates_ = choice.best, choice.candidates
-            # A member that stays alone gains on itself, not on the best of the other folds.
+            # The best member alone is compared with itself, not with the best of other folds.
             baseline = None if choice.model is None else choice.baseline
             self.policy_ = learn_policy(
                 choice.out_of_fold, y, baseline, n_folds=n_folds, seed=seed, **options
@@ -199,14 +250,12 @@ class AutoPostprocessor(Ensemble):
             "n_rehearsals": check_count(self.n_rehearsals, "n_rehearsals", low=1),
         }
 
-    def _combine(self, members: Members, rows: slice) -> Array:
-        fail("members", "adapted to as a whole", "a block of rows", "call `adapt_to` first")
-
 
 class AdaptedPipeline(Ensemble):
-    """A pipeline whose decisions are made: it works row by row on the target it was made for.
+    """A pipeline adapted to one target: what it does to each row is decided.
 
-    Made by `AutoPostprocessor.adapt_to`.
+    Made by `AutoPostprocessor.adapt_to`. Like scikit-learn's `FrozenEstimator`, it ignores `fit`,
+    and its clone is the object itself.
 
     Parameters
     ----------
@@ -220,7 +269,9 @@ class AdaptedPipeline(Ensemble):
     decision_ : Decision
         What is done to the target, with the evidence.
     summary_ : str
-        The same in a paragraph.
+        The same as a paragraph.
+    n_members_, n_classes_, names_, kinds_, classes_, member_weights_, solo_accuracy_
+        As of `AutoPostprocessor`.
     """
 
     def __init__(self, pipeline: AutoPostprocessor, decision: Decision) -> None:
@@ -232,10 +283,20 @@ class AdaptedPipeline(Ensemble):
         self.solo_accuracy_ = pipeline.solo_accuracy_
         self.member_weights_ = pipeline.member_weights_
         self.decision_ = decision
-        self.summary_ = explain(pipeline, decision)
+        way = pipeline.combination_
+        gain = None if pipeline.combiner_ is None else pipeline.candidates_[way].gain
+        combination = Combination(pipeline.names_, pipeline.names_[pipeline.best_], way, gain)
+        self.summary_ = explain(combination, pipeline.policy_, decision)
+
+    def fit(self, members: Iterable[Any], y: Any = None, *, kinds: Kinds = None) -> Self:
+        """Return the pipeline unchanged: it is fitted, and its decision is for one target."""
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        return self
 
     def to_dict(self) -> dict[str, Any]:
-        """What was decided and why, in types that JSON knows; gains as fractions."""
+        """What was decided and why, as JSON's own types; gains as fractions."""
         auto = self.pipeline
         candidates = {
             name: {
@@ -255,4 +316,4 @@ class AdaptedPipeline(Ensemble):
         }
 
     def _combine(self, members: Members, rows: slice) -> Array:
-        return self.decision_.probabilities(self.pipeline.log_scores(members, rows))
+        return self.decision_.probabilities(self.pipeline.combined(members)(rows))

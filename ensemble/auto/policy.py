@@ -1,23 +1,23 @@
-"""The decision of `auto` for one set of predictions: calibrate, adapt to a shift, or do nothing.
+"""The decision of `auto` for one target: calibrate, adapt to a shift, or do nothing.
 
 On what evidence:
 
 1. *Has the target shifted?* The two-sample test of the mean tempered prediction decides. A
-   temperature is one number, so that rows it was fitted on and rows it was not are alike.
+   temperature is a single number, so the rows that it was fitted on are like any others.
 2. *Calibrate?* The pooled calibrator may change classes only where that raises accuracy with its
-   95 % interval above zero, out of fold as the rows come and also in those rehearsed shifts that
-   the test fails to notice. With few rows these can be large.
-3. *Adapt?* Only if the test rejects "no shift", and if it paid, interval above zero, when shifts of
-   that size were rehearsed on the fit split.
-4. *How far?* The target prior is held at the source prior by n / (F - 1) pseudo-rows (see
-   `label_shift.pseudo_counts`), and beside them every class gets the number of pseudo-rows that
-   did best in rehearsals of that size.
+   95 % interval above zero: out of fold on the fit rows as they are, and also in those rehearsed
+   shifts that the test misses, which are large where rows are few.
+3. *Adapt?* Only if the test rejects "no shift", and if adapting paid, interval above zero, when
+   shifts of that size were rehearsed on the fit split.
+4. *How far?* n / (F - 1) pseudo-rows shrink the target prior to the source prior (see
+   `postproc.shift.prior.pseudo_counts`), and every class gets the number of pseudo-rows that did
+   best in rehearsals of that size.
 
-The gain that is quoted at the end decides nothing. It is that of the whole, out of fold, with the
-fit rows re-weighted to the target prior where a shift was found, and its interval allows for the
-choices that the same rows have made and for the doubt about class frequencies.
+The gain that is quoted decides nothing. It is that of the whole pipeline out of fold, with the fit
+rows re-weighted to the target prior where a shift was found. Its interval allows for the choices
+made on the same rows, and for the uncertainty of the class frequencies.
 
-Labels of the target are no argument of anything here.
+Nothing here sees labels of the target.
 """
 
 from __future__ import annotations
@@ -25,17 +25,23 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import reduce
 from statistics import NormalDist
 from typing import Any
 
+import array_api_compat as api
 import numpy as np
+from numpy.typing import NDArray
 
 from ensemble.auto.rehearsal import PairedGain, Rehearsals, log_effect, paired_gain, rehearse
 from postproc.calibration.affine import AffineMap, Floats, Ints, class_counts, identity_map
 from postproc.calibration.pooled import PooledMap, PooledScaling
 from postproc.calibration.temperature import TemperatureScaling
 from postproc.evaluation.folds import canonical_order
+from postproc.scores.arrays import Array, as_numpy, beside
+from postproc.scores.blocks import MapBlocks, in_order
 from postproc.shift.evidence import NoShiftTest, PredictionMoments, compare_moments
 from postproc.shift.prior import (
     Likelihood,
@@ -44,71 +50,81 @@ from postproc.shift.prior import (
     likelihood_ratios,
     pseudo_counts,
 )
-from postproc.shift.reweight import reweight_rows
+from postproc.shift.reweight import prior_factors, reweight_rows
+from postproc.shift.streaming import ReadRows, RowsPart, in_memory, target_likelihood
 
-#: Below this many rows even one number, the temperature, cannot be checked on held-out rows.
+#: With fewer rows, not even one number, the temperature, can be checked on held-out rows.
 FEWEST_FIT_ROWS = 20
 
-#: Pseudo-rows for every class that rehearsals choose from.
+#: Numbers of pseudo-rows per class that rehearsals choose from.
 PSEUDO_ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 #: Most rows of a simulated target.
 REHEARSAL_ROWS = 2000
 
-#: The standard error of a gain is this many times as large where the same rows have chosen the
-#: step because it gains on them. Measured: see `benchmarks/gains/coverage.py`.
+#: How much larger the standard error of a gain is where a step was chosen because it gains on the
+#: same rows. Measured by `benchmarks/gains/coverage.py`.
 CHOICE_FACTOR = 1.25
 
-#: Fit rows left by the re-weighting below which nobody should trust what they say.
+#: With fewer effective rows after re-weighting, the quoted gain is not to be trusted.
 FEW_EFFECTIVE_ROWS = 20
 
-#: Calls with slices of the target: log-probabilities of those rows, shape (k, C).
-Reader = Callable[[slice], Floats]
+#: Log-probabilities of the rows of a slice of the target, shape (k, C).
+Reader = Callable[[slice], Array]
+
+#: Computes blocks of calibrated rows once, and lets them be read many times.
+Keep = Callable[[RowsPart, Sequence[slice]], AbstractContextManager[ReadRows]]
+
+
+@dataclass(frozen=True)
+class CalibratedLogs:
+    """Calibrated probabilities of rows that are read as log-probabilities."""
+
+    read: Reader
+    model: PooledMap | AffineMap
+
+    def __call__(self, rows: slice) -> tuple[NDArray[Any], dict[str, Any]]:
+        """The rows start..stop, shape (rows, C)."""
+        logs = self.model(self.read(rows))
+        return as_numpy(api.array_namespace(logs).exp(logs)), {}
+
+
+@dataclass(frozen=True)
+class SurveyRows:
+    """Sums over tempered rows: deviations from `middle`, their products, two confidences."""
+
+    read: Reader
+    tempered: AffineMap
+    middle: Floats
+
+    def __call__(self, rows: slice) -> tuple[Floats, Floats, Floats]:
+        """Arrays of shape (C,), (C, C) and (2,); the confidences before and after tempering."""
+        logs = self.read(rows)
+        xp = api.array_namespace(logs)
+        probs = xp.exp(self.tempered(logs))
+        inside = probs - beside(self.middle, probs)
+        highest = [xp.sum(xp.exp(xp.max(logs, axis=1))), xp.sum(xp.max(probs, axis=1))]
+        sums, products = as_numpy(xp.sum(inside, axis=0)), as_numpy(inside.T @ inside)
+        return sums, products, np.array([float(each) for each in highest])
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What the fit split taught: fitted maps, and the evidence that decides at the target.
+    """What the fit split taught: fitted maps, and the evidence for decisions on a target."""
 
-    Attributes
-    ----------
-    tempered : AffineMap
-        Temperature scaling; it changes no class.
-    calibrated : PooledMap or AffineMap
-        The pooled calibrator.
-    pooled : bool
-        Whether adaptation starts from the pooled calibrator, else from the temperature.
-    calibrates : bool
-        Whether the pooled calibrator may change classes where no shift is found.
-    calibration_gain : PairedGain
-        Out-of-fold accuracy of the pooled calibrator less that of the saved predictions.
-    held_out : ndarray of shape (m, C)
-        Out-of-fold probabilities that adaptation starts from.
-    classes_after : ndarray of shape (2, m)
-        Classes of the saved predictions, and out of fold those of the pooled calibrator.
-    baseline, labels : ndarray of shape (m,)
-        Classes that gains are measured against, and the true ones.
-    moments : PredictionMoments
-        Of the out-of-fold tempered predictions.
-    rehearsals : Rehearsals
-        Simulated shifts.
-    min_z, alpha : float
-        Standard errors that a gain must reach, and the level of the test of "no shift".
-    """
-
-    tempered: AffineMap
+    tempered: AffineMap  # temperature scaling, which changes no class
     calibrated: PooledMap | AffineMap
-    pooled: bool
-    calibrates: bool
-    calibration_gain: PairedGain
-    held_out: Floats
-    classes_after: Ints
-    baseline: Ints
+    pooled: bool  # whether adaptation starts from the pooled calibrator, not from the temperature
+    calibrates: bool  # whether the pooled calibrator may change classes where there is no shift
+    calibration_gain: PairedGain  # of the pooled calibrator, out of fold
+    held_out: Floats  # out-of-fold probabilities that adaptation starts from, (m, C)
+    classes_after: Ints  # of the saved predictions, and out of fold of the calibrator, (2, m)
+    baseline: Ints  # classes that gains are measured against, (m,)
     labels: Ints
-    moments: PredictionMoments
+    moments: PredictionMoments  # of the out-of-fold tempered predictions
     rehearsals: Rehearsals
-    min_z: float
-    alpha: float
+    min_z: float  # standard errors that a gain must exceed
+    alpha: float  # level of the test of "no shift"
 
     @property
     def source_prior(self) -> Floats:
@@ -117,25 +133,19 @@ class Policy:
 
     @property
     def is_combined(self) -> bool:
-        """Whether the classes before calibration are not those that gains are measured against."""
+        """Whether the classes before calibration differ from the baseline."""
         return not np.array_equal(self.baseline, self.classes_after[0])
 
-    def decide(self, read: Reader, blocks: Sequence[slice]) -> Decision:
-        """Look at the target as a whole and decide what is done to its rows.
-
-        Parameters
-        ----------
-        read : callable
-            Gives the log-probabilities of a slice of rows.
-        blocks : sequence of slice
-            Slices that cover the target, one row or more.
-
-        Warns
-        -----
-        UserWarning
-            If accuracy on the fit split is out of reach of the confidence on the target.
-        """
-        moments, confidence = self._survey(read, blocks)
+    def decide(
+        self,
+        read: Reader,
+        blocks: Sequence[slice],
+        *,
+        keep: Keep = in_memory,
+        map_blocks: MapBlocks = in_order,
+    ) -> Decision:
+        """Decide what is done to a target of one row or more, from all of its rows."""
+        moments, confidence = self._survey(read, blocks, map_blocks)
         self._warn_of_leakage(confidence)
         test = compare_moments(moments, self.moments)
         shifted = test.p_value < self.alpha
@@ -153,37 +163,35 @@ class Policy:
             return Decision(self.tempered, "nothing", test, rehearsed, *quoted)
         source = self.source_prior
         start = self.calibrated if self.pooled else self.tempered
-        ratios = np.empty((moments.n_rows, len(source)))
-        for rows in blocks:
-            ratios[rows] = likelihood_ratios(np.exp(start(read(rows))), source)
-        likelihood = Likelihood.of(ratios)
-        if not adapts:
-            # What calibration gained on the fit rows says nothing about other class frequencies.
-            quoted = self._quote(self.classes_after[0], moments.n_rows, likelihood)
-            return Decision(self.tempered, "nothing", test, rehearsed, *quoted)
-        pseudo = pseudo_counts(flat, test.ratio, moments.n_rows, source)
-        prior = estimate_prior(likelihood, source, pseudo, max_iter=1000, tol=1e-4)
-        after = reweight_rows(self.held_out, source, prior.prior).argmax(axis=1)
-        expected, effective = self._quote(after, moments.n_rows, likelihood)
+        with keep(CalibratedLogs(read, start), blocks) as rows:
+            ratios = prior_factors(source, np.ones_like(source))
+            likelihood = target_likelihood(rows, ratios, map_blocks, "estimating the prior")
+            if not adapts:
+                # Calibration's gain on the fit rows says nothing about other class frequencies.
+                quoted = self._quote(self.classes_after[0], moments.n_rows, likelihood)
+                return Decision(self.tempered, "nothing", test, rehearsed, *quoted)
+            pseudo = pseudo_counts(flat, test.ratio, moments.n_rows, source)
+            prior = estimate_prior(likelihood, source, pseudo, max_iter=1000, tol=1e-4)
+            after = reweight_rows(self.held_out, source, prior.prior).argmax(axis=1)
+            expected, effective = self._quote(after, moments.n_rows, likelihood)
         if effective < FEW_EFFECTIVE_ROWS:
             msg = (
-                f"the target looks so unlike the fit rows that only {effective:.0f} of these "
-                "speak for it: the quoted gain is guesswork; are rows and classes of all files in "
-                "one order?"
+                f"the target is so unlike the fit rows that only {effective:.0f} of them are "
+                "effective after re-weighting, so the expected gain is not reliable; check that "
+                "rows and classes of all files are in the same order"
             )
-            warnings.warn(msg, UserWarning, stacklevel=3)
+            warnings.warn(msg, UserWarning, stacklevel=4)
         return Decision(start, "adapt", test, rehearsed, expected, effective, source, prior)
 
     def _quote(
         self, after: Ints, n_rows: int, target: Likelihood | None = None, *, picked: bool = False
     ) -> tuple[PairedGain, float]:
-        """Gain of new classes on a target of n rows, and the rows that the re-weighting leaves.
+        """Gain of new classes on a target of n rows, and the effective number of fit rows.
 
-        Without the likelihood of the target, which has not shifted then, the class frequencies are
-        those of the fit rows. To the sampling error of the gain comes that of the frequencies,
-        Σ (g_j - g)² std_j² with g_j the gain in class j. That of a class without labels may be
-        anything in [-1, 1], so that its whole share of the target is in doubt. `picked` says that
-        this gain had the classes chosen, as the gain of a combination always has.
+        The fit rows are re-weighted by the likelihood of a target that has shifted. The variance
+        of the class frequencies, Σ (g_j - g)² std_j² with g_j the gain in class j, adds to that of
+        the gain. A class without labels may gain anything in [-1, 1], so its whole share of the
+        target is uncertain. `picked`: the classes were chosen for this gain, as a combination is.
         """
         y, source = self.labels, self.source_prior
         counts = np.maximum(class_counts(y, len(source)), 1.0)
@@ -205,82 +213,60 @@ class Policy:
         error = math.hypot(error, np.linalg.norm(doubts))
         return PairedGain(found.gain, error), float(weights.sum() ** 2 / np.sum(weights**2))
 
-    def _survey(self, read: Reader, blocks: Sequence[slice]) -> tuple[PredictionMoments, float]:
+    def _survey(
+        self, read: Reader, blocks: Sequence[slice], map_blocks: MapBlocks
+    ) -> tuple[PredictionMoments, float]:
         """Moments of the tempered target, and its mean confidence."""
-        n_rows, n_classes = blocks[-1].stop, self.held_out.shape[1]
-        total, confidence = np.zeros(n_classes), np.zeros(2)
-        # Deviations are taken from the fit split's mean, so that one pass does.
-        scatter, middle = np.zeros((n_classes, n_classes)), self.moments.mean
-        for rows in blocks:
-            logs = read(rows)
-            probs = np.exp(self.tempered(logs))
-            inside = probs - middle
-            total += inside.sum(axis=0)
-            scatter += inside.T @ inside
-            confidence += np.exp(logs.max(axis=1)).sum(), probs.max(axis=1).sum()
+        n_rows, middle = blocks[-1].stop, self.moments.mean
+        # Deviations are taken from the fit split's mean, so that one pass is enough.
+        sums = map_blocks(SurveyRows(read, self.tempered, middle), blocks, "looking for a shift")
+        total, scatter, confidence = reduce(_add, sums)
         shift = total / n_rows
-        scatter -= n_rows * np.outer(shift, shift)
-        return PredictionMoments(n_rows, middle + shift, scatter), float(confidence.max() / n_rows)
+        moments = PredictionMoments(
+            n_rows, middle + shift, scatter - n_rows * np.outer(shift, shift)
+        )
+        return moments, float(confidence.max() / n_rows)
 
     def _warn_of_leakage(self, confidence: float) -> None:
         accuracy = float(np.mean(self.classes_after[0] == self.labels))
         error = math.sqrt(accuracy * (1.0 - accuracy) / len(self.labels))
-        # Raw confidence errs upwards in nearly every trained model, so falling this far short of
-        # the fit accuracy needs scores that are not log-odds, or fit rows that trained the model.
+        # Nearly every trained model is over-confident. Confidence this far below the accuracy on
+        # the fit split means scores that are not log-odds, or fit rows that the model has seen.
         if accuracy - confidence > max(0.1, 3.0 * error):
             msg = (
-                f"accuracy on the fit split is {accuracy:.3f}, but the mean confidence on the "
-                f"target only {confidence:.3f}: fit predictions must not be those of training rows"
+                f"accuracy on the fit split is {accuracy:.3f}, but mean confidence on the target "
+                f"is only {confidence:.3f}; the fit rows must not be rows that the model was "
+                "trained on"
             )
-            warnings.warn(msg, UserWarning, stacklevel=4)
+            warnings.warn(msg, UserWarning, stacklevel=5)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What is done to the rows of a target, and why.
+    """What is done to the rows of a target, and why."""
 
-    Attributes
-    ----------
-    model : PooledMap or AffineMap
-        Map from log-probabilities to calibrated ones.
-    action : {"nothing", "calibrate", "adapt"}
-        With "nothing" predicted classes stay as they were.
-    test : NoShiftTest or None
-        Of the target against the fit split; None where there was nothing to test.
-    rehearsed : PairedGain or None
-        Gain of adapting in rehearsed shifts of the same size.
-    expected : PairedGain or None
-        Out-of-fold gain of the whole on the fit rows, where a shift was found re-weighted to the
-        prior of the target. That is another estimate than `prior`, which is held back so that
-        errors of it do not harm; held back, it would quote too little. The standard error allows
-        for the choices that the same rows have made, and for the doubt about the frequencies of
-        classes in both samples.
-    effective_rows : float
-        Fit rows that the re-weighting leaves, (Σ w)² / Σ w².
-    source_prior : ndarray of shape (C,) or None
-        Class distribution of the fit split, where the action is "adapt".
-    prior : PriorEstimate or None
-        Estimated class distribution of the target, where the action is "adapt".
-    """
-
-    model: PooledMap | AffineMap
-    action: str
-    test: NoShiftTest | None
-    rehearsed: PairedGain | None
+    model: PooledMap | AffineMap  # from log-probabilities to calibrated ones
+    action: str  # "nothing" (predicted classes stay), "calibrate" or "adapt"
+    test: NoShiftTest | None  # None for a target without rows
+    rehearsed: PairedGain | None  # of adapting, in rehearsed shifts of the same size
+    #: Out-of-fold gain of the whole pipeline on the fit rows, re-weighted where a shift was found,
+    #: and then not to `prior`: this is shrunk so that its errors do no harm, which would quote too
+    #: small a gain.
     expected: PairedGain | None
-    effective_rows: float
-    source_prior: Floats | None = None
-    prior: PriorEstimate | None = None
+    effective_rows: float  # fit rows left by the re-weighting, (Σ w)² / Σ w²
+    source_prior: Floats | None = None  # of the fit split, where the action is "adapt", (C,)
+    prior: PriorEstimate | None = None  # of the target, where the action is "adapt"
 
-    def probabilities(self, logs: Floats) -> Floats:
-        """Apply the decision to log-probabilities (k, C)."""
-        probs = np.asarray(np.exp(self.model(logs)))
+    def probabilities(self, logs: Array) -> Array:
+        """Apply the decision to log-probabilities, shape (k, C)."""
+        mapped = self.model(logs)
+        probs = api.array_namespace(mapped).exp(mapped)
         if self.prior is None or self.source_prior is None:
             return probs
         return reweight_rows(probs, self.source_prior, self.prior.prior)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the maps, in types that JSON knows; gains as fractions."""
+        """Everything but the map, as JSON's own types; gains as fractions."""
         found: dict[str, Any] = {"action": self.action, "p_value": None, "shift_ratio": None}
         if self.test is not None:
             found.update(p_value=self.test.p_value, shift_ratio=self.test.ratio)
@@ -294,21 +280,21 @@ class Decision:
         return found
 
 
-def _nearly_free_prior(likelihood: Likelihood, source: Floats) -> PriorEstimate:
-    """Prior that gains are quoted at: held back by one pseudo-row for every class, no more.
+def _add(a: tuple[Floats, ...], b: tuple[Floats, ...]) -> tuple[Floats, ...]:
+    return tuple(x + y for x, y in zip(a, b, strict=True))
 
-    The estimate that adapts is held back more, since errors of it cost; quoted at that one, gains
-    come out too small.
-    """
+
+def _nearly_free_prior(likelihood: Likelihood, source: Floats) -> PriorEstimate:
+    """Prior that gains are quoted at: shrunk by one pseudo-row per class and no more."""
     pseudo = pseudo_counts(1.0, math.inf, likelihood.n_rows, source)
     with warnings.catch_warnings():
-        # The last digits of a prior that only weights a quoted gain do not matter.
-        warnings.filterwarnings("ignore", message="the prior still moves")
+        # The last digits do not matter: this prior only weights a quoted gain.
+        warnings.filterwarnings("ignore", message="the prior has not converged")
         return estimate_prior(likelihood, source, pseudo, max_iter=200, tol=1e-3)
 
 
 def leave_alone(n_classes: int) -> Decision:
-    """Return the decision to do nothing, without evidence."""
+    """The decision to do nothing, without evidence."""
     return Decision(identity_map(n_classes), "nothing", None, None, None, 0.0)
 
 
@@ -324,29 +310,23 @@ def learn_policy(
     n_folds: int,
     seed: int,
 ) -> Policy:
-    """Fit calibrators and rehearse shifts.
+    """Fit calibrators and rehearse shifts on log-probabilities of the fit split, (m, C).
 
-    Parameters
-    ----------
-    logs : array of shape (m, C)
-        Log-probabilities of the fit split; out of fold, if a combination was fitted on it.
-    y : array of shape (m,)
-        Labels.
-    baseline : array of shape (m,), optional
-        Classes that quoted gains are measured against; those of `logs` by default.
-    min_z, alpha, pseudo_rows, n_rehearsals, n_folds, seed
-        As for `AutoPostprocessor`.
+    These are out of fold, if a combination was fitted on it. Gains are measured against the
+    classes `baseline`, by default those of `logs`; options are those of `AutoPostprocessor`.
     """
     shared: dict[str, Any] = {"kind": "logits", "n_folds": n_folds, "random_state": seed}
     before = logs.argmax(axis=1)
     temperature = TemperatureScaling(**shared).fit(logs, y)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*no row in the fit split")  # said once, above
+        warnings.filterwarnings(
+            "ignore", message=".*no row in the fit split"
+        )  # warned of once, above
         pool = PooledScaling(**shared).fit(logs, y)
     calibrated = pool.out_of_fold_.argmax(axis=1)
     picked = np.arange(len(y)), y
     better = pool.out_of_fold_[picked] - temperature.out_of_fold_[picked]
-    # Adaptation lives on the probabilities, so log-loss chooses the ones that it starts from.
+    # Adaptation depends on good probabilities, so log-loss chooses those that it starts from.
     error = better.std() / math.sqrt(len(y))
     pooled = bool(better.mean() > NormalDist().inv_cdf(1.0 - alpha) * error)
     held_out = np.exp((pool if pooled else temperature).out_of_fold_)
@@ -354,7 +334,7 @@ def learn_policy(
     rows, classes = canonical_order(logs, y, seed)
     rank = np.empty(len(classes), dtype=np.int64)
     rank[classes] = np.arange(len(classes))
-    # Draws are made in an order of their own, so that those of rows and classes do not matter.
+    # Draws are made in a canonical order, so that the order of rows and classes does not matter.
     rehearsals = rehearse(
         np.ascontiguousarray(held_out[rows][:, classes]),
         np.ascontiguousarray(tempered[rows][:, classes]),

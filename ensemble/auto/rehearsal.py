@@ -1,10 +1,10 @@
 """Rehearsal of label shift on the fit split.
 
-How strongly the estimate of a target prior must be held back, and whether adapting pays at all,
-depends on how well the calibrated probabilities know their rare classes, which no formula says. So
-it is tried out: labelled out-of-fold predictions are resampled to many class distributions, near
-to that of the fit split and far from it, and the accuracy of every candidate is kept beside the
-size of the shift. At the target, candidates are judged by rehearsals of about the same size.
+How far the estimate of a target prior must be shrunk, and whether adapting pays at all, depends on
+how good the calibrated probabilities of rare classes are, which no formula tells. So it is tried:
+labelled out-of-fold predictions are resampled to many class distributions, near to that of the fit
+split and far from it, and the accuracy of every candidate is recorded with the size of the shift.
+For a target, candidates are judged by the rehearsals of about the same size.
 """
 
 from __future__ import annotations
@@ -34,97 +34,58 @@ LOG_WIDTH = float(np.log(2.0))
 
 @dataclass(frozen=True)
 class PairedGain:
-    """A difference of accuracies on the same rows, as fractions.
-
-    Attributes
-    ----------
-    gain : float
-        New accuracy less old.
-    std_error : float
-        Its standard error.
-    """
+    """A difference between two accuracies on the same rows, as fractions."""
 
     gain: float
     std_error: float
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Normal 95 % interval, within the -1 to 1 that gains can take."""
+        """Normal 95 % interval, cut to [-1, 1]."""
         reach = 1.96 * self.std_error
         return max(-1.0, self.gain - reach), min(1.0, self.gain + reach)
 
     def is_credible(self, z: float) -> bool:
-        """Whether the gain lies more than z standard errors above zero."""
+        """Whether the gain is more than z standard errors above zero."""
         return self.gain > z * self.std_error
 
 
 def paired_gain(new: Ints, old: Ints, y: Ints, weights: Floats | None = None) -> PairedGain:
-    """Accuracy of `new` less that of `old` on the same rows.
-
-    Parameters
-    ----------
-    new, old, y : array of shape (n,)
-        Predicted classes, predicted classes, labels.
-    weights : array of shape (n,), optional
-        Weight of each row; equal by default.
-    """
+    """Accuracy of the classes `new` less that of `old` on the same, perhaps weighted rows, (n,)."""
     w = np.full(len(y), 1.0 / len(y)) if weights is None else weights / weights.sum()
     difference = (new == y).astype(np.float64) - (old == y)
     gain = float(w @ difference)
-    # Laplace's pseudo-pair, one row fixed and one broken: without it no disagreement at all would
-    # mean certainty.
+    # Laplace's pseudo-pair, one row fixed and one broken: without it, classes that never differ
+    # would have a standard error of zero.
     spread = math.sqrt(w**2 @ (difference - gain) ** 2 + 2.0 * float(np.max(w**2)))
     return PairedGain(gain, spread)
 
 
 @dataclass(frozen=True)
 class Rehearsals:
-    """Accuracy of every candidate in R simulated shifts.
+    """Accuracy of each of K candidates in R simulated shifts."""
 
-    Attributes
-    ----------
-    pseudo_rows : ndarray of shape (K,)
-        Candidates: pseudo-rows for every class.
-    gain : ndarray of shape (K, R)
-        Accuracy of candidate k in rehearsal r less that of the saved predictions.
-    disagreement : ndarray of shape (K, R)
-        Share of the rows that candidate k fixes or breaks in rehearsal r.
-    calibration_gain, calibration_disagreement : ndarray of shape (R,)
-        The same of calibration alone, which applies no prior.
-    log_effect : ndarray of shape (R,)
-        Logarithm of the size of each shift.
-    p_value : ndarray of shape (R,)
-        Of the test of "no shift" in each rehearsal.
-    fit_rows : int
-        Rows m that the rehearsals were drawn from.
-    """
-
-    pseudo_rows: Floats
-    gain: Floats
-    disagreement: Floats
-    calibration_gain: Floats
+    pseudo_rows: Floats  # the candidates, pseudo-rows per class, (K,)
+    gain: Floats  # accuracy less that of the saved predictions, (K, R)
+    disagreement: Floats  # share of the rows fixed or broken, (K, R)
+    calibration_gain: Floats  # of calibration without a prior, (R,)
     calibration_disagreement: Floats
-    log_effect: Floats
-    p_value: Floats
-    fit_rows: int
+    log_effect: Floats  # logarithm of the size of each shift, (R,)
+    p_value: Floats  # of the test of "no shift" in each rehearsal, (R,)
+    fit_rows: int  # rows m that the rehearsals were drawn from
 
     def choose(self, size: float) -> tuple[float, PairedGain]:
-        """Return the candidate that was best where the log effect was about `size`, and its gain.
-
-        All rehearsals share the fit rows, whose number therefore sets the standard error.
-        """
+        """Return the candidate that did best in shifts of about `size`, and its gain."""
         weights = np.exp(-0.5 * ((self.log_effect - size) / LOG_WIDTH) ** 2) + 1e-12
         weights /= weights.sum()
         gains = self.gain @ weights
         best = int(np.argmax(gains))
+        # All rehearsals share the fit rows, so the number of these sets the standard error.
         error = float(np.sqrt(self.disagreement[best] @ weights / self.fit_rows))
         return float(self.pseudo_rows[best]), PairedGain(float(gains[best]), error)
 
     def unnoticed(self, alpha: float) -> PairedGain | None:
-        """Gain of calibration alone in the shifts that a test of level `alpha` did not notice.
-
-        None where it noticed all of them.
-        """
+        """Gain of calibration alone in the shifts that a test at level `alpha` misses, if any."""
         missed = self.p_value >= alpha
         if not missed.any():
             return None
@@ -133,10 +94,7 @@ class Rehearsals:
 
 
 def log_effect(ratio: float, rows: int, fit_rows: int) -> float:
-    """Log of the squared size of a shift, free of the sizes of the two samples.
-
-    The F statistic of two samples of n and m rows is about 1 + effect / (1/n + 1/m).
-    """
+    """Log of the squared size of a shift; F of n and m rows is about 1 + effect / (1/n + 1/m)."""
     return float(np.log(max(ratio - 1.0, 1e-3) * (1.0 / rows + 1.0 / fit_rows)))
 
 
@@ -152,26 +110,11 @@ def rehearse(
     max_rows: int,
     seed: int,
 ) -> Rehearsals:
-    """Simulate shifts on out-of-fold predictions and run every candidate.
+    """Simulate shifts on out-of-fold predictions, and run every candidate on each.
 
-    Parameters
-    ----------
-    held_out : array of shape (m, C)
-        Out-of-fold probabilities that adaptation starts from.
-    tempered : array of shape (m, C)
-        Out-of-fold probabilities that the test of "no shift" looks at.
-    calibrated, before : array of shape (m,)
-        Classes that calibration alone, and the saved predictions, name.
-    y : array of shape (m,)
-        Labels.
-    candidates : sequence of float
-        Pseudo-rows for every class.
-    n_rehearsals : int
-        Number R of simulated targets.
-    max_rows : int
-        A simulated target has min(m, max_rows) rows.
-    seed : int
-        Seed of the draws.
+    Adaptation starts from the probabilities `held_out` (m, C), and the test of "no shift" looks at
+    `tempered` (m, C). Calibration alone and the saved predictions predict the classes `calibrated`
+    and `before`, (m,). A simulated target has min(m, max_rows) rows.
     """
     rng = np.random.default_rng(seed)
     m, n_classes = held_out.shape
@@ -186,7 +129,7 @@ def rehearse(
         spread = CONCENTRATIONS[r % len(CONCENTRATIONS)]
         centre = centres[r // len(CONCENTRATIONS) % 2]
         prior = rng.dirichlet(np.maximum(spread * centre, 1e-3))
-        # The floor is for a draw whose whole mass falls on classes without rows.
+        # The floor is for a draw whose whole mass lies on classes without rows.
         per_row = (prior / np.maximum(counts, 1.0) + 1e-12)[y]
         picked = rng.choice(m, rows, p=per_row / per_row.sum())
         truth = y[picked]
@@ -214,6 +157,6 @@ def rehearse(
 
 
 def _against(now: Ints, right: NDArray[np.bool_], y: Ints) -> tuple[float, float]:
-    """Gain over rows that were right before, and the share of rows fixed or broken."""
+    """Gain over the rows that were right before, and the share of rows fixed or broken."""
     now_right = now == y
     return float(np.mean(now_right) - np.mean(right)), float(np.mean(now_right != right))

@@ -222,7 +222,8 @@ def adapt_pipeline(pipeline: AutoPostprocessor, test: Members, shared: SharedFit
 
     def combine() -> Floats:
         blocks = row_blocks(test.n_rows, test.n_classes)
-        return np.concatenate([pipeline.log_scores(test, rows) for rows in blocks])
+        logs = pipeline.combined(test)
+        return np.concatenate([as_numpy(logs(rows)) for rows in blocks])
 
     def apply(draw: Draw) -> Ints:
         logs = shared.get("auto of test", combine)[draw.rows]

@@ -1,8 +1,8 @@
-r"""Penalised softmax regression on log-probabilities: the core of every calibrator.
+r"""Penalized softmax regression on log-probabilities: the core of every calibrator.
 
 .. math:: \log p' = \log \mathrm{softmax}(\beta \log p + F W + a)
 
-with β > 0, features F, a matrix W and a class bias a. It only computes.
+with β > 0, features F, a matrix W and a class bias a.
 """
 
 from __future__ import annotations
@@ -39,25 +39,11 @@ def temper(beta: float, logs: Array) -> Array:
 
 
 def fit_temperature(logs: Floats, y: Ints) -> float:
-    r"""Inverse temperature β > 0 of softmax(β log p) with the least log-loss, by search in log β.
-
-    A standard normal prior on log β, worth one row, keeps β finite where all rows are right.
-
-    Parameters
-    ----------
-    logs : array of shape (n, C)
-        Log-probabilities.
-    y : array of shape (n,)
-        Classes.
-
-    References
-    ----------
-    Guo, Pleiss, Sun, Weinberger (2017). On Calibration of Modern Neural Networks. ICML, section
-    4.2.
-    """
+    """Inverse temperature β > 0 of softmax(β log p) with the lowest log-loss."""
+    # A standard normal prior on log β, worth one row, keeps β finite where all rows are right.
     from scipy.optimize import minimize_scalar
 
-    # A row's loss needs the distance of each class from the true one only.
+    # A row's loss depends only on the distance of each class from the true one.
     margins = logs - np.take_along_axis(logs, y[:, None], axis=1)
     n_rows = len(y)
 
@@ -75,23 +61,11 @@ def fit_temperature(logs: Floats, y: Ints) -> float:
 
 @dataclass(frozen=True)
 class AffineMap:
-    """Temperature and class bias, fitted: log softmax(β log p + a).
-
-    Classes that the fit has seen no row of keep the share softmax(β log p) gives them.
-
-    Attributes
-    ----------
-    beta : float
-        Inverse temperature β.
-    bias : array of shape (C,)
-        Class bias a.
-    unseen : array of int
-        Classes without a row.
-    """
+    """Fitted temperature and class bias: log softmax(β log p + a)."""
 
     beta: float
     bias: Floats
-    unseen: Ints
+    unseen: Ints  # classes without a row, which keep their share of softmax(β log p)
 
     def __call__(self, logs: Array) -> Array:
         """Calibrated log-probabilities, shape (n, C)."""
@@ -100,7 +74,7 @@ class AffineMap:
 
 
 def identity_map(n_classes: int) -> AffineMap:
-    """Return the map that leaves log-probabilities as they are."""
+    """The map that leaves log-probabilities unchanged."""
     return AffineMap(1.0, np.zeros(n_classes), np.zeros(0, dtype=np.int64))
 
 
@@ -110,29 +84,15 @@ def unseen_classes(y: Ints, n_classes: int) -> Ints:
 
 
 def keep_unseen(logits: Array, own: Array, unseen: Ints) -> Array:
-    """Log softmax of `logits`, but unseen classes keep their share of softmax(`own`).
-
-    Labels say nothing of a class that has none: what is learned of the others must not move it.
-
-    Parameters
-    ----------
-    logits, own : array or tensor of shape (n, C)
-        Scores with and without what was learned.
-    unseen : array of int
-        Classes without a row.
-
-    Returns
-    -------
-    array or tensor of shape (n, C)
-        Log-probabilities.
-    """
+    """Log softmax of `logits` (n, C), but unseen classes keep their share of softmax(`own`)."""
+    # Labels say nothing about a class without any, so what is learned must not move it.
     if len(unseen) == 0:
         return log_softmax(logits)
     xp = api.array_namespace(logits)
     shares = log_softmax(own)
     seen = np.setdiff1d(np.arange(logits.shape[1]), unseen)
     columns = xp.asarray(seen, device=api.device(logits))
-    # The sum of the seen shares and not 1 less the unseen: a difference would lose its digits.
+    # The sum of the seen shares, because 1 less the unseen ones would lose digits.
     own_seen = shares[:, columns]
     top = xp.max(own_seen, axis=1, keepdims=True)
     rest = top + xp.log(xp.sum(xp.exp(own_seen - top), axis=1, keepdims=True))
@@ -142,7 +102,7 @@ def keep_unseen(logits: Array, own: Array, unseen: Ints) -> Array:
 
 @dataclass(frozen=True)
 class Solution:
-    """Where the optimiser stands: log β, bias (C,), weight (K, C), and what it says of itself."""
+    """State of the optimizer: log β, bias (C,) and weight (K, C)."""
 
     log_beta: float
     bias: Floats
@@ -152,14 +112,14 @@ class Solution:
 
 
 def start_solution(logs: Floats, y: Ints, n_features: int) -> Solution:
-    """Return the best temperature, without bias and weights."""
+    """The best temperature, with bias and weights of zero."""
     n_classes = logs.shape[1]
     beta = fit_temperature(logs, y)
     return Solution(float(np.log(beta)), np.zeros(n_classes), np.zeros((n_features, n_classes)))
 
 
 def mean_solution(solutions: Sequence[Solution]) -> Solution:
-    """Average solutions of the same shape: a start for the fit on all rows."""
+    """Mean of solutions of the same shape, to start the fit on all rows from."""
     return Solution(
         float(np.mean([s.log_beta for s in solutions])),
         np.mean([s.bias for s in solutions], axis=0),
@@ -177,25 +137,11 @@ def fit_affine(
     start: Solution,
     max_iter: int,
 ) -> Solution:
-    r"""Minimise mean log-loss + ridge ‖W‖²/n + bias_ridge mean(a²) by L-BFGS.
+    """Minimize mean log-loss + ridge ‖W‖²/n + bias_ridge mean(a²) over (n, C) rows by L-BFGS.
 
-    A class without labels has no say in its own column: its bias and weights stay at zero, and the
-    other columns may not drift away from it as one (their mean is held at zero).
-
-    Parameters
-    ----------
-    logs : array of shape (n, C)
-        Log-probabilities.
-    features : array of shape (n, K), optional
-        Features F; None for a bias alone.
-    y : array of shape (n,)
-        Classes.
-    ridge, bias_ridge : float
-        Strengths of the penalties.
-    start : Solution
-        Where to start.
-    max_iter : int
-        Iterations after which the optimiser gives up.
+    The bias and weights of a class without labels stay at zero, and the mean of those of the other
+    classes is held at zero, so that they do not drift away from it. Without features (n, K), only
+    the bias is fitted.
     """
     from scipy.optimize import minimize
 
@@ -220,7 +166,7 @@ def fit_affine(
         residual = np.exp(z)
         total = residual.sum(axis=1)
         loss = float(np.mean(np.log(total) - picked))
-        # The same prior, worth one row, as in the fit of the temperature alone.
+        # The same prior, worth one row, as for the temperature alone.
         loss += theta[0] ** 2 / (2 * n)
         loss += ridge * np.vdot(weight, weight) / n + bias_ridge * (bias @ bias) / n_classes
         residual /= total[:, None]

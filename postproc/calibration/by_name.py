@@ -1,4 +1,4 @@
-"""Calibrators by the names that options and tables call them."""
+"""Calibrators by the names that options and tables use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from postproc.calibration.temperature import Calibrator
 
-#: For each name the module and the class; modules are loaded when they are needed.
+#: Module and class of each name; modules are loaded when needed.
 METHODS: Mapping[str, tuple[str, str]] = {
     "temperature": ("postproc.calibration.temperature", "TemperatureScaling"),
     "bcts": ("postproc.calibration.temperature", "BiasCorrectedTemperatureScaling"),
@@ -18,19 +18,7 @@ METHODS: Mapping[str, tuple[str, str]] = {
 
 
 def make_calibrator(name: str, **options: Any) -> Calibrator:
-    """A calibrator that is not fitted yet.
-
-    Parameters
-    ----------
-    name : str
-        One of METHODS.
-    **options
-        What its class takes.
-
-    Raises
-    ------
-    ValueError
-        If there is no calibrator of that name.
+    """An unfitted calibrator of METHODS, with the options of its class.
 
     Examples
     --------
@@ -45,7 +33,7 @@ def make_calibrator(name: str, **options: Any) -> Calibrator:
 
 
 def name_of(calibrator: Calibrator) -> str:
-    """The name of METHODS that a calibrator is called by; that of its class where it has none.
+    """The name of a calibrator in METHODS, or else that of its class.
 
     Examples
     --------

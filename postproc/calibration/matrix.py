@@ -1,4 +1,4 @@
-"""Residual matrix scaling: a penalised matrix beside the temperature and the class bias."""
+"""Residual matrix scaling: a penalized matrix in addition to temperature and class bias."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from postproc.scores.arrays import Array, beside
 from postproc.scores.checks import check_number
 from postproc.scores.kinds import Kind
 
-#: Strengths of the ridge on the matrix that cross-validation chooses from, strong ones first.
+#: Ridges on the matrix to choose from by cross-validation, strong ones first.
 RIDGES = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0)
 
 
 def clipped_features(logs: Array, beta: float, clip: float) -> Array:
-    """Log-probabilities at inverse temperature β, cut off at -clip and centred in each row."""
+    """Log-probabilities at inverse temperature β, clipped at -clip and centred in each row."""
     xp = api.array_namespace(logs)
     cut = xp.clip(temper(beta, logs), -clip, None)
     return cut - xp.mean(cut, axis=1, keepdims=True)
@@ -44,30 +44,15 @@ def clipped_features(logs: Array, beta: float, clip: float) -> Array:
 def within_class_whitening(
     features: Floats, y: Ints, n_classes: int, shrinkage: float
 ) -> tuple[Floats, Floats]:
-    """Mean, and symmetric inverse square root of the within-class covariance.
+    """Mean (K,), and symmetric inverse square root (K, K) of the within-class covariance.
 
-    Parameters
-    ----------
-    features : array of shape (n, K)
-        Features.
-    y : array of shape (n,)
-        Classes.
-    n_classes : int
-        Number of classes C.
-    shrinkage : float
-        Share of the mean variance that is put on the diagonal, in (0, 1].
-
-    Returns
-    -------
-    mean : array of shape (K,)
-        Mean of the features.
-    root : array of shape (K, K)
-        `(features - mean) @ root` has about unit variance inside a class in every direction.
+    `shrinkage` in (0, 1] is the share of the mean variance on the diagonal. Within a class,
+    `(features - mean) @ root` has about unit variance in every direction.
     """
     mean = features.mean(axis=0)
     centers = np.zeros((n_classes, features.shape[1]))
     np.add.at(centers, y, features)
-    # One pseudo-row at the overall mean: the row of a one-row class must not become its own centre.
+    # One pseudo-row at the overall mean, so that the row of a one-row class is not its own mean.
     centers = (centers + mean) / (class_counts(y, n_classes) + 1.0)[:, None]
     inside = features - centers[y]
     scatter = inside.T @ inside / len(y)
@@ -81,28 +66,14 @@ def within_class_whitening(
 
 @dataclass(frozen=True)
 class MatrixMap:
-    """Residual matrix scaling, fitted: log softmax(β log p + f W + a).
-
-    Attributes
-    ----------
-    beta : float
-        Inverse temperature β.
-    bias : array of shape (C,)
-        Class bias a.
-    weight : array of shape (C, C)
-        Matrix W on the features f.
-    feature_beta, clip : float
-        Inverse temperature of the features, and where they are cut off.
-    unseen : array of int
-        Classes without a row in the fit; they keep the share softmax(β log p) gives them.
-    """
+    """Fitted residual matrix scaling: log softmax(β log p + f W + a)."""
 
     beta: float
     bias: Floats
-    weight: Floats
-    feature_beta: float
-    clip: float
-    unseen: Ints
+    weight: Floats  # W on the features f, (C, C)
+    feature_beta: float  # inverse temperature of the features
+    clip: float  # where they are clipped
+    unseen: Ints  # classes without a row, which keep their share of softmax(β log p)
 
     def __call__(self, logs: Array) -> Array:
         """Calibrated log-probabilities, shape (n, C)."""
@@ -114,7 +85,7 @@ class MatrixMap:
 
 @dataclass(frozen=True)
 class _Whitened:
-    """Clipped, centred and whitened log-probabilities of temperature-scaled scores."""
+    """Temperature-scaled log-probabilities, clipped, centred and whitened."""
 
     beta: float
     clip: float
@@ -141,11 +112,11 @@ class _Whitened:
 
 
 class ResidualMatrixScaling(BiasCorrectedTemperatureScaling):
-    r"""A penalised matrix beside the temperature: softmax(β log p + f W + a).
+    r"""A penalized matrix in addition to temperature and bias: softmax(β log p + f W + a).
 
-    The features f are the temperature-scaled log-probabilities, cut off, centred in each row and
+    The features f are the temperature-scaled log-probabilities, clipped, centred in each row and
     whitened by their within-class covariance. The ridge on W is chosen by cross-validation on
-    log-loss along one warm-started path from strong to weak; where it is strong the method is
+    log-loss, along a warm-started path from strong to weak. With a strong ridge, the method is
     bias-corrected temperature scaling.
 
     Parameters
@@ -153,7 +124,7 @@ class ResidualMatrixScaling(BiasCorrectedTemperatureScaling):
     ridges : sequence of float
         Candidates r > 0 of the penalty r ‖W‖²/n.
     clip : float
-        Log-probabilities below -clip, clip > 0, say no more than -clip does.
+        Log-probabilities are clipped at -clip, clip > 0.
     shrinkage : float
         Share of the mean variance in the within-class covariance, in (0, 1].
     bias_ridges, kind, n_folds, max_iter, random_state
@@ -162,11 +133,11 @@ class ResidualMatrixScaling(BiasCorrectedTemperatureScaling):
     Attributes
     ----------
     weight_ : ndarray of shape (C, C)
-        Matrix W on the clipped and centred log-probabilities; the whitening is multiplied in.
+        Matrix W on the clipped and centred log-probabilities, with the whitening multiplied in.
     ridge_ : float
-        The ridge that was chosen.
+        The chosen ridge.
     cv_log_loss_ : dict of float to float
-        Held-out log-loss of every ridge that was tried, in nats.
+        Held-out log-loss of each ridge tried, in nats.
     bias_, bias_ridge_, temperature_, inverse_temperature_, improved_, held_out_log_loss_
         As of `BiasCorrectedTemperatureScaling`.
     identity_log_loss_, out_of_fold_, kind_, unseen_, converged_, n_iter_, model_
@@ -174,8 +145,8 @@ class ResidualMatrixScaling(BiasCorrectedTemperatureScaling):
 
     Notes
     -----
-    Whitening makes the penalty r tr(W' S W), S the within-class covariance: a direction that varies
-    little inside classes is cheap to use, as in a discriminant analysis.
+    Whitening makes the penalty r tr(W' S W), with S the within-class covariance: directions that
+    vary little within classes are penalized less, as in discriminant analysis.
 
     References
     ----------

@@ -28,34 +28,16 @@ from postproc.scores.kinds import Kind
 
 @dataclass(frozen=True)
 class PooledMap:
-    """Log pool of residual matrix scaling and a discriminant, fitted.
+    """Fitted log pool of residual matrix scaling and a discriminant."""
 
-    Attributes
-    ----------
-    matrix : MatrixMap or AffineMap
-        Residual matrix scaling; an AffineMap where it is the identity.
-    weight : array of shape (C, C)
-        Discriminant's weights on the clipped and centred log-probabilities.
-    bias : array of shape (C,)
-        Discriminant's bias.
-    scaling : AffineMap
-        Temperature and class bias of the discriminant.
-    weights : array of shape (2,)
-        Pool weights of the matrix and of the discriminant.
-    feature_beta, clip : float
-        Inverse temperature of the discriminant's features, and where they are cut off.
-    unseen : array of int
-        Classes without a row in the fit; they keep their share of the tempered scores.
-    """
-
-    matrix: MatrixMap | AffineMap
-    weight: Floats
-    bias: Floats
-    scaling: AffineMap
-    weights: Floats
-    feature_beta: float
-    clip: float
-    unseen: Ints
+    matrix: MatrixMap | AffineMap  # an AffineMap if it is the identity
+    weight: Floats  # of the discriminant, on clipped and centred log-probabilities, (C, C)
+    bias: Floats  # of the discriminant, (C,)
+    scaling: AffineMap  # temperature and class bias of the discriminant
+    weights: Floats  # of the matrix and of the discriminant in the pool, (2,)
+    feature_beta: float  # inverse temperature of the discriminant's features
+    clip: float  # where they are clipped
+    unseen: Ints  # classes without a row, which keep their share of the tempered scores
 
     def __call__(self, logs: Array) -> Array:
         """Calibrated log-probabilities, shape (n, C)."""
@@ -74,10 +56,10 @@ class PooledScaling(Calibrator):
     Parameters
     ----------
     shrinkages : sequence of float
-        Candidates for the discriminant's share of spherical covariance, each in (0, 1], chosen by
-        cross-validation on log-loss.
+        Candidates in (0, 1] for the discriminant's share of the spherical covariance; one is
+        chosen by cross-validation on log-loss.
     clip : float
-        Log-probabilities below -clip, clip > 0, say no more than -clip does.
+        Log-probabilities are clipped at -clip, clip > 0.
     kind, n_folds, max_iter, random_state
         As for `TemperatureScaling`.
 
@@ -86,11 +68,11 @@ class PooledScaling(Calibrator):
     weights_ : ndarray of shape (2,)
         Pool weights of the matrix and of the discriminant.
     shrinkage_, ridge_, bias_ridge_ : float
-        Penalties that were chosen, of the discriminant and of the matrix.
+        The chosen penalties of the discriminant and of the matrix.
     inverse_temperature_, temperature_ : float
-        Of the features; the pool has none of its own.
+        Those of the features; the pool has none of its own.
     improved_, held_out_log_loss_, identity_log_loss_, out_of_fold_, kind_, unseen_
-        As of `TemperatureScaling`. The two weights are fitted on the out-of-fold predictions that
+        As of `TemperatureScaling`. The two weights are fitted to the out-of-fold predictions that
         they are scored on.
     converged_, n_iter_, model_
         As of `TemperatureScaling`; the model is a `PooledMap`.
@@ -127,7 +109,7 @@ class PooledScaling(Calibrator):
 
     def _search(self, logs: Floats, y: Ints) -> None:
         with warnings.catch_warnings():
-            # What the parts would say of unseen classes and of convergence, the pool says once.
+            # The pool itself warns, once, of unseen classes and convergence.
             warnings.simplefilter("ignore", UserWarning)
             matrix = ResidualMatrixScaling(clip=self.clip, **self._shared())  # type: ignore[arg-type]
             matrix.fit(logs, y)
@@ -164,7 +146,7 @@ class PooledScaling(Calibrator):
     def _fit_discriminant(
         self, logs: Floats, y: Ints, beta: float
     ) -> tuple[BiasCorrectedTemperatureScaling, Floats, Floats]:
-        # One temperature for the features: it is a single number, and the same for every fold.
+        # One temperature for the features in all folds: it is a single number.
         features = clipped_features(logs, beta, self.clip)
         shares = np.exp(temper(beta, logs))
         held_out = np.empty((len(self.shrinkages), *logs.shape))
@@ -175,8 +157,8 @@ class PooledScaling(Calibrator):
             fitted = fit_discriminant(features[train], shares[train], y[train], self.shrinkages)
             for k, (weight, bias) in enumerate(fitted):
                 held_out[k][test] = log_softmax(features[test] @ weight + bias)
-        # The discriminant knows neither the class frequencies nor its own over-confidence. Every
-        # candidate gets the same C + 1 numbers for that, so a fit on the same rows ranks them.
+        # The discriminant ignores class frequencies and is over-confident. Every candidate gets
+        # the same C + 1 parameters for that, so fits to the same rows can be compared.
         quick = {**self._shared(), "n_folds": 2, "bias_ridges": (self.bias_ridge_,)}
         losses = []
         for scores in held_out:
@@ -190,7 +172,7 @@ class PooledScaling(Calibrator):
 
 
 def _pool_weights(stack: Floats, y: Ints) -> Floats:
-    """Weights w >= 0 of least log-loss for log-probabilities of shape (2, n, C)."""
+    """Weights w >= 0 with the lowest log-loss, for log-probabilities of shape (2, n, C)."""
     from scipy.optimize import minimize
 
     rows = np.arange(len(y))

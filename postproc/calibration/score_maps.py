@@ -1,4 +1,4 @@
-"""From scores to log-probabilities, through fitted maps, and back to what scores were."""
+"""From scores to log-probabilities, through fitted maps, and back to the type of the scores."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from postproc.scores.kinds import Kind, check_scores, log_probabilities
 
 
 def as_logs(scores: Array, kind: Kind) -> Floats:
-    """Log-probabilities of checked scores in float64; narrower floats are widened first."""
+    """Log-probabilities of checked scores, computed in float64."""
     return np.asarray(log_probabilities(as_numpy(scores).astype(np.float64), kind))
 
 
 def apply_map(model: Any, scores: Array, kind: Kind) -> Floats:
-    """Calibrated log-probabilities of checked scores (n, C), block by block."""
+    """Calibrated log-probabilities of checked scores (n, C), computed block by block."""
     out = np.empty(tuple(scores.shape))
     for rows in row_blocks(*out.shape):
         out[rows] = as_numpy(map_rows(model, scores[rows, :], kind))
@@ -29,16 +29,13 @@ def apply_map(model: Any, scores: Array, kind: Kind) -> Floats:
 
 
 def map_rows(model: Any, scores: Array, kind: Kind) -> Array:
-    """Calibrated log-probabilities in float64 of a block of checked scores, where they are."""
+    """Calibrated log-probabilities of a block of checked scores in float64, on its device."""
     xp = api.array_namespace(scores)
     return model(log_probabilities(xp.astype(scores, xp.float64), kind))
 
 
 def like_scores(values: Floats, scores: Array) -> Array:
-    """Bring a result into the library, and on the device, of the scores it came from.
-
-    Float32 for floats of 32 bits or fewer, else float64.
-    """
+    """Convert to the library and device of the scores; float32 if they are 32 bits or fewer."""
     if not api.is_array_api_obj(scores):
         return values
     xp = api.array_namespace(scores)
@@ -48,15 +45,7 @@ def like_scores(values: Floats, scores: Array) -> Array:
 
 
 def check_like_fitted(estimator: Any, scores: Array) -> Array:
-    """Checked scores (n, C) of the kind and the classes that an estimator was fitted to.
-
-    Raises
-    ------
-    NotFittedError
-        If `fit` has not been called.
-    TypeError, ValueError
-        If scores are not valid, or have another number of columns.
-    """
+    """Checked scores (n, C), which must have the kind and columns that `fit` has seen."""
     check_is_fitted(estimator, ["kind_", "model_"])
     checked, _ = check_scores(scores, kind=estimator.kind_)
     if checked.shape[1] != estimator.n_features_in_:

@@ -1,7 +1,7 @@
 """Calibration of saved scores: temperature, and temperature with a class bias.
 
-Both start as the identity, are penalised towards it, and are kept only if they beat it on held-out
-rows. `matrix_scaling` adds residual matrix scaling, `discriminant` a log pool.
+Both start as the identity, are penalized towards it, and are kept only if they beat it on held-out
+rows.
 """
 
 from __future__ import annotations
@@ -36,18 +36,11 @@ from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
 from postproc.scores.threads import one_blas_thread
 
-__all__ = [
-    "BiasCorrectedTemperatureScaling",
-    "Calibrator",
-    "TemperatureScaling",
-    "fit_temperature",
-]
-
-#: Strengths of the penalty on the class bias that cross-validation chooses from, strong ones first.
+#: Penalties on the class bias to choose from by cross-validation, strong ones first.
 BIAS_RIDGES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 
-#: A path of penalties ends where the loss is this much above the best: it has one valley but for
-#: noise, and weaker penalties are the dear ones.
+#: A path of penalties ends where the loss exceeds the best by this factor: it has a single minimum
+#: but for noise, and weaker penalties are costlier to fit.
 PATIENCE = 1.002
 
 
@@ -59,7 +52,7 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
     max_iter: int
     random_state: int
 
-    #: What is not kept where a calibrator is saved: applying it takes the map alone.
+    #: Not saved with a calibrator, because applying it needs only the map.
     unsaved = ("out_of_fold_",)
 
     #: The fitted map from log-probabilities to calibrated ones.
@@ -81,7 +74,7 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
         y : array_like of shape (n,)
             Labels, integers in 0..C-1.
         classes : sequence of C str, optional
-            Class names, kept for those who apply the calibrator to files.
+            Class names, for aligning files later.
 
         Returns
         -------
@@ -96,8 +89,8 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
         Warns
         -----
         UserWarning
-            If classes have no label, the temperature ends at the bound of its range, or the
-            optimiser has not converged.
+            If classes have no label, the temperature is at the bound of its range, or the
+            optimizer has not converged.
         """
         check_count(self.n_folds, "n_folds", low=2)
         check_count(self.max_iter, "max_iter", low=1)
@@ -109,7 +102,7 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
         logs = as_logs(given.scores, given.kind)
         labels = check_labels(y, n_classes=logs.shape[1], n_rows=len(logs), name="y")
         if len(labels) < 2:
-            fail("scores", "an array of 2 rows or more, to be fitted on", f"{len(labels)}")
+            fail("scores", "an array of 2 rows or more", f"{len(labels)}")
         self.n_rows_, self.n_features_in_ = map(int, logs.shape)
         self.unseen_ = unseen_classes(labels, logs.shape[1])
         if len(self.unseen_):
@@ -118,14 +111,14 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
             self._search(logs, labels)
         if abs(np.log(self.inverse_temperature_)) > LOG_BETA - 0.01:
             msg = (
-                f"the temperature ends at {self.temperature_:.3g}, the bound of its range, and "
-                "does not calibrate: scores so far from the logarithms of odds must be scaled first"
+                f"the temperature is {self.temperature_:.3g}, at the bound of its range, so the "
+                "scores are not calibrated; scale them to log-odds first"
             )
             warnings.warn(msg, UserWarning, stacklevel=2)
         self.identity_log_loss_ = mean_log_loss(logs, labels)
         alike = bool((logs == logs[0]).all())
         if alike:
-            msg = "all rows to be fitted on are alike, so nothing is learned from them"
+            msg = "all rows of the fit split are the same, so nothing can be learned from them"
             warnings.warn(msg, UserWarning, stacklevel=2)
         self.improved_ = bool(self.held_out_log_loss_ < self.identity_log_loss_) and not alike
         if not self.improved_:
@@ -134,7 +127,7 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
         if not self.converged_:
             msg = (
                 f"{type(self).__name__} has not converged after {self.n_iter_} iterations; "
-                f"raise `max_iter`, now {self.max_iter}"
+                "raise `max_iter`"
             )
             warnings.warn(msg, UserWarning, stacklevel=2)
         return self
@@ -168,7 +161,7 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
         return like_scores(np.exp(self.predict_log_proba(scores)), scores)
 
     def predict(self, scores: Array) -> Array:
-        """Class of the highest calibrated probability in each row; ties to the lowest."""
+        """Class with the highest calibrated probability in each row; the lowest of tied classes."""
         probs = self.predict_proba(scores)
         return api.array_namespace(probs).argmax(probs, axis=1)
 
@@ -178,7 +171,7 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
         return 1.0 / self.inverse_temperature_
 
     def _check_options(self) -> None:
-        """Check what only the subclass has."""
+        """Check the options of a subclass."""
 
     def _keep_identity(self) -> None:
         self.inverse_temperature_ = 1.0
@@ -194,7 +187,7 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
 
 
 class TemperatureScaling(Calibrator):
-    r"""One temperature for all classes: softmax(β log p), β > 0 of least log-loss.
+    r"""One temperature for all classes: softmax(β log p), with β > 0 of lowest log-loss.
 
     Parameters
     ----------
@@ -203,7 +196,7 @@ class TemperatureScaling(Calibrator):
     n_folds : int
         Folds >= 2 of the cross-validation that decides whether the fit is kept.
     max_iter : int
-        Most iterations of the optimiser.
+        Maximum number of iterations of the optimizer.
     random_state : int
         Seed of the folds.
 
@@ -214,23 +207,23 @@ class TemperatureScaling(Calibrator):
     inverse_temperature_ : float
         β.
     improved_ : bool
-        Whether held-out log-loss fell; if not, the estimator is the identity.
+        Whether held-out log-loss decreased; if not, the estimator is the identity.
     held_out_log_loss_, identity_log_loss_ : float
-        Mean log-loss of the out-of-fold predictions, and of the scores as they are, in nats.
+        Mean log-loss of the out-of-fold predictions, and of the scores as given, in nats.
     out_of_fold_ : ndarray of shape (n, C)
-        Log-probabilities of the rows fitted on, each by a fit without its fold.
+        Log-probabilities of the fit rows, each by a fit without its fold.
     kind_ : str
         The kind of the scores.
     classes_ : list of C str, or None
-        Class names, where `fit` was given them.
+        Class names, if `fit` was given them.
     n_rows_, n_features_in_ : int
-        Rows that were fitted, and classes C.
+        Number of fit rows, and of classes C.
     unseen_ : ndarray of int
         Classes without a label in `fit`.
     converged_ : bool
-        Whether the optimiser met its tolerance.
+        Whether the optimizer met its tolerance.
     n_iter_ : int
-        Iterations it took.
+        Number of iterations.
     model_ : AffineMap
         The fitted map.
 
@@ -276,7 +269,7 @@ class TemperatureScaling(Calibrator):
 class BiasCorrectedTemperatureScaling(Calibrator):
     r"""A temperature and a class bias (BCTS): softmax(β log p + a).
 
-    The bias has the penalty r_a mean(a²), r_a chosen by cross-validation on log-loss.
+    The penalty on the bias is r_a mean(a²), with r_a chosen by cross-validation on log-loss.
 
     Parameters
     ----------
@@ -290,7 +283,7 @@ class BiasCorrectedTemperatureScaling(Calibrator):
     bias_ : ndarray of shape (C,)
         The class bias a.
     bias_ridge_ : float
-        The penalty that was chosen.
+        The chosen penalty.
     temperature_, inverse_temperature_, improved_, held_out_log_loss_, identity_log_loss_
         As of `TemperatureScaling`.
     out_of_fold_, kind_, classes_, n_rows_, n_features_in_, unseen_, converged_, n_iter_, model_
@@ -338,7 +331,7 @@ class BiasCorrectedTemperatureScaling(Calibrator):
         self.converged_, self.n_iter_ = solution.converged, solution.n_iter
 
     def _search_bias(self, logs: Floats, y: Ints) -> list[Solution]:
-        """Choose the penalty of the bias; return the folds' solutions."""
+        """Choose the penalty on the bias; return the folds' solutions."""
         splits = list(self._splits(logs, y))
         solutions = [start_solution(logs[train], y[train], 0) for train, _ in splits]
         kept = solutions
@@ -380,7 +373,7 @@ class BiasCorrectedTemperatureScaling(Calibrator):
 
 
 def check_penalties(values: Any, name: str) -> list[float]:
-    """Return penalties > 0, strong ones first."""
+    """Checked penalties > 0, strong ones first."""
     listed = [check_number(value, name, low=0.0, open_low=True) for value in values]
     if not listed:
         fail(name, "one number > 0 or more", "none")
@@ -388,9 +381,9 @@ def check_penalties(values: Any, name: str) -> list[float]:
 
 
 def unseen_message(unseen: Ints, n_classes: int) -> str:
-    """Say which classes have no label."""
+    """A warning that classes have no label."""
     shown = ", ".join(map(str, unseen[:3])) + (", ..." if len(unseen) > 3 else "")
     return (
         f"{len(unseen)} of {n_classes} classes have no row in the fit split ({shown}); nothing is "
-        "learned of them, and they keep the share that temperature scaling gives them"
+        "learned about them, so temperature scaling alone sets their share"
     )

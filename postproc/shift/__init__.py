@@ -1,4 +1,4 @@
-"""Label shift: evidence for it, the class prior of a target, and adaptation to it."""
+"""Label shift: a test for it, the class prior of a target, and adaptation."""
 
 import lazy_loader
 

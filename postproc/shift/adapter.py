@@ -1,4 +1,4 @@
-"""Adaptation to label shift as one estimator: fitted to labelled rows, adapted to a target."""
+"""Adaptation to label shift as an estimator: fitted to labelled rows, adapted to a target."""
 
 from __future__ import annotations
 
@@ -44,30 +44,31 @@ from postproc.shift.streaming import (
     AdaptedRows,
     CalibratedRows,
     ReadRows,
+    in_memory,
     target_likelihood,
     target_moments,
 )
 
 METHODS = ("em", "map", "bbse", "sinkhorn", "can")
 
-#: Rows a class below which an estimate that nothing holds back is a gamble.
+#: With fewer rows per class, an unregularized estimate is unreliable.
 FEW_ROWS = 10
 
 
 @dataclass(frozen=True)
 class Adaptation:
-    """What an adapter does to a target, and on what evidence.
+    """How a target is adapted, and on what evidence.
 
     Attributes
     ----------
     test : NoShiftTest
-        Of the target against the rows fitted on.
+        The target against the fit split.
     prior : PriorEstimate
-        Estimated class distribution of the target.
+        Estimated class prior of the target.
     factors : ndarray of shape (C,)
         Column factors of the calibrated probabilities.
     can : CANModel or None
-        Takes the place of the factors.
+        Used instead of the factors.
     """
 
     test: NoShiftTest
@@ -79,42 +80,42 @@ class Adaptation:
 class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Calibrate predictions, estimate the class prior of a target, and adapt to it.
 
-    `fit` learns from labelled rows. Every target has its prior estimated anew, from all of its
-    rows: one that was found for another target says nothing of this one.
+    `fit` learns from labelled rows. The prior is estimated for each target, from all of its rows.
 
     Parameters
     ----------
     method : {"em", "map", "bbse", "sinkhorn", "can"}
-        Em, map and bbse estimate the prior and re-weight by it; sinkhorn and can take that of map.
+        "em", "map" and "bbse" estimate the prior and re-weight by it. "sinkhorn" (joint
+        normalization) and "can" use the prior of "map".
     calibration : {"temperature", "bcts", "matrix", "none"}
         How predictions are calibrated first.
     soft : bool
-        What bbse counts: probabilities, else predicted classes.
+        Whether "bbse" averages probabilities instead of counting predicted classes.
     strength : float
-        In [0, 1]: how far sinkhorn pulls the mean prediction to the prior.
+        In [0, 1]: how far "sinkhorn" moves the mean prediction to the prior.
     kind : {"logits", "probs"} or None
         What scores are; None detects it once, in `fit`.
     random_state : int
-        Seed of the folds, and of the resamples of bbse.
+        Seed of the folds, and of the resamples of "bbse".
 
     Attributes
     ----------
     kind_ : str
         The kind of the scores.
     classes_ : list of C str, or None
-        Class names, where `fit` was given them.
+        Class names, if `fit` was given them.
     n_features_in_ : int
         Number of classes C.
     model_ : AffineMap, MatrixMap or None
-        The fitted calibration; None for none.
+        The fitted calibration; None if there is none.
     moments_ : PredictionMoments
-        Of the calibrated out-of-fold predictions; their mean is the source prior.
+        Moments of the calibrated out-of-fold predictions; their mean is the source prior.
     unseen_ : ndarray of int
         Classes without a label in `fit`.
     held_out_, labels_ : ndarray of shape (m, C) and (m,), or None
-        Those predictions and the labels, where bbse needs them.
+        Those predictions and the labels, for "bbse".
     reference_ : ndarray of shape (m, C), or None
-        Calibrated rows that were fitted on, where can needs them.
+        Calibrated rows of the fit split, for "can".
 
     Examples
     --------
@@ -156,7 +157,7 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
         y : array_like of shape (m,)
             Labels, integers in 0..C-1.
         classes : sequence of C str, optional
-            Class names, for messages and for those who apply the adapter to files.
+            Class names, for messages and for aligning files later.
 
         Returns
         -------
@@ -171,7 +172,7 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
         Warns
         -----
         UserWarning
-            As the calibrators.
+            As those of the calibrators.
         """
         check_choice(self.method, "method", METHODS)
         check_choice(self.calibration, "calibration", (*CALIBRATIONS, "none"))
@@ -182,7 +183,7 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
         given = Predictions.check(scores, kind=self.kind, classes=classes, name="scores")
         labels = check_labels(y, n_classes=given.n_classes, n_rows=given.n_rows, name="y")
         if len(labels) < 2:
-            fail("scores", "an array of 2 rows or more, to be fitted on", f"{len(labels)}")
+            fail("scores", "an array of 2 rows or more", f"{len(labels)}")
         logs, self.model_ = as_logs(given.scores, given.kind), None
         if self.calibration != "none":
             options = {"kind": given.kind, "random_state": self.random_state}
@@ -216,20 +217,21 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
         NotFittedError
             If `fit` has not been called.
         TypeError, ValueError
-            If scores are not valid, or bbse has a confusion matrix that is singular.
+            If scores are not valid, or the confusion matrix of "bbse" is singular.
 
         Warns
         -----
         UserWarning
-            For what speaks against trusting the result: no shift, few rows, an estimate that
-            rests on pseudo-rows, classes without labels; if an iteration has not converged.
+            If the result is doubtful: no shift, few rows, an estimate that rests on pseudo-rows,
+            classes without labels, or an iteration that has not converged.
         """
         return self._adapt(self._checked(scores))
 
     def predict_proba(self, scores: Array) -> Array:
-        """Adapted probabilities of a target: unlike elsewhere, rows hang together.
+        """Adapt to a target and return its probabilities.
 
-        Parameters, errors and warnings are those of `adapt_to`.
+        Each row depends on all rows of the target. Parameters, errors and warnings are those of
+        `adapt_to`.
 
         Returns
         -------
@@ -242,7 +244,7 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
         return like_scores(np.concatenate([part(cut)[0] for cut in rows.target.cuts()]), scores)
 
     def predict(self, scores: Array) -> Array:
-        """Class of the highest adapted probability in each row; ties to the lowest."""
+        """Class with the highest adapted probability in each row; the lowest of tied classes."""
         probs = self.predict_proba(scores)
         return api.array_namespace(probs).argmax(probs, axis=1)
 
@@ -252,9 +254,14 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
         Parameters
         ----------
         read : ReadRows
-            Probabilities of the target that `model_` has calibrated.
+            Probabilities of the target, calibrated by `model_`.
         map_blocks : MapBlocks
             Where blocks are computed.
+
+        Returns
+        -------
+        Adaptation
+            As of `adapt_to`.
         """
         moments = target_moments(read, map_blocks, "looking for a shift")
         test = compare_moments(moments, self.moments_)
@@ -276,9 +283,8 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
 
     def _adapt(self, rows: CalibratedRows) -> Adaptation:
         """Adapt to a target in memory."""
-        cuts = rows.target.cuts()
-        calibrated = np.concatenate([rows(cut)[0] for cut in cuts])
-        return self.adapt(ReadRows(Predictions(calibrated, "probs")), in_order)
+        with in_memory(rows, rows.target.cuts()) as read:
+            return self.adapt(read, in_order)
 
     def _checked(self, scores: Array) -> CalibratedRows:
         checked = check_like_fitted(self, scores)
@@ -304,30 +310,30 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
         return estimate_prior(likelihood, source, pseudo, max_iter=MAX_ITER, tol=TOLERANCE)
 
     def _doubts(self, test: NoShiftTest, prior: PriorEstimate, n_rows: int) -> Iterator[str]:
-        """Say what speaks against trusting the result."""
+        """Reasons not to trust the result."""
         n_classes = self.n_features_in_
         if test.p_value >= 0.05:
             yield (
-                f"the target shows no shift of class frequencies (p = {test.p_value:.2g}): "
-                "adapting may do harm"
+                f"the target shows no label shift (p = {test.p_value:.2g}), so adapting may "
+                "lower accuracy"
             )
         if self.method in ("em", "bbse") and n_rows < FEW_ROWS * n_classes:
             rows = "1 row" if n_rows == 1 else f"{n_rows} rows"
             yield (
-                f"{self.method} estimates {n_classes} shares from {rows} and nothing holds it "
-                "back: the prior is chance more than evidence; use map"
+                f"{self.method} estimates {n_classes} class frequencies from {rows} without "
+                "regularization, which is unreliable; use map"
             )
         if prior.strength > n_rows:
             yield (
-                f"the prior rests on {prior.strength:.3g} pseudo-rows of the source against "
-                f"{n_rows} rows of the target: it is assumed more than found; its standard errors "
-                "are those of the rows alone"
+                f"the estimated prior rests on {prior.strength:.3g} pseudo-rows of the source "
+                f"prior and only {n_rows} rows of the target, so it is mostly assumed; its "
+                "standard errors are those of the rows alone"
             )
         if len(self.unseen_):
             names = self.classes_ or [str(j) for j in range(n_classes)]
             shown = ", ".join(names[j] for j in self.unseen_[:3])
             more = ", ..." if len(self.unseen_) > 3 else ""
             yield (
-                f"no row of the fit split has the label {shown}{more}: the target's share of "
-                f"{'it' if len(self.unseen_) == 1 else 'these'} is guesswork"
+                f"no row of the fit split has the label {shown}{more}, so the estimated share of "
+                f"{'this class' if len(self.unseen_) == 1 else 'these classes'} is unreliable"
             )

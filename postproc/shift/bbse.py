@@ -12,7 +12,7 @@ from postproc.scores.checks import check_count, check_labels, fail
 from postproc.shift.evidence import PredictionMoments, check_probabilities
 from postproc.shift.prior import PriorEstimate
 
-#: Resamples behind standard errors.
+#: Bootstrap resamples for standard errors.
 N_BOOTSTRAP = 100
 
 
@@ -32,28 +32,28 @@ def bbse_prior(
     probs : array or tensor of shape (n, C)
         Probabilities of the target rows.
     fit_probs : array or tensor of shape (m, C)
-        Probabilities of labelled rows, best out-of-fold.
+        Probabilities of labelled rows, preferably out of fold.
     fit_labels : array_like of shape (m,)
         Their labels, integers in 0..C-1.
     soft : bool
         Average probabilities; otherwise count the predicted classes.
     n_bootstrap : int
-        Resamples >= 2 of both sets behind the standard errors.
+        Bootstrap resamples >= 2 of both sets, for the standard errors.
     seed : int
         Seed of the resamples.
 
     Returns
     -------
     PriorEstimate
-        Negative entries of the solution are cut to zero and the rest is scaled to sum 1.
+        Negative entries of the solution are set to zero and the rest is scaled to sum 1.
 
     Raises
     ------
     TypeError
         If an argument is not of the right type.
     ValueError
-        If one is not valid, or the confusion matrix is singular: two classes are predicted alike,
-        or one has no fit label.
+        If one is not valid, or the confusion matrix is singular, because a class has no fit label
+        or the predictions do not tell two classes apart.
 
     References
     ----------
@@ -87,7 +87,7 @@ def one_hot_winners(probs: Floats) -> Floats:
 def solve_confusion(
     target: PredictionMoments, fit: Floats, labels: Ints, *, n_bootstrap: int, seed: int
 ) -> PriorEstimate:
-    """Pure core of `bbse_prior`: of the target, only the moments of its predictions matter."""
+    """Pure core of `bbse_prior`, which needs only the moments of the target's predictions."""
     n_classes = fit.shape[1]
     confusion = _confusion(fit, labels)
     rank = int(np.linalg.matrix_rank(confusion))
@@ -96,25 +96,25 @@ def solve_confusion(
             "confusion matrix of fit_probs",
             f"of rank {n_classes}, the number of classes",
             f"rank {rank}",
-            "a class has no label or two are predicted alike: use `map_prior`, which inverts "
-            "nothing",
+            "a class has no label, or two classes are not told apart; use `map_prior`, which "
+            "inverts no matrix",
         )
     rng = np.random.default_rng(seed)
-    # Means of resamples of the target, by the central limit theorem: its rows are not at hand.
+    # Means of resamples of the target, by the central limit theorem: its rows are not available.
     means = rng.multivariate_normal(
         target.mean, target.scatter / target.n_rows**2, size=n_bootstrap, method="eigh"
     )
     draws = []
     for mean in means:
         i = rng.integers(len(labels), size=len(labels))
-        # Least squares, since a resample may lose a class that the full set has.
+        # Least squares, because a resample may lack a class.
         draws.append(_solve(_confusion(fit[i], labels[i]), mean))
     prior = _solve(confusion, target.mean)
     return PriorEstimate(prior, np.std(draws, axis=0, ddof=1), 0, True, None)
 
 
 def _confusion(probs: Floats, labels: Ints) -> Floats:
-    """Return P(predicted = row | label = column), shape (C, C); no label, a column of zeros."""
+    """P(predicted = row | label = column), (C, C); zeros in the columns of unseen classes."""
     n_classes = probs.shape[1]
     sums = np.zeros((n_classes, n_classes))
     np.add.at(sums, labels, probs)

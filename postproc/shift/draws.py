@@ -1,7 +1,7 @@
-"""Target draws with a known change of class frequencies, to measure methods under label shift.
+"""Targets with a known label shift, drawn from labelled rows to measure methods.
 
-A draw is a list of row numbers of a labelled set, taken with replacement. Rows of one class are
-exchangeable, so that p(x | y) stays what it was and only p(y) moves.
+A draw is a list of row numbers, with replacement. Rows of one class are exchangeable, so p(x | y)
+is unchanged and only p(y) moves.
 """
 
 from __future__ import annotations
@@ -14,26 +14,27 @@ from numpy.typing import NDArray
 
 from postproc.scores.checks import check_count, check_labels, fail
 
-#: The shifts that figures are quoted for.
+#: The shifts that benchmarks report.
 SHIFTS = ("none", "dirichlet:0.5", "longtail:50")
 
 
 def draw_target(labels: Any, shift: str, rows: int, seed: int, n_classes: int) -> NDArray[np.int64]:
     """Draw the row numbers of one target, with replacement.
 
-    A row of class j is drawn with probability w_j / n_j, w the class frequencies that the shift
-    asks for and n_j the number of rows of the class; a class without rows drops out.
+    A row of class j is drawn with probability proportional to w_j / n_j, with w the class
+    frequencies of the shift and n_j the number of rows of the class. Classes without rows drop
+    out.
 
     Parameters
     ----------
     labels : array_like of shape (n,)
         Classes of the rows to draw from.
     shift : str
-        `none` for the frequencies as they are; `dirichlet:A` for frequencies from the symmetric
-        Dirichlet distribution of concentration A > 0; `longtail:R` for frequencies that fall
-        geometrically from class to class by R >= 1 in all, the order of the classes being random.
+        `none` for the present frequencies; `dirichlet:A` for frequencies from the symmetric
+        Dirichlet distribution with concentration A > 0; `longtail:R` for frequencies that fall
+        geometrically from class to class, by R >= 1 in all, with classes in random order.
     rows : int
-        Most rows; min(rows, n) are drawn.
+        Maximum number of rows; min(rows, n) are drawn.
     seed : int
         Seed of the draw.
     n_classes : int
@@ -66,7 +67,7 @@ def draw_target(labels: Any, shift: str, rows: int, seed: int, n_classes: int) -
     counts = np.bincount(y, minlength=n_classes)
     shares = np.where(counts > 0, weights / np.maximum(counts, 1), 0.0)[y]
     total = float(shares.sum())
-    if total == 0:  # every class that was asked for lacks rows
+    if total == 0:  # no class of the shift has rows
         return rng.integers(len(y), size=size)
     return rng.choice(len(y), size=size, p=shares / total)
 
@@ -74,13 +75,7 @@ def draw_target(labels: Any, shift: str, rows: int, seed: int, n_classes: int) -
 def class_weights(
     shift: str, n_classes: int, rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
-    """Class frequencies that a shift asks for, shape (C,); None for those that are there.
-
-    Raises
-    ------
-    ValueError
-        If the shift is not one of the three forms, or its number is out of range.
-    """
+    """Class frequencies of a shift, (C,); None for the present ones. ValueError if not valid."""
     name, _, number = str(shift).partition(":")
     if name == "none" and not number:
         return None

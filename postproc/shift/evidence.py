@@ -11,30 +11,20 @@ from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.checks import fail
 from postproc.scores.kinds import check_scores, probabilities
 
-#: A source share of exactly zero would make every likelihood ratio of its class infinite.
+#: Floor of the source prior: a share of zero would make all likelihood ratios of a class infinite.
 LEAST_SHARE = 1e-9
 
-#: A direction of the predictions that fewer rows carry than this is far from normal.
+#: Directions in which fewer rows vary are far from normal.
 FEWEST_ROWS_A_DIRECTION = 5.0
 
 
 @dataclass(frozen=True)
 class PredictionMoments:
-    """Mean and scatter of predictions: all that the test of "no shift" needs of a sample.
-
-    Attributes
-    ----------
-    n_rows : int
-        Number of rows n.
-    mean : ndarray of shape (C,)
-        Mean prediction.
-    scatter : ndarray of shape (C, C)
-        Sum of the outer products of the deviations from it.
-    """
+    """Mean and scatter of predictions: all that the test of "no shift" needs of a sample."""
 
     n_rows: int
-    mean: Floats
-    scatter: Floats
+    mean: Floats  # (C,)
+    scatter: Floats  # sum of the outer products of the deviations from the mean, (C, C)
 
     @classmethod
     def of(cls, probs: Floats) -> PredictionMoments:
@@ -59,16 +49,16 @@ class PredictionMoments:
 
 @dataclass(frozen=True)
 class NoShiftTest:
-    """Outcome of the test that the target has the class distribution of the fit split.
+    """Result of the test that the target has the class distribution of the fit split.
 
     Attributes
     ----------
     p_value : float
-        Chance of so large a statistic where nothing has shifted.
+        Probability of a statistic this large without a shift.
     ratio : float
         The F statistic; about 1 without a shift.
     dof : int
-        Its degrees of freedom: directions in which predictions vary.
+        Its degrees of freedom: the directions in which predictions vary.
     """
 
     p_value: float
@@ -80,21 +70,21 @@ def no_shift_test(probs: Array, fit_probs: Array) -> NoShiftTest:
     """Test whether target rows have the same mean prediction as the fit rows.
 
     Hotelling's two-sample T² of the class probabilities. The slope of l(q) at q = s is the mean of
-    p_ij / s_j, so this is the score test of q = s with the sampling error of both sets in its
-    variance: it does not take the source prior, itself an estimate, for the truth. Directions
-    that about five rows or fewer carry are left out.
+    p_ij / s_j, so this is the score test of q = s. Its variance has the sampling error of both
+    sets, because the source prior is itself an estimate. Directions in which about five rows or
+    fewer vary are left out.
 
     Parameters
     ----------
     probs : array or tensor of shape (n, C)
         Calibrated probabilities of the target rows.
     fit_probs : array or tensor of shape (m, C)
-        Calibrated probabilities of the fit rows, best out-of-fold.
+        Calibrated probabilities of the fit rows, preferably out of fold.
 
     Returns
     -------
     NoShiftTest
-        Its p-value is 1 where there are too few rows to tell.
+        Its p-value is 1 if there are too few rows for a test.
 
     Raises
     ------
@@ -138,7 +128,7 @@ def compare_moments(target: PredictionMoments, fit: PredictionMoments) -> NoShif
 def check_probabilities(
     probs: Array, *, name: str = "probs", n_classes: int | None = None
 ) -> Floats:
-    """Return probabilities (n, C) of one row or more in float64, each row summing to 1."""
+    """Checked probabilities in float64, (n, C) with n >= 1, each row summing to 1."""
     checked, kind = check_scores(probs, kind="probs", name=name)
     values = np.asarray(probabilities(as_numpy(checked).astype(np.float64), kind))
     if len(values) == 0:

@@ -1,12 +1,12 @@
 r"""Class prior of an unlabelled target.
 
-Under label shift p(x | y) stays and p(y) moves. With calibrated source probabilities p_ij and the
-source prior s, the log-likelihood of a target prior q is, up to a constant,
+Under label shift p(x | y) is unchanged and p(y) moves. With calibrated source probabilities p_ij
+and the source prior s, the log-likelihood of a target prior q is, up to a constant,
 
 .. math:: l(q) = \sum_i \log \sum_j p_{ij} q_j / s_j
 
 which is concave in q (Saerens, Latinne, Decaestecker, Neural Computation 14, 2002). `em_prior`
-maximises it, `map_prior` adds a Dirichlet penalty; `bbse.bbse_prior` solves the confusion matrix
+maximizes it, `map_prior` adds a Dirichlet penalty, and `bbse_prior` inverts the confusion matrix
 instead.
 """
 
@@ -32,10 +32,10 @@ from postproc.shift.evidence import (
     compare_moments,
 )
 
-#: An excess of the test's F over 1 below this counts as this: the weight of no shift is finite.
+#: Floor of the excess of the test's F over 1, so that the number of pseudo-rows is finite.
 LEAST_EXCESS = 1e-3
 
-#: When EM stops: after so many iterations, or when q moves by less than this in sum.
+#: EM stops after this many iterations, or when the entries of q move by less than this in sum.
 MAX_ITER = 1000
 TOLERANCE = 1e-6
 
@@ -51,16 +51,16 @@ class PriorEstimate:
     prior : ndarray of shape (C,)
         Class distribution of the target; sums to 1.
     std : ndarray of shape (C,)
-        Standard error of each entry: from the sampling of the target, and for BBSE from that of
-        the fit rows too. Pseudo-rows that hold the estimate back make it no smaller.
+        Standard error of each entry, from the sampling of the target and, for BBSE, of the fit
+        rows. Pseudo-rows do not make it smaller.
     n_iter : int
-        Iterations; 0 for a closed form.
+        Number of iterations; 0 for a closed form.
     converged : bool
         Whether the iteration met its tolerance.
     log_likelihood : float or None
-        l(prior) - l(source prior), in nats; None where the method has no likelihood.
+        l(prior) - l(source prior), in nats; None if the method has no likelihood.
     strength : float
-        Pseudo-rows that held the estimate back; 0 for none.
+        Number of pseudo-rows that shrink the estimate to the source prior.
     """
 
     prior: Floats
@@ -83,10 +83,10 @@ def em_prior(
     probs : array or tensor of shape (n, C)
         Calibrated probabilities of the target rows.
     source_prior : array_like of shape (C,)
-        Class distribution s that they were calibrated under: the mean calibrated prediction of the
-        fit split.
+        Class distribution s under which they were calibrated: the mean calibrated prediction of
+        the fit split.
     max_iter : int
-        Most iterations.
+        Maximum number of iterations.
     tol : float
         Stop when the entries of q move by less than this in sum.
 
@@ -128,32 +128,32 @@ def map_prior(
     max_iter: int = MAX_ITER,
     tol: float = TOLERANCE,
 ) -> PriorEstimate:
-    r"""Estimate the target prior with pseudo-rows that hold it back at the source prior (MAP-EM).
+    r"""Estimate the target prior with pseudo-rows that shrink it to the source prior (MAP-EM).
 
     .. math:: q \leftarrow (\sum_i r_i + \lambda s) / (n + \lambda)
 
-    Without `strength` the evidence of a shift chooses: λ = n / (F - 1) pseudo-rows of the source
-    prior, F the statistic of `no_shift_test`, which gives the data the weight 1 - 1/F of the
-    positive-part James-Stein estimator, and a pseudo-row for every class, at most n in all.
+    Without `strength`, the evidence of a shift sets it: λ = n / (F - 1) pseudo-rows of the source
+    prior, with F the statistic of `no_shift_test`, which gives the data the weight 1 - 1/F of the
+    positive-part James-Stein estimator; and one pseudo-row per class, at most n in all.
 
     Parameters
     ----------
     probs : array or tensor of shape (n, C)
         Calibrated probabilities of the target rows.
     source_prior : array_like of shape (C,)
-        Class distribution s that they were calibrated under.
+        Class distribution s under which they were calibrated.
     strength : float, optional
         Number λ >= 0 of pseudo-rows; 0 is maximum likelihood.
     fit_probs : array or tensor of shape (m, C), optional
-        Calibrated predictions of the fit rows, best out-of-fold; needed where `strength` is None.
+        Calibrated predictions of the fit rows, preferably out of fold; needed if `strength` is
+        None.
     max_iter, tol
         As for `em_prior`.
 
     Returns
     -------
     PriorEstimate
-        With standard errors from the observed information of the rows, without the pseudo-rows:
-        they say what the target itself can tell, however strongly the estimate is held back.
+        With standard errors from the observed information of the rows, without the pseudo-rows.
 
     Raises
     ------
@@ -188,23 +188,15 @@ def map_prior(
 
 @dataclass(frozen=True)
 class Likelihood:
-    """The likelihood of a target prior, as sums over blocks of likelihood ratios.
-
-    Attributes
-    ----------
-    n_rows : int
-        Number of target rows n.
-    over_blocks : callable
-        Takes a function of the ratios of some rows, an array or tensor, and yields what it gives
-        for every block of the target in turn. The function can be pickled.
-    """
+    """The likelihood of a target prior, as sums over blocks of likelihood ratios."""
 
     n_rows: int
+    #: Takes a function of the ratios of a block, and yields its value for every block in order.
     over_blocks: Callable[[Callable[[Array], Any]], Iterable[Any]]
 
     @classmethod
     def of(cls, ratios: Floats) -> Likelihood:
-        """The likelihood of ratios that are in memory, shape (n, C), as one block."""
+        """The likelihood of ratios in memory, shape (n, C), as one block."""
         return cls(len(ratios), lambda part: [part(ratios)])
 
     def slope(self, q: Floats) -> Floats:
@@ -242,7 +234,7 @@ def _mixture(ratios: Array, q: Floats) -> Array:
 def estimate_prior(
     likelihood: Likelihood, source: Floats, pseudo: Floats, *, max_iter: int, tol: float
 ) -> PriorEstimate:
-    """Pure core of `map_prior`; `pseudo` holds the pseudo-rows of each class, shape (C,)."""
+    """Pure core of `map_prior`, with `pseudo` rows of each class, shape (C,)."""
     n_classes = len(source)
     # A start inside the simplex: EM never leaves a face that it starts on.
     start = (source + 1e-6 / n_classes) / (1.0 + 1e-6)
@@ -250,7 +242,7 @@ def estimate_prior(
         likelihood, start, pseudo, max_iter=max_iter, tol=tol
     )
     if not converged:
-        msg = f"the prior still moves after {n_iter} iterations; raise `max_iter`, now {max_iter}"
+        msg = f"the prior has not converged after {n_iter} iterations; raise `max_iter`"
         warnings.warn(msg, UserWarning, stacklevel=3)
     gain = likelihood.value(q) - likelihood.value(source)
     std = _standard_errors(likelihood, q)
@@ -260,30 +252,16 @@ def estimate_prior(
 def expectation_maximization(
     likelihood: Likelihood, start: Floats, pseudo: Floats, *, max_iter: int, tol: float
 ) -> tuple[Floats, int, bool]:
-    """Iterate q <- (Σ_i r_i + pseudo) / total, r_ij proportional to ratios_ij q_j.
+    """Iterate q <- (Σ_i r_i + pseudo) / total, r_ij proportional to ratios_ij q_j, until `tol`.
 
-    Parameters
-    ----------
-    likelihood : Likelihood
-        Of the target.
-    start : array of shape (C,)
-        First q; entries of zero stay zero where `pseudo` is zero.
-    pseudo : array of shape (C,)
-        Pseudo-rows of each class; zeros for plain EM.
-    max_iter : int
-        Most iterations.
-    tol : float
-        Stop when the entries of q move by less than this in sum.
-
-    Returns
-    -------
-    tuple of q (C,), number of iterations, whether they converged
+    Entries of zero stay zero where `pseudo` is zero. Returns q (C,), the number of iterations, and
+    whether they converged.
     """
     total = likelihood.n_rows + pseudo.sum()
     q = start
     for step in range(1, max_iter + 1):
         new = (q * likelihood.slope(q) + pseudo) / total
-        # Exact in exact arithmetic; rows whose mass underflowed would otherwise leak.
+        # A no-op in exact arithmetic; the mass of rows that underflow would leak otherwise.
         new /= new.sum()
         moved = float(np.abs(new - q).sum())
         q = new
@@ -293,51 +271,36 @@ def expectation_maximization(
 
 
 def evidence_counts(target: PredictionMoments, fit: PredictionMoments, source: Floats) -> Floats:
-    """Pseudo-rows of each class that the evidence of a shift chooses, one for every class."""
+    """Pseudo-rows of each class set by the evidence of a shift, with one for every class."""
     test = compare_moments(target, fit)
     return pseudo_counts(1.0, test.ratio, target.n_rows, source)
 
 
 def pseudo_counts(flat: float, ratio: float, n_rows: int, source: Floats) -> Floats:
-    """Pseudo-rows of each class, shape (C,), that hold an estimated prior back.
-
-    Parameters
-    ----------
-    flat : float
-        Rows for every class; together they never outnumber the target.
-    ratio : float
-        Statistic F of the test of "no shift".
-    n_rows : int
-        Number of target rows n.
-    source : array of shape (C,)
-        Source prior, which gets n / (F - 1) rows: the estimate then has the weight 1 - 1/F of the
-        positive-part James-Stein estimator.
-    """
+    """Pseudo-rows of each class, shape (C,): `flat` for every class, and more like the source."""
+    # Those for every class never outnumber the target. With n / (F - 1) rows, F the `ratio`, the
+    # data have the weight 1 - 1/F of the positive-part James-Stein estimator.
     evenly = min(flat, n_rows / len(source))
     return np.asarray(evenly + n_rows / max(ratio - 1.0, LEAST_EXCESS) * source)
 
 
 def likelihood_ratios(probs: Floats, source: Floats) -> Floats:
-    """p_ij / s_j, proportional to p(x_i | y = j), shape (n, C)."""
+    """Ratios p_ij / s_j, proportional to p(x_i | y = j), shape (n, C)."""
     return probs / np.maximum(source, LEAST_SHARE)
 
 
 def _standard_errors(likelihood: Likelihood, q: Floats) -> Floats:
-    """Standard errors from the observed information of the rows, restricted to Σ q = 1.
-
-    The pseudo-rows of an estimate are left out: they are what was believed of the target and not
-    seen in it.
-    """
+    """Standard errors from the observed information of the rows, restricted to Σ q = 1."""
     n_rows = likelihood.n_rows
     information = likelihood.information(q)
-    # A share at zero is held there by the slope of l, not by its curvature: with x^-1/2 exp(-s x)
-    # as its density, Jeffreys' prior times the likelihood, its spread is 1 / (s sqrt(2)).
+    # At a share of zero, the slope s of l matters and not its curvature: with Jeffreys' prior, the
+    # density is x^-1/2 exp(-s x), whose standard deviation is 1 / (s sqrt(2)).
     slack = np.maximum(n_rows - likelihood.slope(q), 0.0)
     at_zero = 2.0 * np.where(slack * q < 0.5, slack, 0.0) ** 2
-    # No share has a spread of more than a half, however little the rows say.
+    # No share has a standard error above a half, however few the rows.
     information[np.diag_indices_from(information)] += at_zero + 4.0
-    # In z = q^-1/2 dq the information of well separated classes is n times the identity, so that
-    # classes of very different size do not spoil the conditioning.
+    # In z = q^-1/2 dq, the information of well separated classes is n times the identity, so
+    # classes of very different size do not make it ill-conditioned.
     root = np.sqrt(np.maximum(q, 1.0 / n_rows))
     basis = np.linalg.svd(root[None, :])[2][1:].T
     inside = basis.T @ (information * np.outer(root, root)) @ basis

@@ -32,8 +32,8 @@ def reweight(probs: Array, source_prior: Any, target_prior: Any) -> Array:
     Returns
     -------
     array or tensor of shape (n, C)
-        Rows sum to 1. A row whose whole mass lies on classes that the target prior excludes stays
-        as it was.
+        Rows sum to 1. A row with all its mass on classes that the target prior excludes is
+        unchanged.
 
     Raises
     ------
@@ -56,18 +56,18 @@ def reweight(probs: Array, source_prior: Any, target_prior: Any) -> Array:
     return like_scores(reweight_rows(p, source, target), probs)
 
 
-def reweight_rows(probs: Floats, source: Floats, target: Floats) -> Floats:
+def reweight_rows(probs: Array, source: Floats, target: Floats) -> Array:
     """Pure core of `reweight`."""
-    return np.asarray(scale_columns(probs, prior_factors(source, target)))
+    return scale_columns(probs, prior_factors(source, target))
 
 
 def prior_factors(source: Floats, target: Floats) -> Floats:
-    """Column factors q_j / s_j that lead from one class prior to another, shape (C,)."""
+    """Column factors q_j / s_j from one class prior to another, shape (C,)."""
     return target / np.maximum(source, LEAST_SHARE)
 
 
 def scale_columns(probs: Array, factors: Floats) -> Array:
-    """Scale columns, then rows to sum 1; a row that is left without mass stays as it was."""
+    """Scale columns, then rows to sum 1; a row left without mass is unchanged."""
     xp = api.array_namespace(probs)
     scaled = probs * beside(factors, probs)
     total = xp.sum(scaled, axis=1, keepdims=True)
@@ -78,20 +78,20 @@ def scale_columns(probs: Array, factors: Floats) -> Array:
 def joint_normalization(
     probs: Array, prior: Any, *, strength: float = 1.0, max_iter: int = 1000, tol: float = 1e-8
 ) -> Array:
-    """Scale columns towards a prior and rows to 1, until both hold (Sinkhorn).
+    """Scale columns to a prior and rows to sum 1, in turn until both hold (Sinkhorn).
 
     Parameters
     ----------
     probs : array or tensor of shape (n, C)
         Probabilities.
     prior : array_like of shape (C,)
-        Wanted mean of each column.
+        Target mean of each column.
     strength : float
-        In [0, 1]. 1 makes the columns equal `prior`, 0 leaves them alone; in between the column
-        factors take the fixed point of c <- (prior / mean)^strength, which is optimal transport
+        In [0, 1]. With 1 the column means equal `prior`, with 0 columns are unchanged. In between,
+        the column factors are the fixed point of c <- (prior / mean)^strength: optimal transport
         with a Kullback-Leibler penalty on the column marginal.
     max_iter : int
-        Most iterations.
+        Maximum number of iterations.
     tol : float
         Stop when no logarithm of a column factor moves by more than this.
 
@@ -138,23 +138,11 @@ def match_columns(
     max_iter: int = 1000,
     tol: float = 1e-8,
 ) -> Floats:
-    """Pure core of `joint_normalization`: the column factors, shape (C,).
-
-    Parameters
-    ----------
-    sums : Likelihood
-        Sums over the probabilities themselves, in place of likelihood ratios.
-    prior : array of shape (C,)
-        Wanted mean of each column.
-    power : float
-        The strength.
-    max_iter, tol
-        As for `joint_normalization`, which also says when it warns.
-    """
+    """Pure core of `joint_normalization`: column factors (C,) from sums over probabilities."""
     factors = np.ones(len(prior))
     for _ in range(max_iter):
-        # The column mean without its own factor: the factor that would make the column exact is
-        # q / mass, and its power is the proximal step of the penalty.
+        # Column means without their own factors: q / mass would make the columns exact, and its
+        # power is the proximal step of the penalty.
         mass = sums.slope(factors) / sums.n_rows
         new = np.where(mass > 0, (prior / np.maximum(mass, TINY)) ** power, factors)
         new /= new.max()

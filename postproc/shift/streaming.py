@@ -1,16 +1,19 @@
-"""Adaptation of a target that is read block by block: the parts that an engine runs.
+"""Adaptation of a target that is read block by block: the functions that an engine maps.
 
-Calibrated probabilities are written once and then read once for every pass of an estimator, since
-calibrating anew in every pass would cost more than reading. A part is small and can be pickled:
-it holds where the rows lie, not the rows.
+Calibrated probabilities are written once and then read in every pass of an estimator, because
+calibrating them in every pass costs more than reading. What an engine maps is small and can be
+pickled: it holds where the rows are, not the rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any
+from functools import partial, reduce
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
 
 import array_api_compat as api
 import numpy as np
@@ -20,31 +23,46 @@ from postproc.calibration.affine import Floats
 from postproc.calibration.score_maps import map_rows
 from postproc.can.model import CANModel
 from postproc.jobs.cuda import to_device
+from postproc.jobs.engine import LocalEngine
+from postproc.jobs.locks import locked
+from postproc.jobs.outputs import Output
+from postproc.jobs.write import write
 from postproc.scores.arrays import Array, as_numpy, beside
-from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes
+from postproc.scores.blocks import MapBlocks
 from postproc.scores.predictions import Predictions
+from postproc.scores.sources import NpySource
 from postproc.shift.bbse import one_hot_winners
 from postproc.shift.evidence import PredictionMoments
 from postproc.shift.prior import Likelihood
 from postproc.shift.reweight import scale_columns
 
+#: Computes the rows of a slice: a block of shape (rows, C), and what is to be known of it.
+RowsPart = Callable[[slice], tuple[NDArray[Any], dict[str, Any]]]
+
+
+class Write(Protocol):
+    """Writes an output block by block, and yields what is known of each block."""
+
+    def __call__(self, part: RowsPart, cuts: Sequence[slice], output: Output) -> Iterable[Any]:
+        """Write."""
+
 
 @dataclass(frozen=True)
 class CalibratedRows:
-    """Calibrated probabilities of some rows; `model` None leaves them as they are."""
+    """Calibrated probabilities of the target's rows; without a model, its own."""
 
     target: Predictions
     model: Any
     device: str = "cpu"
 
     def probabilities(self, rows: slice) -> Array:
-        """The rows, shape (rows, C), where they are computed."""
+        """The rows start..stop, shape (rows, C), on the device."""
         scores = to_device(np.asarray(self.target.scores[rows]), self.device)
         logs = map_rows(self.model or _same, scores, self.target.kind)
         return api.array_namespace(logs).exp(logs)
 
     def __call__(self, rows: slice) -> tuple[NDArray[Any], dict[str, Any]]:
-        """The rows as they are written."""
+        """The same rows in main memory."""
         return as_numpy(self.probabilities(rows)), {}
 
 
@@ -54,11 +72,11 @@ def _same(logs: Array) -> Array:
 
 @dataclass(frozen=True)
 class ReadRows:
-    """Calibrated probabilities as they were written, in float64 and where they are needed."""
+    """Reads calibrated probabilities that were kept, in float64, to a device."""
 
     calibrated: Predictions
+    cuts: Sequence[slice]  # the blocks of every pass
     device: str = "cpu"
-    sizes: Sizes = DEFAULT_SIZES
 
     def __call__(self, rows: slice) -> Array:
         """The rows start..stop, shape (rows, C)."""
@@ -68,53 +86,41 @@ class ReadRows:
 
 @dataclass(frozen=True)
 class MomentsOfRows:
-    """Moments of the predictions of some rows, or of the classes they predict."""
+    """Moments of the predictions of rows, or of the classes that these predict."""
 
     read: ReadRows
     winners: bool = False
 
     def __call__(self, rows: slice) -> PredictionMoments:
-        """The moments."""
+        """Moments of the rows start..stop."""
         probs = as_numpy(self.read(rows))
         return PredictionMoments.of(one_hot_winners(probs) if self.winners else probs)
 
 
 @dataclass(frozen=True)
 class SumOfRows:
-    """A function of some rows whose columns are scaled by factors, shape (C,)."""
+    """A function of rows whose columns are scaled by factors, shape (C,)."""
 
     read: ReadRows
     factors: Floats
     function: Callable[[Array], Any]
 
     def __call__(self, rows: slice) -> Any:
-        """What the function gives."""
+        """The function of the rows start..stop."""
         probs = self.read(rows)
         return self.function(probs * beside(self.factors, probs))
 
 
 @dataclass(frozen=True)
 class AdaptedRows:
-    """Rows that are calibrated, and then scaled in their columns or adjusted by CAN.
+    """Calibrated rows whose columns are scaled, or that CAN adjusts."""
 
-    They are calibrated anew, so that what comes out depends on the input alone.
-
-    Attributes
-    ----------
-    rows : CalibratedRows
-        The target.
-    factors : array of shape (C,)
-        Column factors.
-    can : CANModel, optional
-        Takes the place of the factors.
-    """
-
-    rows: CalibratedRows
-    factors: Floats
-    can: CANModel | None = None
+    rows: CalibratedRows  # calibrated again, so that results do not depend on how they were kept
+    factors: Floats  # of the columns, (C,)
+    can: CANModel | None = None  # used instead of the factors
 
     def __call__(self, rows: slice) -> tuple[NDArray[Any], dict[str, Any]]:
-        """The adapted rows, and the number of those whose class has changed."""
+        """The rows start..stop, and how many predicted classes changed."""
         probs = self.rows.probabilities(rows)
         if self.can is None:
             adapted = as_numpy(scale_columns(probs, self.factors))
@@ -124,13 +130,62 @@ class AdaptedRows:
         return adapted, {"changed": int(np.count_nonzero(adapted.argmax(axis=1) != before))}
 
 
+@contextmanager
+def in_memory(part: RowsPart, cuts: Sequence[slice], device: str = "cpu") -> Iterator[ReadRows]:
+    """Calibrated rows that are kept in memory for any number of passes."""
+    blocks = [part(rows)[0] for rows in cuts]
+    yield ReadRows(Predictions(np.concatenate(blocks), "probs"), cuts, device)
+
+
+@contextmanager
+def beside_output(
+    part: RowsPart,
+    cuts: Sequence[slice],
+    *,
+    shape: tuple[int, int],
+    dtype: Any,
+    output: Path,
+    write: Write,
+    device: str = "cpu",
+) -> Iterator[ReadRows]:
+    """Calibrated rows in a file beside the output; a single block is kept in memory."""
+    if len(cuts) == 1:
+        with in_memory(part, cuts, device) as read:
+            yield read
+        return
+    path = output.with_name(f".{output.name}.calibrated.npy")
+    with locked(output, ".adapt"):  # the file is this job's until all passes are done
+        try:
+            for _ in write(part, cuts, Output(path, shape, np.dtype(dtype))):
+                pass
+            calibrated = NpySource.open(path)  # a memory map could not be removed on Windows
+            yield ReadRows(Predictions(calibrated, "probs"), cuts, device)
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def in_temporary_file(
+    part: RowsPart, cuts: Sequence[slice], *, shape: tuple[int, int], dtype: Any
+) -> Iterator[ReadRows]:
+    """Calibrated rows in a temporary file; a single block is kept in memory."""
+    here = partial(write, LocalEngine(), signature={}, resume=None)
+    with (
+        TemporaryDirectory(prefix="postproc-") as folder,
+        beside_output(
+            part, cuts, shape=shape, dtype=dtype, output=Path(folder) / "target.npy", write=here
+        ) as read,
+    ):
+        yield read
+
+
 def target_moments(
     read: ReadRows, map_blocks: MapBlocks, what: str, *, winners: bool = False
 ) -> PredictionMoments:
     """Moments of the whole target."""
     found: PredictionMoments = reduce(
         PredictionMoments.merge,
-        map_blocks(MomentsOfRows(read, winners), read.calibrated.cuts(read.sizes), what),
+        map_blocks(MomentsOfRows(read, winners), read.cuts, what),
     )
     return found
 
@@ -139,8 +194,7 @@ def target_likelihood(
     read: ReadRows, factors: Floats, map_blocks: MapBlocks, what: str
 ) -> Likelihood:
     """Sums over the whole target, whose columns are scaled by `factors`."""
-    cuts = read.calibrated.cuts(read.sizes)
     return Likelihood(
         read.calibrated.n_rows,
-        lambda function: map_blocks(SumOfRows(read, factors, function), cuts, what),
+        lambda function: map_blocks(SumOfRows(read, factors, function), read.cuts, what),
     )

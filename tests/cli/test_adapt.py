@@ -41,8 +41,8 @@ def test_few_rows_and_unseen_classes_are_named(task, run_cli):
     np.save("labels.val.npy", np.minimum(np.load("labels.val.npy"), 1))
     words = ("adapt", "a.few.npy", *task[2:], "--method", "em", "--json")
     warnings = " ".join(json.loads(run_cli(*words).stdout)["warnings"])
-    assert "em estimates 3 shares from 5 rows and nothing holds it back" in warnings
-    assert "no row of the fit split has the label 2: the target's share of it" in warnings
+    assert "em estimates 3 class frequencies from 5 rows without regularization" in warnings
+    assert "no row of the fit split has the label 2, so the estimated share of" in warnings
 
 
 def test_a_prior_that_did_not_move_is_no_certainty(task, run_cli):
@@ -50,7 +50,7 @@ def test_a_prior_that_did_not_move_is_no_certainty(task, run_cli):
     words = ("adapt", "a.same.npy", *task[2:], "--json")
     found = json.loads(run_cli(*words).stdout)
     assert found["strength"] > found["rows"]
-    assert "pseudo-rows of the source against 150 rows of the target" in found["warnings"][1]
+    assert "pseudo-rows of the source prior and only 150 rows of the target" in found["warnings"][1]
     assert min(found["prior_std"]) > 0.03
 
 

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from ensemble import load_model
 from postproc import TemperatureScaling
+from postproc.scores.blocks import Sizes
 
 SHIFTED = [0.7, 0.2, 0.1]
 
@@ -63,7 +65,7 @@ def test_adapt(here, run_cli, method):
 def test_adapt_warns_where_nothing_has_shifted(here, run_cli):
     words = ("adapt", "b.val.npy", "--fit", "b.val.npy", "--fit-labels", "labels.val.npy")
     result = run_cli(*words, "--method", "bbse", "--hard", "--calibration", "none", "-o", "x.npy")
-    assert "Warning: the target shows no shift of class frequencies (p = 1)" in result.stderr
+    assert "Warning: the target shows no label shift (p = 1)" in result.stderr
 
 
 def test_auto_on_lists_a_run_directory_and_a_saved_pipeline(here, run_cli):
@@ -80,6 +82,34 @@ def test_auto_on_lists_a_run_directory_and_a_saved_pipeline(here, run_cli):
     applied = run_cli("apply", "p.json", "a.test.npy", "b.test.npy", "-o", "z.npy", "--json")
     assert json.loads(applied.stdout)["decision"] == found["decision"]
     np.testing.assert_array_equal(np.load("x.npy"), np.load("z.npy"))
+
+
+def test_blocks_decide_as_the_whole(here, run_cli):
+    words = ("auto", "a.test.npy", *FIT, "--json")
+    one = json.loads(run_cli(*words, "-o", "one.npy").stdout)["decision"]
+    many = json.loads(run_cli(*words, "-o", "many.npy", obj=Sizes(block=24 * 40)).stdout)[
+        "decision"
+    ]
+    assert many["action"] == one["action"] == "adapt"
+    for key in ("p_value", "expected_gain", "effective_rows", "strength", "prior", "prior_std"):
+        np.testing.assert_allclose(many[key], one[key], rtol=1e-5)
+    np.testing.assert_allclose(np.load("many.npy"), np.load("one.npy"), atol=1e-6)
+    assert not list(here.glob(".*"))
+
+
+def test_a_target_of_two_blocks_in_python(here, run_cli):
+    """What Python decides is what the command line decides, bit for bit."""
+    rng = np.random.default_rng(2)
+    y = rng.choice(3, 400_000, p=SHIFTED)
+    scores = 2 * (rng.normal(size=(len(y), 3)) + 1.3 * np.eye(3)[y])
+    np.save("many.npy", scores.astype(np.float32))
+    words = ("auto", "many.npy", *FIT, "--save", "p.json", "--json")
+    found = json.loads(run_cli(*words).stdout)
+    target = [np.load("many.npy")]
+    adapted = load_model("p.json").adapt_to(target)
+    assert adapted.to_dict() == found["decision"]
+    assert found["decision"]["action"] == "adapt"
+    np.testing.assert_array_equal(adapted.predict_proba(target), np.load("many.auto.npy"))
 
 
 def test_usage(here, run_cli):

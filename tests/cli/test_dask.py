@@ -53,6 +53,8 @@ def here(tmp_path, monkeypatch):
         logits[np.arange(N), labels] += 1 + 0.3 * m
         np.save(f"{name}.npy", logits)
         np.save(f"{name}.val.npy", logits[:200] + 0.1)
+    shifted = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels)[:100]])
+    np.save("shifted.npy", 2 * logits[shifted])
     Path("shards").mkdir()
     for number, part in enumerate(np.split(logits, [170, 171, 400])):
         np.save(f"shards/part-{number:05d}.npy", part)
@@ -69,6 +71,7 @@ WRITING = {
     "weights": ("ensemble", "weights", "a.npy", "b.npy", *FIT_TWO),
     "calibrate": ("calibrate", "a.npy", *FIT, "--labels", "labels.npy"),
     "adapt": ("adapt", "a.npy", *FIT),
+    "auto": ("auto", "shifted.npy", *FIT),
     "apply": ("apply", "saved.json", "a.npy", "b.npy"),
 }
 READING = {
@@ -93,6 +96,7 @@ def test_the_same_bytes_and_the_same_summary(here, run_cli, dask, name):
     there = run_cli(*words, "-o", "there.npy", "--json", *dask)
     assert Path("there.npy").read_bytes() == Path("local.npy").read_bytes()
     assert summary(there) == summary(local)
+    assert name != "auto" or summary(local)["decision"]["action"] == "adapt"
 
 
 @pytest.mark.parametrize("name", ["can", "can, deep", "soft", "weights", "calibrate", "adapt"])

@@ -21,6 +21,8 @@ def here(tmp_path, monkeypatch):
     np.save("y.npy", y)
     for name in "ab":
         np.save(f"{name}.npy", rng.normal(size=(400, 3)) + 1.5 * np.eye(3)[y])
+    shifted = np.concatenate([np.flatnonzero(y == 0), np.flatnonzero(y)[:40]])
+    np.save("shifted.npy", np.load("b.npy")[shifted])
     return tmp_path
 
 
@@ -33,6 +35,7 @@ def here(tmp_path, monkeypatch):
         ("calibrate", "a.npy", *FIT),
         ("adapt", "a.npy", *FIT),
         ("adapt", "a.npy", "--method", "can", *FIT),
+        ("auto", "shifted.npy", *FIT),
         ("ensemble", "soft", "a.npy", "b.npy"),
         ("ensemble", "hard", "a.npy", "b.npy"),
         ("ensemble", "weights", "a.npy", "b.npy", "--fit", "a.npy", "--fit", "b.npy", *FIT[2:]),

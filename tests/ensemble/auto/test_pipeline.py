@@ -38,7 +38,7 @@ def test_good_predictions_are_left_alone(fitted):
     adapted = fitted.adapt_to([2 * x])
     assert adapted.decision_.action == "nothing"
     np.testing.assert_array_equal(adapted.predict([2 * x]), x.argmax(axis=1))
-    assert adapted.summary_.startswith("The target shows no shift of class frequencies (p = ")
+    assert adapted.summary_.startswith("The target shows no label shift (p = ")
 
 
 def test_a_shift_is_adapted_to_and_gains(fitted):
@@ -49,7 +49,7 @@ def test_a_shift_is_adapted_to_and_gains(fitted):
     gain = np.mean(adapted.predict([2 * x]) == y) - np.mean(x.argmax(axis=1) == y)
     assert gain > 0.02
     assert "Expected gain: +" in adapted.summary_
-    assert adapted.summary_.endswith("allows for these rows having taken part in the choice.")
+    assert adapted.summary_.endswith("allows for the choices made on these same rows.")
     np.testing.assert_array_equal(fitted.predict_proba([2 * x]), adapted.predict_proba([2 * x]))
 
 
@@ -98,7 +98,7 @@ def test_members_are_combined_where_that_gains():
     assert np.mean(adapted.predict(members) == y) > auto.solo_accuracy_.max() + 0.02
 
 
-def test_a_gain_that_was_re_weighted_is_told_as_such():
+def test_a_re_weighted_gain_says_so():
     rng = np.random.default_rng(1)
     (x, y), (shifted, _) = (
         task(400, prior, seed, distance=2.0)
@@ -112,7 +112,7 @@ def test_a_gain_that_was_re_weighted_is_told_as_such():
         rows = adapted.decision_.effective_rows
         assert adapted.decision_.action == "nothing"
         assert (rows < 399) == effective
-        said = f"re-weighted to the class frequencies of the target, which leaves {rows:.0f} effec"
+        said = f"re-weighted to the class frequencies of the target ({rows:.0f} effective rows)"
         assert (said in adapted.summary_) == effective
 
 
@@ -122,7 +122,7 @@ def test_equal_members_leave_the_best_alone(fit_split):
     assert auto.combination_ == "best"
     assert auto.combiner_ is None
     assert (
-        "was taken alone: no combination is better for certain."
+        "is used: no combination is significantly more accurate."
         in auto.adapt_to([scores, scores]).summary_
     )
 
@@ -161,7 +161,7 @@ def test_a_class_without_labels(fit_split):
 def test_training_predictions_are_suspected():
     x, y = task(300, np.full(4, 0.25), 0, distance=6.0)
     auto = AutoPostprocessor(n_rehearsals=6).fit([x], y)
-    with pytest.warns(UserWarning, match="must not be those of training rows"):
+    with pytest.warns(UserWarning, match="must not be rows that the model was trained on"):
         auto.adapt_to([task(300, np.full(4, 0.25), 1, distance=0.7)[0]])
 
 

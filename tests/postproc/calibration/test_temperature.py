@@ -190,7 +190,7 @@ def test_fewer_rows_than_classes(calibrator, n_rows):
 @pytest.mark.parametrize("calibrator", CALIBRATORS)
 def test_equal_rows_and_hard_zeros(calibrator):
     same = np.tile([[2.0, 1.0, 0.0]], (40, 1))
-    with pytest.warns(UserWarning, match="are alike, so nothing is learned"):
+    with pytest.warns(UserWarning, match="are the same, so nothing can be learned"):
         fitted = calibrator().fit(same, np.arange(40) % 3)
     np.testing.assert_allclose(fitted.predict_proba(same), softmax(same))
     y = np.arange(60) % 3
@@ -272,9 +272,7 @@ def test_folds_and_orders_belong_to_the_rows():
 @pytest.mark.parametrize("calibrator", CALIBRATORS[:3])
 def test_a_temperature_at_the_bound_of_its_range_is_said(miscalibrated, calibrator):
     logits, y = miscalibrated
-    with pytest.warns(
-        UserWarning, match=r"the temperature ends at 2\.2e\+04, the bound of its ran"
-    ):
+    with pytest.warns(UserWarning, match=r"the temperature is 2\.2e\+04, at the bound of its ran"):
         calibrator().fit(1e30 * logits, y)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

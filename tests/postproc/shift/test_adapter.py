@@ -90,16 +90,16 @@ def test_what_speaks_against_trusting_it_is_said(task):
 
     assert doubts(target) == ""
     same = doubts(fit[::2])
-    assert "shows no shift of class frequencies (p = 0." in same
-    assert "pseudo-rows of the source against 200 rows of the target: it is assumed more" in same
+    assert "shows no label shift (p = 0." in same
+    assert "pseudo-rows of the source prior and only 200 rows of the target, so it is" in same
     for method in ("em", "bbse"):
         one = doubts(target[:1], method=method)
-        assert f"{method} estimates 3 shares from 1 row and nothing holds it back" in one
-        assert "chance more than evidence; use map" in one
-    assert "3 shares from 29 rows" in doubts(target[:29], method="em")
-    assert "shares from" not in doubts(target[:30], method="em")
+        assert f"{method} estimates 3 class frequencies from 1 row without regularization" in one
+        assert "which is unreliable; use map" in one
+    assert "3 class frequencies from 29 rows" in doubts(target[:29], method="em")
+    assert "class frequencies from" not in doubts(target[:30], method="em")
     unseen = doubts(target, y=np.minimum(y, 1))
-    assert "no row of the fit split has the label c: the target's share of it is guess" in unseen
+    assert "no row of the fit split has the label c, so the estimated share of this class" in unseen
 
 
 def test_one_row_gives_a_prior_that_claims_nothing(task):

@@ -174,13 +174,14 @@ def test_a_singular_confusion_matrix_is_an_error():
         bbse_prior(probs, probs, np.arange(10) % 2)
     assert str(error.value) == (
         "`confusion matrix of fit_probs` must be of rank 2, the number of classes, got rank 1; "
-        "a class has no label or two are predicted alike: use `map_prior`, which inverts nothing"
+        "a class has no label, or two classes are not told apart; use `map_prior`, which inverts "
+        "no matrix"
     )
 
 
 def test_no_convergence_is_said():
     probs = posterior(gaussian_task(100, [0.8, 0.1, 0.1], 0)[0], UNIFORM)
-    with pytest.warns(UserWarning, match="the prior still moves after 2 iterations; raise"):
+    with pytest.warns(UserWarning, match="the prior has not converged after 2 iterations; raise"):
         assert not em_prior(probs, UNIFORM, max_iter=2).converged
     with pytest.warns(UserWarning, match="joint normalization has not converged after 1 iter"):
         joint_normalization(probs, TRUTH, max_iter=1)

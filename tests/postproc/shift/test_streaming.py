@@ -1,5 +1,7 @@
 """Parts of adaptation that run block by block: against the functions on whole arrays."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -44,9 +46,8 @@ def engine_of(device):
     return LocalEngine() if device == "cpu" else DeviceEngine(device)
 
 
-def passes(device, n_rows, step):
-    cuts = [slice(a, min(a + step, n_rows)) for a in range(0, n_rows, step)]
-    return lambda part, *_: map_blocks(engine_of(device), part, cuts)  # its own blocks
+def passes(device):
+    return partial(map_blocks, engine_of(device))
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -56,7 +57,7 @@ def test_calibrated_blocks_are_those_of_the_estimator(task, device, calibrator):
     with pytest.warns(UserWarning, match="1 of 4 classes have no row"):
         fitted = calibrator(kind="logits").fit(scores[:300], np.minimum(y[:300], 2))
     part = CalibratedRows(Predictions(scores[300:], "logits"), fitted.model_, device)
-    blocks = [block for block, _ in passes(device, 300, 77)(part)]
+    blocks = [block for block, _ in passes(device)(part, [slice(0, 77), slice(77, 300)])]
     np.testing.assert_allclose(
         np.concatenate(blocks), fitted.predict_proba(scores[300:]), atol=1e-12
     )
@@ -68,7 +69,8 @@ def test_sums_do_not_depend_on_cuts_or_device(task, device, step):
     scores, y = task
     probs, fit = softmax(scores[300:]), softmax(scores[:300])
     source = fit.mean(axis=0)
-    read, over = ReadRows(Predictions(probs, "probs"), device), passes(device, 300, step)
+    cuts = [slice(a, min(a + step, 300)) for a in range(0, 300, step)]
+    read, over = ReadRows(Predictions(probs, "probs"), cuts, device), passes(device)
 
     moments = target_moments(read, over, "")
     whole = PredictionMoments.of(probs)
@@ -89,7 +91,7 @@ def test_sums_do_not_depend_on_cuts_or_device(task, device, step):
     factors = match_columns(target_likelihood(read, np.ones(4), over, ""), source, 0.7)
     part = AdaptedRows(CalibratedRows(Predictions(probs, "probs"), None, device), factors)
     np.testing.assert_allclose(
-        np.concatenate([block for block, _ in over(part)]),
+        np.concatenate([block for block, _ in over(part, cuts)]),
         joint_normalization(probs, source, strength=0.7),
         atol=1e-9,
     )
