@@ -334,7 +334,7 @@ def test_a_second_process_does_not_write_the_same_output(here, run_cli):
     action = f"import subprocess; done = subprocess.run({second}, capture_output=True, text=True)"
     action += "; print(done.returncode, done.stderr, end='')"
     told = drive(*words, "--quiet", at=3, action=action).stdout
-    assert told.startswith("1 Error: out.npy: another job writes this output (process ")
+    assert told.startswith("1 Error: out.npy: another job is writing this output")
     assert len(told.splitlines()) == 1
     run_cli(*words[:-1], "whole.npy")
     assert Path("out.npy").read_bytes() == Path("whole.npy").read_bytes()
