@@ -30,7 +30,7 @@ def locked(output: Path, suffix: str = "") -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # while it is held: whoever waits for it sees that it is gone
+        with suppress(OSError):  # while held: whoever opened it finds it unlinked and starts over
             path.unlink()
         lock.release()
 

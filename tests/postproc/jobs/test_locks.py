@@ -42,8 +42,9 @@ print(taken)
 
 
 def start(script, path):
-    return subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3])  # fmt: skip
+    root, pipe = Path(__file__).parents[3], subprocess.PIPE
+    command = [sys.executable, "-c", script, str(path)]
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=root)
 
 
 def test_a_lock_holds_against_other_processes_and_ends_with_its_own(tmp_path):
