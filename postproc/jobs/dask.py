@@ -199,7 +199,11 @@ class DaskEngine:
 
 @contextmanager
 def dask_engine(
-    *, scheduler: str | None = None, workers: int | None = None, name: str = "scheduler"
+    *,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    name: str = "scheduler",
+    timeout: float = 10.0,
 ) -> Iterator[DaskEngine]:
     """Engine on a scheduler that runs already, or on worker processes of this machine.
 
@@ -213,9 +217,8 @@ def dask_engine(
         as many as there are cores if no scheduler is given either.
     name : str
         What messages call the scheduler.
-
-    Dask's setting `distributed.comm.timeouts.connect` says how long a scheduler may take to answer
-    and to have a worker.
+    timeout : float
+        Seconds that a scheduler may take to answer, and to have a worker.
 
     Raises
     ------
@@ -239,9 +242,9 @@ def dask_engine(
                 with _ctrl_c_held():
                     at = started.enter_context(_local_cluster(workers))
             else:
-                at = _answering(scheduler, name)
-            client = started.enter_context(Client(at, set_as_default=False))
-            _check_workers(client, name)
+                at = _answering(scheduler, name, timeout)
+            client = started.enter_context(Client(at, timeout=timeout, set_as_default=False))
+            _check_workers(client, name, timeout)
             stack.enter_context(started.pop_all())
         yield DaskEngine(client)
 
@@ -316,14 +319,15 @@ def _local_cluster(workers: int | None) -> LocalCluster:
         )
 
 
-def _answering(address: str, name: str) -> str:
+def _answering(address: str, name: str, timeout: float) -> str:
     """The address, after a scheduler has answered there."""
     from distributed.comm import connect
     from distributed.security import Security
     from distributed.utils import LoopRunner
 
     async def knock() -> None:
-        comm = await connect(address, **Security().get_connection_args("client"))
+        security = Security().get_connection_args("client")
+        comm = await connect(address, timeout=timeout, **security)
         await comm.close()
 
     try:  # a client that gets no answer complains once more when it is collected
@@ -334,13 +338,9 @@ def _answering(address: str, name: str) -> str:
     return address
 
 
-def _check_workers(client: Client, name: str, package: str = "postproc") -> None:
+def _check_workers(client: Client, name: str, timeout: float, package: str = "postproc") -> None:
     """Check that there are workers, and that they have the postproc of this process."""
-    import dask
-    from dask.utils import parse_timedelta
-
     address = client.scheduler.address
-    timeout = parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
     try:
         client.wait_for_workers(1, timeout=timeout)
     except TimeoutError:

@@ -13,7 +13,6 @@ from postproc.jobs.journal import Journal
 from postproc.scores.blocks import Sizes
 
 pytest.importorskip("distributed")
-config = pytest.importorskip("dask").config
 
 N, C = 600, 5
 
@@ -159,10 +158,10 @@ def test_data_at_fault_are_told_as_by_the_local_engine(here, run_cli, dask):
     assert not Path("out.npy").exists()
 
 
-def test_an_unreachable_scheduler_is_one_line(here, run_cli):
+def test_an_unreachable_scheduler_is_one_line(here, run_cli, monkeypatch):
+    monkeypatch.setattr(module, "dask_engine", partial(module.dask_engine, timeout=0.5))
     words = ("inspect", "a.npy", "--engine", "dask", "--scheduler", "tcp://127.0.0.1:9")
-    with config.set({"distributed.comm.timeouts.connect": "500ms"}):
-        told = run_cli(*words, code=1).stderr
+    told = run_cli(*words, code=1).stderr
     address = "tcp://127.0.0.1:9"
     assert told == f"Error: `--scheduler` must be an address that answers, got {address}\n"
 

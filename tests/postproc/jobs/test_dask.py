@@ -18,7 +18,6 @@ from postproc.jobs.write import Output, StoppedError, write
 from postproc.scores.sources import NpySource, SourceChangedError
 
 distributed = pytest.importorskip("distributed")
-dask = pytest.importorskip("dask")
 
 N, C = 600, 6
 CUTS = tuple(slice(start, start + 10) for start in range(0, N, 10))
@@ -303,26 +302,24 @@ def test_a_scheduler_must_have_workers(small_cluster):
     small_cluster.scale(0)
     small_cluster.sync(small_cluster.scheduler.retire_workers)
     with (
-        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
         pytest.raises(ConnectionError, match="must have workers, got none at tcp"),
-        module.dask_engine(scheduler=small_cluster.scheduler_address),
+        module.dask_engine(scheduler=small_cluster.scheduler_address, timeout=0.5),
     ):
         pass
 
 
 def test_workers_must_have_the_same_postproc(engine):
     with pytest.raises(ImportError, match=r"the Dask worker tcp://.* must have postproc .* got"):
-        module._check_workers(engine.client, "scheduler", package="numpy")
+        module._check_workers(engine.client, "scheduler", 10.0, package="numpy")
     with pytest.raises(ImportError, match="got none; install the same version everywhere"):
-        module._check_workers(engine.client, "scheduler", package="postproc-of-nobody")
+        module._check_workers(engine.client, "scheduler", 10.0, package="postproc-of-nobody")
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "http://127.0.0.1:9"])
 def test_an_address_must_answer(address):
     with (
-        dask.config.set({"distributed.comm.timeouts.connect": "500ms"}),
         pytest.raises(ConnectionError, match="`scheduler` must be an address that answers, got"),
-        module.dask_engine(scheduler=address),
+        module.dask_engine(scheduler=address, timeout=0.5),
     ):
         pass
 
