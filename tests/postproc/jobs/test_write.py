@@ -149,7 +149,7 @@ def test_a_journal_of_another_version_is_refused(tmp_path):
     out = output(tmp_path / "out.npy")
     stop(out)
     (out.partial / "journal.jsonl").write_bytes(b'{"journal": 2, "token": "t", "job": {}}\n')
-    with pytest.raises(ValueError, match=r"it was begun by another version of postproc"):
+    with pytest.raises(ValueError, match=r"it was started by another version of postproc"):
         run(Rows(), out, resume=True)
 
 
