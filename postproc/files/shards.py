@@ -30,15 +30,7 @@ def shard_name(name: str, number: int) -> str:
 
 @dataclass(frozen=True)
 class ShardSource(Source):
-    """Rows in consecutive shards.
-
-    Attributes
-    ----------
-    path : str
-        What was opened: the folder, or the folder and the shards' common name.
-    shards : tuple of NpySource
-        The files in order.
-    """
+    """Rows in consecutive shards."""
 
     path: str
     shards: tuple[NpySource, ...]
@@ -93,15 +85,7 @@ class ShardSource(Source):
 
 
 def find_shards(path: str | os.PathLike[str]) -> list[Path]:
-    """The shards that a folder, or a folder and a name, stand for; none where there are none.
-
-    Raises
-    ------
-    FileNotFoundError
-        If one is missing in the sequence.
-    ValueError
-        If a folder holds shards of several names.
-    """
+    """The shards that a folder, or a folder and a name, stand for; none where there are none."""
     given = Path(path)
     folder, wanted = (given, None) if given.is_dir() else (given.parent, given.name)
     if not folder.is_dir():
@@ -126,13 +110,7 @@ def find_shards(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def open_shards(path: str | os.PathLike[str], files: list[Path]) -> ShardSource:
-    """Open shards as one array.
-
-    Raises
-    ------
-    ValueError
-        If one is damaged, or of another width or dtype than the first.
-    """
+    """Open shards as one array."""
     shards = tuple(NpySource.open(file) for file in files)
     first = shards[0]
     for file, shard in zip(files, shards, strict=True):

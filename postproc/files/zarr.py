@@ -47,13 +47,7 @@ def _node_type(path: Path) -> Any:
 
 
 def import_zarr(path: str | os.PathLike[str]) -> Any:
-    """The package zarr.
-
-    Raises
-    ------
-    ImportError
-        If it is missing; the message says how to get it.
-    """
+    """The package zarr."""
     try:
         import zarr
     except ImportError:
@@ -64,15 +58,7 @@ def import_zarr(path: str | os.PathLike[str]) -> Any:
 
 @dataclass(frozen=True)
 class ZarrSource(Source):
-    """Rows in a Zarr array; needs the package zarr.
-
-    Attributes
-    ----------
-    path : str
-        The folder of the array, absolute.
-    files : (int, int, int)
-        Number and bytes of its files, and when the last of them changed, as it was opened.
-    """
+    """Rows in a Zarr array; needs the package zarr."""
 
     path: str
     shape: tuple[int, int]
@@ -81,15 +67,7 @@ class ZarrSource(Source):
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> ZarrSource:
-        """Open an array.
-
-        Raises
-        ------
-        ImportError
-            If zarr is missing.
-        ValueError
-            If the folder holds no array of numbers, (rows, classes), or chunks are missing.
-        """
+        """Open an array."""
         zarr = import_zarr(path)
         files = _files(path)
         try:
@@ -120,13 +98,7 @@ class ZarrSource(Source):
         return ZarrSource, (self.path, self.shape, self.dtype, self.files)
 
     def read(self, rows: slice) -> NDArray[Any]:
-        """Read the rows start..stop.
-
-        Raises
-        ------
-        ValueError
-            If a chunk is damaged.
-        """
+        """Read the rows start..stop."""
         try:
             return np.asarray(self._array[rows.start : rows.stop])
         except (OSError, MemoryError):

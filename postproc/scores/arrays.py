@@ -14,13 +14,7 @@ Array = Any
 
 
 def as_array(values: Any, name: str) -> Array:
-    """Return a real NumPy array or torch tensor; lists and the like become NumPy arrays.
-
-    Raises
-    ------
-    TypeError
-        If the values are not real numbers (objects, strings, complex numbers).
-    """
+    """Return a real NumPy array or torch tensor; lists and the like become NumPy arrays."""
     if api.is_torch_array(values):
         if values.is_complex():
             fail_type(name, "an array of real numbers", f"dtype {values.dtype}")

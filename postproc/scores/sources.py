@@ -31,15 +31,7 @@ class SourceChangedError(OSError):
 
 
 class Source:
-    """Rows of an (n, C) array that lie in files.
-
-    Attributes
-    ----------
-    shape : (n, C)
-        Of the whole array.
-    dtype : dtype
-        Of its numbers.
-    """
+    """Rows of an (n, C) array that lie in files."""
 
     shape: tuple[int, int]
     dtype: np.dtype[Any]
@@ -57,15 +49,7 @@ class Source:
         raise NotImplementedError
 
     def verify(self) -> None:
-        """Check that the files, where there are any, are those that were opened.
-
-        Raises
-        ------
-        SourceChangedError
-            If one has changed since.
-        OSError
-            If one is gone.
-        """
+        """Check that the files, where there are any, are those that were opened."""
 
     @property
     def edges(self) -> tuple[int, ...]:
@@ -134,19 +118,7 @@ class Source:
 
 @dataclass(frozen=True)
 class NpySource(Source):
-    """Rows in one `.npy` file.
-
-    Attributes
-    ----------
-    path : str
-        The file, absolute.
-    offset : int
-        Where the first row starts, in bytes.
-    size, mtime_ns : int
-        The file's size and time of change when it was opened.
-    fortran : bool
-        Whether columns, not rows, lie one after another; a block is then as many reads as columns.
-    """
+    """Rows in one `.npy` file."""
 
     path: str
     shape: tuple[int, int]
@@ -158,13 +130,7 @@ class NpySource(Source):
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> NpySource:
-        """Read the header of a file.
-
-        Raises
-        ------
-        ValueError
-            If it is no `.npy` file of rows of numbers, or is shorter than its header says.
-        """
+        """Read the header of a file."""
         file = Path(path).absolute()
         with file.open("rb") as stream:
             try:
@@ -189,15 +155,7 @@ class NpySource(Source):
         return cls(str(file), shape, dtype, offset, status.st_size, status.st_mtime_ns, fortran)
 
     def read(self, rows: slice) -> NDArray[Any]:
-        """Read the rows start..stop.
-
-        Raises
-        ------
-        SourceChangedError
-            If the file has shrunk, grown or been written to since it was opened.
-        OSError
-            If it cannot be read.
-        """
+        """Read the rows start..stop."""
         block = np.empty((rows.stop - rows.start, self.shape[1]), self.dtype)
         self.read_into(block, rows.start)
         return block

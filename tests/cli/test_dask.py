@@ -117,7 +117,7 @@ def test_what_one_engine_has_begun_another_goes_on_with(
     write_note = Journal.note
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "note", note)
-        assert "go on with --resume" in run_cli(*words, *first, code=1).stderr
+        assert "resume with --resume" in run_cli(*words, *first, code=1).stderr
     run_cli(*words, *second, "--resume")
     assert Path("out.npy").read_bytes() == Path("whole.npy").read_bytes()
 
@@ -187,4 +187,4 @@ def test_options_that_do_not_go_together(here, run_cli, words, told):
 def test_without_dask_it_says_how_to_get_it(here, run_cli, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     told = run_cli("inspect", "a.npy", "--engine", "dask", code=1).stderr
-    assert told == 'Error: the engine dask needs Dask; pip install "postproc[dask]"\n'
+    assert told == 'Error: the dask engine requires Dask; pip install "postproc[dask]"\n'
