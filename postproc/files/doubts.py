@@ -36,7 +36,30 @@ LOOKS = {None: "logits", 1: "probabilities", 100: "percentages"}
 
 
 def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str]:
-    """Say where scores are taken for logits though their rows look like probabilities."""
+    """Say where scores are taken for logits though their rows look like probabilities.
+
+    By the rule for kinds one value outside [0, 1] makes logits of a whole file. A few blocks of
+    rows are sampled; the others are read only where there is a doubt, up to that value.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Checked scores, one row or more.
+    declared : bool
+        Whether the kind was declared, and not seen from the values.
+
+    Returns
+    -------
+    list of str
+        Sentences, none where there is no doubt.
+
+    Examples
+    --------
+    >>> scores = [[0.2, 0.8 + 1e-7, -1e-7], [0.5, 0.3, 0.2]]
+    >>> print(*kind_doubts(Predictions.check(scores, name="a.npy")))
+    a.npy is read as logits since -1e-07 lies outside [0, 1], but its rows sum to 1: declare \
+--probs (after clipping) or --logits
+    """
     if predictions.kind != "logits":
         return []
     name = predictions.name
