@@ -156,7 +156,7 @@ def bench_command(
         few = "nothing to measure: an ensemble needs two models or more"
         raise click.ClickException(few if tasks else "there is no run directory to measure")
     warn(plan.doubts, quiet=running.quiet)
-    file = plan.open(outputs.output, overwrite=overwrite)
+    file = ctx.with_resource(plan.open(outputs.output, overwrite=overwrite))
     note_written(file.path)
     measure(plan, file, jobs=jobs, quiet=running.quiet)
     measured = Measurement(plan, outputs.output, file.results(), skipped)

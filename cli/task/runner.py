@@ -102,7 +102,7 @@ class Runner:
                 overwrite=self.outputs.overwrite,
                 watch=watch,
                 verify=verify,
-                tell=lambda message: warn([message], quiet=quiet),
+                warn=lambda message: warn([message], quiet=quiet),
                 sizes=self.sizes,
             ):
                 note_written(output.path)  # it takes its name before the first result is yielded

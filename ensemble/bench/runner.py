@@ -7,6 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import parent_process
@@ -56,10 +57,10 @@ class Plan:
         """Signs that predictions and labels of a task do not belong together."""
         return [f"{task.name}: {doubt}" for task in self.tasks for doubt in task.doubts]
 
-    def open(self, path: Path, *, overwrite: bool = False) -> RecordsFile:
+    def open(self, path: Path, *, overwrite: bool = False) -> AbstractContextManager[RecordsFile]:
         """Open the results file; see `RecordsFile`."""
         header = make_header(self.tasks, self.settings)
-        return RecordsFile(path, header, self.cells, overwrite=overwrite)
+        return RecordsFile.open(path, header, self.cells, overwrite=overwrite)
 
     def run(
         self, done: Collection[CellKey] = (), *, jobs: int | None = None
@@ -181,12 +182,12 @@ def benchmark(
             if progress is not None:
                 progress(len(measured), total)
         return join_times((m.record for m in measured), (m.seconds for m in measured))
-    file = plan.open(Path(output), overwrite=overwrite)
-    for cells in plan.run(file.done, jobs=n_jobs):
-        file.append(cells)
-        if progress is not None:
-            progress(len(file.records), total)
-    return file.results()
+    with plan.open(Path(output), overwrite=overwrite) as file:
+        for cells in plan.run(file.done, jobs=n_jobs):
+            file.append(cells)
+            if progress is not None:
+                progress(len(file.records), total)
+        return file.results()
 
 
 def check_settings(

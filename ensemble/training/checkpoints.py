@@ -11,13 +11,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from postproc.files.paths import atomic_path
+from postproc.jobs.journal import difference
 
 #: The file that says where training stands; it names the file of the tensors.
 STATE = "state.json"
 
 
 def save_checkpoint(
-    folder: Path, state: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]
+    folder: Path,
+    state: Mapping[str, Any],
+    tensors: Mapping[str, torch.Tensor],
+    settings: Mapping[str, Any],
 ) -> None:
     """Write a checkpoint, whole or not at all, in place of the one before."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -25,24 +29,30 @@ def save_checkpoint(
     with atomic_path(file, overwrite=True) as temporary:
         save_file({k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}, temporary)
     with atomic_path(folder / STATE, overwrite=True) as temporary:
-        content = json.dumps({**state, "tensors": file.name}, indent=1)
+        content = json.dumps({**state, "settings": settings, "tensors": file.name}, indent=1)
         temporary.write_text(content + "\n", encoding="utf-8")
     for other in folder.glob("tensors-*.safetensors"):
         if other != file:
             other.unlink()
 
 
-def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
-    """Read a checkpoint; None where there is none."""
+def load_checkpoint(
+    folder: Path, settings: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
+    """Read a checkpoint of a training with equal settings; None where there is none."""
     file = folder / STATE
     if not file.is_file():
         return None
     try:
         state = json.loads(file.read_text(encoding="utf-8"))
-        tensors = load_file(folder / Path(state["tensors"]).name)
+        tensors = load_file(folder / Path(state.pop("tensors")).name)
+        changed = difference(state.pop("settings"), settings)
     except (ValueError, KeyError, TypeError, OSError) as error:
-        msg = f"{folder}: the checkpoint is damaged: {error}; remove the folder to start anew"
+        msg = f"{folder}: the checkpoint is damaged: {error}; remove the folder to start again"
         raise ValueError(msg) from None
+    if changed is not None:
+        msg = f"{folder}: cannot be resumed: {changed}; remove the folder to start again"
+        raise ValueError(msg)
     return state, tensors
 
 

@@ -365,20 +365,14 @@ class DevilsAdvocateTrainer:
             tensors |= {f"best{m}.{key}": tensor for key, tensor in best[m].items()}
             tensors |= optimizer_tensors(optimizer, f"optimizer{m}")
         assert self.checkpoint is not None
-        save_checkpoint(self.checkpoint, vars(standing) | {"settings": self._settings()}, tensors)
+        save_checkpoint(self.checkpoint, vars(standing), tensors, self._settings())
 
     def _resume(self) -> tuple[_Standing, Mapping[str, torch.Tensor] | None]:
         """Bring back what the checkpoint holds; the start where there is none."""
-        found = None if self.checkpoint is None else load_checkpoint(self.checkpoint)
-        if found is None:
+        found = self.checkpoint and load_checkpoint(self.checkpoint, self._settings())
+        if not found:
             return _Standing(), None
         state, tensors = found
-        settings = state.pop("settings")
-        if settings != self._settings():
-            name = next(k for k, v in self._settings().items() if settings.get(k) != v)
-            rule = f"of the same settings ({name}: {settings.get(name)})"
-            fail("checkpoint", rule, self._settings()[name], "remove the folder to start anew")
-        state.pop("tensors")
         for name, module in self._all():
             module.load_state_dict(part_of(tensors, name))
         return _Standing(**state), tensors

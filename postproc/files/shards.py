@@ -1,4 +1,4 @@
-"""Shards: one array in a folder of files `name-00000.npy`, `name-00001.npy` and so on."""
+"""Shards: one array in files `name-00000.npy`, `name-00001.npy` and so on of a folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from postproc.scores.sources import NpySource, Source
 
-#: How many shards the numbers in their names reach to.
+#: Most shards, as their names have five digits.
 MAX_SHARDS = 100_000
 
 #: Name and number of a shard.
@@ -30,22 +30,14 @@ def shard_name(name: str, number: int) -> str:
 
 @dataclass(frozen=True)
 class ShardSource(Source):
-    """Rows in consecutive shards.
+    """Rows in consecutive shards."""
 
-    Attributes
-    ----------
-    path : str
-        What was opened: the folder, or the folder and the shards' common name.
-    shards : tuple of NpySource
-        The files in order.
-    """
-
-    path: str
+    path: str  #: What was opened: the folder, or the folder and the common name.
     shards: tuple[NpySource, ...]
 
     @cached_property
     def edges(self) -> tuple[int, ...]:
-        """Row at which each shard starts, and the number of rows."""
+        """First row of each shard, and the number of rows."""
         return tuple(accumulate((shard.shape[0] for shard in self.shards), initial=0))
 
     @property
@@ -59,7 +51,7 @@ class ShardSource(Source):
         return self.shards[0].dtype
 
     def read(self, rows: slice) -> NDArray[Any]:
-        """Read the rows start..stop, from as many shards as it takes."""
+        """Read the rows start..stop, perhaps from several shards."""
         block = np.empty((rows.stop - rows.start, self.shape[1]), self.dtype)
         first = bisect_right(self.edges, rows.start) - 1
         at = rows.start
@@ -71,18 +63,18 @@ class ShardSource(Source):
         return block
 
     def row_name(self, row: int) -> str:
-        """What messages call a row: its number within its shard, and of all."""
+        """The name of a row in messages: its number within its shard, and overall."""
         number = bisect_right(self.edges, row) - 1
         file = Path(self.shards[number].path).name
         return f"row {row - self.edges[number]} of {file} (row {row:,} of all)"
 
     def verify(self) -> None:
-        """Check each of the files."""
+        """Check all files."""
         for shard in self.shards:
             shard.verify()
 
     def signature(self) -> dict[str, Any]:
-        """Path, shape, dtype, a digest of a few rows, and size and time of each shard."""
+        """Path, shape, dtype, a digest of a few rows, and size and mtime of each shard."""
         return {
             "path": str(Path(self.path).absolute()),
             "shape": list(self.shape),
@@ -93,15 +85,7 @@ class ShardSource(Source):
 
 
 def find_shards(path: str | os.PathLike[str]) -> list[Path]:
-    """The shards that a folder, or a folder and a name, stand for; none where there are none.
-
-    Raises
-    ------
-    FileNotFoundError
-        If one is missing in the sequence.
-    ValueError
-        If a folder holds shards of several names.
-    """
+    """The shards in a folder, or of a folder and their common name; none may be missing."""
     given = Path(path)
     folder, wanted = (given, None) if given.is_dir() else (given.parent, given.name)
     if not folder.is_dir():
@@ -113,26 +97,20 @@ def find_shards(path: str | os.PathLike[str]) -> list[Path]:
             found.setdefault(match["name"], {})[int(match["number"])] = file
     if len(found) > 1:
         names = ", ".join(sorted(found)[:3]) + (", ..." if len(found) > 3 else "")
-        msg = f"{given}: holds shards of several names ({names}); name one: {given / min(found)}"
+        msg = f"{given}: has shards of several names ({names}); choose one: {given / min(found)}"
         raise ValueError(msg)
     for name, shards in found.items():
         missing = set(range(max(shards) + 1)).difference(shards)
         if missing:
             lacking = folder / shard_name(name, min(missing))
-            msg = f"{lacking}: no such file, though {shards[max(shards)].name} is there"
+            msg = f"{lacking}: no such file, but {shards[max(shards)].name} exists"
             raise FileNotFoundError(msg)
         return [shards[number] for number in range(len(shards))]
     return []
 
 
 def open_shards(path: str | os.PathLike[str], files: list[Path]) -> ShardSource:
-    """Open shards as one array.
-
-    Raises
-    ------
-    ValueError
-        If one is damaged, or of another width or dtype than the first.
-    """
+    """Open shards of equal width and dtype as one array."""
     shards = tuple(NpySource.open(file) for file in files)
     first = shards[0]
     for file, shard in zip(files, shards, strict=True):

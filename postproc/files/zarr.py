@@ -1,4 +1,4 @@
-"""Zarr arrays: rows that are read from one, and outputs that become one; need the package zarr."""
+"""Zarr arrays as inputs and outputs; they require the package zarr."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from postproc.files.paths import flush
 from postproc.scores.sources import Source, SourceChangedError
 
-#: Files that make a folder a Zarr array, of version 3 and 2 of the format.
+#: Files that mark the folder of a Zarr array, in versions 3 and 2 of the format.
 ZARR_FILES = ("zarr.json", ".zarray")
 
-#: What a chunk of version 2 is called.
+#: Names of chunks in version 2.
 CHUNK = re.compile(r"\d+(\.\d+)*")
 
 
@@ -30,7 +30,7 @@ def is_zarr(path: str | os.PathLike[str]) -> bool:
 
 
 def is_array_alone(path: Path) -> bool:
-    """Whether a folder is a Zarr array, no group, and holds nothing but its own files."""
+    """Whether a folder is a Zarr array, not a group, and contains only its files."""
     names = {entry.name for entry in path.iterdir()}
     if "zarr.json" in names:
         return _node_type(path / "zarr.json") == "array" and names <= {"zarr.json", "c"}
@@ -47,55 +47,33 @@ def _node_type(path: Path) -> Any:
 
 
 def import_zarr(path: str | os.PathLike[str]) -> Any:
-    """The package zarr.
-
-    Raises
-    ------
-    ImportError
-        If it is missing; the message says how to get it.
-    """
+    """Import zarr, or raise an ImportError that says how to install it."""
     try:
         import zarr
     except ImportError:
-        msg = f'{path}: Zarr arrays need zarr; pip install "postproc[zarr]"'
+        msg = f'{path}: Zarr arrays require zarr; pip install "postproc[zarr]"'
         raise ImportError(msg) from None
     return zarr
 
 
 @dataclass(frozen=True)
 class ZarrSource(Source):
-    """Rows in a Zarr array; needs the package zarr.
+    """Rows in a Zarr array."""
 
-    Attributes
-    ----------
-    path : str
-        The folder of the array, absolute.
-    files : (int, int, int)
-        Number and bytes of its files, and when the last of them changed, as it was opened.
-    """
-
-    path: str
+    path: str  #: Absolute.
     shape: tuple[int, int]
     dtype: np.dtype[Any]
-    files: tuple[int, int, int]
+    files: tuple[int, int, int]  #: Number, bytes and last change of its files when it was opened.
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> ZarrSource:
-        """Open an array.
-
-        Raises
-        ------
-        ImportError
-            If zarr is missing.
-        ValueError
-            If the folder holds no array of numbers, (rows, classes), or chunks are missing.
-        """
+        """Open an array of numbers, (rows, classes), none of whose chunks is missing."""
         zarr = import_zarr(path)
         files = _files(path)
         try:
             array = zarr.open_array(str(path), mode="r")
             lacking = int(array.nchunks - array.nchunks_initialized)
-        except Exception as error:  # zarr has a dozen of its own for damaged metadata
+        except Exception as error:  # damaged metadata raise many types
             msg = f"{path}: cannot be read as a Zarr array: {_reason(error)}"
             raise ValueError(msg) from None
         if len(array.shape) != 2 or np.dtype(array.dtype).kind not in "fiub":
@@ -104,9 +82,9 @@ class ZarrSource(Source):
             raise ValueError(msg)
         if lacking > 0:
             msg = (
-                f"{path}: cannot be read: {lacking} of {array.nchunks} chunks are missing, as "
-                "where writing was broken off; if they hold the fill value and nothing else, "
-                'write it anew with zarr.create_array(..., config={"write_empty_chunks": True})'
+                f"{path}: cannot be read: {lacking} of {array.nchunks} chunks are missing, as if "
+                "writing was interrupted; if they contain only the fill value, write the array "
+                'again with zarr.create_array(..., config={"write_empty_chunks": True})'
             )
             raise ValueError(msg)
         shape = (int(array.shape[0]), int(array.shape[1]))
@@ -120,18 +98,12 @@ class ZarrSource(Source):
         return ZarrSource, (self.path, self.shape, self.dtype, self.files)
 
     def read(self, rows: slice) -> NDArray[Any]:
-        """Read the rows start..stop.
-
-        Raises
-        ------
-        ValueError
-            If a chunk is damaged.
-        """
+        """Read the rows start..stop."""
         try:
             return np.asarray(self._array[rows.start : rows.stop])
         except (OSError, MemoryError):
             raise
-        except Exception as error:  # codecs have errors of their own
+        except Exception as error:  # codecs raise many types
             self._refuse(rows, error)
 
     def _refuse(self, rows: slice, error: Exception) -> NoReturn:
@@ -149,7 +121,7 @@ class ZarrSource(Source):
         }
 
     def verify(self) -> None:
-        """Check that no file has come, gone or changed since the array was opened."""
+        """Check that no file was added, removed or changed since the array was opened."""
         now = _files(self.path)
         if now != self.files:
             what = f"went from {self.files[0]} to {now[0]} files"
@@ -166,7 +138,7 @@ def _files(path: str | os.PathLike[str]) -> tuple[int, int, int]:
         for name in names:
             try:
                 status = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118  # many files
-            except FileNotFoundError:  # goes as it is looked at
+            except FileNotFoundError:  # removed meanwhile
                 continue
             count, size = count + 1, size + status.st_size
             newest = max(newest, status.st_mtime_ns)
@@ -179,7 +151,7 @@ def _reason(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class ZarrTarget:
-    """Rows of a Zarr array whose chunks are the blocks, so that none is written by two."""
+    """Rows of a Zarr array whose chunks are the blocks, so that no chunk is written twice."""
 
     path: Path
     shape: tuple[int, int]
@@ -187,7 +159,7 @@ class ZarrTarget:
     chunk_rows: int
 
     def create(self) -> None:
-        """Make the array; zarr leaves out chunks of the fill value, so that is none there is."""
+        """Create the array; NaN is no score, so zarr omits no chunk that equals the fill value."""
         import_zarr(self.path).create_array(
             str(self.path),
             shape=self.shape,

@@ -1,1 +1,1 @@
-"""How blocks of rows are worked through: engines, memory, outputs, journals."""
+"""Blocks of rows: engines that compute them, outputs, journals, locks."""

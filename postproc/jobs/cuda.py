@@ -1,4 +1,4 @@
-"""Blocks on a CUDA device: copies from pinned memory that overlap with the work on other blocks."""
+"""Blocks on a CUDA device: copies from pinned memory overlap with work on other blocks."""
 
 from __future__ import annotations
 
@@ -17,49 +17,36 @@ from postproc.scores.sources import Source, signature_of
 
 T = TypeVar("T")
 
-#: Blocks that are under way at a time: one is copied there, one computed, one copied back.
+#: Blocks in flight: one is copied to the device, one is computed, one is copied back.
 BLOCKS_AT_A_TIME = 3
 
 
 def check_device(device: str, *, fast: bool = False) -> None:
-    """Check that a device is there, and set the precision of its products.
-
-    Parameters
-    ----------
-    device : str
-        "cpu", or a device of torch such as "cuda".
-    fast : bool
-        Let products of float32 matrices round their factors to TF32.
-
-    Raises
-    ------
-    ValueError
-        If there is no such device.
-    """
+    """Check that a device exists; `fast` allows TF32 in products of float32 matrices."""
     if not device.startswith("cuda"):
         return
     import torch
 
     if not torch.cuda.is_available():
-        fail("device", "one that is there", device, "no CUDA device was found, use cpu")
+        fail("device", "available", device, "no CUDA device was found; use cpu")
     torch.backends.cuda.matmul.allow_tf32 = fast
 
 
 def to_device(array: NDArray[Any], device: str) -> Array:
-    """An array as it is for "cpu", else a tensor on the device, copied from pinned memory."""
+    """The array itself for "cpu", else a tensor on the device, copied from pinned memory."""
     if device == "cpu":
         return array
     import torch
 
     tensor = torch.from_numpy(array)
-    if device.startswith("cuda"):  # only from pinned memory does a copy not wait for others
+    if device.startswith("cuda"):  # copies are asynchronous only from pinned memory
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 
 @dataclass(frozen=True)
 class OnDevice(Source):
-    """Rows of a source, or of an array, that are on a device once they have been read."""
+    """Rows of a source or array that are moved to a device when they are read."""
 
     source: Any
     where: str
@@ -90,7 +77,7 @@ class OnDevice(Source):
         return np.asarray(self.source[rows])
 
     def __getitem__(self, index: Any) -> Array:
-        """Read rows and take them to the device."""
+        """Read rows and move them to the device."""
         return to_device(np.ascontiguousarray(super().__getitem__(index)), self.where)
 
     def signature(self) -> dict[str, Any]:
@@ -99,13 +86,7 @@ class OnDevice(Source):
 
 
 class DeviceEngine(LocalEngine):
-    """Computes blocks in threads, each with a stream of its own, so that copies overlap with work.
-
-    Parameters
-    ----------
-    device : str
-        The device of torch that parts put their arrays on.
-    """
+    """Computes blocks in threads with one CUDA stream each, so that copies overlap with work."""
 
     def __init__(self, device: str) -> None:
         super().__init__(BLOCKS_AT_A_TIME)
@@ -113,11 +94,11 @@ class DeviceEngine(LocalEngine):
         self._own = threading.local()
 
     def run(self, part: Callable[[slice], T], cuts: Sequence[slice]) -> Iterator[tuple[int, T]]:
-        """Yield (i, part(cuts[i])) in order; a bounded number of blocks is under way."""
+        """Yield (i, part(cuts[i])) in order; a bounded number of blocks is in flight."""
         if self.device.startswith("cuda"):
             import torch
 
-            torch.cuda.synchronize()  # what the part holds was put there by another stream
+            torch.cuda.synchronize()  # another stream has put the part's arrays there
         yield from super().run(part, cuts)
 
     def _compute(self, part: Callable[[slice], T], rows: slice) -> T:

@@ -1,9 +1,9 @@
-"""Engine that computes the blocks on workers of Dask: processes here, or a cluster's machines.
+"""Engine that computes blocks on Dask workers: processes of this machine, or of a cluster.
 
-Blocks are tasks of Dask's own scheduler, not chunks of a `dask.array`: a part reads and writes its
-rows by path, so an array would only carry handles, and every part would need a second form for
-its chunks. Dask still decides which worker computes what, repeats what a dead worker has begun,
-and shows it all on its dashboard.
+Blocks are tasks of Dask's scheduler, not chunks of a `dask.array`: a part reads and writes its rows
+by path, so an array would only carry handles, and every part would need a second version for
+chunks. Dask still chooses the worker, repeats the tasks of dead workers, and has its dashboard.
+Workers see the same files under the same paths and have the same postproc, NumPy and Python.
 """
 
 from __future__ import annotations
@@ -28,34 +28,33 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Tasks a thread of the workers has before it: one that runs, and those that fill the time in
-#: which its result is fetched and the next one sent.
+#: Tasks in flight for each worker thread: one that runs, and others that hide the time in which
+#: its result is fetched and the next one is sent.
 TASKS_PER_THREAD = 3
 
-#: Tasks there are at least: with 20 or more in view Dask leaves a copy of the part with every
-#: worker, with fewer it drops one now and then, only to send it again.
+#: Fewest tasks in flight: with 20 or more Dask keeps a copy of the part on every worker; with
+#: fewer it drops copies and sends them again.
 LEAST_TASKS = 24
 
-#: Blocks that one task takes at most: a task costs Dask some milliseconds, as some blocks do. There
-#: are TASKS_EACH tasks or more for each thread, so that no worker is left waiting for another.
+#: Most blocks per task: a task costs Dask a few milliseconds, as long as some blocks take. Each
+#: thread gets at least TASKS_EACH tasks, so that no worker waits long for another at the end.
 BLOCKS_PER_TASK = 4
 TASKS_EACH = 16
 
-#: How far finished blocks may run ahead of one that takes long, in tasks that run at once; their
-#: results are held until it is their turn.
+#: How far tasks may run ahead of a slow one, in multiples of those in flight; their results wait
+#: until it is done.
 LEAD = 4
 
-#: Run by each worker of this machine first: Ctrl-C reaches all processes of a terminal, but only
-#: the one that gives out the work is to answer.
+#: Run by each local worker first: Ctrl-C reaches all processes of a terminal, but only the one that
+#: distributes the work should respond.
 WORKER_PRELOAD = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 
 
 @dataclass(frozen=True)
 class _Parcel:
-    """A part, or what it gives, that travels in one piece.
+    """A part, or its results, pickled as one: Dask's zero-copy arrays may be misaligned in memory.
 
-    Dask moves arrays without copying them, to wherever they end up; at an odd address NumPy
-    multiplies them in another way, and the last digit is another.
+    NumPy multiplies misaligned arrays in another order, which changes the last digits.
     """
 
     content: Any
@@ -66,43 +65,31 @@ class _Parcel:
         return _unpack, (pickle.dumps(self.content),)
 
     def __call__(self, cuts: Sequence[slice]) -> _Parcel:
-        """Compute the results of some blocks, as here on one thread of BLAS."""
+        """Compute some blocks with one BLAS thread, as LocalEngine does."""
         with one_blas_thread():
             return _Parcel([self.content(rows) for rows in cuts])
 
 
 def _unpack(data: bytes) -> _Parcel:
-    """Unpickle what has travelled; its arrays get memory of their own."""
+    """Unpickle a parcel; its arrays get memory of their own."""
     from distributed.protocol import pickle
 
     return _Parcel(pickle.loads(data))
 
 
 class DaskEngine:
-    """Computes blocks on the workers that a client of Dask is connected to.
-
-    Parameters
-    ----------
-    client : distributed.Client
-        The client; it stays open. Its workers see the same files under the same paths and have
-        the same versions of postproc, NumPy and Python.
-
-    Examples
-    --------
-    >>> with dask_engine(workers=2) as engine:  # doctest: +SKIP
-    ...     sums = list(map_blocks(engine, part, row_cuts(n_rows, n_classes)))
-    """
+    """Computes blocks on the workers of a Dask client, which stays open."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
 
     @property
     def dashboard(self) -> str | None:
-        """Address of Dask's dashboard; None without bokeh, which draws it."""
+        """Address of Dask's dashboard, None without bokeh."""
         return self.client.dashboard_link if find_spec("bokeh") is not None else None
 
     def _n_threads(self) -> int:
-        """Threads of all workers that are there now; 1 while all are being started anew."""
+        """Number of threads of all current workers; 1 while all are restarting."""
         from distributed.comm import CommClosedError
 
         try:
@@ -112,25 +99,7 @@ class DaskEngine:
         return max(1, sum(threads.values()))
 
     def run(self, part: Callable[[slice], T], cuts: Sequence[slice]) -> Iterator[tuple[int, T]]:
-        """Yield (i, part(cuts[i])) for every cut as they come.
-
-        The part goes to each worker once. What dies with a worker is computed anew by another,
-        as often as the scheduler allows (`distributed.scheduler.allowed-failures`).
-
-        Parameters
-        ----------
-        part : callable
-            A small object that can be pickled; what it needs it holds by path.
-        cuts : sequence of slice
-            Row ranges.
-
-        Raises
-        ------
-        ConnectionError
-            If the scheduler no longer answers, or workers died on the same block too often.
-        Exception
-            Whatever a part raises, unchanged.
-        """
+        """Yield (i, part(cuts[i])) as results come; errors of a part are raised unchanged."""
         import dask
         from distributed import as_completed
         from distributed.comm import CommClosedError
@@ -140,8 +109,8 @@ class DaskEngine:
 
         client = self.client
         name = f"{type(part).__name__}-{uuid.uuid4().hex}"
-        # A task that the scheduler can repeat: data sent to workers is lost when they die. In bytes
-        # it asks for no postproc in the scheduler; that it may be large is no news.
+        # A task can be repeated, where scattered data is lost when workers die. Bytes need no
+        # postproc in the scheduler; that they may be large is known.
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):
             held = client.submit(pickle.loads, pickle.dumps(_Parcel(part)), key=f"part-{name}")
         done = as_completed(loop=client.loop, with_results=True, raise_errors=False)
@@ -150,8 +119,8 @@ class DaskEngine:
         pending: dict[int, Future] = {}  # in the order of the tasks
         todo = 0
 
-        def give_out() -> None:
-            """Keep all threads busy, those of workers that have come since too."""
+        def submit() -> None:
+            """Keep all threads busy, also those of workers that have joined since."""
             nonlocal todo
             window = max(LEAST_TASKS, TASKS_PER_THREAD * self._n_threads())
             first = next(iter(pending), todo)
@@ -169,15 +138,15 @@ class DaskEngine:
                 todo = stop
 
         try:
-            give_out()
+            submit()
             while pending:
                 batch = done.next_batch()
                 for future, result in batch:
                     if isinstance(result, CancelledError):
                         raise result
                     del pending[future.key[1]]
-                give_out()
-                batch.sort(key=lambda each: each[0].status == "error")  # what is good comes first
+                submit()
+                batch.sort(key=lambda each: each[0].status == "error")  # results before errors
                 for future, result in batch:
                     if future.status == "error":
                         raise result[1].with_traceback(result[2])
@@ -185,12 +154,12 @@ class DaskEngine:
         except KilledWorker as error:
             task, deaths = tasks[future.key[1]], error.allowed_failures + 1
             msg = (
-                f"{deaths} worker{'s' if deaths > 1 else ''} of Dask died at or near rows "
-                f"{task[0].start}..{task[-1].stop - 1}, perhaps for want of memory"
+                f"{deaths} Dask worker{'s' if deaths > 1 else ''} died at or near rows "
+                f"{task[0].start}..{task[-1].stop - 1}, perhaps out of memory"
             )
             raise ConnectionError(msg) from error
         except (CancelledError, CommClosedError) as error:
-            msg = "the scheduler of Dask no longer answers, or has dropped the blocks"
+            msg = "the Dask scheduler no longer answers or has dropped the blocks"
             raise ConnectionError(msg) from error
         finally:
             if pending and client.status == "running":
@@ -199,69 +168,53 @@ class DaskEngine:
 
 @contextmanager
 def dask_engine(
-    *, scheduler: str | None = None, workers: int | None = None, name: str = "scheduler"
+    *,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    name: str = "scheduler",
+    timeout: float = 10.0,
 ) -> Iterator[DaskEngine]:
-    """Engine on a scheduler that runs already, or on worker processes of this machine.
+    """Engine on a running scheduler, which messages call `name`, or on new local processes.
 
-    Parameters
-    ----------
-    scheduler : str, optional
-        Address such as `tcp://host:8786`. Its workers see the same files under the same paths
-        and have the same versions of postproc, NumPy and Python.
-    workers : int, optional
-        Number of processes, one thread each, that are started here and end with the `with` block;
-        as many as there are cores if no scheduler is given either.
-    name : str
-        What messages call the scheduler.
-
-    Dask's setting `distributed.comm.timeouts.connect` says how long a scheduler may take to answer
-    and to have a worker.
-
-    Raises
-    ------
-    ConnectionError
-        If the scheduler does not answer, or has no workers.
-    ImportError
-        If Dask is missing, here or there, or its workers have another version of postproc.
-    ValueError
-        If both are given, or there are to be no workers.
+    The scheduler has `timeout` seconds to answer and to have a worker, else a ConnectionError is
+    raised. By default there are as many processes as cores, each with one thread.
     """
     try:
         from distributed import Client
     except ImportError:
-        msg = 'the engine dask needs Dask; pip install "postproc[dask]"'
+        msg = 'the dask engine requires Dask; pip install "postproc[dask]"'
         raise ImportError(msg) from None
     if scheduler is not None and workers is not None:
-        fail("workers", f"left away where `{name}` is given", workers)
+        fail("workers", f"None if `{name}` is given", workers)
     with _silence(), ExitStack() as stack:
         with _interruptible(), ExitStack() as started:
             if scheduler is None:
                 with _ctrl_c_held():
                     at = started.enter_context(_local_cluster(workers))
             else:
-                at = _answering(scheduler, name)
-            client = started.enter_context(Client(at, set_as_default=False))
-            _check_workers(client, name)
+                at = _answering(scheduler, name, timeout)
+            client = started.enter_context(Client(at, timeout=timeout, set_as_default=False))
+            _check_workers(client, name, timeout)
             stack.enter_context(started.pop_all())
         yield DaskEngine(client)
 
 
 @contextmanager
 def _ctrl_c_held() -> Iterator[None]:
-    """Hold Ctrl-C back until the block ends, from the processes that start in it for good.
+    """Delay Ctrl-C until the block ends, and block it for good in the processes it starts.
 
-    Those take on what their parent blocks, and would else die with a traceback each before they
-    come to `WORKER_PRELOAD`; and a cluster that has not started cannot be closed.
+    These inherit blocked signals, and would otherwise die with tracebacks before they reach
+    WORKER_PRELOAD; and a cluster that has not started cannot be closed.
     """
     in_main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
     if not (in_main and callable(handler) and hasattr(signal, "pthread_sigmask")):
-        yield  # Windows, or nothing that Ctrl-C would interrupt
+        yield  # Windows, or Ctrl-C would interrupt nothing
         return
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # the thread that starts it blocks nothing from then on
-    held: list[int] = []  # what has come to another thread, which blocks nothing
+    resource_tracker.ensure_running()  # starting it unblocks signals in this thread
+    held: list[int] = []  # signals that came to another thread, which blocks none
     signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -275,13 +228,7 @@ def _ctrl_c_held() -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Raise an interruption as one, where Dask, half started, fails at its own end because of it.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If an error has come of one.
-    """
+    """Raise KeyboardInterrupt where Dask turns one into an error while it starts."""
     try:
         yield
     except Exception as error:
@@ -294,14 +241,14 @@ def _interruptible() -> Iterator[None]:
 
 
 def _local_cluster(workers: int | None) -> LocalCluster:
-    """Worker processes on this machine, one thread each, on ports that are free."""
+    """Worker processes on this machine, one thread each, on free ports."""
     import dask
     from dask.system import CPU_COUNT
     from distributed import LocalCluster
     from distributed.system import MEMORY_LIMIT
 
     count = CPU_COUNT if workers is None else check_count(workers, "workers", low=1)
-    # Dask has memory given back at once; for each block anew it costs a fifth of a soft vote.
+    # Dask makes malloc return memory at once; doing so for every block slows soft voting by 20 %.
     name = "distributed.nanny.pre-spawn-environ"
     environment = dict(dask.config.get(name))
     environment.pop("MALLOC_TRIM_THRESHOLD_", None)
@@ -316,17 +263,18 @@ def _local_cluster(workers: int | None) -> LocalCluster:
         )
 
 
-def _answering(address: str, name: str) -> str:
-    """The address, after a scheduler has answered there."""
+def _answering(address: str, name: str, timeout: float) -> str:
+    """Return the address once a scheduler has answered there."""
     from distributed.comm import connect
     from distributed.security import Security
     from distributed.utils import LoopRunner
 
     async def knock() -> None:
-        comm = await connect(address, **Security().get_connection_args("client"))
+        security = Security().get_connection_args("client")
+        comm = await connect(address, timeout=timeout, **security)
         await comm.close()
 
-    try:  # a client that gets no answer complains once more when it is collected
+    try:  # a client without an answer would log another error when it is garbage-collected
         LoopRunner().run_sync(knock)
     except (OSError, ValueError):
         msg = f"`{name}` must be an address that answers, got {address}"
@@ -334,13 +282,9 @@ def _answering(address: str, name: str) -> str:
     return address
 
 
-def _check_workers(client: Client, name: str, package: str = "postproc") -> None:
-    """Check that there are workers, and that they have the postproc of this process."""
-    import dask
-    from dask.utils import parse_timedelta
-
+def _check_workers(client: Client, name: str, timeout: float, package: str = "postproc") -> None:
+    """Check that there are workers and that they have the same version of postproc."""
     address = client.scheduler.address
-    timeout = parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
     try:
         client.wait_for_workers(1, timeout=timeout)
     except TimeoutError:
@@ -355,14 +299,14 @@ def _check_workers(client: Client, name: str, package: str = "postproc") -> None
             got = found if isinstance(found, str) else "none"
             msg = (
                 f"the Dask worker {worker} must have postproc {ours}, got {got}; "
-                f"install the same version everywhere"
+                "install the same version everywhere"
             )
             raise ImportError(msg)
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep Dask's own log out of ours: what matters of it comes as an exception."""
+    """Silence Dask's loggers: what matters is raised as an exception."""
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,8 @@
-"""Engines: where the blocks of a long job are computed."""
+"""Engines: where blocks of rows are computed.
+
+A part, the function that an engine calls, is a small object that can be pickled; it holds what it
+needs by path.
+"""
 
 from __future__ import annotations
 
@@ -12,48 +16,29 @@ from postproc.scores.threads import available_cores, one_blas_thread
 
 T = TypeVar("T")
 
-#: Is told the number of rows of each block that is done.
+#: Called with the number of rows of each finished block.
 Watch = Callable[[int], None]
 
 
 class Engine(Protocol):
-    """What computes blocks: in this process, or elsewhere."""
+    """Computes blocks in this process or elsewhere."""
 
     def run(self, part: Callable[[slice], T], cuts: Sequence[slice]) -> Iterator[tuple[int, T]]:
-        """Yield (i, part(cuts[i])) for every cut, in any order, each as soon as it is there.
-
-        Parameters
-        ----------
-        part : callable
-            A small object that can be pickled; what it needs it holds by path.
-        cuts : sequence of slice
-            Row ranges.
-
-        Raises
-        ------
-        Exception
-            Whatever a part raises, unchanged.
-        """
+        """Yield (i, part(cuts[i])) as results come; errors of a part are raised unchanged."""
         ...
 
 
 class LocalEngine:
-    """Computes blocks in threads of this process, one thread of BLAS in each.
+    """Computes blocks in threads of this process, each with one BLAS thread.
 
-    NumPy lets other threads run while it computes. Several blocks at a time keep all cores busy
-    also where there is no matrix product in them, and products come out alike on every machine.
-
-    Parameters
-    ----------
-    workers : int, optional
-        Blocks that are computed at a time: one a core by default, at most 8.
+    Several blocks at once keep all cores busy also where NumPy computes no matrix product.
     """
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or min(available_cores(), DEFAULT_SIZES.workers)
 
     def run(self, part: Callable[[slice], T], cuts: Sequence[slice]) -> Iterator[tuple[int, T]]:
-        """Yield (i, part(cuts[i])) in order; a bounded number of blocks is under way."""
+        """Yield (i, part(cuts[i])) in order; a bounded number of blocks is in flight."""
         with one_blas_thread():
             if min(self.workers, len(cuts)) <= 1:
                 for number, rows in enumerate(cuts):
@@ -86,27 +71,7 @@ def map_blocks(
     *,
     watch: Watch | None = None,
 ) -> Iterator[T]:
-    """Yield the results of all cuts in their order, so that sums come out alike on every engine.
-
-    Parameters
-    ----------
-    engine : Engine
-        Where parts are computed.
-    function : callable
-        Computes the result of one block of rows.
-    blocks : sequence of slice
-        The blocks.
-    what : str
-        What is being done; this function tells nobody.
-    watch : callable, optional
-        Is told the number of rows of each result that has come.
-
-    Examples
-    --------
-    >>> blocks = [slice(0, 2), slice(2, 5)]
-    >>> list(map_blocks(LocalEngine(), lambda rows: rows.stop - rows.start, blocks))
-    [2, 3]
-    """
+    """Yield the results of all blocks in order, so that sums are equal on every engine."""
     early: dict[int, T] = {}
     turn = 0
     for number, result in engine.run(function, blocks):

@@ -1,4 +1,4 @@
-"""Requests to terminate, answered as Ctrl-C is."""
+"""Requests to terminate, handled like Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from typing import NoReturn
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let a request to terminate (SIGTERM) raise KeyboardInterrupt, so that work is cleaned up.
-
-    Outside of the main thread, where signals do not arrive, nothing changes.
-    """
+    """Raise KeyboardInterrupt on SIGTERM in the main thread, so that work is cleaned up."""
 
     def interrupt(number: int, frame: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -25,5 +22,5 @@ def terminable() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
-    finally:  # None stands for a handler that Python has not set and cannot set
+    finally:  # None stands for a handler that was not set from Python
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)

@@ -1,4 +1,4 @@
-"""Memory that is left, as far as the system tells."""
+"""Available memory, as far as the system reports it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def available_bytes() -> int | None:
-    """Bytes that a process can still take, the limit of its container included; None if unknown."""
+    """Bytes that a process can still allocate within its container; None if unknown."""
     found = [value for value in (_system(), _container()) if value is not None]
     return min(found, default=None)
 
@@ -23,7 +23,7 @@ def _container() -> int | None:
     if not (limit.isdigit() and used.isdigit()):
         return None
     lines = (line.split() for line in _read("/sys/fs/cgroup/memory.stat").splitlines())
-    # Pages of files count as used, and are given back when a process asks for memory.
+    # Cached pages of files count as used, but are freed when a process needs memory.
     files = sum(int(words[1]) for words in lines if words[0] in ("inactive_file", "active_file"))
     return min(int(limit), max(0, int(limit) - int(used) + files))
 

@@ -1,4 +1,4 @@
-"""Outputs: what is to be written, where it lies until it is whole, and what blocks go into."""
+"""Outputs: what is to be written, where it lies until it is complete, and what is filled."""
 
 from __future__ import annotations
 
@@ -21,74 +21,43 @@ AnyTarget = NpyTarget | ShardTarget | ZarrTarget
 
 @dataclass(frozen=True)
 class Output:
-    """Where probabilities go.
+    """Where probabilities go, and their names for formats that keep them."""
 
-    Attributes
-    ----------
-    path : Path
-        A file with the suffix of its format, a Zarr array (`.zarr`), or a folder (no such suffix)
-        that gets shards.
-    shape : (n, C)
-        Of the whole.
-    dtype : dtype
-        Of its numbers.
-    classes, ids
-        Names of columns and rows, for formats that keep them.
-    edges : tuple of int
-        Row at which each shard starts, and n; empty for shards of about 256 MiB.
-    """
-
-    path: Path
+    path: Path  #: A file, a Zarr array (`.zarr`), or a folder of shards (no such suffix).
     shape: tuple[int, int]
     dtype: np.dtype[Any]
     classes: tuple[str, ...] | None = None
     ids: NDArray[np.str_] | None = field(default=None, repr=False)
-    edges: tuple[int, ...] = ()
+    edges: tuple[int, ...] = ()  #: First row of each shard, and n; empty for shards of equal size.
 
     @property
     def is_file(self) -> bool:
-        """Whether it is one file and no folder."""
+        """Whether it is one file, not a folder."""
         return self.path.suffix.lower() in PREDICTION_SUFFIXES
 
     @property
     def partial(self) -> Path:
-        """The folder in which the output lies until it is whole; absolute, for other processes."""
+        """The folder in which the output lies until it is complete."""
         return partial_path(self.path)
 
     @property
     def is_moved(self) -> bool:
-        """Whether it is what the blocks were written to, under another name."""
+        """Whether the blocks were written to the output itself, which is only renamed."""
         return not self.is_file or self.path.suffix.lower() == ".npy"
 
 
 def partial_path(path: Path) -> Path:
-    """The folder in which an output lies until it is whole; absolute, for other processes."""
+    """The folder in which an output lies until it is complete; absolute, for other processes."""
     return path.absolute().with_name(f".{path.name}.partial")
 
 
 def has_journal(path: Path) -> bool:
-    """Whether a job that writes an output was stopped, and has left something to go on with."""
+    """Whether a job that was stopped has left something to resume."""
     return (partial_path(path) / "journal.jsonl").is_file()
 
 
 def make_target(output: Output, step: int, sizes: Sizes) -> AnyTarget:
-    """What the blocks are written into; formats that cannot be filled come from an `.npy`.
-
-    Parameters
-    ----------
-    output : Output
-        What it is to be.
-    step : int
-        Rows of a block: chunks of a Zarr array, and shards where the output names no edges, hold
-        whole blocks.
-    sizes : Sizes
-        How large shards are where the output names no edges.
-
-    Raises
-    ------
-    ValueError
-        If there would be more shards than names for them.
-    """
+    """What is filled block by block, `step` rows each: an `.npy` for formats that cannot be."""
     n_rows, n_classes = output.shape
     if output.is_file:
         return NpyTarget(output.partial / "rows.npy", output.shape, output.dtype)

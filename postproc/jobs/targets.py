@@ -7,6 +7,8 @@ import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import xor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,10 +25,10 @@ OUTPUT_NAME = "probs"
 
 
 class Target(Protocol):
-    """An array on disk, filled in any order. Its handle can be pickled."""
+    """An array on disk that is filled in any order; it can be pickled."""
 
     def create(self) -> None:
-        """Make the files, without rows."""
+        """Create the files, without rows."""
         ...
 
     def exists(self) -> bool:
@@ -42,23 +44,13 @@ class Target(Protocol):
         ...
 
     def flush(self) -> None:
-        """Have everything on disk when this returns."""
+        """Flush all files to disk."""
         ...
 
 
 @dataclass(frozen=True)
 class NpyTarget:
-    """Rows of one `.npy` file.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    shape : (n, C)
-        Of the whole.
-    dtype : dtype
-        Of its numbers.
-    """
+    """Rows of one `.npy` file."""
 
     path: Path
     shape: tuple[int, int]
@@ -66,7 +58,7 @@ class NpyTarget:
 
     @property
     def _start(self) -> int:
-        """Where the rows start; the header has one length for all shapes of two numbers."""
+        """Where the rows start; the header is equally long for all shapes."""
         return 128
 
     def create(self) -> None:
@@ -86,7 +78,7 @@ class NpyTarget:
         return file.getvalue()
 
     def exists(self) -> bool:
-        """Whether there is a file whose rows can be filled: with its header."""
+        """Whether there is a file with this header."""
         try:
             with self.path.open("rb") as file:
                 return file.read(self._start) == self._header()
@@ -94,7 +86,7 @@ class NpyTarget:
             return False
 
     def write(self, rows: slice, block: NDArray[Any]) -> int:
-        """Write rows where they belong, by plain writes: a full disk raises an OSError."""
+        """Write rows by plain writes, not a memory map: a full disk raises an OSError."""
         values = np.ascontiguousarray(block, dtype=self.dtype)
         left = data = values.reshape(-1).view(np.uint8).data
         with open(self.path, "r+b", buffering=0) as file:  # noqa: PTH123  # once a block
@@ -118,37 +110,29 @@ class NpyTarget:
 
 @dataclass(frozen=True)
 class ShardTarget:
-    """Rows of consecutive `.npy` files in a folder.
-
-    Attributes
-    ----------
-    path : Path
-        The folder.
-    edges : tuple of int
-        Row at which each shard starts, and the number of rows.
-    n_classes : int
-        Number of columns C.
-    dtype : dtype
-        Of the numbers.
-    """
+    """Rows of consecutive `.npy` files in a folder."""
 
     path: Path
-    edges: tuple[int, ...]
+    edges: tuple[int, ...]  #: First row of each shard, and the number of rows.
     n_classes: int
     dtype: np.dtype[Any]
 
+    @property
+    def _shards(self) -> list[NpyTarget]:
+        return [self._shard(number) for number in range(len(self.edges) - 1)]
+
     def create(self) -> None:
-        """Make the folder and the files in it."""
+        """Create the folder and the files in it."""
         self.path.mkdir()
-        for number in range(len(self.edges) - 1):
-            self._shard(number).create()
+        for shard in self._shards:
+            shard.create()
 
     def exists(self) -> bool:
         """Whether all files are there."""
-        return all(self._shard(number).exists() for number in range(len(self.edges) - 1))
+        return all(shard.exists() for shard in self._shards)
 
     def write(self, rows: slice, block: NDArray[Any]) -> int:
-        """Write rows into the shards they belong to."""
+        """Write rows into the shards they belong to and return the checksums' exclusive or."""
         checksum = 0
         for number, inside in self._parts(rows):
             start = self.edges[number] + inside.start - rows.start
@@ -157,16 +141,14 @@ class ShardTarget:
         return checksum
 
     def checksum(self, rows: slice) -> int:
-        """Checksum of rows as `write` took it."""
-        checksum = 0
-        for number, inside in self._parts(rows):
-            checksum ^= self._shard(number).checksum(inside)
-        return checksum
+        """Checksum of rows as `write` returns it."""
+        parts = (self._shard(number).checksum(inside) for number, inside in self._parts(rows))
+        return reduce(xor, parts, 0)
 
     def flush(self) -> None:
         """Flush all files."""
-        for number in range(len(self.edges) - 1):
-            self._shard(number).flush()
+        for shard in self._shards:
+            shard.flush()
 
     def _shard(self, number: int) -> NpyTarget:
         n_rows = self.edges[number + 1] - self.edges[number]
@@ -174,7 +156,7 @@ class ShardTarget:
         return NpyTarget(path, (n_rows, self.n_classes), self.dtype)
 
     def _parts(self, rows: slice) -> Iterator[tuple[int, slice]]:
-        """Shards that rows lie in, and which of their own rows these are."""
+        """The shards that rows lie in, and the rows within each."""
         number = int(np.searchsorted(self.edges, rows.start, side="right")) - 1
         at = rows.start
         while at < rows.stop:
@@ -184,21 +166,13 @@ class ShardTarget:
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
-    """Check that an output can be written: a file, or a folder of shards or of a Zarr array.
-
-    Raises
-    ------
-    FileExistsError, FileNotFoundError, PermissionError, ValueError
-        As `check_output`; a folder that exists is replaced only if nothing else is in it.
-    ImportError
-        If the package that writes the format is missing.
-    """
+    """Check that an output can be written: a file, or a folder of shards or of a Zarr array."""
     formats.check_writer(path)
     whole = path.resolve()
     is_mount = os.path.ismount(whole)
     if whole.is_dir() and (is_mount or whole in (Path.cwd(), *Path.cwd().parents)):
-        what = "a mount point" if is_mount else "the folder that this runs in, or holds it"
-        msg = f"{path}: is {what}; name a folder in it"
+        what = "a mount point" if is_mount else "or contains the current folder"
+        msg = f"{path}: is {what}; name a folder inside it"
         raise FileExistsError(msg)
     if path.suffix.lower() in PREDICTION_SUFFIXES or not path.is_dir():
         check_output(path, overwrite=overwrite)
@@ -206,21 +180,21 @@ def check_target(path: Path, *, overwrite: bool) -> None:
             msg = f"{path}: must be a folder, got a file; name another output"
             raise FileExistsError(msg)
         return
-    if not any(path.iterdir()):  # an empty folder is as good as none
+    if not any(path.iterdir()):  # an empty folder may be filled
         return
     if not overwrite:
         msg = f"{path}: exists already; name another output or allow overwriting (--overwrite)"
         raise FileExistsError(msg)
     if not is_replaceable(path):
         msg = (
-            f"{path}: holds more than shards ({shard_name(OUTPUT_NAME, 0)}, ...) or a Zarr array "
-            "as commands write them; name another output"
+            f"{path}: contains files other than shards ({shard_name(OUTPUT_NAME, 0)}, ...) or a "
+            "Zarr array; name another output"
         )
         raise FileExistsError(msg)
 
 
 def is_replaceable(path: Path) -> bool:
-    """Whether a folder holds nothing but what a command has written as shards or Zarr."""
+    """Whether a folder contains only shards or a Zarr array as commands write them."""
     if is_zarr(path):
         return is_array_alone(path)
     matches = (SHARD.fullmatch(entry.name) for entry in path.iterdir())

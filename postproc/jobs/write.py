@@ -1,4 +1,9 @@
-"""Outputs written block by block: under a name of their own until whole, and gone on with."""
+"""Outputs written block by block: whole or not at all, and resumed where they were stopped.
+
+Finished blocks are kept in a folder `.<name>.partial` beside the output, with a journal. When all
+are there the output takes its name, and only then is the first result yielded. A resumed job finds
+the blocks that a stopped one has finished by their checksums.
+"""
 
 from __future__ import annotations
 
@@ -22,26 +27,26 @@ from postproc.jobs.locks import locked
 from postproc.jobs.outputs import AnyTarget, Output, has_journal, make_target
 from postproc.jobs.targets import Target, check_target
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes
+from postproc.scores.checks import one_line
 from postproc.scores.sources import SourceChangedError
 
-#: Computes some rows: the block of shape (rows, C) and what is to be known of it, as numbers,
-#: text, lists and arrays.
+#: Computes a block of shape (rows, C) and its statistics: numbers, text, lists and arrays by name.
 Part = Callable[[slice], tuple[NDArray[Any], dict[str, Any]]]
 
 
 class StoppedError(OSError):
-    """A job was stopped; what it had finished is kept."""
+    """A job was stopped; the blocks that it had finished are kept."""
 
 
 @dataclass(frozen=True)
 class WritePart:
-    """Computes some rows and writes them, so that no block has to travel."""
+    """Computes a block and writes it, so that no block is sent between processes."""
 
     part: Part
     target: Target
 
     def __call__(self, rows: slice) -> tuple[int, dict[str, Any]]:
-        """Checksum and statistics of the rows start..stop."""
+        """Write the rows start..stop and return their checksum and statistics."""
         block, stats = self.part(rows)
         return self.target.write(rows, block), stats
 
@@ -53,71 +58,32 @@ def write(
     output: Output,
     *,
     signature: Mapping[str, Any],
-    resume: bool | None = False,
+    resume: bool | None = False,  # None: nothing is ever kept
     overwrite: bool = False,
     watch: Watch | None = None,
-    verify: Callable[[], None] = lambda: None,
-    tell: Callable[[str], None] = lambda message: None,
+    verify: Callable[[], None] = lambda: None,  # raises an error if an input has changed
+    warn: Callable[[str], None] = lambda message: None,
     sizes: Sizes = DEFAULT_SIZES,
 ) -> Iterator[dict[str, Any]]:
-    """Compute an output block by block, and yield what is to be known of each block in order.
+    """Compute an output block by block and yield the statistics of each block in order.
 
-    Finished blocks are kept in a folder `.<name>.partial` beside the output, with a journal, until
-    all are there; then the output takes its name, and only after that is the first result
-    yielded. What a stopped job has finished is found again by checksum when it is resumed.
-
-    Parameters
-    ----------
-    engine : Engine
-        Where blocks are computed and written.
-    part : callable
-        Computes the rows of a slice.
-    cuts : sequence of slice
-        The blocks; together all rows.
-    output : Output
-        What is written.
-    signature : mapping
-        Inputs and options as JSON's own types: what must not have changed when a job is resumed.
-    resume : bool or None
-        Whether to go on with what a stopped job has left; None: nothing is ever left.
-    overwrite : bool
-        Whether an output that exists may be replaced.
-    watch : callable, optional
-        Is told the number of rows of each block that is done or found done.
-    verify : callable
-        Raises an error if an input is no longer what it was; called before the output takes its
-        name.
-    tell : callable
-        Is told of finished blocks that are not used.
-    sizes : Sizes
-        How large shards are.
-
-    Raises
-    ------
-    StoppedError
-        If the job is interrupted, the disk is full, an input vanishes or changes, or a part fails
-        for other reasons than its data; finished blocks are kept.
-    SourceChangedError
-        If `verify` finds that an input has changed; nothing is kept.
-    FileExistsError, FileNotFoundError, ImportError, PermissionError, TypeError, ValueError
-        If the output cannot be written, another job is at it, the job to be resumed was another,
-        or the data are at fault; in the last case nothing is kept.
+    A StoppedError says that blocks are kept; after errors of the data nothing is. `signature` holds
+    the inputs and options, as JSON types, that must be equal for a job to be resumed.
     """
     left = bool(resume) and has_journal(output.path)
     check_target(output.path, overwrite=overwrite or left)
     with locked(output.path):
         job = {"cuts": [output.shape[0], cuts[0].stop if cuts else 0, len(cuts)], **signature}
+        journal = _kept(output, job, resume=bool(resume))
         if len(cuts) <= 1 and output.is_file:
-            _kept(output, job, resume=bool(resume))  # what there is was left by another job
             yield from _write_at_once(part, cuts, output, watch, verify, overwrite=overwrite)
             return
         target = make_target(output, cuts[0].stop, sizes)
-        journal = _kept(output, job, resume=bool(resume))
         if journal is None or not (resume and _is_in_place(output, target, cuts, journal)):
             check_target(output.path, overwrite=overwrite)
             if journal is None or not resume or not target.exists():
                 if resume is not None and journal is not None and journal.finished:
-                    tell(_lost(len(journal.finished), resumed=resume))
+                    warn(_lost(len(journal.finished), resumed=resume))
                 journal = _begin(output, target, job)
             try:
                 _fill(engine, WritePart(part, target), cuts, journal, watch)
@@ -129,8 +95,8 @@ def write(
                 _discard(output, journal)
                 raise
             except (KeyboardInterrupt, Exception) as error:
-                told = isinstance(error, KeyboardInterrupt | OSError | MemoryError)
-                if resume is None or not (told or journal.finished):
+                expected = isinstance(error, KeyboardInterrupt | OSError | MemoryError)
+                if resume is None or not (expected or journal.finished):
                     _discard(output, journal)
                     raise
                 _stop(error, output, journal, len(cuts))
@@ -175,7 +141,7 @@ def _write_at_once(
 
 
 def _kept(output: Output, job: Mapping[str, Any], *, resume: bool) -> Journal | None:
-    """The journal that a job like this has left; None where there is none."""
+    """The journal that an equal job has left, None where there is none."""
     if not has_journal(output.path):
         return None
     try:
@@ -183,19 +149,15 @@ def _kept(output: Output, job: Mapping[str, Any], *, resume: bool) -> Journal | 
     except ValueError as error:
         if not resume:
             return None
-        msg = f"{output.path}: cannot be resumed: {error}; without --resume it starts anew"
+        msg = f"{output.path}: cannot be resumed: {error}; omit --resume to start again"
         raise ValueError(msg) from None
 
 
 def _lost(n_blocks: int, *, resumed: bool) -> str:
-    some = "1 finished block" if n_blocks == 1 else f"{n_blocks} finished blocks"
+    blocks = f"{n_blocks} finished block{'s' if n_blocks > 1 else ''} of a stopped job"
     if resumed:
-        return f"{some} of a stopped job had lost the file they were in; it starts anew"
-    were = "was" if n_blocks == 1 else "were"
-    return (
-        f"{some} of a stopped job {were} discarded; --resume would have gone on with "
-        f"{'it' if n_blocks == 1 else 'them'}"
-    )
+        return f"the file that held {blocks} is missing or damaged; starting again"
+    return f"discarded {blocks}; --resume would have kept {'them' if n_blocks > 1 else 'it'}"
 
 
 def _begin(output: Output, target: Target, job: Mapping[str, Any]) -> Journal:
@@ -216,7 +178,7 @@ def _is_in_place(
     cuts: Sequence[slice],
     journal: Journal,
 ) -> bool:
-    """Whether the output took its name before the job was killed."""
+    """Whether the output took its name just before the job was killed."""
     if not output.path.exists() or not journal.finished.keys() >= set(range(len(cuts))):
         return False
     if not output.is_moved:
@@ -228,7 +190,7 @@ def _is_in_place(
 
 
 def _is_there(target: Target, rows: slice, journal: Journal, number: int) -> bool:
-    """Whether the rows of a block are as they were written; what cannot be read is not."""
+    """Whether the rows of a block can be read and are as they were written."""
     found = journal.finished.get(number)
     try:
         return found is not None and target.checksum(rows) == found[0]
@@ -243,12 +205,16 @@ def _fill(
     journal: Journal,
     watch: Watch | None,
 ) -> None:
-    """Compute the blocks that are not there yet, or not as they were written."""
+    """Compute the blocks that are missing or damaged."""
+
+    def report(rows: slice) -> None:
+        if watch is not None:
+            watch(rows.stop - rows.start)
+
     todo = []
     for number, rows in enumerate(cuts):
         if _is_there(part.target, rows, journal, number):
-            if watch is not None:
-                watch(rows.stop - rows.start)
+            report(rows)
         else:
             journal.finished.pop(number, None)
             todo.append(number)
@@ -256,15 +222,14 @@ def _fill(
     try:
         for at, (checksum, stats) in results:
             journal.note(todo[at], checksum, stats)
-            if watch is not None:
-                watch(cuts[todo[at]].stop - cuts[todo[at]].start)
-    finally:  # what has begun ends here, not at some time after the lock has been given back
+            report(cuts[todo[at]])
+    finally:  # what has started ends here, before the lock is released
         if isinstance(results, Generator):
             results.close()
 
 
 def _verify(verify: Callable[[], None], output: Output, journal: Journal) -> None:
-    """Check the inputs; what was computed of several states of them is not kept."""
+    """Check the inputs; blocks computed from different states of them are not kept."""
     try:
         verify()
     except SourceChangedError:
@@ -273,7 +238,7 @@ def _verify(verify: Callable[[], None], output: Output, journal: Journal) -> Non
 
 
 def _put_in_place(output: Output, target: Any, journal: Journal) -> None:
-    """Give a whole output its name; the journal stays until its statistics have been read."""
+    """Give a complete output its name; the journal stays until its statistics are read."""
     journal.check()
     if output.is_moved:
         if output.path.is_dir():
@@ -300,39 +265,36 @@ def _file_checksum(path: Path) -> int:
 
 
 def _stop(error: BaseException, output: Output, journal: Journal, n_blocks: int) -> NoReturn:
-    """Say why a job stopped and what is kept of it."""
-    if isinstance(error, SourceChangedError) and not output.partial.is_dir():
+    """Say why a job was stopped and what is kept of it."""
+    is_there = output.partial.is_dir()
+    if isinstance(error, SourceChangedError) and not is_there:
         raise error
     reason, done = _reason(error, output), len(journal.finished)
-    if output.partial.is_dir() and not journal.is_ours:
+    if is_there and not journal.is_ours:
         msg = f"{output.path}: another job has taken over this output, and this one was stopped"
-    elif done and not output.partial.is_dir():
+    elif done and not is_there:
         msg = f"{reason}; {output.partial} was removed, and nothing is kept"
     elif done == 0:
         _discard(output, journal)
-        msg = (
-            f"{reason}; stopped before the first of {n_blocks} blocks was finished: no output was "
-            "written, and nothing is kept"
-        )
+        when = f"before the first of {n_blocks} blocks was finished"
+        msg = f"{reason}; stopped {when}; no output was written"
     else:
         kept = "which are kept" if done > 1 else "which is kept"
-        msg = f"{reason}; stopped after {done} of {n_blocks} blocks, {kept}; go on with --resume"
+        msg = f"{reason}; stopped after {done} of {n_blocks} blocks, {kept}; resume with --resume"
     raise StoppedError(msg) from error
 
 
 def _reason(error: BaseException, output: Output) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    if isinstance(error, MemoryError):
-        return "out of memory"
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or output.path}: {error.strerror}"
-    said = " ".join(str(error).split())
-    return said if isinstance(error, OSError) else f"{type(error).__name__}: {said}"
+    if isinstance(error, OSError) and error.strerror and not error.filename:
+        return f"{output.path}: {error.strerror}"
+    said = one_line(error)
+    return said if isinstance(error, OSError | MemoryError) else f"{type(error).__name__}: {said}"
 
 
 def _discard(output: Output, journal: Journal) -> None:
-    """Remove what is left, unless it has become another job's."""
+    """Remove what is left, unless another job has taken it over."""
     if journal.is_ours:
         _remove(output.partial)
 

@@ -1,4 +1,4 @@
-"""Softmax and its kin for NumPy arrays and torch tensors, through the array API standard."""
+"""Softmax and related functions for NumPy arrays and torch tensors, by the array API standard."""
 
 from __future__ import annotations
 
@@ -9,26 +9,20 @@ import numpy as np
 
 from postproc.scores.checks import fail, fail_type
 
-#: A NumPy array or a torch tensor; what goes in decides what comes out.
+#: A NumPy array or a torch tensor; outputs are of the type of the input.
 Array = Any
 
 
 def as_array(values: Any, name: str) -> Array:
-    """Return a real NumPy array or torch tensor; lists and the like become NumPy arrays.
-
-    Raises
-    ------
-    TypeError
-        If the values are not real numbers (objects, strings, complex numbers).
-    """
+    """Return a real NumPy array or torch tensor; array-likes become NumPy arrays."""
     if api.is_torch_array(values):
         if values.is_complex():
             fail_type(name, "an array of real numbers", f"dtype {values.dtype}")
         return values
     try:
         array = np.asarray(values)
-    except ValueError:  # rows of unlike length
-        fail(name, "an array with rows of equal length", "rows of unlike length")
+    except ValueError:
+        fail(name, "an array with rows of equal length", "rows of different lengths")
     if array.dtype.kind not in "fiub":
         fail_type(name, "an array of real numbers", f"dtype {array.dtype}")
     return array
@@ -44,13 +38,13 @@ def as_floating(x: Array) -> Array:
 
 
 def beside(values: Any, x: Array) -> Array:
-    """Return an array in the library, in the precision and on the device of `x`."""
+    """Return an array with the library, dtype and device of `x`."""
     xp = api.array_namespace(x)
     return xp.asarray(values, dtype=x.dtype, device=api.device(x))
 
 
 def as_native(values: Any, like: Array) -> Array:
-    """Return an array with its own dtype in the library and on the device of `like`."""
+    """Return an array with its own dtype and the library and device of `like`."""
     return api.array_namespace(like).asarray(values, device=api.device(like))
 
 
@@ -63,14 +57,14 @@ def as_numpy(x: Array) -> np.ndarray[Any, Any]:
 
 
 def row_sums(x: Array) -> Array:
-    """Sums of the rows of an (n, C) array; NumPy's einsum is several times as fast as its sum."""
+    """Row sums of an (n, C) array; NumPy's einsum is several times faster than its sum."""
     if api.is_torch_array(x):
         return x.sum(dim=1)
     return np.einsum("ij->i", x)
 
 
 def softmax(logits: Array, *, axis: int = -1) -> Array:
-    """Softmax, the exponentials of the scores divided by their sum.
+    """Softmax: the exponentials of the scores, divided by their sum.
 
     Parameters
     ----------
@@ -78,12 +72,12 @@ def softmax(logits: Array, *, axis: int = -1) -> Array:
         Finite scores, in natural-log units. Float16 and bfloat16 are computed in float32,
         integers in float64.
     axis : int
-        The axis of the classes.
+        Axis of the classes.
 
     Returns
     -------
     array or tensor of the shape of `logits`
-        Probabilities; they sum to 1 along `axis`.
+        Probabilities, which sum to 1 along `axis`.
 
     Raises
     ------
@@ -98,20 +92,20 @@ def softmax(logits: Array, *, axis: int = -1) -> Array:
     """
     x = as_floating(as_array(logits, "logits"))
     xp = api.array_namespace(x)
-    with np.errstate(over="ignore"):  # a difference beyond the range has the exponential 0
+    with np.errstate(over="ignore"):  # exp of an overflowed difference is 0
         exponentials = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
     return exponentials / xp.sum(exponentials, axis=axis, keepdims=True)
 
 
 def log_softmax(logits: Array, *, axis: int = -1) -> Array:
-    """Logarithm of the softmax, without the loss of precision of taking both in turn.
+    """Logarithm of the softmax, more precise than computing both in turn.
 
     Parameters
     ----------
     logits : array or tensor of shape (..., C)
         Finite scores, in natural-log units.
     axis : int
-        The axis of the classes.
+        Axis of the classes.
 
     Returns
     -------

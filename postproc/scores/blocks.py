@@ -1,4 +1,4 @@
-"""Row blocks: how large arrays are walked through in bounded memory."""
+"""Blocks of rows: how large arrays are processed in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, Protocol
 
 
 class MapBlocks(Protocol):
-    """Maps a function over blocks of rows and yields its results in the order of the rows."""
+    """Maps a function over blocks of rows and yields its results in order."""
 
     def __call__(
         self, function: Callable[[slice], Any], blocks: Sequence[slice], what: str = ""
     ) -> Iterator[Any]:
-        """Map; `what` tells progress what is being done."""
+        """Map the function; `what` names the work for progress bars."""
 
 
 def in_order(
     function: Callable[[slice], Any], blocks: Sequence[slice], what: str = ""
 ) -> Iterator[Any]:
-    """Map here, one block after the other."""
+    """Map in this thread, one block after the other."""
     return map(function, blocks)
 
 
@@ -27,15 +27,15 @@ def in_order(
 class Sizes:
     """How much is held or computed at once, in bytes of float64; results do not depend on it."""
 
-    #: One block of rows: small enough to stay near the cache, large enough for BLAS.
+    #: One block of rows: small enough for the cache, large enough for BLAS.
     block: int = 8 * 2**20
-    #: What is computed at once within a block where rows do not need each other.
+    #: What is computed at once within a block where rows are independent.
     cached: int = 2**20
-    #: One member's block: those of several members stay in the cache together.
+    #: One member's block, so that those of several members fit the cache together.
     member: int = 2**19
-    #: One shard of an output whose input is not in shards.
+    #: One shard of an output whose input has no shards.
     shard: int = 2**28
-    #: Blocks that threads of one process compute at a time: with more, disks are the limit.
+    #: Most blocks computed at once by threads of one process: with more, disks are the limit.
     workers: int = 8
 
     # CAN. The last digits depend on these: they are the same on every machine and engine.
@@ -84,10 +84,7 @@ def row_blocks(
 
 
 def row_cuts(n_rows: int, n_columns: int, sizes: Sizes = DEFAULT_SIZES) -> tuple[slice, ...]:
-    """All blocks of `row_blocks`, for every engine and pass that must agree on them.
-
-    To read M members at once, ask for the columns of all of them.
-    """
+    """All blocks of `row_blocks`; to read several members at once, give the columns of all."""
     return tuple(row_blocks(n_rows, n_columns, block_bytes=sizes.block))
 
 

@@ -18,12 +18,12 @@ class UserTypeError(TypeError):
 
 
 def fail(name: str, rule: str, got: object, mend: str = "") -> NoReturn:
-    """Raise the ValueError of the house: what, the rule, the value got and how to mend it."""
+    """Raise a ValueError: `name` must be <rule>, got <value>; how to fix it."""
     raise ValueError(_message(name, rule, got, mend))
 
 
 def fail_type(name: str, rule: str, got: object, mend: str = "") -> NoReturn:
-    """Raise the TypeError of the house, in the words of `fail`."""
+    """Raise a TypeError with the message of `fail`."""
     raise UserTypeError(_message(name, rule, got, mend))
 
 
@@ -31,8 +31,8 @@ def _message(name: str, rule: str, got: object, mend: str) -> str:
     return f"`{name}` must be {rule}, got {got}" + (f"; {mend}" if mend else "")
 
 
-def one_line(error: Exception) -> str:
-    r"""What an error says, in one line; an error of the system with its file.
+def one_line(error: BaseException) -> str:
+    r"""The message of an error in one line; that of a system error with its file.
 
     Examples
     --------
@@ -90,26 +90,7 @@ def check_labels(
     n_rows: int | None = None,
     name: str = "labels",
 ) -> NDArray[np.int64]:
-    """Return labels as an int64 vector of 0..n_classes-1, a copy.
-
-    Parameters
-    ----------
-    labels : array_like of shape (n,)
-        Integer classes; a tensor or an array of floats that hold integers will do.
-    n_classes : int
-        Number of classes C; every label lies in 0..C-1.
-    n_rows : int, optional
-        The number of labels that is wanted.
-    name : str
-        What messages call the labels.
-
-    Raises
-    ------
-    TypeError
-        If the labels are not numbers.
-    ValueError
-        If they have another shape or length, or one lies outside 0..C-1 (the row is named).
-    """
+    """Return labels, integers or floats of shape (n,) in 0..n_classes-1, as a new int64 array."""
     array = check_label_rows(labels, n_classes=n_classes, n_rows=n_rows, name=name)
     return array.astype(np.int64)
 
@@ -117,10 +98,7 @@ def check_labels(
 def check_label_rows(
     labels: Any, *, n_classes: int, n_rows: int | None = None, name: str = "labels"
 ) -> NDArray[Any]:
-    """As `check_labels`, but return the vector of numbers as it is: a memory map stays one.
-
-    Whoever computes with labels casts those of one block: an int8 overflows soon.
-    """
+    """Check labels as `check_labels` and return the array itself, perhaps a memory map of int8."""
     array = np.asarray(labels)
     if array.ndim != 1:
         fail(name, "one label a row, shape (n,)", f"shape {array.shape}")

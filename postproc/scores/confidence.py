@@ -1,4 +1,4 @@
-"""Ambiguity of rows: the top-k entropy that decides which predictions are doubtful."""
+"""Ambiguity of rows: the top-k entropy decides which predictions are ambiguous."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from postproc.scores.checks import check_count, fail
 
 TopK = int | Literal["max"]
 
-#: k of the published method; where there are fewer classes, all of them.
+#: k of the published method, or the number of classes if it is smaller.
 DEFAULT_TOP_K = 3
 
-#: Up to so many largest entries, if each is one of so many, are found one after another.
+#: Up to FEW largest entries of at least FEW_OF times as many are found by repeated argmax.
 FEW = 5
 FEW_OF = 32
 
@@ -45,8 +45,7 @@ def top_k_entropy(probs: Array, k: TopK = DEFAULT_TOP_K) -> Array:
     Returns
     -------
     array or tensor of shape (n,)
-        Entropies, in units of log k: 0 where one class has all mass, 1 where the k largest are
-        alike.
+        Entropies, in units of log k: 0 if one class has all mass, 1 if the k largest are equal.
 
     Raises
     ------
@@ -90,7 +89,7 @@ def _largest(p: Array, k: int) -> Array:
     if k <= FEW and FEW_OF * k <= p.shape[1]:
         each, rest = np.arange(len(p)), p.copy()
         largest = np.empty((len(p), k), p.dtype)
-        for i in range(k):  # k times the largest is found much faster than a partition
+        for i in range(k):  # k times argmax is much faster than a partition
             best = rest.argmax(axis=1)
             largest[:, i] = rest[each, best]
             rest[each, best] = -np.inf

@@ -1,8 +1,8 @@
 """Sources: rows of scores that stay in their files until they are read.
 
-A source is a small handle: it is pickled by path, so that other processes open the file for
-themselves, and it reads with plain reads and not through a memory map, where a file that shrinks
-would kill the process without a word.
+A source is a small handle: it is pickled by path, so that other processes open the file
+themselves, and it uses plain reads, not a memory map, where a file that shrinks would kill the
+process with SIGBUS. A file that has changed since it was opened raises a SourceChangedError.
 """
 
 from __future__ import annotations
@@ -22,29 +22,21 @@ from numpy.typing import NDArray
 
 from postproc.scores.arrays import Array, as_floating, as_native
 
-#: Rows whose bytes tell two contents of a file apart in a signature.
+#: Number of rows that are hashed in a signature.
 SAMPLE_ROWS = 16
 
 
 class SourceChangedError(OSError):
-    """A file is no longer the one that was opened."""
+    """A file has changed since it was opened."""
 
 
 class Source:
-    """Rows of an (n, C) array that lie in files.
-
-    Attributes
-    ----------
-    shape : (n, C)
-        Of the whole array.
-    dtype : dtype
-        Of its numbers.
-    """
+    """Rows of an (n, C) array in files."""
 
     shape: tuple[int, int]
     dtype: np.dtype[Any]
 
-    #: Where arrays live, in the words of the array API standard.
+    #: As in the array API standard.
     device = "cpu"
     ndim = 2
 
@@ -53,34 +45,26 @@ class Source:
         raise NotImplementedError
 
     def signature(self) -> dict[str, Any]:
-        """What tells this source from another, as JSON's own types."""
+        """What distinguishes this source from others, as JSON types."""
         raise NotImplementedError
 
     def verify(self) -> None:
-        """Check that the files, where there are any, are those that were opened.
-
-        Raises
-        ------
-        SourceChangedError
-            If one has changed since.
-        OSError
-            If one is gone.
-        """
+        """Check that no file has changed or vanished since it was opened."""
 
     @property
     def edges(self) -> tuple[int, ...]:
-        """Row at which each of several files starts, and n; empty where there is one."""
+        """First row of each file, and n; empty if there is one file."""
         return ()
 
     def row_name(self, row: int) -> str:
-        """What messages call a row; where there are several files, its file, too."""
+        """The name of a row in messages, with its file if there are several."""
         return f"row {row}"
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
-        """Read rows by a slice, positions or a mask; what comes after a comma picks columns."""
+        """Read rows by a slice, positions or a mask, and perhaps select columns of them."""
         if isinstance(index, tuple):
             rows, columns = index
             picked = self[rows]
@@ -100,7 +84,7 @@ class Source:
         return self._take(positions)
 
     def _take(self, positions: NDArray[Any]) -> NDArray[Any]:
-        """Read rows by position, each run of consecutive ones at once."""
+        """Read rows by position, runs of consecutive ones at once."""
         n_rows = self.shape[0]
         at = np.where(positions < 0, positions + n_rows, positions).astype(np.int64)
         if len(at) and (at.min() < 0 or at.max() >= n_rows):
@@ -114,7 +98,7 @@ class Source:
         return out
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Read everything: for those who need the whole array in memory."""
+        """Read the whole array into memory."""
         whole = self.read(slice(0, self.shape[0]))
         return whole if dtype is None else whole.astype(dtype, copy=False)
 
@@ -125,7 +109,7 @@ class Source:
         return xp
 
     def _sample(self) -> str:
-        """Digest of a few rows from all over the array."""
+        """Digest of a few rows spread over the array."""
         n_rows = self.shape[0]
         picks = np.unique(np.linspace(0, max(n_rows - 1, 0), SAMPLE_ROWS).astype(np.int64))
         rows = self._take(picks) if n_rows else np.empty((0, self.shape[1]), self.dtype)
@@ -134,37 +118,19 @@ class Source:
 
 @dataclass(frozen=True)
 class NpySource(Source):
-    """Rows in one `.npy` file.
+    """Rows in one `.npy` file."""
 
-    Attributes
-    ----------
-    path : str
-        The file, absolute.
-    offset : int
-        Where the first row starts, in bytes.
-    size, mtime_ns : int
-        The file's size and time of change when it was opened.
-    fortran : bool
-        Whether columns, not rows, lie one after another; a block is then as many reads as columns.
-    """
-
-    path: str
+    path: str  #: Absolute.
     shape: tuple[int, int]
     dtype: np.dtype[Any]
-    offset: int
+    offset: int  #: Where the first row starts, in bytes.
     size: int
     mtime_ns: int
-    fortran: bool = False
+    fortran: bool = False  #: Column-major: a block takes one read per column.
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> NpySource:
-        """Read the header of a file.
-
-        Raises
-        ------
-        ValueError
-            If it is no `.npy` file of rows of numbers, or is shorter than its header says.
-        """
+        """Read and check the header of a file."""
         file = Path(path).absolute()
         with file.open("rb") as stream:
             try:
@@ -189,21 +155,13 @@ class NpySource(Source):
         return cls(str(file), shape, dtype, offset, status.st_size, status.st_mtime_ns, fortran)
 
     def read(self, rows: slice) -> NDArray[Any]:
-        """Read the rows start..stop.
-
-        Raises
-        ------
-        SourceChangedError
-            If the file has shrunk, grown or been written to since it was opened.
-        OSError
-            If it cannot be read.
-        """
+        """Read the rows start..stop."""
         block = np.empty((rows.stop - rows.start, self.shape[1]), self.dtype)
         self.read_into(block, rows.start)
         return block
 
     def read_into(self, block: NDArray[Any], start: int) -> None:
-        """Fill a contiguous block with the rows from `start` on; raises as `read`."""
+        """Fill a contiguous block with the rows from `start` on."""
         with open(self.path, "rb", buffering=0) as stream:  # noqa: PTH123  # once a block
             self._check(os.fstat(stream.fileno()))
             if not self.fortran:
@@ -215,7 +173,7 @@ class NpySource(Source):
                 block[:, number] = column
 
     def _fill(self, stream: io.RawIOBase, first: int, values: NDArray[Any]) -> None:
-        """Fill a contiguous array with the numbers from the first on."""
+        """Fill a contiguous array with the numbers from the one at `first` on."""
         left = values.reshape(-1).view(np.uint8).data
         stream.seek(self.offset + first * self.dtype.itemsize)
         while left:
@@ -226,7 +184,7 @@ class NpySource(Source):
                 left = left[got:]
 
     def verify(self) -> None:
-        """Check that size and time of change are those of the file that was opened."""
+        """Check that size and modification time are those of the file that was opened."""
         self._check(Path(self.path).stat())
 
     def _check(self, status: os.stat_result) -> None:
@@ -240,7 +198,7 @@ class NpySource(Source):
         raise SourceChangedError(msg)
 
     def signature(self) -> dict[str, Any]:
-        """Path, size, time of change, shape, dtype, and a digest of a few rows."""
+        """Path, size, modification time, shape, dtype, and a digest of a few rows."""
         return {
             "path": self.path,
             "size": self.size,
@@ -361,7 +319,7 @@ def _composed(
 
 
 def as_source(scores: Any) -> Any:
-    """Return a memory map of a file as a source; other arrays and sources as they are."""
+    """Return a memory map as a source of its file; other arrays and sources unchanged."""
     if isinstance(scores, Picked):
         return replace(scores, source=as_source(scores.source))
     if not isinstance(scores, np.ndarray) or scores.ndim != 2 or not scores.flags.forc:
@@ -370,12 +328,12 @@ def as_source(scores: Any) -> Any:
     while base is not None and not isinstance(base, np.memmap):
         base = getattr(base, "base", None)
     while base is not None and isinstance(base.base, np.memmap):
-        base = base.base  # views of a map take its offset for theirs; only the first is right
+        base = base.base  # views of a map inherit its offset; only that of the first is right
     if base is None or base.mode != "r" or scores.size == 0 or scores.dtype.kind not in "fiub":
         return scores
     try:
         status = Path(base.filename).stat()
-    except (OSError, TypeError):  # the map outlives its file, or never had one with a name
+    except (OSError, TypeError):  # the file is gone, or never had a name
         return scores
     start, first = (array.__array_interface__["data"][0] for array in (scores, base))
     shape = (int(scores.shape[0]), int(scores.shape[1]))
@@ -387,7 +345,7 @@ def as_source(scores: Any) -> Any:
 
 
 def signature_of(scores: Any) -> dict[str, Any]:
-    """What tells scores from others: a source's own signature, or a digest of an array."""
+    """What distinguishes scores from others: a source's signature, or a digest of an array."""
     source = as_source(scores)
     if isinstance(source, Source):
         return source.signature()

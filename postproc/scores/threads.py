@@ -1,4 +1,4 @@
-"""Cores, and threads of BLAS: many small products go faster, and steadily, on one."""
+"""Cores and BLAS threads: many small products are faster on one thread, and reproducible."""
 
 from __future__ import annotations
 
@@ -15,11 +15,7 @@ def available_cores() -> int:
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:
-    """Keep BLAS to one thread inside a `with` block.
-
-    On a machine whose cores are busy, threads that wait for each other after every small product
-    cost many times what they save.
-    """
+    """Limit BLAS to one thread inside a `with` block."""
     from threadpoolctl import threadpool_limits
 
     limits: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="blas")

@@ -81,5 +81,5 @@ def test_two_jobs_do_not_share_the_file_aside(task, run_cli, monkeypatch, tmp_pa
 
     monkeypatch.setattr("postproc.shift.adapter.LabelShiftAdapter._estimate", estimate)
     run_cli(*task, "-o", "out.npy", obj=SMALL)
-    assert "out.npy: another job writes this output (process " in told[0]
+    assert "out.npy: another job is writing this output" in told[0]
     assert (tmp_path / "out.npy").exists()

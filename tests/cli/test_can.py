@@ -421,7 +421,7 @@ def test_tensors_in_files(here, run_cli):
 def test_without_a_gpu_cuda_is_refused(here, run_cli, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     result = run_cli("can", "preds", *UNIFORM, "--device", "cuda", code=1)
-    message = "`device` must be one that is there, got cuda; no CUDA device was found, use cpu"
+    message = "`device` must be available, got cuda; no CUDA device was found; use cpu"
     assert result.stderr == f"Error: {message}\n"
     assert not (here / "preds.can.npy").exists()
 

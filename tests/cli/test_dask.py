@@ -13,7 +13,6 @@ from postproc.jobs.journal import Journal
 from postproc.scores.blocks import Sizes
 
 pytest.importorskip("distributed")
-config = pytest.importorskip("dask").config
 
 N, C = 600, 5
 
@@ -118,7 +117,7 @@ def test_what_one_engine_has_begun_another_goes_on_with(
     write_note = Journal.note
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "note", note)
-        assert "go on with --resume" in run_cli(*words, *first, code=1).stderr
+        assert "resume with --resume" in run_cli(*words, *first, code=1).stderr
     run_cli(*words, *second, "--resume")
     assert Path("out.npy").read_bytes() == Path("whole.npy").read_bytes()
 
@@ -159,10 +158,10 @@ def test_data_at_fault_are_told_as_by_the_local_engine(here, run_cli, dask):
     assert not Path("out.npy").exists()
 
 
-def test_an_unreachable_scheduler_is_one_line(here, run_cli):
+def test_an_unreachable_scheduler_is_one_line(here, run_cli, monkeypatch):
+    monkeypatch.setattr(module, "dask_engine", partial(module.dask_engine, timeout=0.5))
     words = ("inspect", "a.npy", "--engine", "dask", "--scheduler", "tcp://127.0.0.1:9")
-    with config.set({"distributed.comm.timeouts.connect": "500ms"}):
-        told = run_cli(*words, code=1).stderr
+    told = run_cli(*words, code=1).stderr
     address = "tcp://127.0.0.1:9"
     assert told == f"Error: `--scheduler` must be an address that answers, got {address}\n"
 
@@ -188,4 +187,4 @@ def test_options_that_do_not_go_together(here, run_cli, words, told):
 def test_without_dask_it_says_how_to_get_it(here, run_cli, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     told = run_cli("inspect", "a.npy", "--engine", "dask", code=1).stderr
-    assert told == 'Error: the engine dask needs Dask; pip install "postproc[dask]"\n'
+    assert told == 'Error: the dask engine requires Dask; pip install "postproc[dask]"\n'

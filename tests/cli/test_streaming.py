@@ -164,7 +164,7 @@ def test_a_signal_stops_a_job_that_is_gone_on_with(here, run_cli, name):
     if name == "SIGKILL":
         assert done.stderr == ""
     else:
-        said = "stopped after 12 of 20 blocks, which are kept; go on with --resume"
+        said = "stopped after 12 of 20 blocks, which are kept; resume with --resume"
         assert done.stderr == f"Error: interrupted; {said}\n"
     assert not Path("out.npy").exists()
     words = (*words, "-o", "out.npy", "--quiet", "--resume")
@@ -197,7 +197,7 @@ def test_an_input_that_shrinks_stops_the_job_with_a_message(here):
     done = drive(*JOBS["soft"], "-o", "out.npy", at=3, action=action, code=1)
     where = here / "b.npy"
     assert done.stderr.startswith(f"Error: {where}: the file shrank from 20128 to 9000 bytes while")
-    assert done.stderr.endswith("which are kept; go on with --resume\n")
+    assert done.stderr.endswith("which are kept; resume with --resume\n")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -324,7 +324,7 @@ def test_outputs_that_cannot_be_are_refused_at_once(here, run_cli):
     (here / "full").mkdir()
     (here / "full" / "notes.txt").write_text("mine")
     full = run_cli("can", "a.npy", "--prior", "uniform", "-o", "full/", "--overwrite", code=1)
-    assert "holds more than shards" in full.stderr
+    assert "contains files other than shards" in full.stderr
     assert (here / "full" / "notes.txt").exists()
 
 
@@ -334,7 +334,7 @@ def test_a_second_process_does_not_write_the_same_output(here, run_cli):
     action = f"import subprocess; done = subprocess.run({second}, capture_output=True, text=True)"
     action += "; print(done.returncode, done.stderr, end='')"
     told = drive(*words, "--quiet", at=3, action=action).stdout
-    assert told.startswith("1 Error: out.npy: another job writes this output (process ")
+    assert told.startswith("1 Error: out.npy: another job is writing this output")
     assert len(told.splitlines()) == 1
     run_cli(*words[:-1], "whole.npy")
     assert Path("out.npy").read_bytes() == Path("whole.npy").read_bytes()
@@ -367,7 +367,9 @@ def test_the_folder_that_a_command_runs_in_is_no_output(here, run_cli, monkeypat
     words = ("can", here / "a.npy", "--prior", "uniform", "-o", output.format(here), "--overwrite")
     told = run_cli(*words, code=2 if output in HOLDING else 1).stderr
     said = (
-        "must not be or contain the input" if output in HOLDING else "is the folder that this runs"
+        "must not be or contain the input"
+        if output in HOLDING
+        else "is or contains the current folder"
     )
     assert said in told
     assert (here / "a.npy").exists()
@@ -400,8 +402,8 @@ def test_files_to_fit_to_do_not_take_the_place_of_targets_in_the_job(here, run_c
 def test_finished_blocks_that_are_not_used_are_told_of(here, run_cli):
     words = (*JOBS["can"], "-o", "out.npy")
     drive(*words, at=5, action="raise KeyboardInterrupt", code=1)
-    said = "5 finished blocks of a stopped job were discarded; --resume would have gone on with"
-    assert run_cli(*words).stderr.count(f"Warning: {said} them\n") == 1
+    said = "discarded 5 finished blocks of a stopped job; --resume would have kept them"
+    assert run_cli(*words).stderr.count(f"Warning: {said}\n") == 1
 
 
 @pytest.mark.parametrize("at", [0, 5])
@@ -410,7 +412,7 @@ def test_other_errors_of_a_part_keep_what_is_finished(here, at, error):
     done = drive(*JOBS["can"], "-o", "out.npy", at=at, action=f"raise {error}", code=1)
     name, said = error[:-2].split("('")
     if at:
-        said = f"{name}: {said}; stopped after 5 of 20 blocks, which are kept; go on with --resume"
+        said = f"{name}: {said}; stopped after 5 of 20 blocks, which are kept; resume with --resume"
     *above, last = done.stderr.splitlines()
     if name == "ImportError":  # something that is not installed
         assert (above, last) == ([], f"Error: {said}")

@@ -215,7 +215,7 @@ def test_a_stopped_job_is_gone_on_with(here, run_cli, monkeypatch, name, applied
     monkeypatch.setattr(postproc.jobs.write.WritePart, "__call__", call)
     stops = True
     stopped = run_cli(*words, "-o", "out.npy", code=1).stderr
-    assert "stopped after 3 of 8 blocks, which are kept; go on with --resume" in stopped
+    assert "stopped after 3 of 8 blocks, which are kept; resume with --resume" in stopped
     assert not Path("out.npy").exists()
     assert Path("m.json").exists() == applied  # nothing stands in the way of going on
     stops = False

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -80,7 +82,7 @@ def test_lost_times_are_unknown(run, path):
 def test_other_options_are_an_error_that_says_what_differs(run, path):
     before = path.read_bytes()
     other = WANTED | {"draws": 3, "methods": ["soft"]}
-    with pytest.raises(FileExistsError, match=r"draws 2, now 3; other methods.*--overwrite"):
+    with pytest.raises(FileExistsError, match=r"`draws` was 2 and is 3 now\).*--overwrite"):
         benchmark(run, **other, output=path)
     assert path.read_bytes() == before
     assert len(benchmark(run, **other, output=path, overwrite=True)) == 2
@@ -91,7 +93,7 @@ def test_other_files_are_another_benchmark(run, path):
     labels = np.load(run / "labels.test.npy")
     labels[0] = 2 - labels[0] if labels[0] != 1 else 0
     np.save(run / "labels.test.npy", labels)
-    with pytest.raises(FileExistsError, match="other tasks"):
+    with pytest.raises(FileExistsError, match=r"another run \(`tasks\[0\]"):
         benchmark(run, **WANTED, output=path)
 
 
@@ -208,12 +210,72 @@ def test_bad_output(run, tmp_path, name):
         benchmark(run, **WANTED, output=tmp_path / name)
 
 
-def test_two_runs_cannot_write_to_one_file(run, tmp_path):
+def test_two_runs_do_not_mix_cells_in_one_file(run, tmp_path):
+    path, refused = tmp_path / "bench.jsonl", []
+
+    def second(done, total):
+        for overwrite in (False, True):
+            for seed in (0, 1):
+                with pytest.raises(FileExistsError) as error:
+                    benchmark(run, **WANTED, seed=seed, output=path, overwrite=overwrite)
+                refused.append(str(error.value))
+
+    benchmark(run, **WANTED, output=path, progress=second)
+    said = f"{path}: another job is writing this output; wait for it or name another output"
+    assert set(refused) == {said}
+    benchmark(run, **WANTED, output=tmp_path / "alone.jsonl")
+    assert path.read_bytes() == (tmp_path / "alone.jsonl").read_bytes()
+    names = [f"{stem}.{end}" for stem in ("alone", "bench") for end in ("jsonl", "seconds.jsonl")]
+    assert sorted(file.name for file in tmp_path.iterdir() if file.is_file()) == names
+
+
+#: Runs a benchmark on a results file; which of two gets it is a matter of chance.
+ONE_OF_TWO = """
+import sys
+from ensemble.bench.runner import benchmark
+run, output, seed = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
+benchmark(run, methods=["temperature", "soft"], shifts=["none"], draws=2, output=output,
+          seed=int(seed))
+"""
+
+
+@pytest.mark.slow
+def test_of_two_processes_with_two_seeds_one_writes_the_file(run, tmp_path):
+    alone = [tmp_path / f"alone{seed}.jsonl" for seed in (0, 1)]
+    wanted = {"methods": ["temperature", "soft"], "shifts": ["none"], "draws": 2}
+    for seed, path in enumerate(alone):
+        benchmark(run, **wanted, seed=seed, output=path)
+    for trial in range(3):
+        path = tmp_path / f"{trial}.jsonl"
+        both = [
+            subprocess.Popen([sys.executable, "-c", ONE_OF_TWO, str(run), str(path), str(seed)],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True)
+            for seed in (0, 1)
+        ]  # fmt: skip
+        for process in both:
+            assert process.stdout.readline() == "ready\n"
+        for process in both:
+            process.stdin.write("\n")
+            process.stdin.flush()
+        errors = [process.communicate()[1] for process in both]
+        (loser,) = [seed for seed in (0, 1) if both[seed].returncode]
+        assert "another job is writing" in errors[loser] or "another run" in errors[loser]
+        assert path.read_bytes() == alone[1 - loser].read_bytes()
+
+
+@pytest.mark.parametrize("change", ["cell", "header"])
+def test_a_file_that_was_written_to_is_not_appended_to(run, tmp_path, change):
     path = tmp_path / "bench.jsonl"
 
     def intrude(done, total):
-        with path.open("a") as file:
-            file.write("{}\n")
+        content = path.read_bytes()
+        if change == "cell":
+            path.write_bytes(content + b"{}\n")
+        else:  # of one length
+            path.write_bytes(content.replace(b'"seed": 0', b'"seed": 1', 1))
 
-    with pytest.raises(ValueError, match="another run writes to it"):
+    with pytest.raises(ValueError, match="another run has written to it"):
         benchmark(run, **WANTED, output=path, progress=intrude)

@@ -338,5 +338,5 @@ def test_no_cuda(fit_split):
     with pytest.raises(ValueError) as error:
         ensemble.DevilsAdvocate(device="cuda").fit(*fit_split)
     assert str(error.value) == (
-        "`device` must be one that is there, got cuda; no CUDA device was found, use cpu"
+        "`device` must be available, got cuda; no CUDA device was found; use cpu"
     )

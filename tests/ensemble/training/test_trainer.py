@@ -162,8 +162,8 @@ def test_errors(tmp_path):
     with pytest.raises(ValueError) as error:
         trainer(checkpoint=tmp_path, seed=1).fit(*loaders())
     assert str(error.value) == (
-        "`checkpoint` must be of the same settings (seed: 0), got 1; "
-        "remove the folder to start anew"
+        f"{tmp_path}: cannot be resumed: `seed` was 0 and is 1 now; "
+        "remove the folder to start again"
     )
     (tmp_path / "state.json").write_text("{")
     with pytest.raises(ValueError, match="the checkpoint is damaged"):

@@ -63,7 +63,7 @@ def test_few_blocks_are_under_way_and_errors_pass():
 def test_a_device_that_is_not_there(monkeypatch):
     check_device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match="`device` must be one that is there, got cuda"):
+    with pytest.raises(ValueError, match="`device` must be available, got cuda"):
         check_device("cuda")
 
 

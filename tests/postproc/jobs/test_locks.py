@@ -1,10 +1,8 @@
-"""Locks: one job at a time writes an output, and one that was killed holds up none."""
+"""Locks: one job at a time writes an output, and no lock outlives its process."""
 
-import json
-import os
-import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,44 +10,88 @@ import pytest
 from postproc.jobs.locks import check_unlocked, lock_path, locked
 from tests.postproc.jobs.test_write import Rows, check, output, run
 
+REFUSED = "another job is writing this output"
 
-def other(out, **changes):
-    """A lock of another job beside an output."""
-    mine = {"pid": os.getpid(), "host": socket.gethostname(), "token": "x", "started": ""}
-    lock_path(out.path).write_text(json.dumps({**mine, **changes}))
+#: Holds the lock of an output until it is killed.
+HOLD = """
+import sys, time
+from pathlib import Path
+from postproc.jobs.locks import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+#: Takes and gives back the lock of an output again and again, and counts overlaps by a second file.
+RACE = """
+import os, sys, time
+from pathlib import Path
+from postproc.jobs.locks import locked
+output, taken = Path(sys.argv[1]), 0
+end = time.monotonic() + 1.0
+while time.monotonic() < end:
+    try:
+        with locked(output):
+            os.close(os.open(f"{output}.inside", os.O_CREAT | os.O_EXCL))
+            taken += 1
+            os.unlink(f"{output}.inside")
+    except FileExistsError as error:
+        assert "another job" in str(error), "two held the lock at once"
+print(taken)
+"""
 
 
-@pytest.mark.parametrize("content", ['{"pid": 7, "host": "elsewhere"}', "", "[]"])
-def test_locks_of_other_hosts_and_unknown_ones_hold(tmp_path, content):
+def start(script, path):
+    root, pipe = Path(__file__).parents[3], subprocess.PIPE
+    command = [sys.executable, "-c", script, str(path)]
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=root)
+
+
+def test_a_lock_holds_against_other_processes_and_ends_with_its_own(tmp_path):
     out = output(tmp_path / "out.npy")
+    with start(HOLD, out.path) as holder:
+        assert holder.stdout.readline() == "held\n"
+        for attempt in (lambda: run(Rows(), out), lambda: check_unlocked(out.path)):
+            with pytest.raises(FileExistsError, match=f"out.npy: {REFUSED}"):
+                attempt()
+        holder.kill()
+    assert lock_path(out.path).exists()  # nobody was left to remove it
+    check_unlocked(out.path)
+    check(out, run(Rows(), out))
+    assert [path.name for path in tmp_path.iterdir()] == ["out.npy"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"pid": 7, "host": "elsewhere"}'])
+def test_a_lock_file_that_nobody_holds_blocks_nothing(tmp_path, content):
+    out = output(tmp_path / "out.npy")
+    lock_path(out.path).write_text(content)  # as a full disk or the last release left it
+    check_unlocked(out.path)
     lock_path(out.path).write_text(content)
-    for attempt in (lambda: run(Rows(), out), lambda: check_unlocked(out.path)):
-        with pytest.raises(FileExistsError, match="another job writes this output"):
-            attempt()
-    assert lock_path(out.path).read_text() == content
+    check(out, run(Rows(), out))
+    assert [path.name for path in tmp_path.iterdir()] == ["out.npy"]
 
 
-def test_a_lock_whose_process_is_gone_is_taken_over(tmp_path):
-    out = output(tmp_path / "out.npy")
-    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
-                          capture_output=True, text=True, check=True)  # fmt: skip
-    for changes in ({"pid": int(gone.stdout)}, {"started": "another time"}):
-        other(out, **changes)
-        check_unlocked(out.path)
-        check(out, run(Rows(), out, overwrite=True))
-        assert [path.name for path in tmp_path.iterdir()] == ["out.npy"]
+def test_one_holds_the_lock_at_a_time_though_its_file_comes_and_goes(tmp_path):
+    racers = [start(RACE, tmp_path / "out.npy") for _ in range(3)]
+    answers = [racer.communicate() for racer in racers]
+    assert [error for _, error in answers] == [""] * 3
+    assert sum(int(taken) for taken, _ in answers) > 3
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_of_two_that_find_a_stale_lock_one_gets_it(tmp_path, monkeypatch):
-    out = output(tmp_path / "out.npy")
-    other(out, pid=2**22 + 1)
-    plain, fresh = Path.rename, json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
+def test_a_lock_taken_in_one_thread_can_be_given_back_in_another(tmp_path):
+    lock = locked(tmp_path / "out.npy")
+    lock.__enter__()
+    thread = threading.Thread(target=lock.__exit__, args=(None, None, None))
+    thread.start()
+    thread.join()
+    with locked(tmp_path / "out.npy"):
+        pass
 
-    def rename(self, target):
-        self.write_text(fresh)  # another has taken it over just now
-        return plain(self, target)
 
-    monkeypatch.setattr(Path, "rename", rename)
-    with pytest.raises(FileExistsError, match="another job"), locked(out.path):
+def test_a_lock_that_cannot_be_made_is_named_by_its_output(tmp_path):
+    path = tmp_path / "out.npy"
+    lock_path(path).mkdir()
+    with pytest.raises(OSError) as refused, locked(path):
         pytest.fail("the block must not run")
-    assert [path.read_text() for path in tmp_path.iterdir()] == [fresh]
+    assert refused.value.filename == str(path)

@@ -37,6 +37,6 @@ def test_mount_points_and_folders_around_the_command_are_no_outputs(
     monkeypatch.chdir(tmp_path / "in")
     check_target(tmp_path / "disk", overwrite=overwrite)
     monkeypatch.setattr("os.path.ismount", lambda path: path.name == "disk")
-    for name, what in (("disk", "is a mount point"), ("in", "is the folder that this runs in")):
+    for name, what in (("disk", "is a mount point"), ("in", "is or contains the current folder")):
         with pytest.raises(FileExistsError, match=f"{name}: {what}"):
             check_target(tmp_path / name, overwrite=overwrite)

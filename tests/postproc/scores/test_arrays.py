@@ -85,5 +85,5 @@ def test_rows_of_unlike_length_are_named():
     with pytest.raises(ValueError) as error:
         as_array([[1, 2], [3]], "scores")
     assert str(error.value) == (
-        "`scores` must be an array with rows of equal length, got rows of unlike length"
+        "`scores` must be an array with rows of equal length, got rows of different lengths"
     )

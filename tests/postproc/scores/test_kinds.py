@@ -208,7 +208,7 @@ def test_finite_scores_whose_sum_overflows_are_legal(library):
         (
             [[1, 2], [3]],
             ValueError,
-            "an array with rows of equal length, got rows of unlike length",
+            "an array with rows of equal length, got rows of different lengths",
         ),
         ([["a", "b"]], TypeError, "an array of real numbers, got dtype <U1"),
         ([[1j, 2]], TypeError, "an array of real numbers, got dtype complex128"),

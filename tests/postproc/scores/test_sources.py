@@ -234,7 +234,7 @@ def _spoil(folder, probs):
         (
             lambda f, p: np.save(f / "other-00000.npy", p),
             ValueError,
-            r"shards of several names \(other, part\); name one",
+            r"shards of several names \(other, part\); choose one",
         ),
         (lambda f, p: [x.unlink() for x in f.iterdir()], ValueError, "holds no shards"),
         (
