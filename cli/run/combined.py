@@ -21,7 +21,7 @@ from cli.task.members import Task, load_task
 from cli.task.output import edges_of, lost_ids, output_path
 from cli.task.runner import Runner
 from ensemble import AutoPostprocessor, Members
-from ensemble.base import Ensemble
+from ensemble.base import Ensemble, MemberEstimator
 from ensemble.streaming import CombineRows, MemberSource, member_cuts, streamed
 from postproc.files import load_predictions
 from postproc.jobs.outputs import Output
@@ -31,7 +31,7 @@ from postproc.scores.sources import Picked, as_source
 
 
 def fit_and_combine(
-    make: Callable[[], Ensemble],
+    make: Callable[[], MemberEstimator],
     method: str,
     paths: Sequence[str],
     fit: Fit,

@@ -24,7 +24,6 @@ from postproc.jobs.write import write
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes
 from postproc.scores.sources import Source, signature_of
 from postproc.scores.threads import available_cores
-from postproc.shift.streaming import beside_output
 
 T = TypeVar("T")
 
@@ -66,6 +65,8 @@ class Runner:
 
     def keeping(self, output: Path, inputs: Sequence[Any]) -> Callable[..., Any]:
         """Keeps rows for several passes beside the output: `beside_output` with its options."""
+        from postproc.shift.streaming import beside_output
+
         writer = replace(self, outputs=replace(self.outputs, overwrite=True))
         write = partial(writer.write, inputs=inputs)
         return partial(beside_output, output=output, write=write, device=self.running.device)
