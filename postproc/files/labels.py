@@ -16,7 +16,7 @@ from postproc.files.contents import Contents, is_integer, is_number
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.scores.checks import check_choice, check_label_rows, check_labels, fail
-from postproc.scores.names import matching_order, some
+from postproc.scores.names import check_unique, matching_order, some
 from postproc.scores.prior import PriorKind, check_multilabels, class_prior, multilabel_prior
 
 PathLike = str | os.PathLike[str]
@@ -332,15 +332,10 @@ def _lookup(have: NDArray[np.str_], want: NDArray[np.str_], name: str) -> NDArra
     missing = [value for value in want.tolist() if value not in position]
     if missing:
         fail(name, "those of the predictions, or more", f"all but {some(missing)}")
-    rows = np.array([position[value] for value in want.tolist()], dtype=np.int64)
     if len(position) != len(have):
         wanted = set(want.tolist())
-        twice = next(
-            (v for r, v in enumerate(have.tolist()) if position[v] != r and v in wanted), ""
-        )
-        if twice:
-            fail(name, "different from each other", f"{twice!r} twice or more")
-    return rows
+        check_unique([value for value in have.tolist() if value in wanted], name)
+    return np.array([position[value] for value in want.tolist()], dtype=np.int64)
 
 
 def _order(

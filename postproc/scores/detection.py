@@ -116,7 +116,7 @@ def decide(found: Found, declared: Kind | None, check: CheckRows, array: Array) 
             row, total = found.unlike
             rule = f"a row that sums to 1 within {check.tolerance:g} for probabilities"
             where = f"{check.name}, {_row_name(array, row)}"
-            fail(where, rule, f"a sum of {total:g}", _mend(check.values, row))
+            fail(where, rule, f"a sum of {total:g}", _advice(found))
         return "probs"
     if found.negative is not None:
         return "logits"
@@ -142,14 +142,15 @@ def decide(found: Found, declared: Kind | None, check: CheckRows, array: Array) 
     assert found.unlike is not None
     row, total = found.unlike
     got = f"values all in [0, 1] whose {_row_name(array, row)} sums to {total:g}"
-    if one_sum or max(abs(low - 1), abs(high - 1)) < 0.1:
-        mend = f"if they are probabilities that were not normalized, {VOTES}"
-    else:
-        mend = (
-            "if each column is a label of its own, declare multilabel=True (--multilabel); "
-            f"else {LOGITS}"
-        )
-    return fail(check.name, clearly, got, mend)
+    return fail(check.name, clearly, got, f"{_advice(found)}, or {LOGITS}")
+
+
+def _advice(found: Found) -> str:
+    """What to declare of values in [0, 1] whose rows do not all sum to 1."""
+    low, high = found.sums
+    if high - low <= SHARED_SUM * high or max(abs(low - 1), abs(high - 1)) < 0.1:
+        return f"if they are probabilities that were not normalized, {VOTES}"
+    return "if each column is a label of its own, declare multilabel=True (--multilabel)"
 
 
 def rounding(decimals: int, n_classes: int) -> float:
@@ -347,17 +348,14 @@ def _refuse_unpredicted(
 
 
 def _mend(values: Array, row: int, *, sums: bool = True) -> str:
-    """How to read a row that was declared to hold probabilities, where that can be seen."""
+    """What to do about a row that leaves the range declared for it."""
     block = as_floating(values[row : row + 1, :])
     xp = api.array_namespace(block)
     low, high, total = float(xp.min(block)), float(xp.max(block)), float(row_sums(block)[0])
     if sums and low >= 0 and abs(total - 100) <= 1:
         return f"percentages? {VOTES}"
     if sums and 0.9 < total < 1.1 and -SUM_TOLERANCE <= low <= high <= 1.1:
-        inside = low >= 0 and high <= 1
-        return f"not normalized? {VOTES}" if inside else "clip them to [0, 1]"
-    if sums and low >= 0 and high <= 1:
-        return "independent labels? declare multilabel=True (--multilabel)"
+        return "clip them to [0, 1]"
     return "declare logits if they are"
 
 

@@ -26,6 +26,9 @@ from postproc.scores.sources import Picked, as_source
 
 MissingClass = Literal["error", "zero"]
 
+#: The class of labels that are none of the classes.
+UNKNOWN_CLASS = "(unknown)"
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -207,6 +210,19 @@ class Predictions:
             scores = Picked.of(scores, rows, columns, fill)
         names = None if classes is None else tuple(classes)
         return replace(self, scores=scores, classes=names, ids=ids)
+
+    def with_unknown_class(self) -> Predictions:
+        """Add a class of probability 0 at the end, for labels that are none of the classes.
+
+        Examples
+        --------
+        >>> p = Predictions.check([[0.75, 0.25]], classes=["cat", "dog"])
+        >>> p.with_unknown_class().scores[:]
+        array([[0.75, 0.25, 0.  ]])
+        """
+        names = self.classes or tuple(map(str, range(self.n_classes)))
+        wanted = (*names, UNKNOWN_CLASS)
+        return replace(self, classes=names).align(classes=wanted, missing_class="zero")
 
     def streamed(self) -> Predictions:
         """The same predictions with scores that are read from their file block by block.

@@ -107,7 +107,7 @@ def _scores(rng, n_rows, n_classes):
 
 def _ids(rng, n_rows):
     """Ids as they are to be read, and as they are written."""
-    numbers = rng.permutation(n_rows) + int(rng.choice([0, 2, 100]))
+    numbers = rng.permutation(n_rows) + int(rng.choice([int(n_rows == 1), 2, 100]))
     if rng.random() < 0.3:
         return [str(number) for number in numbers], [float(number) for number in numbers]
     if rng.random() < 0.3:

@@ -19,7 +19,7 @@ from tests.postproc.shuffled import Shuffled
 
 VOTES = 'declare kind="votes" (--votes), which divides each row by its sum'
 LOGITS = 'kind="logits" (--logits)'
-MULTILABEL = "independent labels? declare multilabel=True (--multilabel)"
+MULTILABEL = "if each column is a label of its own, declare multilabel=True (--multilabel)"
 BINARY = "of a binary task, give both columns, 1 - p and p (for a logit z, 0 and z)"
 STACK = "load the members of an (m, n, C) stack one by one, with load_members"
 LABELS = "one column of integers looks like labels, not predictions"
@@ -110,7 +110,8 @@ def test_peers_7_one_entry_does_not_reinterpret_the_rows():
         check_scores(scores, name="a.npy")
     assert str(caught.value) == (
         "`a.npy` must be clearly logits or clearly probabilities, got values all in [0, 1] whose "
-        f"row 777 sums to 1.01; if they are probabilities that were not normalized, {VOTES}"
+        f"row 777 sums to 1.01; if they are probabilities that were not normalized, {VOTES}, or "
+        + LOGITS
     )
     assert kind_of(scores, kind="logits") == "logits"
 
@@ -151,10 +152,10 @@ def test_an_unlike_row_before_an_outside_one_is_still_logits(library):
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_declared_probabilities_are_validated(library):
     with pytest.raises(ValueError) as caught:
-        check_scores(library([[0.5, 0.5], [0.5, 0.4]]), kind="probs")
+        check_scores(library([[0.5, 0.5], [0.5, 0.3]]), kind="probs")
     assert str(caught.value) == (
         "`scores, row 1` must be a row that sums to 1 within 0.01 for probabilities, "
-        f"got a sum of 0.9; {MULTILABEL}"
+        f"got a sum of 0.8; {MULTILABEL}"
     )
 
 
@@ -176,8 +177,8 @@ def test_declared_probabilities_may_be_rounded(library):
 @pytest.mark.parametrize(
     ("row", "mend"),
     [
-        ([0.5, 0.48], f"not normalized? {VOTES}"),
-        ([0.55, 0.54], f"not normalized? {VOTES}"),
+        ([0.5, 0.48], f"if they are probabilities that were not normalized, {VOTES}"),
+        ([0.55, 0.54], f"if they are probabilities that were not normalized, {VOTES}"),
         ([0.5, 0.3], MULTILABEL),
         ([0.9, 0.8], MULTILABEL),
         ([40.5, 59.5], f"percentages? {VOTES}"),
@@ -244,13 +245,12 @@ def test_minus_infinity_of_a_label_of_its_own(library):
         (
             [[0.2, 0.3], [0.4, 0.1]],
             "values all in [0, 1] whose row 0 sums to 0.5",
-            f"if they are probabilities that were not normalized, {VOTES}",
+            f"if they are probabilities that were not normalized, {VOTES}, or {LOGITS}",
         ),
         (
             [[0.2, 0.3], [0.4, 0.9]],
             "values all in [0, 1] whose row 0 sums to 0.5",
-            "if each column is a label of its own, declare multilabel=True (--multilabel); else "
-            + LOGITS,
+            f"{MULTILABEL}, or {LOGITS}",
         ),
     ],
 )
