@@ -17,7 +17,7 @@ from ensemble.agreement import label_doubts
 from ensemble.members import Members, align_members
 from postproc.files import RunDirectory
 from postproc.files.labels import CLASS_FILE
-from postproc.files.paths import PREDICTION_SUFFIXES
+from postproc.files.paths import PREDICTION_SUFFIXES, stem_of, suffix_of
 from postproc.scores.checks import fail, one_line
 from postproc.scores.sources import Picked
 
@@ -147,7 +147,7 @@ def _fingerprint(path: Path, models: Sequence[str]) -> str:
     stems = {f"{name}.{split}" for name in (*models, "labels") for split in ("val", "test")}
     digest = hashlib.sha256()
     for file in sorted(path.iterdir()):
-        wanted = file.stem in stems and file.suffix.lower() in PREDICTION_SUFFIXES
+        wanted = stem_of(file) in stems and suffix_of(file) in PREDICTION_SUFFIXES
         if file.is_file() and (wanted or file.name == CLASS_FILE):
             with file.open("rb") as stream:
                 digest.update(f"{file.name}\0".encode())

@@ -234,7 +234,7 @@ class TemperatureScaling(Calibrator):
 
     Examples
     --------
-    >>> logits = [[4.0, 0.0], [0.0, 4.0], [4.0, 0.0], [0.0, 4.0]] * 5
+    >>> logits = [[2.0, -2.0], [-2.0, 2.0], [2.0, -2.0], [-2.0, 2.0]] * 5
     >>> labels = [0, 1, 0, 0] * 5
     >>> round(TemperatureScaling().fit(logits, labels).temperature_, 1)
     3.0
@@ -296,7 +296,7 @@ class BiasCorrectedTemperatureScaling(Calibrator):
 
     Examples
     --------
-    >>> logits = [[4.0, 0.0], [0.0, 4.0], [4.0, 0.0], [0.0, 4.0]] * 5
+    >>> logits = [[2.0, -2.0], [-2.0, 2.0], [2.0, -2.0], [-2.0, 2.0]] * 5
     >>> labels = [0, 1, 0, 0] * 5
     >>> scaling = BiasCorrectedTemperatureScaling().fit(logits, labels)
     >>> bool(scaling.bias_[0] > scaling.bias_[1])

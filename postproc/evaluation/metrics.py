@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from postproc.evaluation.sums import Metrics, MetricSums
 from postproc.scores.arrays import Array, as_array, as_floating, as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_cuts, sub_blocks
 from postproc.scores.checks import check_choice, check_count, check_labels, fail
+from postproc.scores.detection import KINDS
 from postproc.scores.kinds import LEAST_PROBABILITY, Kind, check_scores
 
 #: The k of top-k accuracy.
@@ -42,7 +44,7 @@ class MetricAccumulator:
         first_row: int = 0,
     ) -> None:
         self._classes = check_count(n_classes, "n_classes", low=2)
-        self._kind = cast(Kind, check_choice(kind, "kind", ("logits", "probs")))
+        self._kind = cast(Kind, check_choice(kind, "kind", KINDS))
         self._name = name
         self._first_row = first_row
         self._labels = check_labels(labels, n_classes=self._classes)
@@ -81,8 +83,8 @@ class MetricAccumulator:
             true_mass = mass[each, labels].astype(np.float64)
             np.exp(mass, out=mass)
             totals = mass.sum(axis=1)
-            self._check_rows(np.isfinite(true_mass), "logits that differ by a finite number", block)
             losses = np.log(totals.astype(np.float64)) - true_mass
+            losses = np.minimum(losses, -math.log(LEAST_PROBABILITY))  # as for probabilities of 0
             confidence = 1 / totals
             shares = np.exp(true_mass) / totals
         else:
@@ -131,6 +133,8 @@ class MetricAccumulator:
             if np.isfinite(block.sum()):  # if the sum overflows, look closer
                 return
         bad = ~np.isfinite(block)
+        if self._kind == "logits":  # -inf is a probability of 0 beside a finite score
+            bad &= (block != -np.inf) | ~np.isfinite(block.max(axis=1))[:, None]
         if bad.any():
             row, column = (int(index[0]) for index in np.nonzero(bad))
             where = f"{self._name}, row {self._first_row + self._rows + row}, column {column}"
@@ -154,7 +158,7 @@ def evaluate(
         Scores, possibly memory-mapped; they are read in blocks, once to check and once to measure.
     labels : array_like of shape (n,)
         Classes in 0..C-1.
-    kind : {"logits", "probs"}, optional
+    kind : {"logits", "probs", "votes"}, optional
         The kind of scores; by default it is detected.
     name : str
         Name of the scores in messages.

@@ -2,44 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.files.reading import Reading
 from postproc.scores.kinds import Kind
 
-#: Names under which formats with keys hold scores; two of them declare the kind.
-SCORE_KEYS: Mapping[str, Kind | None] = {"scores": None, "logits": "logits", "probs": "probs"}
-LABEL_KEYS = ("labels", "label", "y")
+#: Names under which formats with keys hold scores; some declare the kind.
+SCORE_KEYS: Mapping[str, Kind | None] = {
+    "scores": None,
+    "logits": "logits",
+    "probs": "probs",
+    "predictions": None,
+    "probabilities": "probs",
+    "log_probs": "logits",
+}
+LABEL_KEYS = ("labels", "label", "y", "label_ids", "targets")
+
+#: Keys under which formats with keys hold names.
+NAME_KEYS = ("classes", "ids")
+
+#: A whole number as floats print it.
+WHOLE_FLOAT = re.compile(r"(-?\d+)\.0*")
 
 
 @dataclass(frozen=True)
 class Contents:
-    """An array, and the names that came with it.
+    """An array, and the names that came with it."""
 
-    Attributes
-    ----------
-    values : ndarray or Source
-        Scores or labels.
-    classes, ids
-        Names of columns and of rows, where the file has any.
-    kind : {"logits", "probs"}, optional
-        The kind that the file declares.
-    narrow : bool
-        The numbers were stored in 16 bits, whatever they are here.
-    header_or_label : bool
-        The first value of a column of labels may be its heading.
-    """
-
+    #: Scores or labels: an array, or a source of rows.
     values: Any
     classes: tuple[str, ...] | None = None
     ids: NDArray[np.str_] | None = None
+    #: The kind that the file declares.
     kind: Kind | None = None
+    #: The numbers were stored in 16 bits, whatever they are here.
     narrow: bool = False
+    #: The values stood in the columns of a table: class names may have a prefix, and probabilities
+    #: be rounded.
+    is_table: bool = False
+    #: The first value of a column of labels may be its heading.
     header_or_label: bool = False
+    #: What was done aloud.
+    notes: tuple[str, ...] = ()
 
 
 def refuse(reason: str) -> NoReturn:
@@ -47,16 +57,30 @@ def refuse(reason: str) -> NoReturn:
     raise ValueError(reason)
 
 
-def pick_key(available: Mapping[Any, Any], labels: bool) -> tuple[Any, Kind | None]:
-    """The key that holds what is looked for: a known one, or the only one there is."""
-    keys = [key for key in available if key not in ("classes", "ids")]
+def pick_key(
+    available: Iterable[Any], reading: Reading, labels: bool, n_dims: Callable[[Any], int]
+) -> tuple[Any, Kind | None]:
+    """The key that holds what is looked for: as asked for, a known one, or the only one."""
+    keys = [key for key in available if key not in NAME_KEYS]
+    listed = ", ".join(map(str, keys)) or "none"
+    if reading.key is not None and (reading.key in keys or not labels):
+        if reading.key not in keys:
+            refuse(f"it must hold the key {reading.key}, got {listed}")
+        return reading.key, None if labels else SCORE_KEYS.get(reading.key)
     wanted = LABEL_KEYS if labels else tuple(SCORE_KEYS)
     known = [key for key in keys if key in wanted]
     if len(known) > 1:
-        refuse(f"it holds several of the keys {', '.join(known)}; keep one")
+        # Beside scores, `predictions` may hold the predicted labels.
+        known = [key for key in known if (n_dims(key) == 1) == labels] or known
+    if len(known) > 1 and not labels and reading.kind is not None:
+        known = [key for key in known if SCORE_KEYS[key] == reading.kind] or known
+    if len(known) > 1:
+        kinds = {SCORE_KEYS.get(key) for key in known}
+        declare = " or --logits or --probs" if not labels and None not in kinds else ""
+        refuse(f"it holds several of the keys {', '.join(known)}; choose one with --key{declare}")
     if not known and len(keys) != 1:
-        listed = ", ".join(map(str, keys)) or "none"
-        refuse(f"it must hold one of the keys {', '.join(wanted)}, got {listed}")
+        choose = "; choose one with --key" if keys else ""
+        refuse(f"it must hold one of the keys {', '.join(wanted)}, got {listed}{choose}")
     key = (known or keys)[0]
     return key, None if labels else SCORE_KEYS.get(key)
 
@@ -67,8 +91,18 @@ def class_tuple(values: Any) -> tuple[str, ...] | None:
 
 
 def id_array(values: Any) -> NDArray[np.str_] | None:
-    """Row names as they come from a file, None if there are none."""
-    return None if values is None else _strings(values, "ids")
+    """Row names as they come from a file, None if there are none; `0.0` is called `0`."""
+    if values is None:
+        return None
+    array = np.asarray(values)
+    if array.dtype.kind == "f" and np.isfinite(array).all() and (array % 1 == 0).all():
+        array = array.astype(np.int64)
+    names = _strings(array, "ids")
+    # Whole numbers come as floats from tables that have lacked one somewhere.
+    if len(names) and all(is_integer(name) or WHOLE_FLOAT.fullmatch(name) for name in names):
+        whole = np.array([WHOLE_FLOAT.sub(r"\1", name) for name in names], dtype=np.str_)
+        return whole if len(set(whole.tolist())) == len(set(names.tolist())) else names
+    return names
 
 
 def _strings(values: Any, what: str) -> NDArray[np.str_]:
@@ -77,24 +111,6 @@ def _strings(values: Any, what: str) -> NDArray[np.str_]:
         got = f"{array.dtype} of shape {array.shape}"
         refuse(f"{what} must be a list of names or integers, got {got}")
     return array.astype(np.str_)
-
-
-def check_column_names(names: list[str]) -> None:
-    """Refuse what is no row of class names: none, an index of pandas, a row of numbers."""
-    if not names:
-        refuse("it has no columns of scores")
-    for name in names:
-        if not name or name.startswith(("Unnamed: 0", "__index_level_")):
-            refuse(
-                f"each column must have a class name, got {name!r}; "
-                'if it is an index of pandas, leave it out or name it "id"'
-            )
-    # Integers may be the names of classes; where there is a fraction, it is a row of scores.
-    if all(map(is_number, names)) and not all(map(is_integer, names)):
-        refuse(
-            f"the first line must hold class names, got numbers ({', '.join(names[:3])}, ...); "
-            "add a header"
-        )
 
 
 def is_number(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Doubts about the kind of scores: what is read as logits though it looks like probabilities."""
+"""Doubts about the kind of scores: logits that look like probabilities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from postproc.files.shards import ShardSource
 from postproc.scores.arrays import as_floating, as_numpy
-from postproc.scores.kinds import SUM_TOLERANCE_FLOAT16
+from postproc.scores.detection import SUM_TOLERANCE_FLOAT16
 from postproc.scores.predictions import Predictions
 
 #: Rows are sampled in so many blocks, evenly spread, each of so many rows and bytes at most.
@@ -36,10 +36,10 @@ LOOKS = {None: "logits", 1: "probabilities", 100: "percentages"}
 
 
 def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str]:
-    """Say where scores are taken for logits though their rows look like probabilities.
+    """Say where scores are read as logits though their rows look like probabilities.
 
-    By the rule for kinds one value outside [0, 1] makes logits of a whole file. A few blocks of
-    rows are sampled; the others are read only where there is a doubt, up to that value.
+    One negative value makes logits of a whole file. A few blocks of rows are sampled; the others
+    are read only where there is a doubt, up to that value.
 
     Parameters
     ----------
@@ -68,14 +68,20 @@ def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str
         if odd is not None:
             return [f"{name}: {odd}; all are read as logits"]
     sample = np.concatenate([_rows(predictions, rows) for rows in _sampled(predictions)])
+    inside = bool(sample.min() >= 0 and sample.max() <= 1)
     total = _common_sum(sample)
-    if total is None or (declared and not _are_probabilities(sample)):
+    if (total is None or declared) and not inside:
         return []
     value = None if declared else _first_outside(predictions)
     if value is None:  # the values alone would not have made logits of them
-        said = "declared logits, but every row sampled is a probability vector"
-        return [f"{name}: {said}; declare --probs if they are"]
-    mend = "divide by 100" if total == 100 else "declare --probs (after clipping) or --logits"
+        if _are_probabilities(sample):
+            said, mend = "every row sampled is a probability vector", "--probs"
+        else:
+            said, mend = "every score sampled lies in [0, 1]", "--multilabel or --probs"
+        return [f"{name}: declared logits, but {said}; declare {mend} if they are"]
+    if total is None:
+        return []
+    mend = "declare --votes" if total == 100 else "declare --probs (after clipping) or --logits"
     return [
         f"{name} is read as logits since {value!s} lies outside [0, 1], but its rows sum to "
         f"{total}: {mend}"
@@ -110,8 +116,7 @@ def _common_sum(block: NDArray[np.floating]) -> int | None:
 
 def _are_probabilities(block: NDArray[np.floating]) -> bool:
     sums = block.sum(axis=1, dtype=np.float64)
-    inside = block.min() >= 0 and block.max() <= 1
-    return bool(inside and (abs(sums - 1) <= SUM_TOLERANCE_FLOAT16).all())
+    return bool((abs(sums - 1) <= SUM_TOLERANCE_FLOAT16).all())
 
 
 def _first_outside(predictions: Predictions) -> Any:

@@ -1,12 +1,9 @@
-"""Formats: each known suffix with its reader and its writer, all of them other libraries' own."""
+"""Formats: each known suffix with its reader and its writer."""
 
 from __future__ import annotations
 
-import errno
-import json
-import warnings
-import zipfile
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,22 +11,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.contents import (
-    Contents,
-    check_column_names,
-    class_tuple,
-    id_array,
-    pick_key,
-    refuse,
+from postproc.files.column_names import may_be_ids
+from postproc.files.containers import (
+    read_npz,
+    read_pt,
+    read_safetensors,
+    write_npz,
+    write_pt,
+    write_safetensors,
 )
-from postproc.files.tables import header_of, read_table, read_text, write_table
-from postproc.scores.checks import one_line
+from postproc.files.contents import Contents, refuse
+from postproc.files.delimited import (
+    read_delimited,
+    read_delimited_labels,
+    read_lines,
+    write_delimited,
+)
+from postproc.files.parquet import read_parquet, write_parquet
+from postproc.files.paths import suffix_of
+from postproc.files.reading import Reading
+from postproc.files.records import read_records, write_records
+from postproc.files.table_contents import labels_of, scores_of
 
-#: Keys under which formats with keys hold names.
-NAME_KEYS = ("classes", "ids")
 
-
-def read(path: Path, *, labels: bool = False) -> Contents:
+def read(path: Path, reading: Reading | None = None, *, labels: bool = False) -> Contents:
     """Read a file of predictions (or of labels) by its suffix.
 
     Raises
@@ -38,7 +43,7 @@ def read(path: Path, *, labels: bool = False) -> Contents:
         If the file is damaged, holds Python objects, or lacks what is looked for.
     """
     try:
-        return _READERS[path.suffix.lower()](path, labels)
+        return _READERS[suffix_of(path)](path, reading or Reading(), labels)
     except ImportError as error:
         msg = f"{path}: {error}"
         raise ImportError(msg) from None
@@ -66,9 +71,10 @@ def check_writer(path: Path) -> None:
     ImportError
         If it is missing; the message says how to get it.
     """
-    package, install = _PACKAGES.get(path.suffix.lower(), ("numpy", ""))
+    suffix = suffix_of(path)
+    package, install = _PACKAGES.get(suffix, ("numpy", ""))
     if find_spec(package) is None:
-        msg = f"{path}: {path.suffix.lower()} needs {package}; pip install {install}"
+        msg = f"{path}: {suffix} needs {package}; pip install {install}"
         raise ImportError(msg)
 
 
@@ -77,7 +83,7 @@ def write(path: Path, contents: Contents, *, suffix: str) -> None:
     _WRITERS[suffix.lower()](path, contents)
 
 
-def _read_npy(path: Path, labels: bool) -> Contents:
+def _read_npy(path: Path, reading: Reading, labels: bool) -> Contents:
     with path.open("rb") as file:
         start = file.read(len(np.lib.format.MAGIC_PREFIX))
     if not start:
@@ -95,99 +101,6 @@ def _read_npy(path: Path, labels: bool) -> Contents:
         return Contents(np.load(path, allow_pickle=False))
 
 
-def _read_npz(path: Path, labels: bool) -> Contents:
-    if not zipfile.is_zipfile(path):
-        refuse("it is not an .npz archive")
-    with np.load(path, allow_pickle=False) as archive:
-        key, kind = pick_key(dict.fromkeys(archive.files), labels)
-        wanted = {name: archive[name] for name in (key, *NAME_KEYS) if name in archive.files}
-    if any(not isinstance(member, np.ndarray) for member in wanted.values()):
-        refuse("its members must be arrays")
-    classes, ids = class_tuple(wanted.get("classes")), id_array(wanted.get("ids"))
-    return Contents(wanted[key], classes, ids, kind)
-
-
-def _read_parquet(path: Path, labels: bool) -> Contents:
-    table = _import_parquet().read_table(path)
-    names = list(table.column_names)
-    columns = [_column(column, name) for column, name in zip(table.columns, names, strict=True)]
-    ids = None
-    if names and names[0].lower() == "id":
-        ids, names, columns = id_array(columns[0]), names[1:], columns[1:]
-    if labels and len(columns) == 1:
-        return Contents(columns[0], None, ids)
-    check_column_names(names)
-    return Contents(np.stack(columns, axis=1), tuple(names), ids)
-
-
-def _column(column: Any, name: str) -> NDArray[Any]:
-    from pyarrow import types
-
-    kind = column.type.value_type if types.is_dictionary(column.type) else column.type
-    if column.null_count:
-        row = column.is_null().to_pylist().index(True)
-        refuse(f"column {name!r} must be without nulls, got one in row {row}")
-    if types.is_decimal(kind):
-        return np.array(column.to_pylist(), dtype=np.float64)
-    if types.is_string(kind) or types.is_large_string(kind):
-        return np.array(column.to_pylist(), dtype=np.str_)
-    if not (types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind)):
-        refuse(f"column {name!r} must hold numbers or text, got {kind}")
-    return np.asarray(column.to_numpy())
-
-
-def _import_parquet() -> Any:
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError:
-        msg = '.parquet needs pyarrow; pip install "postproc[parquet]"'
-        raise ImportError(msg) from None
-    return parquet
-
-
-def _read_safetensors(path: Path, labels: bool) -> Contents:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="numpy") as file:
-        keys = list(file.keys())
-        key, kind = pick_key(dict.fromkeys(keys), labels)
-        metadata = file.metadata() or {}
-        names = {name: file.get_tensor(name) for name in NAME_KEYS if name in keys}
-        names |= {name: json.loads(metadata[name]) for name in metadata if name in NAME_KEYS}
-        bfloat16 = file.get_slice(key).get_dtype() == "BF16"
-        values = None if bfloat16 else file.get_tensor(key)
-    if bfloat16:  # NumPy has no such type
-        with safe_open(path, framework="pt") as file:
-            values = file.get_tensor(key).float().numpy()
-    classes, ids = class_tuple(names.get("classes")), id_array(names.get("ids"))
-    return Contents(np.asarray(values), classes, ids, kind, narrow=bfloat16)
-
-
-def _read_pt(path: Path, labels: bool) -> Contents:
-    import torch
-
-    from postproc.scores.arrays import as_numpy
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of old protocols; what matters here is an error
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        if "Weights only" in str(error):
-            raise
-        refuse("it is damaged, or was not written by torch.save")
-    if isinstance(loaded, torch.Tensor):
-        return Contents(as_numpy(loaded), narrow=loaded.dtype == torch.bfloat16)
-    if not isinstance(loaded, dict):
-        refuse(f"it must hold a tensor or a dict of tensors, got {type(loaded).__name__}")
-    key, kind = pick_key(loaded, labels)
-    tensor = loaded[key]
-    if not isinstance(tensor, torch.Tensor):
-        refuse(f'"{key}" must be a tensor, got {type(tensor).__name__}')
-    classes, ids = class_tuple(loaded.get("classes")), id_array(loaded.get("ids"))
-    return Contents(as_numpy(tensor), classes, ids, kind, narrow=tensor.dtype == torch.bfloat16)
-
-
 def write_npy_blocks(
     path: Path, blocks: Iterable[NDArray[Any]], *, shape: tuple[int, int], dtype: np.dtype[Any]
 ) -> None:
@@ -202,83 +115,50 @@ def write_npy_blocks(
             file.write(np.ascontiguousarray(block, dtype=dtype).data)
 
 
-def _named(contents: Contents) -> dict[str, Any]:
-    named: dict[str, Any] = {contents.kind or "scores": contents.values}
-    if contents.classes is not None:
-        named["classes"] = np.array(contents.classes, dtype=np.str_)
-    if contents.ids is not None:
-        named["ids"] = contents.ids
-    return named
+def _read_delimited(path: Path, reading: Reading, labels: bool, *, delimiter: str) -> Contents:
+    if labels:
+        return labels_of(read_delimited_labels(path, delimiter=delimiter), reading)
+    as_text = partial(may_be_ids, reading=reading)
+    return scores_of(read_delimited(path, delimiter=delimiter, as_text=as_text), reading)
 
 
-def _write_npz(path: Path, contents: Contents) -> None:
-    with path.open("wb") as file:  # to a path NumPy would add a suffix of its own
-        np.savez(file, allow_pickle=False, **_named(contents))
+def _read_records(path: Path, reading: Reading, labels: bool) -> Contents:
+    return (labels_of if labels else scores_of)(read_records(path), reading)
 
 
-def _write_parquet(path: Path, contents: Contents) -> None:
-    parquet = _import_parquet()
-    import pyarrow
-
-    columns: dict[str, Any] = {} if contents.ids is None else {"id": contents.ids.tolist()}
-    columns |= {name: contents.values[:, j] for j, name in enumerate(header_of(contents))}
-    parquet.write_table(pyarrow.table(columns), path)
+def _read_parquet(path: Path, reading: Reading, labels: bool) -> Contents:
+    return (labels_of if labels else scores_of)(read_parquet(path), reading)
 
 
-def _write_safetensors(path: Path, contents: Contents) -> None:
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
-    metadata = {}
-    if contents.classes is not None:
-        metadata["classes"] = json.dumps(contents.classes)
-    if contents.ids is not None:
-        metadata["ids"] = json.dumps(contents.ids.tolist())
-    values = np.ascontiguousarray(contents.values)
-    try:
-        save_file({contents.kind or "scores": values}, path, metadata=metadata or None)
-    except SafetensorError as error:
-        raise _unwritten(error) from error
+def _read_lines(path: Path, reading: Reading, labels: bool) -> Contents:
+    return read_lines(path)
 
 
-def _write_pt(path: Path, contents: Contents) -> None:
-    import torch
-
-    named = _named(contents)
-    stored = {
-        key: torch.from_numpy(np.ascontiguousarray(value))
-        if value.dtype.kind != "U"
-        else value.tolist()
-        for key, value in named.items()
-    }
-    try:
-        torch.save(stored, path)
-    except RuntimeError as error:
-        raise _unwritten(error) from error
-
-
-def _unwritten(error: Exception) -> OSError:
-    """A package's own error of a disk, which may be full, as one of the system."""
-    return OSError(errno.EIO, f"cannot be written; is the disk full? {one_line(error)}")
-
-
-_READERS: dict[str, Callable[[Path, bool], Contents]] = {
+_READERS: dict[str, Callable[[Path, Reading, bool], Contents]] = {
     ".npy": _read_npy,
-    ".npz": _read_npz,
-    ".csv": read_table,
-    ".tsv": read_table,
+    ".npz": read_npz,
+    ".csv": partial(_read_delimited, delimiter=","),
+    ".tsv": partial(_read_delimited, delimiter="\t"),
+    ".csv.gz": partial(_read_delimited, delimiter=","),
+    ".tsv.gz": partial(_read_delimited, delimiter="\t"),
+    ".jsonl": _read_records,
     ".parquet": _read_parquet,
-    ".safetensors": _read_safetensors,
-    ".pt": _read_pt,
-    ".txt": read_text,
+    ".safetensors": read_safetensors,
+    ".pt": read_pt,
+    ".pth": read_pt,
+    ".txt": _read_lines,
 }
 _WRITERS: dict[str, Callable[[Path, Contents], None]] = {
-    ".npz": _write_npz,
-    ".csv": write_table,
-    ".tsv": write_table,
-    ".parquet": _write_parquet,
-    ".safetensors": _write_safetensors,
-    ".pt": _write_pt,
+    ".npz": write_npz,
+    ".csv": partial(write_delimited, delimiter=","),
+    ".tsv": partial(write_delimited, delimiter="\t"),
+    ".csv.gz": partial(write_delimited, delimiter=",", compressed=True),
+    ".tsv.gz": partial(write_delimited, delimiter="\t", compressed=True),
+    ".jsonl": write_records,
+    ".parquet": write_parquet,
+    ".safetensors": write_safetensors,
+    ".pt": write_pt,
+    ".pth": write_pt,
 }
 
 #: Packages that not everyone has, by the suffix that needs them, and how to get them.
@@ -286,5 +166,6 @@ _PACKAGES = {
     ".parquet": ("pyarrow", '"postproc[parquet]"'),
     ".safetensors": ("safetensors", "safetensors"),
     ".pt": ("torch", "torch"),
+    ".pth": ("torch", "torch"),
     ".zarr": ("zarr", '"postproc[zarr]"'),
 }

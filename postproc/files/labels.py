@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from postproc.files import formats
 from postproc.files.contents import Contents, is_integer, is_number
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
-from postproc.scores.checks import check_label_rows, check_labels, fail
-from postproc.scores.names import matching_order
+from postproc.files.reading import Reading, ReadingWarning
+from postproc.scores.checks import check_choice, check_label_rows, check_labels, fail
+from postproc.scores.names import check_unique, matching_order, some
 from postproc.scores.prior import PriorKind, check_multilabels, class_prior, multilabel_prior
 
 PathLike = str | os.PathLike[str]
@@ -46,17 +48,20 @@ def load_labels(
     classes: Sequence[str] | None = None,
     ids: NDArray[np.str_] | None = None,
     mapped: bool = False,
+    reading: Reading | None = None,
+    unknown: str = "error",
+    predicted: NDArray[np.bool_] | None = None,
 ) -> NDArray[Any]:
     """Read labels: integers 0..C-1, or class names where the classes are known.
 
     Where the class names are themselves integers, labels are read as names. Labels with ids are
-    put in the order of `ids`.
+    looked up by `ids`; the file may have more.
 
     Parameters
     ----------
     path : path-like
         A file of one label a row in any of the formats of predictions, or a text file of one label
-        a line; the suffix may be left away.
+        a line; the suffix may be omitted.
     n_classes : int
         Number of classes C.
     n_rows : int, optional
@@ -69,26 +74,65 @@ def load_labels(
         Whether numbers of a `.npy` file stay a memory map, of the type that they have there, for
         those who cast them block by block. All other labels, those that are looked up by name
         too, are held in memory.
+    reading : Reading, optional
+        The column of labels, the column of ids, or the key to read.
+    unknown : {"error", "wrong"}
+        What to do with a label that is none of the classes: stop, or give it the number C, which
+        no model predicts.
+    predicted : array of bool, shape (n_file,), optional
+        The rows of the file to read, where `Predictions.predicted` leaves out others; rows with
+        ids are looked up by them.
 
     Returns
     -------
     ndarray of shape (n,), int64 unless `mapped`
-        Labels in 0..C-1.
+        Labels in 0..C-1, or C where they are unknown.
 
     Raises
     ------
     FileNotFoundError, TypeError, ValueError
         If the file is missing or damaged, has another number of rows, or a label is unknown.
+
+    Warns
+    -----
+    ReadingWarning
+        If labels are unknown and count as wrong.
     """
+    check_choice(unknown, "unknown", ("error", "wrong"))
     found = resolve_path(path, LABEL_SUFFIXES)
-    contents = formats.read(found, labels=True)
+    contents = formats.read(found, reading, labels=True)
     name = str(found)
     values = _one_column(contents, classes, name)
     if ids is not None and contents.ids is not None:
-        values = values[_order(contents.ids, ids, f"ids of {name}")]
-    labels = _to_integers(values, classes, n_classes, name)
+        values = values[_lookup(contents.ids, ids, f"ids of {name}")]
+    elif predicted is not None:
+        if len(values) != len(predicted):
+            rule = f"as long as the predictions ({len(predicted)} rows)"
+            fail(name, rule, f"{len(values)} labels")
+        values = values[predicted]
+    is_wrong = unknown == "wrong"
+    labels = _to_integers(values, classes, n_classes, name, unknown=is_wrong)
+    if is_wrong:
+        labels = _count_unknown(labels, values, n_classes, name)
     check = check_label_rows if mapped else check_labels
-    return check(labels, n_classes=n_classes, n_rows=n_rows, name=name)
+    return check(labels, n_classes=n_classes + is_wrong, n_rows=n_rows, name=name)
+
+
+def _count_unknown(
+    labels: NDArray[Any], values: NDArray[Any], n_classes: int, name: str
+) -> NDArray[Any]:
+    """Labels beyond the classes as C, with a warning."""
+    is_unknown = labels >= n_classes
+    if not is_unknown.any():
+        return labels
+    names = list(dict.fromkeys(str(value) for value in values[is_unknown].tolist()))
+    warnings.warn(
+        f"{name}: {int(is_unknown.sum())} of {len(labels)} labels are none of the classes "
+        f"({some(names)}); they count as wrong",
+        ReadingWarning,
+        stacklevel=3,
+    )
+    return np.where(is_unknown, n_classes, labels)
 
 
 def load_multilabels(
@@ -97,19 +141,22 @@ def load_multilabels(
     shape: tuple[int, int] | None = None,
     classes: Sequence[str] | None = None,
     ids: NDArray[np.str_] | None = None,
+    reading: Reading | None = None,
 ) -> NDArray[np.int8]:
     """Read an (n, m) array of zeros and ones, one column a label.
 
     Parameters
     ----------
     path : path-like
-        A file in any of the formats of predictions; the suffix may be left away.
+        A file in any of the formats of predictions; the suffix may be omitted.
     shape : (n, m), optional
         The shape that is wanted.
     classes : sequence of m str, optional
         Names of the labels; columns of a file with names of its own are put in this order.
     ids : array of str, shape (n,), optional
-        The rows' names; rows of a file with ids of its own are put in this order.
+        The rows' names; rows of a file with ids of its own are looked up by them.
+    reading : Reading, optional
+        The column of ids, or the key to read.
 
     Returns
     -------
@@ -122,13 +169,13 @@ def load_multilabels(
         If the file is missing or damaged, has another shape, or holds anything else.
     """
     found = resolve_path(path, LABEL_SUFFIXES)
-    contents = formats.read(found, labels=True)
+    contents = formats.read(found, reading, labels=True)
     name = str(found)
     values = _numbers(contents.values, name)
     if values.ndim == 1 and shape is not None and shape[1] == 1:
         values = values[:, None]
     if ids is not None and contents.ids is not None:
-        values = values[_order(contents.ids, ids, f"ids of {name}")]
+        values = values[_lookup(contents.ids, ids, f"ids of {name}")]
     if classes is not None and contents.classes is not None:
         values = values[:, _order(contents.classes, classes, f"class names of {name}")]
     return check_multilabels(values, shape=shape, name=name)
@@ -141,6 +188,7 @@ def load_prior(
     classes: Sequence[str] | None = None,
     kind: PriorKind | None = None,
     multilabel: bool = False,
+    reading: Reading | None = None,
 ) -> NDArray[np.float64]:
     """Class prior from the word "uniform", numbers like "2,1,1", or a file of labels or counts.
 
@@ -157,6 +205,8 @@ def load_prior(
         What a file holds, where it could be taken for something else.
     multilabel : bool
         A file holds an (n, m) array of zeros and ones; the prior is of positives and negatives.
+    reading : Reading, optional
+        The column of labels, or the key to read.
 
     Returns
     -------
@@ -177,7 +227,7 @@ def load_prior(
         numbers = [float(part) for part in source.split(",")]
         return class_prior(numbers, n_classes=n_classes, kind=kind or "vector")
     found = resolve_path(source, LABEL_SUFFIXES)
-    contents = formats.read(found, labels=True)
+    contents = formats.read(found, reading, labels=True)
     name = str(found)
     if multilabel and (contents.values.size != 2 or kind == "labels"):
         values = _numbers(contents.values, name)
@@ -207,7 +257,11 @@ def _one_column(contents: Contents, classes: Sequence[str] | None, name: str) ->
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
-        mend = 'a first column of ids needs the heading "id"' if values.dtype.kind in "UST" else ""
+        mend = ""
+        if contents.is_table and values.ndim == 2:
+            named = contents.classes
+            which = f" ({', '.join(named[:5])}{', ...' if len(named) > 5 else ''})" if named else ""
+            mend = f"name one of its columns{which} with --label-column"
         fail(name, "labels, one a row", f"shape {values.shape}", mend)
     if contents.header_or_label and classes is not None and len(values):
         is_label = values[0] in classes or is_number(values[0])
@@ -233,9 +287,17 @@ def _numbers(values: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def _to_integers(
-    values: NDArray[Any], classes: Sequence[str] | None, n_classes: int, name: str
+    values: NDArray[Any],
+    classes: Sequence[str] | None,
+    n_classes: int,
+    name: str,
+    *,
+    unknown: bool = False,
 ) -> NDArray[Any]:
-    """Labels as integers. Numbers are names where a class other than class j is called j."""
+    """Labels as integers, with `unknown` C for names that no class has.
+
+    Numbers are names where a class other than class j is called j.
+    """
     names = list(classes) if classes is not None else []
     by_name = any(
         is_number(class_name) and class_name != str(j) for j, class_name in enumerate(names)
@@ -257,11 +319,23 @@ def _to_integers(
     index = {class_name: j for j, class_name in enumerate(names)}
     labels = np.empty(len(text), dtype=np.int64)
     for row, value in enumerate(text.tolist()):
-        if value not in index:
+        if value not in index and not unknown:
             known = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             fail(f"{name}, row {row}", f"one of the classes {known}", repr(value))
-        labels[row] = index[value]
+        labels[row] = index.get(value, n_classes)
     return labels
+
+
+def _lookup(have: NDArray[np.str_], want: NDArray[np.str_], name: str) -> NDArray[np.int64]:
+    """Where the ids of the predictions stand among those of a file, which may have more."""
+    position = {value: row for row, value in enumerate(have.tolist())}
+    missing = [value for value in want.tolist() if value not in position]
+    if missing:
+        fail(name, "those of the predictions, or more", f"all but {some(missing)}")
+    if len(position) != len(have):
+        wanted = set(want.tolist())
+        check_unique([value for value in have.tolist() if value in wanted], name)
+    return np.array([position[value] for value in want.tolist()], dtype=np.int64)
 
 
 def _order(

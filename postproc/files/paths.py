@@ -8,8 +8,33 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PREDICTION_SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet", ".safetensors", ".pt")
+PREDICTION_SUFFIXES = (
+    *(".npy", ".npz", ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".jsonl"),
+    *(".parquet", ".safetensors", ".pt", ".pth"),
+)
 LABEL_SUFFIXES = (*PREDICTION_SUFFIXES, ".txt")
+
+#: Suffixes of files that are pickled, and are never read.
+PICKLES = (".pkl", ".pickle", ".joblib")
+
+
+def suffix_of(path: str | os.PathLike[str]) -> str:
+    """The suffix of a file in lower case, with what is compressed: `.csv.gz`.
+
+    Examples
+    --------
+    >>> suffix_of("a.CSV.gz"), suffix_of("a.b.npy"), suffix_of("a.gz")
+    ('.csv.gz', '.npy', '.gz')
+    """
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    both = "".join(suffixes[-2:])
+    return both if both in PREDICTION_SUFFIXES else "".join(suffixes[-1:])
+
+
+def stem_of(path: str | os.PathLike[str]) -> str:
+    """The name of a file without the suffix that `suffix_of` gives."""
+    name = Path(path).name
+    return name[: len(name) - len(suffix_of(path))]
 
 
 def resolve_path(
@@ -39,9 +64,15 @@ def resolve_path(
     given = Path(path)
     known = ", ".join(suffixes)
     if given.is_file():
-        if given.suffix.lower() not in suffixes:
+        if suffix_of(given) not in suffixes:
             got = f'"{given.suffix}"' if given.suffix else "no suffix"
-            msg = f"{given}: the suffix must be one of {known}, got {got}"
+            mend = ""
+            if suffix_of(given) in PICKLES:
+                mend = (
+                    "; nothing is unpickled, as that can run code: load it where it was written "
+                    "and save the scores with numpy.save"
+                )
+            msg = f"{given}: the suffix must be one of {known}, got {got}{mend}"
             raise ValueError(msg)
         return given
     candidates = [Path(f"{given}{suffix}") for suffix in suffixes]
@@ -55,7 +86,7 @@ def resolve_path(
     if given.is_dir():
         msg = f"{given}: must be a file, got a folder"
         raise ValueError(msg)
-    tried = "" if given.suffix.lower() in suffixes else f", nor one with a suffix of {known}"
+    tried = "" if suffix_of(given) in suffixes else f", nor one with a suffix of {known}"
     msg = f"{given}: no such file{tried}"
     raise FileNotFoundError(msg)
 
@@ -80,7 +111,7 @@ def check_output(
         If the suffix is not one of `suffixes`.
     """
     target = Path(path)
-    if suffixes is not None and target.suffix.lower() not in suffixes:
+    if suffixes is not None and suffix_of(target) not in suffixes:
         got = f'"{target.suffix}"' if target.suffix else "no suffix"
         msg = f"{target}: the suffix of an output must be one of {', '.join(suffixes)}, got {got}"
         raise ValueError(msg)

@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from postproc.files.labels import CLASS_FILE, load_class_names, load_labels
-from postproc.files.paths import PREDICTION_SUFFIXES
+from postproc.files.paths import PREDICTION_SUFFIXES, stem_of, suffix_of
 from postproc.files.store import load_predictions
 from postproc.scores.checks import fail
 from postproc.scores.predictions import Predictions
@@ -118,8 +118,8 @@ class RunDirectory:
 def _models(folder: Path, split: str) -> list[str]:
     """Names of the models with a file for the split."""
     stems = [
-        path.stem.rpartition(".")
+        stem_of(path).rpartition(".")
         for path in folder.iterdir()
-        if path.suffix.lower() in PREDICTION_SUFFIXES
+        if suffix_of(path) in PREDICTION_SUFFIXES
     ]
     return [model for model, _, end in stems if model and end == split and model not in NOT_MODELS]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
+from postproc.files.column_names import drop_prefix
+from postproc.files.columns import SAMPLE_ROWS, odd_columns
 from postproc.files.contents import Contents
 from postproc.files.labels import CLASS_FILE, load_class_names
-from postproc.files.paths import PREDICTION_SUFFIXES, atomic_path, check_output, resolve_path
+from postproc.files.paths import (
+    PREDICTION_SUFFIXES,
+    atomic_path,
+    check_output,
+    resolve_path,
+    suffix_of,
+)
+from postproc.files.reading import Reading, ReadingWarning
 from postproc.files.shards import find_shards, open_shards, shard_name
 from postproc.files.zarr import ZarrSource, is_zarr
 from postproc.scores.arrays import as_array, as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
+from postproc.scores.detection import examine
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
-from postproc.scores.sources import as_source
+from postproc.scores.sources import Picked, Source, as_source
 
 PathLike = str | os.PathLike[str]
 
@@ -35,6 +46,7 @@ def load_predictions(
     kind: Kind | None = None,
     classes: Sequence[str] | None = None,
     multilabel: bool = False,
+    reading: Reading | None = None,
     mapped: bool = True,
     map_blocks: MapBlocks = in_order,
     sizes: Sizes = DEFAULT_SIZES,
@@ -44,23 +56,29 @@ def load_predictions(
     Parameters
     ----------
     path : path-like
-        `.npy`, `.npz` (keys scores, logits or probs; optional classes, ids), `.csv` or `.tsv`
-        (header of class names, optional first column id), `.parquet`, `.safetensors` or `.pt`
-        (tensors only). The suffix may be left away. Or a Zarr array, or a folder of shards
-        `name-00000.npy`, `name-00001.npy` and so on, given as the folder or as folder/name; the
-        scores of both stay in their files until they are read.
-    kind : {"logits", "probs"}, optional
+        `.npy`; `.npz`, `.safetensors` or `.pt`/`.pth` (tensors only, or a list of batches) with the
+        key scores, logits, probs, predictions, probabilities or log_probs and optional classes and
+        ids; a table with a column a class and optional ids: `.csv` or `.tsv` (also `.gz`),
+        `.parquet` or `.jsonl` (or with one column of lists). The suffix may be omitted. Or a Zarr
+        array, or a folder of shards `name-00000.npy`, `name-00001.npy` and so on, given as the
+        folder or as folder/name; the scores of both stay in their files until they are read.
+    kind : {"logits", "probs", "votes"}, optional
         The declared kind; without it the key of the file or the values decide.
     classes : sequence of C str, optional
         Class names; otherwise those in the file, or in `classes.txt` beside it. Columns of a file
         with names of its own are put in this order.
     multilabel : bool
         Every column is a label of its own.
+    reading : Reading, optional
+        Which columns or which key to read, and what to do with rows that were never predicted;
+        `kind` and `multilabel` may be given here, too.
     mapped : bool
         Whether the scores of a `.npy` file are a memory map. If not, they stay in the file until
         they are read, too: they can be pickled, and a file that shrinks is an error.
     map_blocks : callable
         How the rows are walked through to be checked, as in `check_scores`.
+    sizes : Sizes
+        How large the blocks are.
 
     Returns
     -------
@@ -72,49 +90,186 @@ def load_predictions(
     FileNotFoundError
         If there is no such file.
     TypeError, ValueError
-        If it is damaged, or its scores or names are not valid; messages name the file.
+        If it is damaged, a column may hold anything but scores, or its scores or names are not
+        valid; messages name the file.
+
+    Warns
+    -----
+    ReadingWarning
+        If a prefix of class names or rows were dropped, or rows renormalized.
     """
-    found, contents = _open(path)
-    if contents.values.ndim == 2 and contents.values.shape[0] == 0:
-        fail(str(found), "an array of one row or more", "0 rows")
-    if contents.values.dtype.kind in "UST":
-        fail(str(found), "an array of real numbers", "text")
+    options = _options(reading, kind, multilabel)
+    found, contents = _open(path, options)
+    notes = _Notes(str(found), list(contents.notes))
+    how = {"map_blocks": map_blocks, "sizes": sizes}
+    loaded = _checked(found, contents, options, classes, notes, mapped=mapped, how=how)
+    notes.say()
+    return loaded
+
+
+def load_members(
+    path: PathLike,
+    *,
+    kind: Kind | None = None,
+    classes: Sequence[str] | None = None,
+    multilabel: bool = False,
+    reading: Reading | None = None,
+) -> list[Predictions]:
+    """Load all members of an (m, n, C) array, or the one of an (n, C) array.
+
+    Parameters
+    ----------
+    path, kind, classes, multilabel, reading
+        As for `load_predictions`. Every member has a kind of its own unless one is declared.
+
+    Returns
+    -------
+    list of m Predictions
+        The members, called `path[0]`, `path[1]` and so on.
+
+    Raises
+    ------
+    FileNotFoundError, TypeError, ValueError
+        As `load_predictions`.
+    """
+    options = _options(reading, kind, multilabel)
+    found, contents = _open(path, options)
+    if contents.values.ndim != 3:
+        return [load_predictions(path, classes=classes, reading=options)]
+    if not len(contents.values):
+        fail(str(found), "a stack of one member or more", "none")
+    notes = _Notes(str(found), list(contents.notes))
+    members = []
+    for number, scores in enumerate(contents.values):
+        notes.name = f"{found}[{number}]"
+        member = replace(contents, values=scores)
+        members.append(_checked(found, member, options, classes, notes))
+    notes.say()
+    return members
+
+
+@dataclass
+class _Notes:
+    """What is done aloud to a file, and what messages call it."""
+
+    name: str
+    notes: list[str]
+
+    def say(self) -> None:
+        """Warn of it once all is done."""
+        for note in dict.fromkeys(self.notes):
+            warnings.warn(f"{self.name}: {note}", ReadingWarning, stacklevel=3)
+
+
+def _options(reading: Reading | None, kind: Kind | None, multilabel: bool) -> Reading:
+    options = reading or Reading()
+    return replace(options, kind=kind or options.kind, multilabel=multilabel or options.multilabel)
+
+
+def _checked(
+    found: Path,
+    contents: Contents,
+    reading: Reading,
+    classes: Sequence[str] | None,
+    notes: _Notes,
+    *,
+    mapped: bool = True,
+    how: Mapping[str, Any] | None = None,
+) -> Predictions:
+    """Validate what a file holds, its rows walked through as `how` says; adds to the notes."""
+    values, kind = contents.values, reading.kind
+    if values.ndim == 2 and values.shape[0] == 0:
+        fail(notes.name, "an array of one row or more", "0 rows")
+    if values.dtype.kind in "UST":
+        fail(notes.name, "an array of real numbers", "text")
     if kind is not None and contents.kind is not None and kind != contents.kind:
-        fail(str(found), kind, f"the key {contents.kind}")
-    values = contents.values
-    names: Sequence[str] | None = contents.classes
-    if names is None:
-        names = classes if classes is not None else _names_beside(found, values)
-    else:
-        beside = found.parent / CLASS_FILE
-        if classes is not None:
-            _check_same(names, classes, str(found))
-        elif beside.is_file() and set(listed := load_class_names(beside)) == set(names):
-            classes = listed
-        if classes is not None and tuple(classes) != tuple(names):
-            values, names = values[:, [names.index(c) for c in classes]], tuple(classes)
-    checked = Predictions.check(
+        fail(notes.name, kind, f"the key {contents.kind}")
+    names, order = _class_names(found, contents, classes, notes)
+    if order is not None:
+        values = values[:, order]
+    source, verdict = examine(
         as_source(values),
         kind=kind or contents.kind,
-        classes=names,
-        ids=contents.ids,
-        name=str(found),
-        multilabel=multilabel,
+        name=notes.name,
+        multilabel=reading.multilabel,
         narrow=contents.narrow,
-        map_blocks=map_blocks,
-        sizes=sizes,
+        rounded=contents.is_table,
+        skip_unpredicted=reading.skip_unpredicted,
+        **(how or {}),
     )
-    if isinstance(values, np.ndarray) and mapped:
-        return replace(checked, scores=np.asarray(values))
-    return checked
+    if verdict.kind == "logits" and not (kind or contents.kind or reading.multilabel):
+        _check_columns(source, notes.name)
+    scores = np.asarray(values) if isinstance(values, np.ndarray) and mapped else source
+    checked = Predictions.named(
+        scores, verdict.kind, classes=names, ids=contents.ids, name=notes.name
+    )
+    if verdict.n_off:
+        notes.notes.append(
+            f"{verdict.n_off} of {checked.n_rows} rows do not sum to 1, by up to "
+            f"{verdict.largest_off:.2g}; each is divided by its sum"
+        )
+    return _without(checked, verdict.unpredicted, notes)
 
 
-def _open(given: PathLike) -> tuple[Path, Contents]:
+def _check_columns(scores: Any, name: str) -> None:
+    """Refuse an array with columns without which all rows sum to 1: labels beside probabilities."""
+    odd = odd_columns(np.asarray(scores[:SAMPLE_ROWS], dtype=np.float64))
+    if len(scores) > 1 and odd:
+        listed = ", ".join(map(str, odd))
+        got = f"an array whose rows sum to 1 without column {listed}"
+        fail(name, "scores in every column", got, 'save the scores alone, or declare kind="logits"')
+
+
+def _without(predictions: Predictions, rows: NDArray[np.int64], notes: _Notes) -> Predictions:
+    """Leave out rows by number."""
+    if not len(rows):
+        return predictions
+    predicted = np.ones(predictions.n_rows, np.bool_)
+    predicted[rows] = False
+    notes.notes.append(
+        f"{len(rows)} of {predictions.n_rows} rows were never predicted and are left out"
+    )
+    ids = None if predictions.ids is None else predictions.ids[predicted]
+    scores = predictions.scores
+    if isinstance(scores, Source):  # to be read when they are wanted
+        scores = Picked.of(scores, np.flatnonzero(predicted), None, 0.0)
+    else:
+        scores = scores[predicted]
+    return replace(predictions, scores=scores, ids=ids, predicted=predicted)
+
+
+def _class_names(
+    found: Path, contents: Contents, classes: Sequence[str] | None, notes: _Notes
+) -> tuple[Sequence[str] | None, list[int] | None]:
+    """Class names, and the order in which columns have to be taken for them."""
+    names: Sequence[str] | None = contents.classes
+    if names is None:
+        return (classes if classes is not None else _names_beside(found, contents.values)), None
+    beside = found.parent / CLASS_FILE
+    wanted = classes
+    if wanted is None and beside.is_file():
+        listed = load_class_names(beside)
+        short = drop_prefix(names, listed) if contents.is_table else names
+        wanted = listed if set(short) == set(listed) else None
+    if contents.is_table:
+        short = drop_prefix(names, wanted)
+        if tuple(short) != tuple(names):
+            prefix = names[0].removesuffix(short[0])
+            notes.notes.append(f"the prefix {prefix!r} of its columns is dropped from class names")
+            names = short
+    if classes is not None:
+        _check_same(names, classes, notes.name)
+    if wanted is None or tuple(wanted) == tuple(names):
+        return names, None
+    return tuple(wanted), [names.index(name) for name in wanted]
+
+
+def _open(given: PathLike, reading: Reading) -> tuple[Path, Contents]:
     """The file, Zarr array or shards that a path names, and what is in them."""
     path, is_folder = Path(given), os.fspath(given).endswith(os.sep)
     if path.is_file():
         found = resolve_path(path, PREDICTION_SUFFIXES)
-        return found, formats.read(found)
+        return found, formats.read(found, reading)
     if is_zarr(path):
         return path, Contents(ZarrSource.open(path))
     shards = find_shards(path)
@@ -126,7 +281,7 @@ def _open(given: PathLike) -> tuple[Path, Contents]:
             )
             raise ValueError(msg)
         found = resolve_path(path, PREDICTION_SUFFIXES)
-        return found, formats.read(found)
+        return found, formats.read(found, reading)
     file = next((f for s in PREDICTION_SUFFIXES if (f := Path(f"{path}{s}")).is_file()), None)
     if file is not None and not is_folder:
         fitting = f"{file.name} and {shards[0].relative_to(path.parent)}"
@@ -150,8 +305,8 @@ def save_predictions(
     Parameters
     ----------
     path : path-like
-        The output; its suffix is one of `.npy`, `.npz`, `.csv`, `.tsv`, `.parquet`,
-        `.safetensors`, `.pt`.
+        The output; its suffix is one of `.npy`, `.npz`, `.csv`, `.tsv` (also `.gz`), `.jsonl`,
+        `.parquet`, `.safetensors`, `.pt`, `.pth`.
     probs : array or tensor of shape (n, C)
         Probabilities.
     classes : sequence of C str, optional
@@ -231,7 +386,7 @@ def save_blocks(
     target = check_output(path, overwrite=overwrite, suffixes=PREDICTION_SUFFIXES)
     formats.check_writer(target)
     with atomic_path(target, overwrite=overwrite) as temporary:
-        if target.suffix.lower() == ".npy":
+        if suffix_of(target) == ".npy":
             formats.write_npy_blocks(temporary, blocks, shape=shape, dtype=dtype)
         else:
             contents = Contents(
@@ -241,7 +396,7 @@ def save_blocks(
                 "probs",
             )
             try:
-                formats.write(temporary, contents, suffix=target.suffix)
+                formats.write(temporary, contents, suffix=suffix_of(target))
             except ValueError as error:
                 msg = f"{target}: cannot be written: {error}"
                 raise ValueError(msg) from None

@@ -1,156 +1,106 @@
-"""Tables of text: predictions and labels in .csv and .tsv files, labels a line in .txt files."""
+"""Tables: named columns of numbers or text, before it is decided what they hold."""
 
 from __future__ import annotations
 
-import csv
-import warnings
-from pathlib import Path
-from typing import NoReturn
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 
-from postproc.files.contents import (
-    LABEL_KEYS,
-    Contents,
-    check_column_names,
-    is_number,
-    refuse,
-)
+from postproc.files.contents import is_integer, is_number, refuse
 
+#: Cells, in lower case, that stand for a value that is missing.
+MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "<na>"))
 
-def read_table(path: Path, labels: bool) -> Contents:
-    """Read scores under a header of class names, ids in an optional first column `id`."""
-    delimiter = _delimiter(path)
-    if labels:
-        return _read_label_table(path, delimiter)
-    ids: list[str] = []
+#: A number but for marks of thousands, a unit or the like.
+NEAR_NUMBER = re.compile(r"[+-]?[.,'_ ]*\d[\d.,'_ ]*%?|[+-]?0x[0-9a-f]+", re.IGNORECASE)
 
-    def keep_id(cell: str) -> float:
-        ids.append(cell.strip())
-        return 0.0
-
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        first = next(csv.reader(file, delimiter=delimiter), None)
-        if not first:
-            refuse("it is empty; the first line must hold the class names")
-        header = [name.strip() for name in first]
-        has_ids = header[0].lower() == "id"
-        _check_header(header, delimiter)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "loadtxt: input contained no data")
-            try:
-                values = np.loadtxt(
-                    file,
-                    dtype=np.float64,
-                    ndmin=2,
-                    delimiter=delimiter,
-                    quotechar='"',
-                    comments=None,
-                    converters={0: keep_id} if has_ids else None,
-                    encoding=None,  # NumPy 1 would hand bytes to converters
-                )
-            except ValueError:
-                _refuse_line(path, delimiter, header)
-    if values.size and values.shape[1] != len(header):
-        _refuse_line(path, delimiter, header)
-    values = values.reshape(-1, len(header))[:, int(has_ids) :]
-    return Contents(
-        values, tuple(header[int(has_ids) :]), np.array(ids, np.str_) if has_ids else None
-    )
+#: Numbers (n,), lists of numbers (n, C), text, or None where it is neither.
+Column = NDArray[Any] | list[str] | None
 
 
-def _delimiter(path: Path) -> str:
-    return "\t" if path.suffix.lower() == ".tsv" else ","
+def row_number(row: int) -> str:
+    """What messages call a row of most tables."""
+    return f"row {row}"
 
 
-def _check_header(header: list[str], delimiter: str) -> None:
-    other = next((mark for mark in ",;\t" if mark in header[0]), None)
-    if len(header) == 1 and other is not None:
-        refuse(f"its cells must be separated by {delimiter!r}, got {other!r}")
-    check_column_names(header[1:] if header[0].lower() == "id" else header)
+@dataclass(frozen=True)
+class Table:
+    """Named columns of one length; missing numbers are NaN."""
+
+    names: tuple[str, ...]
+    columns: tuple[Column, ...]
+    n_rows: int
+    #: What messages call a row.
+    where: Callable[[int], str] = row_number
+    #: Whether the names are those of the file, and not mere numbers.
+    has_header: bool = True
+    #: Names of the entries of a list column.
+    classes: Sequence[str] | None = None
+    #: What was done aloud.
+    notes: tuple[str, ...] = ()
+
+    def numbers(self, column: int) -> NDArray[Any]:
+        """A column as numbers; names the first cell that is none."""
+        values = self.columns[column]
+        if isinstance(values, np.ndarray):
+            return values
+        name = self.names[column]
+        if values is None:
+            refuse(f"column {name!r} must hold numbers, got neither numbers nor text")
+        for row, cell in enumerate(values):
+            if not is_number(cell) and cell.lower() not in MISSING:
+                refuse(f"{self.where(row)}, column {name!r} must be a number, got {cell!r}")
+        return np.array([np.nan if cell.lower() in MISSING else float(cell) for cell in values])
+
+    def text(self, column: int) -> list[str]:
+        """A column as text; whole floats as integers."""
+        values = self.columns[column]
+        if values is None or (isinstance(values, np.ndarray) and values.ndim != 1):
+            refuse(f"column {self.names[column]!r} must hold one value a row, got lists")
+        if not isinstance(values, np.ndarray):
+            return values
+        if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
+            values = values.astype(np.int64)
+        return [str(value) for value in values.tolist()]
 
 
-def _refuse_line(path: Path, delimiter: str, header: list[str]) -> NoReturn:
-    """Name the first line that is no row of numbers under the header."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, delimiter=delimiter)
-        next(reader)
-        for cells in filter(None, reader):
-            line = f"line {reader.line_num}"
-            if len(cells) != len(header):
-                refuse(f"{line} must have {len(header)} cells like the first, got {len(cells)}")
-            for name, cell in zip(header, cells, strict=True):
-                if name.lower() != "id" and not is_number(cell):
-                    refuse(f"{line}, column {name!r} must be a number, got {cell!r}")
-    refuse("its rows must be numbers")
+def is_text(values: Column) -> TypeGuard[list[str]]:
+    """Whether a column holds text."""
+    return isinstance(values, list)
 
 
-def _read_label_table(path: Path, delimiter: str) -> Contents:
-    """Read labels: one column or several, with or without ids in front and a header above."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, delimiter=delimiter)
-        rows: list[list[str]] = []
-        for cells in filter(None, reader):
-            rows.append([cell.strip() for cell in cells])
-            if len(cells) != len(rows[0]):
-                refuse(
-                    f"line {reader.line_num} must have {len(rows[0])} cells like the first, "
-                    f"got {len(cells)}"
-                )
-    if not rows:
-        refuse("it is empty")
-    header, ids = None, None
-    if rows[0][0].lower() == "id":
-        header, ids = rows[0][1:], np.array([row[0] for row in rows[1:]], dtype=np.str_)
-        rows = [row[1:] for row in rows[1:]]
-        if not header:
-            refuse("it has no column of labels")
-    elif rows[0][0].lower() in LABEL_KEYS or _is_header(rows):
-        header, rows = rows[0], rows[1:]
-    width = len(rows[0] if header is None else header)
-    values = np.array(rows, dtype=np.str_).reshape(-1, width)
-    if width == 1:
-        return Contents(values[:, 0], None, ids, header_or_label=header is None)
-    return Contents(values, None if header is None else tuple(header), ids)
+def is_list(values: Column) -> bool:
+    """Whether every cell of a column is a list of numbers."""
+    return isinstance(values, np.ndarray) and values.ndim == 2
 
 
-def _is_header(rows: list[list[str]]) -> bool:
-    """Whether the first line is none of the rows: no number in it, where they have nothing else."""
-    return (
-        len(rows) > 1
-        and not any(map(is_number, rows[0]))
-        and all(is_number(cell) for row in rows[1:] for cell in row)
-    )
+def as_floats(values: Column) -> NDArray[Any] | None:
+    """Numbers, also those kept as text; None where a column holds anything else."""
+    if isinstance(values, np.ndarray):
+        return values if values.ndim == 1 else None
+    if values is None or not all(is_number(cell) or cell.lower() in MISSING for cell in values):
+        return None
+    return np.array([np.nan if cell.lower() in MISSING else float(cell) for cell in values])
 
 
-def read_text(path: Path, labels: bool) -> Contents:
-    """Read one label, or name, a line."""
-    with path.open(encoding="utf-8-sig") as file:
-        lines = [line.strip() for line in file]
-    while lines and not lines[-1]:
-        lines.pop()
-    if "" in lines:
-        refuse(f"line {lines.index('') + 1} must not be empty")
-    return Contents(np.array(lines, dtype=np.str_))
-
-
-def write_table(path: Path, contents: Contents) -> None:
-    """Write scores under a header of class names."""
-    header = header_of(contents)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter=_delimiter(path), lineterminator="\n")
-        writer.writerow(header if contents.ids is None else ["id", *header])
-        for row, values in enumerate(contents.values):
-            cells = values.astype(np.str_).tolist()  # the shortest digits that read back the same
-            writer.writerow(cells if contents.ids is None else [contents.ids[row], *cells])
-
-
-def header_of(contents: Contents) -> list[str]:
-    """Class names, or numbers, that can be read back as the header of a table."""
-    names = list(contents.classes or map(str, range(contents.values.shape[1])))
-    check_column_names(names)
-    if contents.ids is None and names[0].lower() == "id":
-        refuse(
-            f"its first column, the class {names[0]!r}, would be read as ids; write .npz instead"
+def all_differ(values: Column) -> bool:
+    """Whether no value of a column occurs twice and none is missing."""
+    if isinstance(values, list):
+        return len(set(values)) == len(values) and not any(
+            cell.lower() in MISSING for cell in values
         )
-    return names
+    return isinstance(values, np.ndarray) and len(np.unique(values)) == len(values)
+
+
+def is_mixed(values: list[str]) -> bool:
+    """Whether text looks like a broken column of numbers: most cells are numbers, or near them."""
+    cells = [cell for cell in values if cell.lower() not in MISSING]
+    numbers = [cell for cell in cells if is_number(cell)]
+    if not numbers:
+        return bool(cells) and all(map(NEAR_NUMBER.fullmatch, cells))
+    ids = all(is_integer(cell) and cell not in ("0", "1") for cell in numbers)
+    return not ids or 2 * len(numbers) > len(cells)

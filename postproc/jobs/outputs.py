@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.paths import PREDICTION_SUFFIXES
+from postproc.files.paths import PREDICTION_SUFFIXES, suffix_of
 from postproc.files.shards import MAX_SHARDS
 from postproc.files.zarr import ZarrTarget
 from postproc.jobs.targets import NpyTarget, ShardTarget
@@ -33,7 +33,7 @@ class Output:
     @property
     def is_file(self) -> bool:
         """Whether it is one file, not a folder."""
-        return self.path.suffix.lower() in PREDICTION_SUFFIXES
+        return suffix_of(self.path) in PREDICTION_SUFFIXES
 
     @property
     def partial(self) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
-from postproc.files.paths import PREDICTION_SUFFIXES, check_output, flush
+from postproc.files.paths import PREDICTION_SUFFIXES, check_output, flush, suffix_of
 from postproc.files.shards import SHARD, shard_name
 from postproc.files.zarr import is_array_alone, is_zarr
 
@@ -174,9 +174,9 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         what = "a mount point" if is_mount else "or contains the current folder"
         msg = f"{path}: is {what}; name a folder inside it"
         raise FileExistsError(msg)
-    if path.suffix.lower() in PREDICTION_SUFFIXES or not path.is_dir():
+    if suffix_of(path) in PREDICTION_SUFFIXES or not path.is_dir():
         check_output(path, overwrite=overwrite)
-        if path.suffix.lower() not in PREDICTION_SUFFIXES and path.exists():
+        if suffix_of(path) not in PREDICTION_SUFFIXES and path.exists():
             msg = f"{path}: must be a folder, got a file; name another output"
             raise FileExistsError(msg)
         return

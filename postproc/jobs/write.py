@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from postproc.files import formats
 from postproc.files.contents import Contents
-from postproc.files.paths import atomic_path
+from postproc.files.paths import atomic_path, suffix_of
 from postproc.files.store import save_blocks
 from postproc.jobs.engine import Engine, Watch
 from postproc.jobs.journal import Journal
@@ -249,7 +249,7 @@ def _put_in_place(output: Output, target: Any, journal: Journal) -> None:
     contents = Contents(whole, output.classes, output.ids, "probs")
     with atomic_path(output.path, overwrite=True) as temporary:
         try:
-            formats.write(temporary, contents, suffix=output.path.suffix)
+            formats.write(temporary, contents, suffix=suffix_of(output.path))
         except ValueError as error:
             msg = f"{output.path}: cannot be written: {error}"
             raise ValueError(msg) from None

@@ -1,30 +1,16 @@
-"""Kind of scores: logits or probabilities, decided once for a whole array and never guessed."""
+"""Kind of scores: logits, probabilities or votes, and what each is turned into."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, cast
 
 import array_api_compat as api
 
 from postproc.scores.arrays import Array, as_array, as_floating, log_softmax, row_sums, softmax
-from postproc.scores.blocks import (
-    DEFAULT_SIZES,
-    MapBlocks,
-    Sizes,
-    in_order,
-    row_cuts,
-    sub_blocks,
-)
-from postproc.scores.checks import check_choice, fail
-from postproc.scores.sources import Source
+from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
+from postproc.scores.detection import Kind, examine
 
-Kind = Literal["logits", "probs"]
-
-#: How far the sum of a row of probabilities may lie from 1.
-SUM_TOLERANCE = 1e-3
-SUM_TOLERANCE_FLOAT16 = 1e-2
+__all__ = ["Kind", "check_scores", "log_probabilities", "probabilities", "two_class_rows"]
 
 #: Exact zeros of probabilities count as this in logarithms: the least normal float32.
 LEAST_PROBABILITY = 1.1754943508222875e-38
@@ -43,15 +29,17 @@ def check_scores(
     """Validate an (n, C) array of scores and say what kind it is.
 
     The kind is `probs` if every row lies in [0, 1] and sums to 1 within 1e-3 (1e-2 for 16-bit
-    floats), `logits` if any value lies outside [0, 1]; anything else is ambiguous. The whole
-    array is read, in blocks.
+    floats), and `logits` if a value is negative, or if some exceed 1 and the rows do not share one
+    sum; anything else is ambiguous. The whole array is read, in blocks.
 
     Parameters
     ----------
     scores : array or tensor of shape (n, C)
         Scores of n rows for C >= 2 classes (C >= 1 labels with `multilabel`).
-    kind : {"logits", "probs"}, optional
-        The declared kind; it is validated. Without it the kind is detected.
+    kind : {"logits", "probs", "votes"}, optional
+        The declared kind; it is validated. Without it the kind is detected. Logits may be -inf, a
+        probability of exactly 0, while one entry of the row is finite. Votes are counts >= 0; they
+        are divided by the row's sum.
     name : str
         What messages call the scores: an argument or a file.
     multilabel : bool
@@ -67,7 +55,7 @@ def check_scores(
     -------
     scores : array or tensor of shape (n, C)
         The scores, unchanged.
-    kind : {"logits", "probs"}
+    kind : {"logits", "probs", "votes"}
         What they are.
 
     Raises
@@ -75,127 +63,25 @@ def check_scores(
     TypeError
         If the scores are not real numbers.
     ValueError
-        If they are not two-dimensional, have too few columns, hold NaN or infinity (row and column
-        are named), contradict the declared kind, or could be either kind.
+        If they are not two-dimensional, have too few columns, hold NaN or +inf (row and column are
+        named), rows that are all NaN or all zero (they are counted), contradict the declared kind,
+        or could be of either kind.
 
     Examples
     --------
     >>> check_scores([[0.25, 0.75]])[1], check_scores([[0.25, 1.75]])[1]
     ('probs', 'logits')
     """
-    array = scores if isinstance(scores, Source) else as_array(scores, name)
-    declared = None if kind is None else cast(Kind, check_choice(kind, "kind", ("logits", "probs")))
-    least = 1 if multilabel else 2
-    if array.ndim != 2:
-        rule = "two-dimensional, (rows, classes)"
-        fail(name, rule, f"shape {tuple(array.shape)}", _label_hint(array))
-    if array.shape[1] < least:
-        what = "label" if multilabel else "classes"
-        rule = f"an array of {least} or more {what}"
-        fail(name, rule, f"{array.shape[1]} column(s)", _label_hint(array))
-    tolerance = SUM_TOLERANCE_FLOAT16 if narrow or _is_narrow(array) else SUM_TOLERANCE
-    values = array.detach() if api.is_torch_array(array) else array  # floats leave the graph
-    check = CheckRows(values, name, math.inf if multilabel else tolerance, sizes)
-    outside: tuple[int, int, float] | None = None
-    unlike: tuple[int, float] | None = None
-    cuts = row_cuts(array.shape[0], array.shape[1], sizes)
-    for found in map_blocks(check, cuts, f"checking {name}"):
-        outside = outside or found.outside
-        unlike = unlike or found.unlike
-    return array, _decide(declared, outside, unlike, check, array)
-
-
-@dataclass(frozen=True)
-class Found:
-    """What speaks of the kind in some rows.
-
-    Attributes
-    ----------
-    outside : (row, column, value), optional
-        The first score outside [0, 1].
-    unlike : (row, sum), optional
-        The first row that does not sum to 1.
-    """
-
-    outside: tuple[int, int, float] | None
-    unlike: tuple[int, float] | None
-
-
-@dataclass(frozen=True)
-class CheckRows:
-    """Looks through rows of scores for what is not finite, outside [0, 1] or of another sum."""
-
-    values: Array
-    name: str
-    tolerance: float
-    sizes: Sizes = DEFAULT_SIZES
-
-    def __call__(self, rows: slice) -> Found:
-        """Look through the rows start..stop."""
-        outside: tuple[int, int, float] | None = None
-        unlike: tuple[int, float] | None = None
-        for part in sub_blocks(rows, self.values.shape[1], self.sizes.cached):
-            block = as_floating(self.values[part, :])
-            xp = api.array_namespace(block)
-            low, high = float(xp.min(block)), float(xp.max(block))  # NaN if any entry is
-            if not math.isfinite(low) or not math.isfinite(high):
-                row, column = _first(~xp.isfinite(block))
-                where = f"{self.name}, {_row_name(self.values, part.start + row)}, column {column}"
-                fail(where, "a finite number", f"{float(block[row, column])}")
-            if outside is None and (low < 0 or high > 1):
-                row, column = _first((block < 0) | (block > 1))
-                outside = (part.start + row, column, float(block[row, column]))
-            if unlike is None and outside is None and self.tolerance < math.inf:
-                sums = row_sums(block)
-                bad = xp.abs(sums - 1) > self.tolerance
-                if xp.any(bad):
-                    row = int(xp.argmax(xp.astype(bad, xp.int8)))
-                    unlike = (part.start + row, float(sums[row]))
-        return Found(outside, unlike)
-
-
-def _decide(
-    declared: Kind | None,
-    outside: tuple[int, int, float] | None,
-    unlike: tuple[int, float] | None,
-    check: CheckRows,
-    array: Array,
-) -> Kind:
-    values, name, tolerance = check.values, check.name, check.tolerance
-    if declared == "logits" or (declared is None and outside is not None):
-        return "logits"
-    if outside is not None:
-        row, column, value = outside
-        where = f"{name}, {_row_name(array, row)}, column {column}"
-        mend = _mend(values, row, tolerance)
-        fail(where, "in [0, 1] for probabilities", f"{value:g}", mend)
-    if unlike is not None and declared == "probs":
-        row, total = unlike
-        rule = f"a row that sums to 1 within {tolerance:g} for probabilities"
-        where = f"{name}, {_row_name(array, row)}"
-        fail(where, rule, f"a sum of {total:g}", _mend(values, row, tolerance))
-    if unlike is not None:
-        row, total = unlike
-        fail(
-            name,
-            "clearly logits or clearly probabilities",
-            f"values all in [0, 1] whose {_row_name(array, row)} sums to {total:g}",
-            'declare the kind: kind="logits" or kind="probs" (--logits or --probs)',
-        )
-    return "probs"
-
-
-def _mend(values: Array, row: int, tolerance: float) -> str:
-    """How to make probabilities of a row that was declared to be, where that can be seen."""
-    block = as_floating(values[row : row + 1, :])
-    xp = api.array_namespace(block)
-    low, high, total = float(xp.min(block)), float(xp.max(block)), float(row_sums(block)[0])
-    if tolerance < math.inf and low >= 0 and abs(total - 100) <= 1:
-        return "divide by 100"
-    if tolerance < math.inf and 0.9 < total < 1.1 and -SUM_TOLERANCE <= low <= high <= 1.1:
-        inside = low >= 0 and high <= 1
-        return "renormalize the rows (divide each by its sum)" if inside else "clip them to [0, 1]"
-    return "declare logits if they are"
+    array, verdict = examine(
+        scores,
+        kind=kind,
+        name=name,
+        multilabel=multilabel,
+        narrow=narrow,
+        map_blocks=map_blocks,
+        sizes=sizes,
+    )
+    return array, verdict.kind
 
 
 def probabilities(scores: Array, kind: Kind) -> Array:
@@ -205,8 +91,8 @@ def probabilities(scores: Array, kind: Kind) -> Array:
     ----------
     scores : array or tensor of shape (n, C)
         Scores that `check_scores` has passed.
-    kind : {"logits", "probs"}
-        Logits pass through the softmax, probabilities are renormalized.
+    kind : {"logits", "probs", "votes"}
+        Logits pass through the softmax; rows of probabilities and votes are divided by their sum.
 
     Returns
     -------
@@ -226,7 +112,7 @@ def log_probabilities(scores: Array, kind: Kind) -> Array:
     ----------
     scores : array or tensor of shape (n, C)
         Scores that `check_scores` has passed.
-    kind : {"logits", "probs"}
+    kind : {"logits", "probs", "votes"}
         Logits pass through the log-softmax, probabilities through the logarithm.
 
     Returns
@@ -235,7 +121,13 @@ def log_probabilities(scores: Array, kind: Kind) -> Array:
         Finite log-probabilities, float64 for float64 and integer scores, else float32.
     """
     if kind == "logits":
-        return log_softmax(scores)
+        logs = log_softmax(scores)
+        xp = api.array_namespace(logs)
+        floor = math.log(LEAST_PROBABILITY)
+        if not len(logs) or float(xp.min(logs)) > floor:
+            return logs
+        is_zero = as_floating(as_array(scores, "scores")) == -math.inf
+        return xp.where(is_zero, xp.full_like(logs, floor), logs)
     x = probabilities(scores, kind)
     xp = api.array_namespace(x)
     return xp.log(xp.clip(x, LEAST_PROBABILITY, None))
@@ -262,28 +154,3 @@ def two_class_rows(scores: Array, kind: Kind) -> Array:
     if kind == "logits":
         return softmax(xp.stack([flat, xp.zeros_like(flat)], axis=1))
     return xp.stack([flat, 1 - flat], axis=1)
-
-
-def _row_name(array: Array, row: int) -> str:
-    return array.row_name(row) if isinstance(array, Source) else f"row {row}"
-
-
-def _label_hint(array: Array) -> str:
-    """Say that what is no array of scores looks like labels, where it does."""
-    xp = api.array_namespace(array)
-    is_column = array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1)
-    if is_column and xp.isdtype(array.dtype, "integral"):
-        return "one column of integers looks like labels, not predictions"
-    return ""
-
-
-def _is_narrow(array: Array) -> bool:
-    xp = api.array_namespace(array)
-    return bool(xp.isdtype(array.dtype, "real floating") and xp.finfo(array.dtype).bits < 32)
-
-
-def _first(mask: Array) -> tuple[int, int]:
-    """Row and column of the first true entry."""
-    xp = api.array_namespace(mask)
-    flat = int(xp.argmax(xp.reshape(xp.astype(mask, xp.int8), (-1,))))
-    return flat // mask.shape[1], flat % mask.shape[1]

@@ -26,6 +26,9 @@ from postproc.scores.sources import Picked, as_source
 
 MissingClass = Literal["error", "zero"]
 
+#: The class of labels that are none of the classes.
+UNKNOWN_CLASS = "(unknown)"
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -35,7 +38,7 @@ class Predictions:
     ----------
     scores : array of shape (n, C)
         Scores; often a memory map, or a source of rows that stay in their files.
-    kind : {"logits", "probs"}
+    kind : {"logits", "probs", "votes"}
         What the scores are, decided once for all rows.
     classes : tuple of C str, optional
         Class names, one per column.
@@ -43,6 +46,8 @@ class Predictions:
         Row names.
     name : str
         Name in tables and messages.
+    predicted : array of bool, shape (n_file,), optional
+        Which rows of the file these are, if rows that were never predicted are left out.
     """
 
     scores: Any
@@ -50,6 +55,7 @@ class Predictions:
     classes: tuple[str, ...] | None = None
     ids: NDArray[np.str_] | None = None
     name: str = "predictions"
+    predicted: NDArray[np.bool_] | None = None
 
     @classmethod
     def check(
@@ -84,6 +90,19 @@ class Predictions:
             map_blocks=map_blocks,
             sizes=sizes,
         )
+        return cls.named(scores, found, classes=classes, ids=ids, name=name)
+
+    @classmethod
+    def named(
+        cls,
+        scores: Any,
+        kind: Kind,
+        *,
+        classes: Sequence[str] | None = None,
+        ids: Sequence[str] | NDArray[np.str_] | None = None,
+        name: str = "predictions",
+    ) -> Predictions:
+        """Put names to scores that have been validated; raises as `check`."""
         n_rows, n_classes = scores.shape
         names = None if classes is None else tuple(str(c) for c in classes)
         if names is not None:
@@ -93,7 +112,7 @@ class Predictions:
             if row_names.ndim != 1:
                 fail(f"ids of {name}", "one-dimensional", f"shape {row_names.shape}")
             _check_names(row_names, n_rows, f"ids of {name}", "row")
-        return cls(scores, found, names, row_names, name)
+        return cls(scores, kind, names, row_names, name)
 
     @property
     def n_rows(self) -> int:
@@ -191,6 +210,19 @@ class Predictions:
             scores = Picked.of(scores, rows, columns, fill)
         names = None if classes is None else tuple(classes)
         return replace(self, scores=scores, classes=names, ids=ids)
+
+    def with_unknown_class(self) -> Predictions:
+        """Add a class of probability 0 at the end, for labels that are none of the classes.
+
+        Examples
+        --------
+        >>> p = Predictions.check([[0.75, 0.25]], classes=["cat", "dog"])
+        >>> p.with_unknown_class().scores[:]
+        array([[0.75, 0.25, 0.  ]])
+        """
+        names = self.classes or tuple(map(str, range(self.n_classes)))
+        wanted = (*names, UNKNOWN_CLASS)
+        return replace(self, classes=names).align(classes=wanted, missing_class="zero")
 
     def streamed(self) -> Predictions:
         """The same predictions with scores that are read from their file block by block.

@@ -188,7 +188,7 @@ def test_a_fault_of_postproc_ends_with_1_and_a_request(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
 def test_a_console_without_unicode_is_no_obstacle(tmp_path, encoding):
-    np.save(tmp_path / "préds.npy", np.eye(3) * 5)
+    np.save(tmp_path / "préds.npy", np.eye(3) * 5 - 1)
     (tmp_path / "classes.txt").write_text("ä\nö\nü\n", encoding="utf-8")
     for args in (["inspect"], ["inspect", "--json"], ["can", "--prior", "uniform", "--json"]):
         done = subprocess.run(
@@ -205,7 +205,7 @@ def test_a_console_without_unicode_is_no_obstacle(tmp_path, encoding):
 
 
 def test_a_reader_that_leaves_a_pipe_is_no_error(tmp_path):
-    np.save(tmp_path / "a.npy", np.eye(3) * 5)
+    np.save(tmp_path / "a.npy", np.eye(3) * 5 - 1)
     words = f"{sys.executable} -c 'from cli.main import main; main()' inspect a.npy a.npy | true"
     done = subprocess.run(words, shell=True, cwd=tmp_path, capture_output=True, check=False)
     assert done.stderr == b""
@@ -250,7 +250,7 @@ def interrupt(monkeypatch, where, at):
 
 
 PASSES = {
-    "checking": "postproc.scores.kinds.CheckRows",
+    "checking": "postproc.scores.detection.CheckRows",
     "reference": "postproc.can.streaming.fit.SumConfident",
     "inspecting": "postproc.files.inspection.InspectRows",
 }

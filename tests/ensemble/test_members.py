@@ -208,7 +208,8 @@ def test_declared_kinds():
         (
             [np.zeros(3)],
             {},
-            "`members[0]` must be two-dimensional, (rows, classes), got shape (3,)",
+            "`members[0]` must be two-dimensional, (rows, classes), got shape (3,); "
+            "of a binary task, give both columns, 1 - p and p (for a logit z, 0 and z)",
         ),
         (
             [np.eye(2), np.full((3, 2), 0.5)],
@@ -221,7 +222,11 @@ def test_declared_kinds():
             {"kinds": ["probs"]},
             "`kinds` must be one per member (2), or one for all, got 1 kinds",
         ),
-        ([np.eye(2)], {"kinds": "odds"}, '`kind` must be one of "logits", "probs", got \'odds\''),
+        (
+            [np.eye(2)],
+            {"kinds": "odds"},
+            '`kind` must be one of "logits", "probs", "votes", got \'odds\'',
+        ),
         ([np.eye(2)], {"names": ["a", "b"]}, "`names` must be one per member (1), got 2 names"),
     ],
 )

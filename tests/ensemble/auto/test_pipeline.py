@@ -167,7 +167,7 @@ def test_training_predictions_are_suspected():
 
 def test_a_target_of_other_classes_is_refused(fitted):
     with pytest.raises(ValueError, match="must be arrays of 5 classes as in fit, got 3 classes"):
-        fitted.adapt_to([np.zeros((4, 3)) - np.eye(4, 3)])
+        fitted.adapt_to([np.ones((4, 3)) - 2 * np.eye(4, 3)])
 
 
 @pytest.mark.parametrize(

@@ -120,10 +120,10 @@ def test_features_are_calibrated_cut_off_and_centred():
 @each_vote
 def test_a_perfect_member_is_not_harmed(vote):
     (weak, _), y = make_members(seed=5, n_rows=120, n_members=2)
-    perfect = 20 * np.eye(5)[y]
+    perfect = 20 * np.eye(5)[y] - 10
     model = quick(head="affine", discussion_weight=1.0, vote=vote).fit([perfect, weak], y)
     (weak, _), y = make_members(seed=6, n_rows=120, n_members=2)
-    perfect = 20 * np.eye(5)[y]
+    perfect = 20 * np.eye(5)[y] - 10
     norm = model.heads_.norm_logits(np.stack([log_softmax(perfect), log_softmax(weak)]))
     assert np.mean(norm[0].argmax(axis=1) == y) == 1
     assert np.mean(model.predict([perfect, weak]) == y) == 1

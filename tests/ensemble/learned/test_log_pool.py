@@ -61,7 +61,7 @@ def test_a_misleading_member_gets_no_weight(fit_split):
 
 
 def test_weights_stay_finite_where_all_rows_are_right():
-    model = ensemble.LearnedLogPool(bias=True).fit([5 * np.eye(4)] * 2, np.arange(4))
+    model = ensemble.LearnedLogPool(bias=True).fit([5 * np.eye(4) - 1] * 2, np.arange(4))
     assert np.isfinite(model.member_weights_).all()
     assert model.converged_
 

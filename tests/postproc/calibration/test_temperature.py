@@ -189,7 +189,7 @@ def test_fewer_rows_than_classes(calibrator, n_rows):
 
 @pytest.mark.parametrize("calibrator", CALIBRATORS)
 def test_equal_rows_and_hard_zeros(calibrator):
-    same = np.tile([[2.0, 1.0, 0.0]], (40, 1))
+    same = np.tile([[2.0, 1.0, -1.0]], (40, 1))
     with pytest.warns(UserWarning, match="are the same, so nothing can be learned"):
         fitted = calibrator().fit(same, np.arange(40) % 3)
     np.testing.assert_allclose(fitted.predict_proba(same), softmax(same))
@@ -252,7 +252,7 @@ def test_error_messages(options, y, message):
 
 def test_one_row_is_too_few():
     with pytest.raises(ValueError, match="`scores` must be an array of 2 rows or more"):
-        TemperatureScaling().fit([[2.0, 0.0]], [0])
+        TemperatureScaling().fit([[2.0, -1.0]], [0])
 
 
 def test_folds_and_orders_belong_to_the_rows():

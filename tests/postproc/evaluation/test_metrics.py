@@ -110,9 +110,18 @@ def test_certain_and_right_is_free():
     assert (metrics.log_loss, metrics.brier, metrics.ece) == (0.0, 0.0, 0.0)
 
 
-def test_far_logits_stay_finite():
-    metrics = evaluate([[1e30, -1e30], [-1e4, 1e4]], [0, 0])
-    assert metrics.log_loss == pytest.approx(1e4)
+@pytest.mark.parametrize("far", [100, 1e4, 1e30, np.inf])
+def test_one_floor_for_probabilities_of_zero(far):
+    logits = evaluate([[1.0, -far], [-far, 1.0]], [0, 0])
+    probs = evaluate([[1.0, 0.0], [0.0, 1.0]], [0, 0])
+    assert logits.log_loss == pytest.approx(probs.log_loss) == pytest.approx(87.3365447505 / 2)
+    assert (logits.accuracy, logits.brier, logits.top5) == (0.5, 1, 1)
+
+
+def test_votes_are_probabilities_once_divided():
+    votes = np.array([[3, 1], [2, 6], [5, 0]])
+    divided = evaluate(votes / votes.sum(1, keepdims=True), [0, 1, 1])
+    assert numbers(evaluate(votes, [0, 1, 1], kind="votes")) == numbers(divided)
 
 
 @given(seed=shapes["seed"], n=st.integers(2, 80))
@@ -181,7 +190,7 @@ def test_memory_does_not_hold_the_scores(tmp_path):
     assert peak < logits.nbytes / 3
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("kind", ["logits", "probs"])
 @pytest.mark.parametrize("label", [0, 1, 2])
 def test_a_row_that_is_not_finite_is_an_error_and_never_right(bad, kind, label):
@@ -228,7 +237,7 @@ def test_the_kind_is_that_of_the_whole_array_and_not_of_a_block():
         (
             lambda: MetricAccumulator([0], 2, kind="percent"),
             ValueError,
-            '`kind` must be one of "logits", "probs", got \'percent\'',
+            '`kind` must be one of "logits", "probs", "votes", got \'percent\'',
         ),
         (
             lambda: MetricAccumulator([0], 1, kind="probs"),
@@ -256,10 +265,9 @@ def test_the_kind_is_that_of_the_whole_array_and_not_of_a_block():
             "`scores, row 0` must be a row of probabilities with a positive sum, got [0. 0.]",
         ),
         (
-            lambda: MetricAccumulator([1], 2, kind="logits").update([[1.7e308, -1.7e308]]),
+            lambda: MetricAccumulator([1], 2, kind="logits").update([[-np.inf, -np.inf]]),
             ValueError,
-            "`scores, row 0` must be logits that differ by a finite number, "
-            "got [ 1.7e+308 -1.7e+308]",
+            "`scores, row 0, column 0` must be a finite number, got -inf",
         ),
     ],
 )

@@ -28,7 +28,7 @@ def many():
     [
         (0, [-1e-7, 1, 0, 0], -1e-7),
         (3333, [0.2, 0.8, 0, -1e-7], -1e-7),
-        (4999, [0, 1.000001, 0, 0], 1.000001),
+        (4999, [1.000001, -2e-6, 0, 0], 1.000001),
     ],
 )
 def test_one_cell_outside_is_named(many, dtype, at, row, value):
@@ -40,12 +40,12 @@ def test_one_cell_outside_is_named(many, dtype, at, row, value):
     ]
 
 
-@pytest.mark.parametrize("factor", [100, 99.2])
-def test_percentages_are_to_be_divided(many, factor):
-    first = next(value for value in (factor * many).ravel() if value > 1)
-    assert doubts(factor * many) == [
-        f"a.npy is read as logits since {first} lies outside [0, 1], but its rows sum to 100: "
-        "divide by 100"
+def test_percentages_with_a_negative_one_are_votes_once_it_is_mended(many):
+    percentages = 100 * many
+    percentages[0] = [-1e-3, 100, 0, 0]
+    assert doubts(percentages) == [
+        "a.npy is read as logits since -0.001 lies outside [0, 1], but its rows sum to 100: "
+        "declare --votes"
     ]
 
 
@@ -61,14 +61,20 @@ def test_probabilities_declared_to_be_logits(many, library):
         lambda probs: probs,
         lambda probs: np.log(probs + 1e-6),
         lambda probs: probs - 0.25,
-        lambda probs: 2 * probs,
-        lambda probs: 97 * probs,
+        lambda probs: 2 * probs * np.linspace(1, 2, N_ROWS)[:, None],
         lambda probs: np.where(np.arange(N_ROWS)[:, None] % 10 == 0, 3 * probs, probs),
         lambda probs: 1.02 * probs - 0.005,  # sums to 1, but further below 0 than rounding
     ],
 )
 def test_no_doubt_where_there_is_none(many, change):
     assert doubts(change(many)) == []
+
+
+def test_independent_labels_declared_to_be_logits(many):
+    assert doubts(np.sqrt(many), "logits", declared=True) == [
+        "a.npy: declared logits, but every score sampled lies in [0, 1]; declare --multilabel or "
+        "--probs if they are"
+    ]
 
 
 def test_what_is_declared_and_outside_is_no_matter(many):

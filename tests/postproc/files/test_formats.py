@@ -17,7 +17,10 @@ from postproc.files import load_predictions, save_predictions
 
 NAMES = ("cat", 'the "big, bad" one', "[red]ünï\tçode[/]", "10")
 IDS = [f"row {i}, é" for i in range(20)]
-KEYED = [".npz", ".csv", ".tsv", ".parquet", ".safetensors", ".pt"]
+KEYED = [
+    *(".npz", ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".jsonl", ".parquet", ".safetensors"),
+    *(".pt", ".pth"),
+]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -34,7 +37,7 @@ def test_what_is_saved_comes_back_with_names_and_ids(tmp_path, probs, suffix, dt
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("suffix", [".NPY", ".NPZ", ".CSV", ".TSV", ".Parquet", ".PT"])
+@pytest.mark.parametrize("suffix", [".NPY", ".NPZ", ".CSV", ".TSV", ".Parquet", ".PT", ".CSV.GZ"])
 def test_suffixes_in_capitals_are_the_same_formats(tmp_path, probs, suffix):
     path = tmp_path / f"preds{suffix}"
     save_predictions(path, probs)
@@ -184,6 +187,7 @@ def _table(**columns):
     return lambda path: parquet.write_table(pyarrow.table(columns), path)
 
 
+KEYS = "scores, logits, probs, predictions, probabilities, log_probs"
 DAMAGED = [
     ("a.npy", lambda p: p.write_bytes(b""), "it is empty"),
     ("a.npy", lambda p: p.write_bytes(b"0.5 0.5"), "it is not an .npy file"),
@@ -191,21 +195,21 @@ DAMAGED = [
     ("a.npy", _truncate, "it is shorter than its header says"),
     ("a.npz", lambda p: p.write_bytes(b"no zip"), "it is not an .npz archive"),
     ("a.npz", lambda p: _zip(p, scores="text"), "its members must be arrays"),
-    ("a.npz", lambda p: _zip(p), "it must hold one of the keys scores, logits, probs, got none"),
+    ("a.npz", lambda p: _zip(p), f"it must hold one of the keys {KEYS}, got none"),
     (
         "a.npz",
         lambda p: np.savez(p, a=np.eye(2), b=np.eye(2)),
-        "it must hold one of the keys scores, logits, probs, got a, b",
+        f"it must hold one of the keys {KEYS}, got a, b; choose one with --key",
     ),
     (
         "a.npz",
         lambda p: np.savez(p, logits=np.eye(2), probs=np.eye(2)),
-        "it holds several of the keys logits, probs; keep one",
+        "it holds several of the keys logits, probs; choose one with --key or --logits or --probs",
     ),
     (
         "a.npz",
         lambda p: np.savez(p, scores=np.eye(2), ids=np.eye(2)),
-        "ids must be a list of names or integers, got float64 of shape (2, 2)",
+        "ids must be a list of names or integers, got int64 of shape (2, 2)",
     ),
     (
         "a.npz",
@@ -217,9 +221,20 @@ DAMAGED = [
     (
         "a.pt",
         lambda p: torch.save([1, 2], p),
-        "it must hold a tensor or a dict of tensors, got list",
+        "each of its batches must be a tensor of rows, got int as batch 0",
     ),
-    ("a.pt", lambda p: torch.save({"scores": [1]}, p), '"scores" must be a tensor, got list'),
+    (
+        "a.pt",
+        lambda p: torch.save([torch.eye(2), torch.ones(2, 3)], p),
+        "its batches must have rows of one shape, (2,), got (3,) in 1",
+    ),
+    (
+        "a.pt",
+        lambda p: torch.save([[torch.eye(2)], [torch.eye(2)]], p),
+        "each of its batches must be a tensor of rows, got list as batch 0",
+    ),
+    ("a.pt", lambda p: torch.save([], p), "it must hold batches of tensors, got an empty list"),
+    ("a.pt", lambda p: torch.save({"scores": 1}, p), '"scores" must be a tensor, got int'),
     (
         "a.safetensors",
         lambda p: safetensors.numpy.save_file(
@@ -230,17 +245,14 @@ DAMAGED = [
     (
         "a.safetensors",
         lambda p: safetensors.numpy.save_file({"a": np.eye(2), "b": np.eye(2)}, p),
-        "it must hold one of the keys scores, logits, probs, got a, b",
+        f"it must hold one of the keys {KEYS}, got a, b; choose one with --key",
     ),
     ("a.parquet", _table(id=["x"]), "it has no columns of scores"),
-    ("a.parquet", _table(a=[0.5, None], b=[1, 2]), "column 'a' must be without nulls, got one in "),
-    ("a.parquet", _table(id=["x", None], b=[1, 2]), "column 'id' must be without nulls, got one "),
-    ("a.parquet", _table(a=[[0.5]], b=[1]), "column 'a' must hold numbers or text, got list<"),
-    (
-        "a.parquet",
-        _table(a=[0.5], __index_level_0__=[0.5]),
-        "each column must have a class name, got '__index_level_0__'; if it is an index of pandas",
-    ),
+    ("a.parquet", _table(a=[0.5, None], b=[1, 2]), "row 1, column 'a' must be a number, got none"),
+    ("a.parquet", _table(id=["x", None], b=[1, 2]), "row 1, column 'id' must name the row, got n"),
+    ("a.parquet", _table(a=[[0.5], [1.0, 2.0]]), "column 'a' must hold lists of one length, got 1"),
+    ("a.parquet", _table(a=[[0.5], None]), "column 'a' must be without nulls, got 1"),
+    ("a.parquet", _table(a=[{"b": 1}]), "it has no columns of scores"),
 ]
 
 
@@ -264,14 +276,18 @@ def test_reasons_of_other_libraries_come_with_the_file(tmp_path, name, content):
     assert "\n" not in str(caught.value)
 
 
+BINARY = "of a binary task, give both columns, 1 - p and p (for a logit z, 0 and z)"
+STACK = "load the members of an (m, n, C) stack one by one, with load_members"
+
+
 @pytest.mark.parametrize(
     ("array", "message"),
     [
         (np.zeros((0, 4)), "an array of one row or more, got 0 rows"),
-        (np.zeros(4), "two-dimensional, (rows, classes), got shape (4,)"),
+        (np.zeros(4), f"two-dimensional, (rows, classes), got shape (4,); {BINARY}"),
         (np.float64(1), "two-dimensional, (rows, classes), got shape ()"),
-        (np.zeros((1, 2, 3)), "two-dimensional, (rows, classes), got shape (1, 2, 3)"),
-        (np.zeros((2, 1)), "an array of 2 or more classes, got 1 column(s)"),
+        (np.zeros((1, 2, 3)), f"two-dimensional, (rows, classes), got shape (1, 2, 3); {STACK}"),
+        (np.zeros((2, 1)), f"an array of 2 or more classes, got 1 column(s); {BINARY}"),
         (np.zeros((2, 0)), "an array of 2 or more classes, got 0 column(s)"),
         (np.eye(2).astype(str), "an array of real numbers, got text"),
         (np.eye(2).astype(complex), "an array of real numbers, got dtype complex128"),

@@ -44,7 +44,7 @@ def test_figures_are_those_of_a_naive_count(block_bytes):
 
 
 def test_everything_goes_into_json():
-    found = _inspect(np.eye(3, dtype=np.float32) * 9, classes="abc").to_dict()
+    found = _inspect(np.eye(3, dtype=np.float32) * 9 - 1, classes="abc").to_dict()
     assert json.loads(json.dumps(found)) == found
     assert found["kind"] == "logits"
     assert found["prior"] is found["prior_distance"] is None

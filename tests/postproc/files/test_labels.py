@@ -7,7 +7,14 @@ import safetensors.numpy
 import torch
 from pyarrow import parquet
 
-from postproc.files import load_class_names, load_labels, load_multilabels, load_prior
+from postproc.files import (
+    Reading,
+    ReadingWarning,
+    load_class_names,
+    load_labels,
+    load_multilabels,
+    load_prior,
+)
 from postproc.scores.sources import NpySource, as_source
 
 Y = [2, 0, 1, 1, 0, 2, 2, 2]
@@ -113,28 +120,54 @@ def test_labels_with_ids_follow_the_ids_of_the_rows(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("ids", "message"),
-    [
-        (
-            ["r0", "x"],
-            "`ids of {}` must be those of the predictions, in any order, got 'r1' instead of 'x'",
-        ),
-        (
-            ["r0"],
-            "`ids of {}` must be those of the predictions, in any order, got 'r1' in addition",
-        ),
-        (
-            list("stuvr"),
-            "`ids of {}` must be those of the predictions, in any order, "
-            "got 'r0', 'r1' instead of 's', 't', 'u', ...",
-        ),
-    ],
+    ("ids", "missing"), [(["r0", "x"], "'x'"), (list("stuvr"), "'s', 't', 'u', ...")]
 )
-def test_other_ids_are_an_error(tmp_path, ids, message):
+def test_other_ids_are_an_error(tmp_path, ids, missing):
     path = _write(tmp_path / "y.csv", "id,label\nr0,1\nr1,0\n")
     with pytest.raises(ValueError) as caught:
         load_labels(path, n_classes=3, ids=np.array(ids))
-    assert str(caught.value) == message.format(path)
+    message = f"`ids of {path}` must be those of the predictions, or more, got all but {missing}"
+    assert str(caught.value) == message
+
+
+def test_labels_are_looked_up_in_a_table_with_more_rows_and_columns(tmp_path):
+    text = "text,Image Id,truth,fold\nx,3.0,dog,1\ny,1.0,cat,2\nz,7.0,cow,2\n"
+    path = _write(tmp_path / "y.csv", text)
+    ids = np.array(["1", "3"])
+    options = {"n_classes": 2, "n_rows": 2, "classes": ["cat", "dog"], "ids": ids}
+    for column in ("truth", "tr*"):
+        found = load_labels(path, reading=Reading(label_column=column), **options)
+        assert found.tolist() == [0, 1]
+    with pytest.raises(ValueError) as caught:
+        load_labels(path, **options)
+    assert str(caught.value) == (
+        f"`{path}` must be labels, one a row, got shape (3, 3); name one of its columns "
+        "(text, truth, fold) with --label-column"
+    )
+
+
+def test_rows_that_were_never_predicted_have_no_label(tmp_path):
+    np.save(tmp_path / "y.npy", Y)
+    predicted = np.arange(len(Y)) % 3 > 0
+    found = load_labels(tmp_path / "y", n_classes=3, n_rows=5, predicted=predicted)
+    assert found.tolist() == [y for y, kept in zip(Y, predicted, strict=True) if kept]
+    with pytest.raises(ValueError, match=r"as long as the predictions \(7 rows\), got 8 labels"):
+        load_labels(tmp_path / "y", n_classes=3, predicted=predicted[1:])
+
+
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [(["cat", "cow", "dog"], ["cat", "dog"]), ([0, 7, 1], None), (["4", "9", "5"], ["4", "5"])],
+)
+def test_a_label_that_is_no_class_counts_as_wrong_if_asked_for(tmp_path, values, classes):
+    path = _write(tmp_path / "y.csv", _lines(values, ["label"]))
+    with pytest.raises(ValueError):
+        load_labels(path, n_classes=2, classes=classes)
+    with pytest.warns(ReadingWarning) as said:
+        found = load_labels(path, n_classes=2, classes=classes, unknown="wrong")
+    assert found.tolist() == [0, 2, 1]
+    message = f"{path}: 1 of 3 labels are none of the classes ('{values[1]}'); they count as wrong"
+    assert [str(each.message) for each in said] == [message]
 
 
 def test_an_id_twice_is_an_error(tmp_path):
@@ -146,7 +179,7 @@ def test_an_id_twice_is_an_error(tmp_path):
 
 
 BY_NAME = "name the classes in classes.txt or with --classes"
-HEADING = 'a first column of ids needs the heading "id"'
+COLUMN = "name one of its columns (i, y) with --label-column"
 
 
 @pytest.mark.parametrize(
@@ -166,8 +199,12 @@ HEADING = 'a first column of ids needs the heading "id"'
         ("y.csv", "", "{}: cannot be read: it is empty"),
         ("y.csv", "id\nr0\n", "{}: cannot be read: it has no column of labels"),
         ("y.csv", "id,y\n1,2\n\n3\n", "{}: cannot be read: line 4 must have 2 cells like the fir"),
-        ("y.csv", "i,y\nx,2\n", f"`{{}}` must be labels, one a row, got shape (2, 2); {HEADING}"),
-        ("y.csv", ",y\n0,2\n", f"`{{}}` must be labels, one a row, got shape (1, 2); {HEADING}"),
+        (
+            "y.csv",
+            "i,y\n7,2\n7,1\n",
+            f"`{{}}` must be labels, one a row, got shape (2, 2); {COLUMN}",
+        ),
+        ("y.csv", ",y\n0,2\n", "`{}` must be as long as the predictions (8 rows), got 1 labels"),
     ],
 )
 def test_text_that_is_no_labels(tmp_path, name, text, message):

@@ -11,7 +11,11 @@ import pytest
 from postproc.files import atomic_path, check_output, resolve_path, save_predictions
 from postproc.files.paths import LABEL_SUFFIXES, PREDICTION_SUFFIXES
 
-KNOWN = ".npy, .npz, .csv, .tsv, .parquet, .safetensors, .pt"
+KNOWN = ".npy, .npz, .csv, .tsv, .csv.gz, .tsv.gz, .jsonl, .parquet, .safetensors, .pt, .pth"
+PICKLE = (
+    "nothing is unpickled, as that can run code: load it where it was written and save the scores "
+    "with numpy.save"
+)
 
 
 @pytest.mark.parametrize("suffix", LABEL_SUFFIXES)
@@ -53,7 +57,7 @@ def test_two_candidates_are_listed(tmp_path):
         ("preds.npy", FileNotFoundError, "no such file"),
         ("preds.NPY", FileNotFoundError, "no such file"),
         ("dangling.npy", FileNotFoundError, "no such file"),
-        ("a.pkl", ValueError, f'the suffix must be one of {KNOWN}, got ".pkl"'),
+        ("a.pkl", ValueError, f'the suffix must be one of {KNOWN}, got ".pkl"; {PICKLE}'),
         ("bare", ValueError, f"the suffix must be one of {KNOWN}, got no suffix"),
         ("folder", ValueError, "must be a file, got a folder"),
         ("folder.npy", ValueError, "must be a file, got a folder"),

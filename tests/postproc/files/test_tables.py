@@ -1,9 +1,12 @@
 """Tables of text: whatever spreadsheets and scripts write, or a message with the line."""
 
+import gzip
+import warnings
+
 import numpy as np
 import pytest
 
-from postproc.files import load_predictions, save_predictions
+from postproc.files import ReadingWarning, load_predictions, save_predictions
 
 
 def _load(tmp_path, text, name="preds.csv", encoding="utf-8"):
@@ -58,11 +61,14 @@ def test_names_may_hold_newlines_and_quotes(tmp_path):
     assert (loaded.classes, loaded.ids.tolist()) == (("a\nb", 'c "d"'), ["x", "y"])
 
 
-def test_integers_may_be_class_names(tmp_path):
-    assert _load(tmp_path, "10,20,-30\n.2,.3,.5\n").classes == ("10", "20", "-30")
+SUSPECT = "name the score columns{} with columns= (--columns), labels with label_column= "
+SUSPECT += "(--label-column), ids with id_column= (--id-column)"
 
 
-INDEX = 'if it is an index of pandas, leave it out or name it "id"'
+HEADLESS = (
+    "without a header it must hold probabilities, got rows that do not sum to 1; add a header of "
+    "class names, or give the numbers of the score columns with columns= (--columns 0,1,...)"
+)
 
 
 @pytest.mark.parametrize(
@@ -70,36 +76,137 @@ INDEX = 'if it is an index of pandas, leave it out or name it "id"'
     [
         ("", "it is empty; the first line must hold the class names"),
         ("\n", "it is empty; the first line must hold the class names"),
-        ("a;b\n.5;.5\n", "its cells must be separated by ',', got ';'"),
-        ("a\tb\n.5\t.5\n", r"its cells must be separated by ',', got '\t'"),
+        ("-1.5,2.5\n3,4\n", HEADLESS),
+        (
+            ".5,.5,0\n.1,.9,0\n",
+            "the column '2' (whole numbers only) looks like labels or ids, not scores; "
+            + SUSPECT.format(" (0,1)"),
+        ),
         ("id\nx\n", "it has no columns of scores"),
         (
-            ".5,.5\n.1,.9\n",
-            "the first line must hold class names, got numbers (.5, .5, ...); add a header",
+            "4,5,3\n1,2,9\n",
+            "its first line (4,5,3, ...) may be a row or the names of classes; add a header of "
+            "names",
         ),
         (
-            "0,1e-3,1\n0,0,1\n",
-            "the first line must hold class names, got numbers (0, 1e-3, 1, ...); add a header",
+            "4,5.0\n1,2\n3,x\n",
+            "line 3, column '1' must be a number, got 'x'",
         ),
-        (",a,b\n0,.5,.5\n", f"each column must have a class name, got ''; {INDEX}"),
-        ("a,,b\n0,.5,.5\n", f"each column must have a class name, got ''; {INDEX}"),
-        ("Unnamed: 0,a\n0,.5\n", f"each column must have a class name, got 'Unnamed: 0'; {INDEX}"),
-        ("a,b\n.5,\n", "line 2, column 'b' must be a number, got ''"),
+        (",a,b\n.5,.5,.9\n", "each column must have a class name, got ''"),
+        ("a,,b\n0,.5,.5\n", "each column must have a class name, got ''"),
+        ("a,b\n.5,\n", "line 2, column 'b' must be a number, got none"),
+        ("a,b\n.5,.5\n.1,n/a\n", "line 3, column 'b' must be a number, got none"),
+        ("a,b\n1,2\nnan,1\n", "line 3, column 'a' must be a number, got none"),
         ("a,b\n.5,.5\n.1,x\n", "line 3, column 'b' must be a number, got 'x'"),
         ("id,a,b\nr,.5,0x1\n", "line 2, column 'b' must be a number, got '0x1'"),
         ('a,b\n"1,5",2\n', "line 2, column 'a' must be a number, got '1,5'"),
         ("a,b\n1_0,2\n", "line 2, column 'a' must be a number, got '1_0'"),
         ("a,b\n50%,50%\n", "line 2, column 'a' must be a number, got '50%'"),
+        ("a;b\n1.000,5;2\n", "line 2, column 'a' must be a number, got '1.000,5'"),
+        ("a;b\n1,5;2.5\n", "its numbers must have one decimal mark, got both '.' and ','"),
         ("a,b\n.5,.5\n.1\n", "line 3 must have 2 cells like the first, got 1"),
         ("a,b\n.5,.5\n.1,.9,0\n", "line 3 must have 2 cells like the first, got 3"),
         ("a,b\n\nx,.5,.5\ny,.1,.9\n", "line 3 must have 2 cells like the first, got 3"),
         ("id,a,b\nx,.5,.5,1\ny,.1,.9,1\n", "line 2 must have 3 cells like the first, got 4"),
+        (
+            "a,b,Truth\n.5,.5,0\n.1,.9,1\n",
+            "the column 'Truth' (by name) looks like labels or ids, not scores; "
+            + SUSPECT.format(" (a,b)"),
+        ),
+        (
+            "a,b,c,k\n.5,.5,9,u\n.1,.9,4,u\n",
+            "the columns 'c' (all rows sum to 1 without it), 'k' (repeated text) look like labels "
+            "or ids, not scores; " + SUSPECT.format(" (a,b)"),
+        ),
     ],
 )
 def test_faults_are_named_with_their_line(tmp_path, text, message):
     with pytest.raises(ValueError) as caught:
         _load(tmp_path, text)
     assert str(caught.value) == f"{tmp_path / 'preds.csv'}: cannot be read: {message}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a;b\n0,5;0,5\n0,1;0,9\n",
+        "a;b\n.5;.5\n.1;.9\n",
+        "a;b\n5e-1;+,5\n1E-1;0,9\n",
+        "a\tb\n0,5\t0,5\n0,1\t0,9\n",
+        '"a";"b"\n"0,5";0,5\n0,1;0,9\n',
+    ],
+)
+def test_dialects_of_spreadsheets(tmp_path, text):
+    loaded = _load(tmp_path, text)
+    assert (loaded.scores.tolist(), loaded.classes) == (ROWS, ("a", "b"))
+    with gzip.open(tmp_path / "packed.csv.gz", "wt") as file:
+        file.write(text)
+    assert load_predictions(tmp_path / "packed").scores.tolist() == ROWS
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        (".5,.5\n.1,.9\n", ROWS),
+        ("1,0\n.1,.9\n", [[1, 0], [0.1, 0.9]]),
+        (".1,1e-3,.899\n0,0,1\n", [[0.1, 1e-3, 0.899], [0, 0, 1]]),
+        ("0,1,0\n.2,.3,.5\n", [[0, 1, 0], [0.2, 0.3, 0.5]]),
+        ("0,1\n.2,.8\n1,0\n", [[0, 1], [0.2, 0.8], [1, 0]]),
+    ],
+)
+def test_a_first_line_of_numbers_is_a_row(tmp_path, text, rows):
+    with pytest.warns(ReadingWarning, match="it has no header: its [23] columns are called by"):
+        loaded = _load(tmp_path, text)
+    assert (loaded.scores.tolist(), loaded.classes) == (rows, None)
+
+
+def test_ids_without_a_header(tmp_path):
+    with pytest.warns(ReadingWarning, match="it has no header"):
+        loaded = _load(tmp_path, "x,.5,.5\ny,.1,.9\n")
+    assert (loaded.scores.tolist(), loaded.classes, loaded.ids.tolist()) == (ROWS, None, ["x", "y"])
+
+
+@pytest.mark.parametrize("text", ["10,20,-30\n.2,.3,.5\n", "0,1,2\n.2,.3,.5\n", "0,1,2\n1,0,0\n"])
+def test_whole_numbers_that_cannot_be_a_row_are_names(tmp_path, text):
+    assert _load(tmp_path, text).classes == tuple(text.split("\n")[0].split(","))
+
+
+@pytest.mark.parametrize("text", ["0,1\n.5,.5\n.1,.9\n", "0,1\n0,1\n1,0\n"])
+def test_numbers_of_two_classes_are_named_aloud(tmp_path, text):
+    with pytest.warns(ReadingWarning, match="its first line, 0,1, is read as the names of classes"):
+        assert _load(tmp_path, text).classes == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",a,b\n0,.5,.5\n1,.1,.9\n",
+        "Unnamed: 0,a,b\n0,.5,.5\n1,.1,.9\n",
+        "a,b,Image ID\n.5,.5,0.0\n.1,.9,1.0\n",
+        "a,row_id,b,patientId\n.5,0,.5,7\n.1,1,.9,7\n",
+    ],
+)
+def test_ids_in_any_place(tmp_path, text):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ReadingWarning)
+        loaded = _load(tmp_path, text)
+    assert loaded.scores.tolist() == ROWS
+    assert (loaded.classes, loaded.ids.tolist()) == (("a", "b"), ["0", "1"])
+
+
+def test_classes_whose_names_end_like_ids(tmp_path):
+    loaded = _load(tmp_path, "orchid,rose,it,id\n.1,.2,.3,.4\n.4,.3,.2,.1\n")
+    assert loaded.classes == ("orchid", "rose", "it", "id")
+    assert loaded.ids is None
+
+
+def test_a_trailing_separator_is_no_column(tmp_path):
+    loaded = _load(tmp_path, "a,b,\n.5,.5,\n.1,.9,\n")
+    assert (loaded.scores.tolist(), loaded.classes, loaded.ids) == (ROWS, ("a", "b"), None)
+
+
+def test_leading_zeros_of_ids_are_kept(tmp_path):
+    assert _load(tmp_path, "id,a,b\n007,.5,.5\n07,.1,.9\n").ids.tolist() == ["007", "07"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
@@ -112,9 +219,12 @@ def test_other_encodings_are_refused(tmp_path, encoding):
     ("text", "message"),
     [
         ("a,b\n", "`{}` must be an array of one row or more, got 0 rows"),
-        ("a\n.5\n", "`{}` must be an array of 2 or more classes, got 1 column(s)"),
+        (
+            "a\n.5\n",
+            "`{}` must be an array of 2 or more classes, got 1 column(s); of a binary task, give "
+            "both columns, 1 - p and p (for a logit z, 0 and z)",
+        ),
         ("a,b\n1,2\n3,inf\n", "`{}, row 1, column 1` must be a finite number, got inf"),
-        ("a,b\n1,2\nnan,1\n", "`{}, row 1, column 0` must be a finite number, got nan"),
         (
             "a,b,a\n.5,.5,0\n",
             "`class names of {}` must be unique, got 'a' more than once",
@@ -139,10 +249,11 @@ def test_tables_that_are_no_predictions(tmp_path, text, message):
             ["ID", "ok", "no", "so"],
             "its first column, the class 'ID', would be read as ids; write .npz instead",
         ),
-        (["", "ok", "no", "so"], f"each column must have a class name, got ''; {INDEX}"),
+        (["", "ok", "no", "so"], "each column must have a class name, got ''"),
         (
             ["0.5", "1", "2", "3"],
-            "the first line must hold class names, got numbers (0.5, 1, 2, ...); add a header",
+            "its class names (0.5, 1, 2, ...) would be read as a row of numbers; write .npz "
+            "instead",
         ),
     ],
 )

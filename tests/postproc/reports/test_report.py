@@ -283,10 +283,10 @@ def test_a_metric_that_is_undefined_is_null_and_a_dash():
 def test_a_nan_row_is_an_error_and_never_counted_correct(label):
     scores, _ = make(n=5, n_classes=3)
     broken = scores.copy()
-    broken[3] = np.nan
+    broken[3, 1:] = np.nan
     with pytest.raises(ValueError) as caught:
         accuracy_report({"a": scores, "b": broken}, [label] * 5)
-    assert str(caught.value) == "`b, row 3, column 0` must be a finite number, got nan"
+    assert str(caught.value) == "`b, row 3, column 1` must be a finite number, got nan"
 
 
 def test_the_kind_is_decided_for_the_whole_file():

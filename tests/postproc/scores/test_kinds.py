@@ -13,9 +13,15 @@ from hypothesis.extra import numpy as hnp
 from postproc import check_scores, log_probabilities, probabilities
 from postproc.jobs.engine import map_blocks
 from postproc.scores.blocks import Sizes
+from postproc.scores.detection import examine
 from postproc.scores.kinds import two_class_rows
 from tests.postproc.shuffled import Shuffled
 
+VOTES = 'declare kind="votes" (--votes), which divides each row by its sum'
+LOGITS = 'kind="logits" (--logits)'
+MULTILABEL = "if each column is a label of its own, declare multilabel=True (--multilabel)"
+BINARY = "of a binary task, give both columns, 1 - p and p (for a logit z, 0 and z)"
+STACK = "load the members of an (m, n, C) stack one by one, with load_members"
 LABELS = "one column of integers looks like labels, not predictions"
 LIBRARIES = [np.asarray, torch.as_tensor]
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -26,13 +32,21 @@ def kind_of(scores, **options):
 
 
 def naive_kind(scores, tolerance):
-    """The rule of the data contract, entry by entry."""
-    if any(not 0 <= value <= 1 for row in scores for value in row):
-        return "logits"
-    return "probs" if all(abs(sum(row) - 1) <= tolerance for row in scores) else None
+    """The rule of the data contract, entry by entry; None where it is not clear."""
+    rows = [row for row in scores if any(row)]
+    if any(value < 0 for row in rows for value in row):
+        return "logits" if len(rows) == len(scores) else None
+    if len(rows) < len(scores):
+        return None
+    sums = [sum(row) for row in rows]
+    if all(value <= 1 for row in rows for value in row):
+        return "probs" if all(abs(total - 1) <= tolerance for total in sums) else None
+    if len(rows) > 1 and max(sums) - min(sums) <= 0.01 * max(sums):
+        return None
+    return None if all(value == int(value) for row in rows for value in row) else "logits"
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(
     hnp.arrays(
         np.float64,
@@ -44,7 +58,7 @@ def naive_kind(scores, tolerance):
 def test_kind_is_that_of_the_rule(scores, library):
     expected = naive_kind(scores.tolist(), 1e-3)
     if expected is None:
-        with pytest.raises(ValueError, match="clearly logits or clearly probabilities"):
+        with pytest.raises(ValueError, match=r"must be (clearly logits|predicted in every row)"):
             check_scores(library(scores))
     else:
         assert kind_of(library(scores)) == expected
@@ -75,7 +89,11 @@ def test_scores_known_to_be_narrow_keep_their_tolerance_when_widened():
 def test_integers_and_booleans(dtype):
     assert kind_of(np.eye(3, dtype=dtype)) == "probs"
     if dtype is not bool:
-        assert kind_of(np.array([[3, 0], [1, 2]], dtype=dtype)) == "logits"
+        assert kind_of(np.array([[3, 0], [1, 4]], dtype=dtype), kind="votes") == "votes"
+        with pytest.raises(
+            ValueError, match="got whole numbers >= 0, like counts of votes; declare"
+        ):
+            check_scores(np.array([[3, 0], [1, 4]], dtype=dtype))
 
 
 def test_lists_will_do():
@@ -92,8 +110,8 @@ def test_peers_7_one_entry_does_not_reinterpret_the_rows():
         check_scores(scores, name="a.npy")
     assert str(caught.value) == (
         "`a.npy` must be clearly logits or clearly probabilities, got values all in [0, 1] whose "
-        'row 777 sums to 1.01; declare the kind: kind="logits" or kind="probs" '
-        "(--logits or --probs)"
+        f"row 777 sums to 1.01; if they are probabilities that were not normalized, {VOTES}, or "
+        + LOGITS
     )
     assert kind_of(scores, kind="logits") == "logits"
 
@@ -134,23 +152,37 @@ def test_an_unlike_row_before_an_outside_one_is_still_logits(library):
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_declared_probabilities_are_validated(library):
     with pytest.raises(ValueError) as caught:
-        check_scores(library([[0.5, 0.5], [0.5, 0.4]]), kind="probs")
+        check_scores(library([[0.5, 0.5], [0.5, 0.3]]), kind="probs")
     assert str(caught.value) == (
-        "`scores, row 1` must be a row that sums to 1 within 0.001 for probabilities, "
-        "got a sum of 0.9; declare logits if they are"
+        "`scores, row 1` must be a row that sums to 1 within 0.01 for probabilities, "
+        f"got a sum of 0.8; {MULTILABEL}"
     )
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_declared_probabilities_may_be_rounded(library):
+    assert kind_of(library([[0.33, 0.33, 0.33], [0.5, 0.5, 0.0]]), kind="probs") == "probs"
+    assert kind_of(library([[0.335, 0.335, 0.329]] * 2), kind="probs") == "probs"
+    with pytest.raises(
+        ValueError, match=r"sums to 1 within 0\.0015 for probabilities, got a sum of"
+    ):
+        check_scores(library([[0.335, 0.335, 0.332]]), kind="probs")
+    with pytest.raises(
+        ValueError, match=r"sums to 1 within 0\.001 for probabilities, got a sum of"
+    ):
+        check_scores(library([[0.33, 0.33, 0.33], [0.5, 0.4321, 0.0679]]), kind="probs")
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize(
     ("row", "mend"),
     [
-        ([0.5, 0.496], "renormalize the rows (divide each by its sum)"),
-        ([0.55, 0.54], "renormalize the rows (divide each by its sum)"),
-        ([0.5, 0.3], "declare logits if they are"),
-        ([0.9, 0.8], "declare logits if they are"),
-        ([40.5, 59.5], "divide by 100"),
-        ([100.0, 0.0], "divide by 100"),
+        ([0.5, 0.48], f"if they are probabilities that were not normalized, {VOTES}"),
+        ([0.55, 0.54], f"if they are probabilities that were not normalized, {VOTES}"),
+        ([0.5, 0.3], MULTILABEL),
+        ([0.9, 0.8], MULTILABEL),
+        ([40.5, 59.5], f"percentages? {VOTES}"),
+        ([100.0, 0.0], f"percentages? {VOTES}"),
         ([1.0, -1e-7], "clip them to [0, 1]"),
         ([1.0001, 0.0], "clip them to [0, 1]"),
         ([1.5, -0.5], "declare logits if they are"),
@@ -169,13 +201,119 @@ def test_what_mends_declared_probabilities_is_seen_from_the_row(library, row, me
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("kind", [None, "logits", "probs"])
-@pytest.mark.parametrize(("bad", "text"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf")])
+@pytest.mark.parametrize(("bad", "text"), [(np.nan, "nan"), (np.inf, "inf")])
 def test_non_finite_scores_are_named(library, kind, bad, text):
     scores = np.full((50, 3), 1 / 3)
     scores[42, 1] = bad
     with pytest.raises(ValueError) as caught:
         check_scores(library(scores), kind=kind, name="preds.npy")
     assert str(caught.value) == f"`preds.npy, row 42, column 1` must be a finite number, got {text}"
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_minus_infinity_is_a_logit_beside_a_finite_one(library):
+    logits = np.array([[0.0, -np.inf, 1.0], [-np.inf, -np.inf, 5.0]])
+    assert kind_of(library(logits)) == kind_of(library(logits), kind="logits") == "logits"
+    probs = np.asarray(probabilities(library(logits), "logits"))
+    np.testing.assert_allclose(probs, [[1 / (1 + np.e), 0, np.e / (1 + np.e)], [0, 0, 1]])
+    assert (probs[~np.isfinite(logits)] == 0).all()
+    logs = np.asarray(log_probabilities(library(logits), "logits"))
+    np.testing.assert_allclose(logs, np.asarray(log_probabilities(library(probs), "probs")))
+    with pytest.raises(ValueError) as caught:
+        check_scores(library(np.vstack([logits, np.full(3, -np.inf)])))
+    message = "`scores, row 2` must be a row with a finite score, got -inf in every column"
+    assert str(caught.value) == message
+    with pytest.raises(ValueError, match=r"row 0, column 1` must be in \[0, 1\] for .*, got -inf"):
+        check_scores(library(logits), kind="probs")
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_minus_infinity_of_a_label_of_its_own(library):
+    logits = library(np.array([[-np.inf, -np.inf], [0.0, 3.0]]))
+    assert kind_of(logits, multilabel=True) == "logits"
+    assert two_class_rows(logits, "logits")[:2].tolist() == [[0, 1], [0, 1]]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(
+    ("rows", "got", "mend"),
+    [
+        ([[40, 60], [1.5, 98.5]], "rows that sum to 100, like percentages", VOTES),
+        ([[33.3, 33.3, 33.3]], "rows that sum to 100, like percentages", VOTES),
+        ([[4, 8], [2.5, 9.5]], "rows that all sum to 12, like votes", f"{VOTES}, or {LOGITS}"),
+        ([[7, 0], [3, 1]], "whole numbers >= 0, like counts of votes", f"{VOTES}, or {LOGITS}"),
+        (
+            [[0.2, 0.3], [0.4, 0.1]],
+            "values all in [0, 1] whose row 0 sums to 0.5",
+            f"if they are probabilities that were not normalized, {VOTES}, or {LOGITS}",
+        ),
+        (
+            [[0.2, 0.3], [0.4, 0.9]],
+            "values all in [0, 1] whose row 0 sums to 0.5",
+            f"{MULTILABEL}, or {LOGITS}",
+        ),
+    ],
+)
+def test_what_is_not_clear_looks_like_something(library, rows, got, mend):
+    with pytest.raises(ValueError) as caught:
+        check_scores(library(np.array(rows)), name="a.npy")
+    rule = "`a.npy` must be clearly logits or clearly probabilities"
+    assert str(caught.value) == f"{rule}, got {got}; {mend}"
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_votes_are_divided_by_their_sum(library):
+    votes = library(np.array([[3, 1, 0], [0, 5, 5]]))
+    assert kind_of(votes, kind="votes") == "votes"
+    expected = [[0.75, 0.25, 0], [0, 0.5, 0.5]]
+    assert probabilities(votes, "votes").tolist() == expected
+    expected = np.log(np.maximum(expected, 1.1754943508222875e-38))
+    np.testing.assert_allclose(np.asarray(log_probabilities(votes, "votes")), expected)
+    with pytest.raises(ValueError, match="row 1, column 0` must be >= 0 for votes, got -2"):
+        check_scores(library(np.array([[3, 1], [-2, 5]])), kind="votes")
+    with pytest.raises(ValueError, match="`kind` must be logits or probs for labels that do not"):
+        check_scores(votes, kind="votes", multilabel=True)
+
+
+SKIP = "leave them out with skip_unpredicted=True (--skip-unpredicted)"
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(
+    ("fill", "kind", "others", "got", "mend"),
+    [
+        (0.0, None, [0.5, 0.5], "all zero (the first is row 1)", SKIP),
+        (0.0, "probs", [0.5, 0.5], "all zero (the first is row 1)", SKIP),
+        (0.0, "votes", [4, 5], "all zero (the first is row 1)", SKIP),
+        (
+            0.0,
+            None,
+            [-4, 5],
+            "all zero (the first is row 1)",
+            f"{SKIP}, or declare {LOGITS} if zeros are their scores",
+        ),
+        (np.nan, None, [0.5, 0.5], "all NaN (the first is row 1)", SKIP),
+        (np.nan, "logits", [-4, 5], "all NaN (the first is row 1)", SKIP),
+    ],
+)
+def test_rows_that_were_never_predicted_are_counted(library, fill, kind, others, got, mend):
+    scores = np.array([others] * 7, dtype=np.float64)
+    scores[[1, 4]] = fill
+    with pytest.raises(ValueError) as caught:
+        check_scores(library(scores), kind=kind)
+    message = f"`scores` must be predicted in every row, got 2 of 7 rows {got}; {mend}"
+    assert str(caught.value) == message
+    _, verdict = examine(library(scores), kind=kind, skip_unpredicted=True)
+    assert verdict.unpredicted.tolist() == [1, 4]
+    assert verdict.kind == (kind or ("logits" if others[0] < 0 else "probs"))
+    with pytest.raises(
+        ValueError, match=r"of 7 rows all NaN or all zero .*; it holds no predictio"
+    ):
+        examine(library(np.array([[0.0, 0.0]] * 6 + [[np.nan] * 2])), skip_unpredicted=True)
+
+
+def test_logits_of_zero_are_legal_where_they_are_declared():
+    assert kind_of(np.zeros((3, 2)), kind="logits") == "logits"
 
 
 def test_infinities_that_cancel_are_found():
@@ -192,12 +330,20 @@ def test_finite_scores_whose_sum_overflows_are_legal(library):
 @pytest.mark.parametrize(
     ("scores", "error", "message"),
     [
-        ([0.5, 0.5], ValueError, "two-dimensional, (rows, classes), got shape (2,)"),
+        ([0.5, 0.5], ValueError, f"two-dimensional, (rows, classes), got shape (2,); {BINARY}"),
         (0.5, ValueError, "two-dimensional, (rows, classes), got shape ()"),
-        (np.ones((1, 2, 3)), ValueError, "two-dimensional, (rows, classes), got shape (1, 2, 3)"),
-        (torch.ones(1, 2, 3), ValueError, "two-dimensional, (rows, classes), got shape (1, 2, 3)"),
-        ([[1.0]], ValueError, "an array of 2 or more classes, got 1 column(s)"),
-        ([0.5, 1.5], ValueError, "two-dimensional, (rows, classes), got shape (2,)"),
+        (
+            np.ones((1, 2, 3)),
+            ValueError,
+            f"two-dimensional, (rows, classes), got shape (1, 2, 3); {STACK}",
+        ),
+        (
+            torch.ones(1, 2, 3),
+            ValueError,
+            f"two-dimensional, (rows, classes), got shape (1, 2, 3); {STACK}",
+        ),
+        ([[1.0]], ValueError, f"an array of 2 or more classes, got 1 column(s); {BINARY}"),
+        ([0.5, 1.5], ValueError, f"two-dimensional, (rows, classes), got shape (2,); {BINARY}"),
         ([2, 0], ValueError, f"two-dimensional, (rows, classes), got shape (2,); {LABELS}"),
         (
             torch.tensor([[2], [0]]),
@@ -226,7 +372,7 @@ def test_what_is_no_scores(scores, error, message):
 def test_kinds_that_there_are_not(kind):
     with pytest.raises(ValueError) as caught:
         check_scores([[0.5, 0.5]], kind=kind)
-    assert str(caught.value) == f'`kind` must be one of "logits", "probs", got {kind!r}'
+    assert str(caught.value) == f'`kind` must be one of "logits", "probs", "votes", got {kind!r}'
 
 
 def test_multilabel_columns_are_problems_of_their_own():

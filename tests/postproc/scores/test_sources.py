@@ -332,7 +332,8 @@ def test_chunks_left_out_for_their_fill_value_can_be_mended_as_the_message_says(
         config={"write_empty_chunks": True},
     )  # fmt: skip
     mended[:] = logits
-    np.testing.assert_array_equal(load_predictions(tmp_path / "mended.zarr").scores[:], logits)
+    loaded = load_predictions(tmp_path / "mended.zarr", kind="logits")
+    np.testing.assert_array_equal(loaded.scores[:], logits)
 
 
 @pytest.mark.parametrize("kind", [None, "probs"])

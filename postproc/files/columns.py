@@ -1,0 +1,290 @@
+"""Which columns of a table are scores, ids and labels: never guessed in silence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import combinations
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.files.column_names import (
+    ID_ENDING,
+    ID_NAME,
+    INDEX_NAME,
+    PREFIX,
+    is_suspect,
+    listed,
+)
+from postproc.files.contents import SCORE_KEYS, refuse
+from postproc.files.reading import Reading
+from postproc.files.tables import (
+    MISSING,
+    Table,
+    all_differ,
+    as_floats,
+    is_list,
+    is_mixed,
+    is_text,
+)
+from postproc.scores.detection import SUM_TOLERANCE, decimals_of, rounding
+
+#: Rows that are looked at for columns without which rows sum to 1, and most columns that are.
+SAMPLE_ROWS = 1000
+MOST_COLUMNS = 40
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What the columns of a table hold, by their positions."""
+
+    scores: tuple[int, ...]
+    ids: int | None
+    labels: int | None
+    notes: tuple[str, ...] = ()
+
+
+def find_roles(table: Table, reading: Reading) -> Roles:
+    """Decide what the columns of a table of predictions hold; ValueError names those in doubt."""
+    names, columns = table.names, table.columns
+    labels = named_column(table, reading.label_column)
+    ids, named_ids = find_ids(table, reading, taken={labels} - {None})
+    aside = {column for column in (labels, ids) if column is not None}
+    exact, globbed = _chosen(table, reading.columns, labels)
+    if exact or globbed:
+        scores = [column for column in (*exact, *globbed) if column not in aside or column in exact]
+        if ids in exact:
+            ids = None
+        doubtful = [column for column in scores if column in globbed]
+    else:
+        lists = [column for column in range(len(names)) if is_list(columns[column])]
+        if lists:
+            return Roles((_pick_list(table, lists),), ids, labels)
+        scores = [column for column in range(len(names)) if column not in aside]
+        scores = [column for column in scores if column not in named_ids]
+        doubtful = scores
+    if any(not names[column] for column in scores):
+        refuse("each column must have a class name, got ''")
+    reasons = dict(_suspects(table, doubtful))
+    left = [c for c in scores if c not in reasons and not (c in doubtful and _is_other(table, c))]
+    reasons |= {
+        column: "all rows sum to 1 without it"
+        for column in _odd_columns(table, left)
+        if column in doubtful
+    }
+    if not table.has_header:
+        reasons = dict(_whole_columns(table, doubtful)) | reasons
+    if reasons:
+        left = [column for column in left if column not in reasons]
+        _refuse_suspects(table, reasons, left)
+    if not left:
+        refuse("it has no columns of scores")
+    if not table.has_header and doubtful and not _sum_to_one(_sampled(table, left)):
+        refuse(
+            "without a header it must hold probabilities, got rows that do not sum to 1; add a "
+            "header of class names, or give the numbers of the score columns with columns= "
+            "(--columns 0,1,...)"
+        )
+    other = [names[c] for c in scores if c not in left] + [names[c] for c in named_ids - aside]
+    notes = (f"no scores are read from {listed(other)}",) if other and not reading.columns else ()
+    return Roles(tuple(left), ids, labels, notes)
+
+
+def named_column(table: Table, pattern: str | None) -> int | None:
+    """The column that a name or pattern stands for; None where the table has none such."""
+    if pattern is None:
+        return None
+    if pattern in table.names:
+        return table.names.index(pattern)
+    found = [c for c, name in enumerate(table.names) if fnmatchcase(name, pattern)]
+    if len(found) > 1:
+        several = listed([table.names[column] for column in found])
+        refuse(f"{pattern!r} must name one column, got {several}")
+    return found[0] if found else None
+
+
+def find_ids(
+    table: Table, reading: Reading, taken: Collection[int | None]
+) -> tuple[int | None, set[int]]:
+    """The column of ids, and all columns that have such names."""
+    chosen = named_column(table, reading.id_column)
+    free = [c for c in range(len(table.names)) if c not in taken and not is_list(table.columns[c])]
+    by_name = [c for c in free if _has_ids(table, c)]
+    unnamed = [c for c in free if _is_index(table, c)]
+    if chosen is None:
+        by_text = [
+            c
+            for c in free
+            if is_text(values := table.columns[c])
+            and table.columns[c]
+            and c not in by_name
+            and not is_suspect(table.names[c])
+            and all_differ(values)
+            and not is_mixed(values)
+        ]
+        exact = [c for c in by_name if table.names[c].lower() == "id"]
+        different = [c for c in by_name if all_differ(table.columns[c])]
+        chosen = next(iter([*exact, *different, *by_name, *by_text, *unnamed]), None)
+    if chosen is None and reading.id_column is not None:
+        refuse(f"it has no column {reading.id_column!r} of ids, got {listed(table.names)}")
+    return chosen, {*by_name, *unnamed}
+
+
+def _has_ids(table: Table, column: int) -> bool:
+    """Whether a column has the name of ids, and values that may be some."""
+    name, values = table.names[column], table.columns[column]
+    if column == 0 and name.lower() == "id":
+        return True
+    is_id = ID_NAME.fullmatch(name) is not None
+    if not is_id and ID_ENDING.fullmatch(name) is None:
+        return False
+    numbers = as_floats(values)
+    if numbers is None:
+        return is_text(values) and (is_id or all_differ(values)) and not is_mixed(values)
+    whole = bool(np.isfinite(numbers).all() and (numbers % 1 == 0).all())
+    return whole and bool((numbers > 1).any() or is_id) and (is_id or all_differ(values))
+
+
+def _is_index(table: Table, column: int) -> bool:
+    """Whether a column is an index without a name of its own, or without a name or a value."""
+    name, values = table.names[column], table.columns[column]
+    if INDEX_NAME.fullmatch(name) is None:
+        return False
+    if isinstance(values, list):
+        empty = all(cell.lower() in MISSING for cell in values)
+        return empty or (bool(name or column == 0) and all_differ(values))
+    if not isinstance(values, np.ndarray):
+        return False
+    whole = bool(np.isfinite(values).all() and (values % 1 == 0).all())
+    is_ids = whole and all_differ(values) and bool(name or column == 0)
+    return is_ids or bool(np.isnan(values).all())
+
+
+def _chosen(
+    table: Table, patterns: Sequence[str], labels: int | None
+) -> tuple[list[int], list[int]]:
+    """The columns that patterns name outright, and those that they match."""
+    exact: list[int] = []
+    globbed: list[int] = []
+    for pattern in patterns:
+        own = [c for c, name in enumerate(table.names) if name == pattern]
+        found = own or [c for c, name in enumerate(table.names) if fnmatchcase(name, pattern)]
+        if not found:
+            refuse(f"it has no column {pattern!r}, got {listed(table.names)}")
+        if labels is not None and labels in own:
+            refuse(f"column {pattern!r} must hold labels or scores, got it as both")
+        into = exact if own else globbed
+        into += [c for c in found if c not in (*exact, *globbed, labels)]
+    return exact, globbed
+
+
+def _pick_list(table: Table, lists: Sequence[int]) -> int:
+    """The list column that holds the scores: one with a known name, or the only one."""
+    known = [column for column in lists if table.names[column].lower() in SCORE_KEYS] or lists
+    if len(known) > 1:
+        several = listed([table.names[column] for column in known])
+        refuse(f"it holds several columns of lists, {several}; choose one with --columns")
+    return known[0]
+
+
+def _suspects(table: Table, among: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """Columns that may be anything but scores, and why."""
+    prefix = _prefix(table, among)
+    for column in among:
+        name, values = table.names[column], table.columns[column]
+        name = name.removeprefix(prefix) or name
+        if table.has_header and is_suspect(name):
+            yield column, "by name"
+        elif is_text(values) and as_floats(values) is None:
+            if is_mixed(values):
+                table.numbers(column)  # names the cell that is no number
+            if not all_differ(values):
+                yield column, "repeated text"
+
+
+def _prefix(table: Table, among: Sequence[int]) -> str:
+    """The prefix of most columns of numbers; what follows it are names of classes."""
+    numbers = [c for c in among if as_floats(table.columns[c]) is not None]
+    found = Counter(m.group() for c in numbers if (m := PREFIX.match(table.names[c])))
+    prefix, count = max(found.items(), key=lambda item: item[1], default=("", 0))
+    return prefix if count > max(1, len(numbers) / 2) else ""
+
+
+def _whole_columns(table: Table, among: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """Columns of whole numbers beside others, which could be labels where nothing has a name."""
+    columns = {c: found for c in among if (found := as_floats(table.columns[c])) is not None}
+    whole = [c for c, values in columns.items() if (values[~np.isnan(values)] % 1 == 0).all()]
+    if len(whole) < len(columns):
+        yield from ((column, "whole numbers only") for column in whole)
+
+
+def _is_other(table: Table, column: int) -> bool:
+    """Whether a column that is no suspect holds no numbers either."""
+    return as_floats(table.columns[column]) is None and not is_list(table.columns[column])
+
+
+def _odd_columns(table: Table, among: Sequence[int]) -> tuple[int, ...]:
+    """Columns without which all rows sum to 1, where they do not with them."""
+    if not 3 <= len(among) <= 10 * MOST_COLUMNS or any(is_list(table.columns[c]) for c in among):
+        return ()
+    return tuple(among[column] for column in odd_columns(_sampled(table, among)))
+
+
+def _sampled(table: Table, columns: Sequence[int]) -> NDArray[np.float64]:
+    """Numbers of rows from all over a table, shape (n, k); those without any are left out."""
+    step = max(1, -(-table.n_rows // SAMPLE_ROWS))
+    values = [table.numbers(column)[::step].astype(np.float64) for column in columns]
+    block = np.stack(values, axis=1)
+    predicted = np.isfinite(block).all(axis=1) & (block != 0).any(axis=1)
+    return np.asarray(block[predicted])
+
+
+def _sum_to_one(block: NDArray[np.float64]) -> bool:
+    """Whether all rows are probabilities, perhaps rounded."""
+    tolerance = max(SUM_TOLERANCE, rounding(decimals_of(block), block.shape[1])) + 1e-9
+    return bool((block >= 0).all() and (abs(block.sum(axis=1) - 1) <= tolerance).all())
+
+
+def odd_columns(block: NDArray[np.float64]) -> tuple[int, ...]:
+    """Columns of an (n, k) array without which all rows sum to 1, where they do not with them.
+
+    Columns that leave [0, 1] go together; of the others one or two are left out in turn.
+
+    Examples
+    --------
+    >>> odd_columns(np.array([[0.2, 0.8, 1.0], [0.6, 0.4, 0.0]]))
+    (2,)
+    """
+    block = block[np.isfinite(block).all(axis=1)]
+    block = block[(block != 0).any(axis=1)]
+    if not len(block):
+        return ()
+    inside = [c for c in range(block.shape[1]) if ((block[:, c] >= 0) & (block[:, c] <= 1)).all()]
+    outside = tuple(c for c in range(block.shape[1]) if c not in inside)
+    decimals = {column: decimals_of(block[:, column]) for column in inside}
+    rest = block[:, inside].sum(axis=1) - 1
+    for number in (0, 1, 2) if len(inside) <= MOST_COLUMNS else (0, 1):
+        for dropped in combinations(inside, number):
+            left = [decimals[column] for column in inside if column not in dropped]
+            tolerance = max(SUM_TOLERANCE, rounding(max(left, default=99), len(left))) + 1e-9
+            without = rest - block[:, dropped].sum(axis=1)
+            if len(left) > 1 and (abs(without) <= tolerance).all():
+                return tuple(sorted((*outside, *dropped)))
+    return ()
+
+
+def _refuse_suspects(table: Table, reasons: dict[int, str], left: Sequence[int]) -> NoReturn:
+    """Name the columns in doubt, and how to say what they are."""
+    named = [f"{table.names[column]!r} ({reason})" for column, reason in sorted(reasons.items())]
+    what = "the column {} looks" if len(named) == 1 else "the columns {} look"
+    rest = [table.names[column] for column in left]
+    scores = f" ({','.join(rest)})" if 2 <= len(rest) <= 5 else ""
+    refuse(
+        f"{what.format(', '.join(named))} like labels or ids, not scores; name the score columns"
+        f"{scores} with columns= (--columns), labels with label_column= (--label-column), ids with "
+        "id_column= (--id-column)"
+    )

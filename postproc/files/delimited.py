@@ -1,0 +1,208 @@
+"""Text tables: .csv and .tsv files in the dialects that spreadsheets and scripts write."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from io import TextIOWrapper
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.files.column_names import ID_ENDING
+from postproc.files.contents import Contents, is_number, refuse
+from postproc.files.dialects import Dialect, has_label_header, is_decimal, is_header, sniff
+from postproc.files.tables import MISSING, Column, Table
+
+#: Rows whose cells are turned into numbers at once.
+ROWS = 4096
+
+
+def read_delimited(path: Path, *, delimiter: str, as_text: Callable[[str], bool]) -> Table:
+    """Read a table of predictions; the columns of some names are kept as text."""
+    dialect = sniff(path, delimiter)
+    head = list(islice(dialect.rows(), ROWS))
+    if not head:
+        refuse("it is empty; the first line must hold the class names")
+    first, *others = ([cell.strip() for cell in cells] for _, cells in head)
+    notes: tuple[str, ...] = ()
+    has_header = is_header(first, others)
+    is_certain = any(map(ID_ENDING.fullmatch, first)) or "" in first
+    if not has_header:
+        notes = (f"it has no header: its {len(first)} columns are called by their numbers",)
+    elif others and [cell for cell in first if is_decimal(cell)] == ["0", "1"] and not is_certain:
+        notes = ("its first line, 0,1, is read as the names of classes, not as a row",)
+    names = tuple(first) if has_header else tuple(map(str, range(len(first))))
+    texts = {column for column, name in enumerate(names) if has_header and as_text(name)}
+    example = others[0] if others else first
+    texts |= {
+        column
+        for column, cell in enumerate(example[: len(names)])
+        if not _is_numeric(cell, dialect)
+    }
+    skip = int(has_header)
+    while True:
+        builder = _Builder(dialect, texts, len(names))
+        for chunk in _chunks(dialect, skip, len(names)):
+            builder.add(chunk)
+        if not builder.failed:
+            break
+        texts |= builder.failed  # read again, as what has been turned into numbers is lost
+    return Table(
+        names,
+        builder.columns(),
+        builder.n_rows,
+        lambda row: dialect.line(row + skip),
+        has_header,
+        notes=notes,
+    )
+
+
+def _is_numeric(cell: str, dialect: Dialect) -> bool:
+    is_own = is_number if dialect.delimiter == "," else is_decimal
+    return cell.lower() in MISSING or is_own(cell)
+
+
+def _chunks(dialect: Dialect, skip: int, width: int) -> Iterator[list[list[str]]]:
+    """The rows below the header, some at once, each of so many cells."""
+    rows = dialect.rows()
+    for _ in range(skip):
+        next(rows)
+    chunk: list[list[str]] = []
+    for line, cells in rows:
+        if len(cells) != width:
+            refuse(f"line {line} must have {width} cells like the first, got {len(cells)}")
+        chunk.append(cells)
+        if len(chunk) == ROWS:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+class _Builder:
+    """Gathers columns of numbers and text from rows of cells."""
+
+    def __init__(self, dialect: Dialect, texts: Collection[int], width: int) -> None:
+        self.dialect = dialect
+        self.n_rows = 0
+        self.failed: set[int] = set()
+        self._text: dict[int, list[str]] = {column: [] for column in texts}
+        self._numbers: dict[int, list[NDArray[np.float64]]] = {
+            column: [] for column in range(width) if column not in self._text
+        }
+        self._marks: set[str] = set()
+
+    def add(self, rows: Sequence[Sequence[str]]) -> None:
+        """Take in rows; columns that hold anything but numbers have failed."""
+        cells = list(zip(*rows, strict=True))
+        for column, gathered in self._text.items():
+            gathered.extend(cell.strip() for cell in cells[column])
+        for column, parts in self._numbers.items():
+            if column not in self.failed:
+                try:
+                    parts.append(self._as_numbers(cells[column]))
+                except ValueError:
+                    self.failed.add(column)
+        if len(self._marks) > 1:
+            refuse("its numbers must have one decimal mark, got both '.' and ','")
+        self.n_rows += len(rows)
+
+    def columns(self) -> tuple[Column, ...]:
+        """All columns in order."""
+        found: dict[int, Column] = {}
+        for column, cells in self._text.items():
+            found[column] = cells
+            if self.dialect.delimiter != "," and any("," in cell for cell in cells):
+                with suppress(ValueError):  # numbers whose name is like that of ids
+                    found[column] = self._as_numbers(cells)
+        for column, parts in self._numbers.items():
+            found[column] = np.concatenate(parts) if parts else np.empty(0)
+        return tuple(found[column] for column in range(len(found)))
+
+    def _as_numbers(self, cells: Sequence[str]) -> NDArray[np.float64]:
+        joined = "".join(cells)
+        if "_" in joined:  # Python takes 1_0 for 10
+            raise ValueError
+        if self.dialect.delimiter != ",":
+            if "." in joined:
+                self._marks.add(".")
+            if "," in joined:
+                self._marks.add(",")
+                cells = [cell.replace(",", ".", 1) for cell in cells]
+        try:
+            return np.array(list(map(float, cells)))
+        except ValueError:
+            pass
+        return np.array(
+            [np.nan if cell.strip().lower() in MISSING else float(cell) for cell in cells]
+        )
+
+
+def read_delimited_labels(path: Path, *, delimiter: str) -> Table:
+    """Read a table of labels: all columns are text, with or without a header."""
+    dialect = sniff(path, delimiter)
+    rows: list[list[str]] = []
+    for line, cells in dialect.rows():
+        rows.append([cell.strip() for cell in cells])
+        if len(cells) != len(rows[0]):
+            refuse(f"line {line} must have {len(rows[0])} cells like the first, got {len(cells)}")
+    if not rows:
+        refuse("it is empty")
+    has_header = has_label_header(rows)
+    names = tuple(rows[0]) if has_header else tuple(map(str, range(len(rows[0]))))
+    body = rows[1:] if has_header else rows
+    columns: list[Column] = [[row[column] for row in body] for column in range(len(names))]
+    skip = int(has_header)
+    return Table(names, tuple(columns), len(body), lambda row: dialect.line(row + skip), has_header)
+
+
+def read_lines(path: Path) -> Contents:
+    """Read one label, or name, a line."""
+    with path.open(encoding="utf-8-sig") as file:
+        lines = [line.strip() for line in file]
+    while lines and not lines[-1]:
+        lines.pop()
+    if "" in lines:
+        refuse(f"line {lines.index('') + 1} must not be empty")
+    return Contents(np.array(lines, dtype=np.str_))
+
+
+def write_delimited(
+    path: Path, contents: Contents, *, delimiter: str, compressed: bool = False
+) -> None:
+    """Write scores under a header of class names."""
+    header = header_of(contents)
+    with path.open("wb") as raw:
+        # Neither a name nor a time goes into the archive: the same table is the same bytes.
+        packed: Any = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if compressed else raw
+        with TextIOWrapper(packed, newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+            writer.writerow(header if contents.ids is None else ["id", *header])
+            for row, values in enumerate(contents.values):
+                cells = values.astype(np.str_).tolist()  # the fewest digits that read back the same
+                writer.writerow(cells if contents.ids is None else [contents.ids[row], *cells])
+
+
+def header_of(contents: Contents, *, unique: bool = False) -> list[str]:
+    """Class names, or numbers, that can be read back as the header of a table."""
+    names = list(contents.classes or map(str, range(contents.values.shape[1])))
+    if "" in names:
+        refuse("each column must have a class name, got ''")
+    if not is_header(names, []):
+        refuse(
+            f"its class names ({', '.join(names[:3])}, ...) would be read as a row of numbers; "
+            "write .npz instead"
+        )
+    if unique and contents.ids is not None and "id" in names:
+        refuse("its class 'id' has the name of the column of ids; write .npz instead")
+    if contents.ids is None and names[0].lower() == "id":
+        refuse(
+            f"its first column, the class {names[0]!r}, would be read as ids; write .npz instead"
+        )
+    return names

@@ -1,0 +1,47 @@
+"""How files are read: the options that all of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from postproc.scores.kinds import Kind
+
+
+class ReadingWarning(UserWarning):
+    """Something was dropped, renormalized or skipped as a file was read."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Options of reading predictions and labels.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        The columns of a table that hold scores: names, or patterns with `*` and `?`. Without them
+        every column that may hold anything else is an error.
+    id_column, label_column : str, optional
+        The columns of a table that hold row names and labels: a name or a pattern of one. A label
+        column is never read as a score.
+    key : str, optional
+        The array to read from an `.npz`, `.safetensors` or `.pt` file.
+    kind : {"logits", "probs", "votes"}, optional
+        The declared kind; without it the key of the file or the values decide.
+    multilabel : bool
+        Columns do not exclude each other.
+    skip_unpredicted : bool
+        Leave out rows that are all NaN or all zero, which are an error otherwise.
+
+    Examples
+    --------
+    >>> Reading(columns=("prob_*",), label_column="truth").columns
+    ('prob_*',)
+    """
+
+    columns: tuple[str, ...] = ()
+    id_column: str | None = None
+    label_column: str | None = None
+    key: str | None = None
+    kind: Kind | None = None
+    multilabel: bool = False
+    skip_unpredicted: bool = False

@@ -1,0 +1,121 @@
+"""Records: .jsonl files, one JSON object or list a row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from postproc.files.contents import Contents, refuse
+from postproc.files.delimited import header_of
+from postproc.files.dialects import open_text
+from postproc.files.tables import Column, Table
+
+#: What a list that is a record of its own is called.
+LIST_NAME = "scores"
+
+#: Keys of named scores, as pipelines of Hugging Face give them.
+NAMED_SCORE = {"label", "score"}
+
+
+def read_records(path: Path) -> Table:
+    """Read named scores, lists of scores, or both, with whatever stands beside them."""
+    lines: list[int] = []
+    cells: dict[str, list[Any]] = {}
+    for line, record in _records(path):
+        row = dict(_flat(record))
+        if lines and row.keys() != cells.keys():
+            unlike = sorted(row.keys() ^ cells.keys())
+            refuse(f"line {line} must have the keys of the first, got {unlike[0]!r} in one only")
+        for name, value in row.items():
+            cells.setdefault(name, []).append(value)
+        lines.append(line)
+    if not lines:
+        refuse("it is empty")
+    listed = cells.get("classes")
+    classes = None
+    if listed is not None and all(value == listed[0] for value in listed):
+        classes = [str(name) for name in listed[0]] if isinstance(listed[0], list) else None
+        if classes is not None:
+            del cells["classes"]
+    columns = {name: column_of(name, values, lines) for name, values in cells.items()}
+    return Table(
+        tuple(columns),
+        tuple(columns.values()),
+        len(lines),
+        lambda row: f"line {lines[row]}",
+        classes=classes,
+    )
+
+
+def _records(path: Path) -> Iterator[tuple[int, Any]]:
+    """Line numbers and records; blank lines are skipped."""
+    with open_text(path) as file:
+        for number, text in enumerate(file, start=1):
+            if text.strip():
+                try:
+                    yield number, json.loads(text)
+                except ValueError:
+                    refuse(f"line {number} must be one JSON record")
+
+
+def _flat(record: Any) -> Iterator[tuple[str, Any]]:
+    """Names and values of a record; named scores inside of it are columns of their own."""
+    if isinstance(record, list):
+        record = {LIST_NAME: record}
+    if not isinstance(record, dict):
+        refuse(f"a record must be an object or a list of scores, got {json.dumps(record)[:40]}")
+    for name, value in record.items():
+        inner = _named_scores(value)
+        yield from [(name, value)] if inner is None else inner.items()
+
+
+def _named_scores(value: Any) -> dict[str, Any] | None:
+    """Named scores in an object, or in a list of objects with label and score; None if none."""
+    if isinstance(value, list) and value and all(_is_named_score(each) for each in value):
+        value = {str(each["label"]): each["score"] for each in value}
+    if isinstance(value, dict) and value and all(_is_number(each) for each in value.values()):
+        return value
+    return None
+
+
+def _is_named_score(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == NAMED_SCORE
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, int | float)
+
+
+def column_of(name: str, values: Sequence[Any], lines: Sequence[int]) -> Column:
+    """Numbers, lists of numbers or text; None where the cells are anything else."""
+    if all(map(_is_number, values)):
+        return np.array([np.nan if value is None else value for value in values])
+    if all(isinstance(value, str | None) for value in values):
+        return ["" if value is None else value for value in values]
+    if all(isinstance(value, str | int | float | None) for value in values):
+        return ["" if value is None else str(value) for value in values]
+    if not all(isinstance(value, list) and all(map(_is_number, value)) for value in values):
+        return None
+    length = len(values[0])
+    for line, value in zip(lines, values, strict=True):
+        if len(value) != length:
+            refuse(
+                f"line {line}, {name!r} must be a list of {length} numbers like the first, "
+                f"got {len(value)}"
+            )
+    return np.array([[np.nan if cell is None else cell for cell in value] for value in values])
+
+
+def write_records(path: Path, contents: Contents) -> None:
+    """Write named scores, one object a row."""
+    header = header_of(contents, unique=True)
+    with path.open("w", encoding="utf-8") as file:
+        for row, values in enumerate(contents.values):
+            first = {} if contents.ids is None else {"id": str(contents.ids[row])}
+            cells = (float(str(value)) for value in values)  # the fewest digits of narrow floats
+            record = first | dict(zip(header, cells, strict=True))
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")

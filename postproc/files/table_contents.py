@@ -1,0 +1,111 @@
+"""Contents of a table: its scores or its labels, with the names that belong to them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.files.column_names import is_suspect, listed
+from postproc.files.columns import Roles, find_ids, find_roles, named_column
+from postproc.files.contents import SCORE_KEYS, Contents, id_array, refuse
+from postproc.files.reading import Reading
+from postproc.files.tables import MISSING, Table, as_floats, is_list
+
+
+def scores_of(table: Table, reading: Reading) -> Contents:
+    """The scores of a table, with the names of columns and rows."""
+    roles = find_roles(table, reading)
+    ids = None if roles.ids is None else _ids(table, roles.ids)
+    notes = (*table.notes, *roles.notes)
+    first = table.columns[roles.scores[0]]
+    if is_list(first):
+        classes = _names_of_list(table, roles)
+        kind = SCORE_KEYS.get(table.names[roles.scores[0]].lower())
+        return Contents(first, classes, ids, kind, is_table=True, notes=notes)
+    columns = [table.numbers(column) for column in roles.scores]
+    values = np.stack(columns, axis=1)
+    _check_missing(table, roles, values)
+    names = tuple(table.names[c] for c in roles.scores) if table.has_header else None
+    return Contents(values, names, ids, is_table=True, notes=notes)
+
+
+def _names_of_list(table: Table, roles: Roles) -> tuple[str, ...] | None:
+    """Names of the entries of a list column: given beside it, or those of columns equal to it."""
+    values = np.asarray(table.columns[roles.scores[0]])
+    if table.classes is not None and len(table.classes) == values.shape[1]:
+        return tuple(table.classes)
+    aside = (*roles.scores, roles.ids, roles.labels)
+    numbers = {
+        name: found
+        for c, name in enumerate(table.names)
+        if c not in aside and (found := as_floats(table.columns[c])) is not None
+    }
+    named = [name for name in numbers if not is_suspect(name)]
+    if len(named) == values.shape[1]:
+        block = np.stack([numbers[name] for name in named], axis=1)
+        if np.allclose(block, values, rtol=1e-6, atol=1e-9, equal_nan=True):
+            return tuple(named)
+    return None
+
+
+def _check_missing(table: Table, roles: Roles, values: NDArray[np.number]) -> None:
+    """Refuse a row that lacks some of its scores."""
+    if values.dtype.kind != "f":
+        return
+    missing = np.isnan(values)
+    partial = missing.any(axis=1) & ~missing.all(axis=1)
+    if partial.any():
+        row = int(np.argmax(partial))
+        name = table.names[roles.scores[int(np.argmax(missing[row]))]]
+        refuse(f"{table.where(row)}, column {name!r} must be a number, got none")
+
+
+def _ids(table: Table, column: int) -> NDArray[np.str_] | None:
+    text = table.text(column)
+    if any(cell == "" for cell in text):
+        if all(cell.lower() in MISSING for cell in text):  # a column without a name or a value
+            return None
+        row = text.index("")
+        refuse(f"{table.where(row)}, column {table.names[column]!r} must name the row, got nothing")
+    values = table.columns[column]
+    if isinstance(values, np.ndarray) and np.isnan(values.astype(np.float64)).all():
+        return None
+    return id_array(np.array(text, dtype=np.str_))
+
+
+def labels_of(table: Table, reading: Reading) -> Contents:
+    """The labels of a table: the column asked for, or all columns but ids; as text."""
+    label = named_column(table, reading.label_column)
+    if label is None and reading.label_column is not None and len(table.names) > 2:
+        refuse(f"it has no column {reading.label_column!r} of labels, got {listed(table.names)}")
+    ids = None
+    if table.has_header and len(table.names) > 1:
+        lenient = reading if named_column(table, reading.id_column) is not None else Reading()
+        ids, _ = find_ids(table, lenient, taken={label} - {None})
+    elif table.has_header and table.names[0].lower() == "id":
+        refuse("it has no column of labels")
+    columns = [c for c in range(len(table.names)) if c != ids] if label is None else [label]
+    row_ids = None if ids is None else _ids(table, ids)
+    if len(columns) == 1 and is_list(table.columns[columns[0]]):
+        return Contents(table.columns[columns[0]], table_classes(table), row_ids)
+    values = [_label_values(table, column) for column in columns]
+    if len(values) == 1:
+        return Contents(
+            values[0], None, row_ids, header_or_label=not table.has_header, is_table=True
+        )
+    names = tuple(table.names[c] for c in columns) if table.has_header else None
+    is_alike = len({column.dtype.kind in "US" for column in values}) == 1
+    stacked = np.stack(values if is_alike else [c.astype(np.str_) for c in values], axis=1)
+    return Contents(stacked, names, row_ids, is_table=True)
+
+
+def table_classes(table: Table) -> tuple[str, ...] | None:
+    """Names of the entries of a list column, where they are given."""
+    return None if table.classes is None else tuple(table.classes)
+
+
+def _label_values(table: Table, column: int) -> NDArray[np.generic]:
+    values = table.columns[column]
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        return values
+    return np.array(table.text(column), dtype=np.str_)
