@@ -9,6 +9,7 @@ from .learned.greedy_tuning import tune_greedy
 from .learned.log_pool import LearnedLogPool
 from .learned.stacking import Bagging, Stacking
 from .members import Members, align_members, check_members
+from .rows import pool_rows
 from .saved import load_model, save_model
 from .training.trainer import DevilsAdvocateTrainer
 from .voting import Voting, hard_vote, log_pool, median_vote, rank_vote, soft_vote
@@ -35,6 +36,7 @@ __all__ = [
     "log_pool",
     "median_vote",
     "pairwise_diversity",
+    "pool_rows",
     "rank_vote",
     "save_model",
     "soft_vote",

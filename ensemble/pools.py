@@ -54,6 +54,14 @@ def median_pool(probs: Sequence[Array], weights: Weights) -> Array:
     return xp.where(mass > 0, medians / xp.where(mass > 0, mass, xp.ones_like(mass)), linear)
 
 
+def max_pool(probs: Sequence[Array], weights: Weights) -> Array:
+    """Largest probability of each class over the members of weight above 0, scaled to sum 1."""
+    xp = api.array_namespace(*probs)
+    kept = [xp.astype(p, xp.float64) for p, w in zip(probs, weights, strict=True) if w > 0]
+    highest = xp.max(xp.stack(kept), axis=0)
+    return highest / xp.sum(highest, axis=1, keepdims=True)
+
+
 def rank_pool(probs: Sequence[Array], weights: Weights, tie: Tie, draws: Array | None) -> Array:
     """Weighted mean of the Borda points of each class, scaled to sum to 1."""
     xp = api.array_namespace(*probs)
