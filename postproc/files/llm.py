@@ -1,0 +1,251 @@
+"""Scores of language models: log-likelihoods of choices, top-k log-probabilities of tokens."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.scores.checks import check_choice, fail
+from postproc.scores.predictions import Predictions
+
+Normalize = Literal["none", "bytes", "tokens"]
+Missing = Literal["spread", "zero"]
+
+#: Fields that hold the log-probabilities of a record, if it holds more than those.
+LOGPROBS = ("logprobs", "top_logprobs")
+
+#: Fields that are ids or labels and never tokens.
+IDS, LABELS = ("id", "doc_id", "index"), ("label", "target", "truth", "answer")
+
+
+class Converted(NamedTuple):
+    """Predictions and, if the file holds them, labels as class numbers, (n,)."""
+
+    predictions: Predictions
+    labels: NDArray[np.int64] | None
+
+
+def read_lm_eval(path: str | os.PathLike[str], *, normalize: Normalize = "none") -> Converted:
+    """Read the log-likelihoods of choices from a sample log of lm-evaluation-harness.
+
+    Parameters
+    ----------
+    path : path-like
+        A `samples_*.jsonl` file of a multiple-choice task.
+    normalize : {"none", "bytes", "tokens"}
+        What log-likelihoods are divided by: nothing (`acc`), the UTF-8 bytes of the choice, or its
+        number of tokens, if records have a field `tokens` with one number per choice.
+
+    Returns
+    -------
+    Converted
+        Logits of shape (n, C) for the largest number of choices C, -inf where a question has
+        fewer, with `doc_id` as ids; the choices are class names if all questions share them. Labels
+        are None unless every `target` is a choice.
+
+    Raises
+    ------
+    ValueError
+        If a line is no record of a multiple-choice task, or has no lengths to normalize by.
+    """
+    check_choice(normalize, "normalize", ("none", "bytes", "tokens"))
+    path = Path(path)
+    rows, texts, targets, ids = [], [], [], []
+    first_filter: Any = None
+    for number, record in _records(path):
+        where = f"{path}, line {number}"
+        first_filter = record.get("filter") if not rows else first_filter
+        if record.get("filter") != first_filter:
+            continue  # the same questions once more, under another filter
+        likelihoods = _likelihoods(record, where)
+        choices = _choices(record, len(likelihoods))
+        rows.append(likelihoods / _lengths(record, choices, len(likelihoods), normalize, where))
+        texts.append(choices)
+        targets.append(record.get("target"))
+        ids.append(str(record.get("doc_id", len(ids))))
+    scores = np.full((len(rows), max(map(len, rows))), -np.inf)
+    for row, values in zip(scores, rows, strict=True):
+        row[: len(values)] = values
+    shared = texts[0] if texts[0] and all(text == texts[0] for text in texts) else None
+    if shared is not None and len(set(shared)) < len(shared):
+        shared = None
+    found = [_place(*pair) for pair in zip(targets, texts, rows, strict=True)]
+    labels = None if None in found else np.array(found, dtype=np.int64)
+    predictions = Predictions.check(scores, kind="logits", classes=shared, ids=ids, name=str(path))
+    return Converted(predictions, labels)
+
+
+def read_logprobs(
+    path: str | os.PathLike[str],
+    *,
+    classes: Sequence[str] | None = None,
+    missing: Missing = "spread",
+) -> Converted:
+    """Read the top-k log-probabilities of answer tokens, one record a line.
+
+    A record maps tokens to log-probabilities (`{"A": -0.1, "B": -2.3}`), or has such a mapping, or
+    a list of `{"token": ..., "logprob": ...}`, in a field `logprobs` or `top_logprobs`. Blanks
+    around tokens are dropped and the probabilities of equal tokens are added.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    classes : sequence of str, optional
+        The answers, in order; all tokens that occur by default, in order of first appearance.
+    missing : {"spread", "zero"}
+        What an answer gets that a row does not list: an equal share of the probability that the
+        row's tokens leave, or zero.
+
+    Returns
+    -------
+    Converted
+        Logits of shape (n, C), and labels if every record has one (`label`, `target`, `truth` or
+        `answer`) that is an answer.
+
+    Raises
+    ------
+    ValueError
+        If a line is no such record, or a log-probability is above 0.
+    """
+    check_choice(missing, "missing", ("spread", "zero"))
+    path = Path(path)
+    rows, truths, ids = [], [], []
+    for number, record in _records(path):
+        rows.append(_tokens(record, f"{path}, line {number}"))
+        truths.append(next((record[key] for key in LABELS if key in record), None))
+        ids.append(next((str(record[key]) for key in IDS if key in record), None))
+    answers = list(dict.fromkeys(token for row in rows for token in row))
+    answers = answers if classes is None else [str(name) for name in classes]
+    scores = np.full((len(rows), len(answers)), -np.inf)
+    for row, tokens in zip(scores, rows, strict=True):
+        row[:] = [tokens.get(answer, -np.inf) for answer in answers]
+        absent = [place for place, answer in enumerate(answers) if answer not in tokens]
+        rest = 1 - math.fsum(math.exp(value) for value in tokens.values())
+        if absent and missing == "spread" and rest > 0:
+            row[absent] = math.log(rest / len(absent))
+    places = {answer: place for place, answer in enumerate(answers)}
+    found = [places.get(str(truth).strip()) for truth in truths]
+    labels = None if None in found else np.array(found, dtype=np.int64)
+    predictions = Predictions.check(
+        scores,
+        kind="logits",
+        classes=answers,
+        ids=[name for name in ids if name is not None] if None not in ids else None,
+        name=str(path),
+    )
+    return Converted(predictions, labels)
+
+
+#: The layouts by name.
+LAYOUTS = {"lm-eval": read_lm_eval, "logprobs": read_logprobs}
+
+
+def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers, from 1, and the objects on them."""
+    found = False
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except (json.JSONDecodeError, RecursionError):
+                fail(f"{path}, line {number}", "a JSON object", f"{line.strip()[:40]!r}")
+            if not isinstance(record, dict):
+                fail(f"{path}, line {number}", "a JSON object", f"{line.strip()[:40]!r}")
+            found = True
+            yield number, record
+    if not found:
+        fail(str(path), "one or more JSON objects, one a line", "none")
+
+
+def _likelihoods(record: dict[str, Any], where: str) -> NDArray[np.float64]:
+    """The log-likelihood of each choice: responses are [likelihood, is greedy], nested or not."""
+    responses = record.get("filtered_resps", record.get("resps"))
+    rule = "a record of a multiple-choice task, with a log-likelihood for each choice"
+    if not isinstance(responses, list) or len(responses) < 2:
+        fail(where, rule, "no list of two or more responses in `filtered_resps` or `resps`")
+    values = []
+    for response in responses:
+        inner = response
+        while isinstance(inner, list) and inner:
+            inner = inner[0]
+        try:
+            values.append(float(inner))
+        except (TypeError, ValueError):
+            fail(where, rule, f"the response {str(response)[:40]!r}")
+    if not all(value <= 0 for value in values):
+        fail(where, "log-likelihoods at or below 0", f"{values}")
+    return np.array(values)
+
+
+def _choices(record: dict[str, Any], n_choices: int) -> list[str]:
+    """Texts of the choices: the continuation is the second argument of each request."""
+    arguments = record.get("arguments")
+    if isinstance(arguments, dict):
+        arguments = [[a.get("arg_0"), a.get("arg_1")] for a in arguments.values()]
+    if not isinstance(arguments, list) or len(arguments) != n_choices:
+        return []
+    texts = [a[1] if isinstance(a, list) and len(a) > 1 else None for a in arguments]
+    known = [text.strip() for text in texts if isinstance(text, str)]
+    return known if len(known) == n_choices else []
+
+
+def _lengths(
+    record: dict[str, Any], choices: list[str], n_choices: int, normalize: str, where: str
+) -> NDArray[np.float64]:
+    """What the log-likelihood of each choice is divided by."""
+    if normalize == "none":
+        return np.ones(n_choices)
+    lengths: Any = [len(text.encode()) for text in choices]
+    if normalize == "tokens":
+        lengths = record.get("tokens")
+    usable = isinstance(lengths, list) and len(lengths) == n_choices
+    if not usable or not all(isinstance(x, int | float) and x > 0 for x in lengths):
+        needed = "texts in `arguments`" if normalize == "bytes" else "counts in a field `tokens`"
+        fail(where, f"a record whose choices have {needed}", "none", "use --normalize none")
+    return np.array(lengths, dtype=np.float64)
+
+
+def _place(target: Any, choices: list[str], row: NDArray[Any]) -> int | None:
+    """The number of the right choice; the target is that number or the text of the choice."""
+    text = str(target).strip()
+    if text in choices:
+        return choices.index(text)
+    return int(text) if text.isdecimal() and int(text) < len(row) else None
+
+
+def _tokens(record: dict[str, Any], where: str) -> dict[str, float]:
+    """Log-probabilities by token."""
+    inner: Any = next((record[key] for key in LOGPROBS if key in record), None)
+    if inner is None:
+        inner = {k: v for k, v in record.items() if k not in (*IDS, *LABELS)}
+    if isinstance(inner, list):
+        while len(inner) == 1 and isinstance(inner[0], list):  # of the first generated token
+            inner = inner[0]
+        pairs = [
+            (item.get("token"), item.get("logprob")) if isinstance(item, dict) else (None, None)
+            for item in inner
+        ]
+    else:
+        pairs = list(inner.items()) if isinstance(inner, dict) else []
+    tokens: dict[str, float] = {}
+    for token, value in pairs:
+        if token is None or not isinstance(value, int | float) or isinstance(value, bool):
+            mend = "keep the scores in a field `logprobs`"
+            fail(where, "a number for each token", f"{token!r}: {value!r}", mend)
+        if not value <= 0:
+            fail(where, "log-probabilities at or below 0", f"{token!r}: {value}")
+        name = str(token).strip()
+        tokens[name] = float(np.logaddexp(tokens.get(name, -np.inf), value))
+    if not tokens:
+        fail(where, "a mapping of tokens to log-probabilities", "none")
+    return tokens
