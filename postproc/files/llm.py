@@ -57,7 +57,10 @@ def read_lm_eval(path: str | os.PathLike[str], *, normalize: Normalize = "none")
     """
     check_choice(normalize, "normalize", ("none", "bytes", "tokens"))
     path = Path(path)
-    rows, texts, targets, ids = [], [], [], []
+    rows: list[NDArray[np.float64]] = []
+    texts: list[list[str]] = []
+    targets: list[Any] = []
+    ids: list[str] = []
     first_filter: Any = None
     for number, record in _records(path):
         where = f"{path}, line {number}"

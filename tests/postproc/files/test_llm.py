@@ -1,0 +1,137 @@
+"""Scores of language models: sample logs of lm-evaluation-harness, top-k log-probabilities."""
+
+import json
+
+import numpy as np
+import pytest
+
+from postproc.files.llm import read_lm_eval, read_logprobs
+
+
+def write(path, records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+def sample(number, likelihoods, texts, target, **more):
+    return {
+        "doc_id": number,
+        "target": target,
+        "arguments": [[f"question {number}", f" {text}"] for text in texts],
+        "resps": [[[str(value), "False"]] for value in likelihoods],
+        "filtered_resps": [[str(value), "False"] for value in likelihoods],
+        "filter": "none",
+        **more,
+    }
+
+
+def test_choices_of_different_number_are_padded(tmp_path):
+    log = write(
+        tmp_path / "samples.jsonl",
+        [sample(7, [-1.5, -2.0], ["yes", "no"], 1), sample(3, [-4, -1, -9], ["a", "b", "c"], "2")],
+    )
+    found, labels = read_lm_eval(log)
+    np.testing.assert_array_equal(found.scores, [[-1.5, -2.0, -np.inf], [-4, -1, -9]])
+    assert (found.kind, found.classes, found.ids.tolist()) == ("logits", None, ["7", "3"])
+    assert labels.tolist() == [1, 2]
+    probs = found.probabilities()
+    assert probs[0, 2] == 0
+    np.testing.assert_allclose(probs.sum(axis=1), 1)
+
+
+def test_shared_choices_are_class_names_and_targets_may_be_texts(tmp_path):
+    log = write(
+        tmp_path / "samples.jsonl",
+        [sample(0, [-1, -2], ["no", "yes"], "yes"), sample(1, [-3, -2], ["no", "yes"], " no")],
+    )
+    found, labels = read_lm_eval(log)
+    assert found.classes == ("no", "yes")
+    assert labels.tolist() == [1, 0]
+
+
+def test_newer_logs_name_their_arguments_and_older_ones_hold_numbers(tmp_path):
+    record = sample(0, [], [], 0, filtered_resps=[[-1.0, True], [-6.0, False]])
+    record["arguments"] = {
+        "gen_args_0": {"arg_0": "q", "arg_1": " é"},
+        "gen_args_1": {"arg_0": "q", "arg_1": " abc"},
+    }
+    found, _ = read_lm_eval(write(tmp_path / "s.jsonl", [record]), normalize="bytes")
+    np.testing.assert_allclose(found.scores, [[-1 / 2, -6 / 3]])
+
+
+def test_tokens_are_a_field(tmp_path):
+    log = write(tmp_path / "s.jsonl", [sample(0, [-6, -6], ["a b", "c"], 0, tokens=[2, 1])])
+    np.testing.assert_allclose(read_lm_eval(log, normalize="tokens").predictions.scores, [[-3, -6]])
+
+
+def test_other_filters_repeat_the_questions(tmp_path):
+    log = write(
+        tmp_path / "s.jsonl",
+        [sample(0, [-1, -2], "ab", 0), sample(0, [-1, -2], "ab", 0, filter="again")],
+    )
+    assert read_lm_eval(log).predictions.n_rows == 1
+
+
+def test_unknown_targets_give_no_labels(tmp_path):
+    log = write(tmp_path / "s.jsonl", [sample(0, [-1, -2], "ab", "neither")])
+    assert read_lm_eval(log).labels is None
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("", {}, "must be one or more JSON objects"),
+        ("[1]\n", {}, "line 1` must be a JSON object"),
+        ("{\n", {}, "line 1` must be a JSON object"),
+        ('{"a": 1}\n', {}, "no list of two or more responses"),
+        ('{"resps": [["text"], ["more"]]}\n', {}, "the response"),
+        ('{"resps": [[-1], [2]]}\n', {}, "at or below 0"),
+        ('{"resps": [[-1], [-2]]}\n', {"normalize": "bytes"}, "use --normalize none"),
+        ('{"resps": [[-1], [-2]]}\n', {"normalize": "tokens"}, "counts in a field `tokens`"),
+        ("{}\n", {"normalize": "words"}, "`normalize` must be"),
+    ],
+)
+def test_faults_of_sample_logs(tmp_path, text, options, message):
+    path = tmp_path / "s.jsonl"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_lm_eval(path, **options)
+
+
+def test_what_a_row_does_not_list_shares_the_rest(tmp_path):
+    rows = [
+        {"A": np.log(0.6), " B": np.log(0.1), "the": np.log(0.1)},
+        {"id": 5, "C": np.log(0.5), "C ": np.log(0.25), "label": "C"},
+    ]
+    found, labels = read_logprobs(write(tmp_path / "s.jsonl", rows), classes=["A", "B", "C"])
+    np.testing.assert_allclose(np.exp(found.scores), [[0.6, 0.1, 0.2], [0.125, 0.125, 0.75]])
+    assert labels is None  # the first row has none
+    zero = read_logprobs(tmp_path / "s.jsonl", classes=["A", "B", "C"], missing="zero")
+    np.testing.assert_allclose(np.exp(zero.predictions.scores)[0], [0.6, 0.1, 0])
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_lists_of_tokens_as_servers_give_them(tmp_path, nested):
+    top = [{"token": " no", "logprob": -0.5}, {"token": " yes", "logprob": -1.0}]
+    record = {"doc_id": "q1", "target": "yes", "top_logprobs": [top] if nested else top}
+    found, labels = read_logprobs(write(tmp_path / "s.jsonl", [record]))
+    assert (found.classes, found.ids.tolist(), labels.tolist()) == (("no", "yes"), ["q1"], [1])
+    np.testing.assert_allclose(found.scores, [[-0.5, -1.0]])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"A": 0.5, "B": -1}\n', "log-probabilities at or below 0, got 'A': 0.5"),
+        ('{"A": "high", "B": -1}\n', "keep the scores in a field `logprobs`"),
+        ('{"A": true, "B": -1}\n', "a number for each token"),
+        ('{"logprobs": [1, 2]}\n', "a number for each token"),
+        ('{"logprobs": {}}\n', "a mapping of tokens"),
+        ('{"A": NaN, "B": -1}\n', "at or below 0"),
+    ],
+)
+def test_faults_of_log_probabilities(tmp_path, text, message):
+    path = tmp_path / "s.jsonl"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_logprobs(path)
