@@ -18,7 +18,7 @@ from .evaluation.reliability import reliability_bins
 from .files import load_labels, load_predictions, save_predictions
 from .files.inspection import inspect_predictions
 from .reports.report import AccuracyReport, accuracy_report
-from .scores.arrays import log_softmax, softmax
+from .scores.arrays import log_softmax, softmax, undo_softmax
 from .scores.confidence import top_k_entropy
 from .scores.kinds import check_scores, log_probabilities, probabilities
 from .scores.predictions import Predictions
@@ -71,5 +71,6 @@ __all__ = [
     "softmax",
     "top_k_entropy",
     "tune_can",
+    "undo_softmax",
     "wilson_interval",
 ]

@@ -203,9 +203,8 @@ def _suspicions(predictions: Predictions, sums: RowSums) -> list[str]:
     found = []
     if predictions.kind == "probs" and sums.largest <= ceiling * (1 + 1e-6):
         found.append(
-            f"softmaxed twice? the largest probability is {sums.largest:.4f} and never passes "
-            f"e/(e + C - 1) = {ceiling:.4f}; if so, their logarithm is the first softmax again, "
-            "but for a constant in each row"
+            f"softmaxed twice? the largest probability is {sums.largest:.4f} and never exceeds "
+            f"e/(e + C - 1) = {ceiling:.4f}; if so, undo it with postproc convert --undo-softmax"
         )
     if sums.alike and n_rows > 1:
         found.append("all rows are alike: the predictions say nothing about the rows")

@@ -1,4 +1,4 @@
-from .arrays import log_softmax, softmax
+from .arrays import log_softmax, softmax, undo_softmax
 from .confidence import top_k_entropy
 from .kinds import check_scores, log_probabilities, probabilities
 from .predictions import Predictions
@@ -14,4 +14,5 @@ __all__ = [
     "probabilities",
     "softmax",
     "top_k_entropy",
+    "undo_softmax",
 ]

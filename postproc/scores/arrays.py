@@ -127,3 +127,45 @@ def log_softmax(logits: Array, *, axis: int = -1) -> Array:
     with np.errstate(over="ignore"):
         shifted = xp.clip(x - xp.max(x, axis=axis, keepdims=True), xp.finfo(x.dtype).min, None)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
+
+
+def undo_softmax(probs: Array) -> Array:
+    r"""Undo one softmax too many: from softmax(p) back to probabilities p.
+
+    .. math:: p = \log s + (1 - \sum_j \log s_j) / C
+
+    Exact, because the entries of p sum to 1.
+
+    Parameters
+    ----------
+    probs : array or tensor of shape (n, C)
+        The softmax s of probabilities, rows summing to 1.
+
+    Returns
+    -------
+    array or tensor of shape (n, C)
+        The probabilities p.
+
+    Raises
+    ------
+    TypeError
+        If `probs` does not hold real numbers.
+    ValueError
+        If a row is not the softmax of probabilities: p would leave [0, 1].
+
+    Examples
+    --------
+    >>> undo_softmax(softmax([[0.9, 0.1]]))
+    array([[0.9, 0.1]])
+    """
+    s = as_floating(as_array(probs, "probs"))
+    xp = api.array_namespace(s)
+    logs = xp.log(xp.clip(s, xp.finfo(s.dtype).smallest_normal, None))
+    p = logs + (1 - xp.sum(logs, axis=-1, keepdims=True)) / s.shape[-1]
+    slack = 32 * xp.finfo(s.dtype).eps * s.shape[-1]
+    outside = xp.any((p < -slack) | (p > 1 + slack), axis=-1)
+    if xp.any(outside):
+        row = int(np.flatnonzero(as_numpy(outside))[0])
+        got = f"{float(xp.min(p[row, :])):.4g} to {float(xp.max(p[row, :])):.4g}"
+        fail("probs", "the softmax of probabilities", f"row {row}, which came from {got}")
+    return xp.clip(p, 0, 1)

@@ -70,7 +70,7 @@ def test_softmax_of_softmax_is_suspected(n_classes, dtype):
     twice = _inspect(softmax(once)).suspicions
     ceiling = np.e / (np.e + n_classes - 1)
     assert [s.startswith("softmaxed twice?") for s in twice].count(True) == 1
-    assert f"never passes e/(e + C - 1) = {ceiling:.4f}" in twice[0]
+    assert f"never exceeds e/(e + C - 1) = {ceiling:.4f}" in twice[0]
     assert not any("softmaxed twice" in s for s in _inspect(once).suspicions)
     assert not any("softmaxed twice" in s for s in _inspect(logits).suspicions)
 

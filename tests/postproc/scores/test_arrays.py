@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from postproc import log_softmax, softmax
+from postproc import log_softmax, softmax, undo_softmax
 from postproc.scores.arrays import as_array, as_floating, as_numpy
 
 LOGITS = hnp.arrays(
@@ -87,3 +87,18 @@ def test_rows_of_unlike_length_are_named():
     assert str(error.value) == (
         "`scores` must be an array with rows of equal length, got rows of different lengths"
     )
+
+
+@given(st.integers(2, 40), st.sampled_from([np.float32, np.float64]))
+def test_one_softmax_too_many_is_undone(n_classes, dtype):
+    rng = np.random.default_rng(n_classes)
+    probs = rng.dirichlet(np.full(n_classes, 0.3), 20).astype(dtype)
+    tolerance = 1e-5 if dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(undo_softmax(softmax(probs)), probs, atol=tolerance)
+
+
+def test_what_was_softmaxed_once_is_refused():
+    with pytest.raises(
+        ValueError, match=r"`probs` must be the softmax of probabilities, got row 1"
+    ):
+        undo_softmax([[0.5, 0.5], [0.99, 0.01]])
