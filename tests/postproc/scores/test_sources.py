@@ -323,7 +323,7 @@ def test_chunks_left_out_for_their_fill_value_can_be_mended_as_the_message_says(
     logits = 40.0 * probs
     logits[7:14] = 0  # a chunk of nothing but the fill value
     path = zarr_array(tmp_path / "logits.zarr", logits, chunks=(7, 4))
-    with pytest.raises(ValueError, match=r"cannot be read: 1 of 3 chunks are missing, as wh") as no:
+    with pytest.raises(ValueError, match=r"cannot be read: 1 of 3 chunks are missing, as if") as no:
         load_predictions(path)
     mend = 'zarr.create_array(..., config={"write_empty_chunks": True})'
     assert str(no.value).endswith(mend)
