@@ -88,7 +88,7 @@ def test_a_target_that_few_rows_speak_for_is_doubted(run_cli):
     decision = json.loads(told.stdout)["decision"]
     assert decision["action"] == "adapt"
     assert decision["effective_rows"] < 20
-    assert "looks so unlike the fit rows that only" in told.stderr
+    assert "is so unlike the fit rows that only" in told.stderr
 
 
 def test_z_of_confusions_is_that_of_all_orders():
