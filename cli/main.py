@@ -18,9 +18,11 @@ COMMANDS = {
     "bench": "Compare all methods on run directories, under label shift.",
     "calibrate": "Calibrate probabilities on labelled rows.",
     "can": "Adjust ambiguous rows by alternating normalization.",
+    "convert": "Write predictions in another format or layout.",
     "demo": "See it all at work on a small data set.",
     "ensemble": "Combine the predictions of several models.",
     "inspect": "Show what prediction files contain.",
+    "pool": "Make one row of all rows that share an id.",
     "report": "Compare predictions with labels: is a gain real?",
     "tune": "Choose hyperparameters by cross-validation.",
 }

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from postproc.files.reading import Reading
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: Groups of options, in the order of the help.
@@ -218,7 +220,52 @@ class Inputs:
         "--logits/--probs",
         default=None,
     )
+    votes: bool = given("Declare that the scores are counts of votes, divided by each row's sum.")
     classes: Path | None = given("File of class names, one per line.")
+    columns: Any = given(
+        "Columns of a table that hold scores: names or patterns, separated by commas.  [default: "
+        "all but ids, if no other column could be a label]",
+        metavar="NAME,NAME,...",
+        type=Values(click.STRING),
+    )
+    id_column: str | None = given(
+        "Column of a table that holds row ids.  [default: detected from names and values]",
+        metavar="NAME",
+    )
+    label_column: str | None = given(
+        "Column of a table that holds labels: never a score, but what label files are read for.",
+        metavar="NAME",
+    )
+    key: str | None = given(
+        "Array to read from an .npz, .safetensors or .pt file.  [default: detected from names]",
+        metavar="NAME",
+    )
+    skip_unpredicted: bool = given("Leave out rows that are all NaN or all zero.")
+
+    @property
+    def reading(self) -> Reading:
+        """These options as the library takes them."""
+        from postproc.files.reading import Reading
+
+        if self.votes and self.is_logits is not None:
+            message = "--votes excludes --logits and --probs"
+            raise click.UsageError(message)
+        kinds: dict[bool | None, Any] = {True: "logits", False: "probs", None: None}
+        return Reading(
+            columns=tuple(self.columns or ()),
+            id_column=self.id_column,
+            label_column=self.label_column,
+            key=self.key,
+            kind="votes" if self.votes else kinds[self.is_logits],
+            skip_unpredicted=self.skip_unpredicted,
+        )
+
+
+#: Options of `Inputs` that say how files are read.
+READING = (
+    "is_logits", "votes", "classes", "columns", "id_column", "label_column", "key",
+    "skip_unpredicted",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

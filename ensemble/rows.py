@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.pools import linear_pool, log_linear_pool, majority, max_pool, median_pool
-from postproc.scores.blocks import row_blocks
+from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_cuts
 from postproc.scores.checks import check_choice, fail
 from postproc.scores.names import some
 from postproc.scores.predictions import Predictions
@@ -53,10 +53,10 @@ class PoolRows:
     groups: RowGroups
     rule: Rule = "soft"
 
-    def cuts(self) -> tuple[slice, ...]:
+    def cuts(self, sizes: Sizes = DEFAULT_SIZES) -> tuple[slice, ...]:
         """Blocks of groups whose rows together have about the size of one block."""
         rows_each = -(-len(self.groups.where) // max(1, len(self.groups)))
-        return tuple(row_blocks(len(self.groups), rows_each * self.files[0].n_classes))
+        return row_cuts(len(self.groups), rows_each * self.files[0].n_classes, sizes)
 
     def __call__(self, groups: slice) -> tuple[NDArray[Any], dict[str, Any]]:
         """One row for each of the groups start..stop, and no counts."""

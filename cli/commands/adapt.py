@@ -48,7 +48,7 @@ Examples:
 )
 @options.predictions_argument
 @options.fit_options
-@options.group(Inputs, "labels", "is_logits", "classes")
+@options.group(Inputs, "labels", *options.READING)
 @options.group(Shift)
 @options.group(Outputs)
 @options.group(Running)

@@ -123,5 +123,5 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
     output = output_path(target.name, runner)
     labels = None
     if inputs.labels is not None:
-        labels = load_ordered_labels(inputs.labels, own, target.classes, mapped=True)
+        labels = load_ordered_labels(inputs.labels, own, target.classes, runner, judges=True)
     return apply_to_file(fitted, target, labels, output, runner)

@@ -21,7 +21,7 @@ Examples:
 )
 @options.predictions_argument
 @options.fit_options
-@options.group(Inputs, "labels", "is_logits", "classes")
+@options.group(Inputs, "labels", *options.READING)
 @options.option(
     "--method",
     type=click.Choice(list(METHODS)),

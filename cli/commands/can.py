@@ -79,7 +79,7 @@ Examples:
     group=options.INPUT,
     help="Predictions whose confident rows serve as the reference.  [default: PREDS]",
 )
-@options.group(Inputs, "labels", "is_logits", "classes")
+@options.group(Inputs, "labels", *options.READING)
 @options.option(
     "--multilabel",
     is_flag=True,

@@ -28,7 +28,7 @@ Examples:
 )
 @options.members_argument
 @options.group(Prior)
-@options.group(Inputs, "is_logits", "classes")
+@options.group(Inputs, *options.READING)
 @options.group(Outputs, "as_json")
 @options.group(Running, *ENGINE)
 def inspect_command(
@@ -52,7 +52,7 @@ def inspect_command(
         inspection = inspect_predictions(
             loaded,
             prior=prior.load(loaded.n_classes, loaded.classes),
-            declared=inputs.is_logits is not None,
+            declared=inputs.reading.kind is not None,
             **runner.blocks,
         )
         found.append((inspection, n_shards(loaded)))

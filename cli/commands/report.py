@@ -64,8 +64,7 @@ Examples:
 @options.members_argument
 @options.group(
     Inputs,
-    "is_logits",
-    "classes",
+    *options.READING,
     labels={
         "help": "True labels of the rows.  [required, but for a run directory with labels of its "
         "test split]"
@@ -98,9 +97,9 @@ def report_command(
     """
     from cli.messages import warn
     from cli.task.doubts import report_doubts
+    from cli.task.load import compare
     from cli.task.members import open_run
     from cli.task.runner import Runner
-    from postproc.reports.report import accuracy_report
 
     run = open_run(predictions)
     _check_inputs(predictions, inputs, shown, is_run=run is not None)
@@ -108,7 +107,7 @@ def report_command(
     runner = Runner.of(inputs, outputs, running)
     models, labels = _load(predictions, run, baseline, runner)
     classes = next((m.classes for m in models.values() if m.classes is not None), None)
-    found = accuracy_report(models, labels, classes=classes, **runner.blocks)
+    found = compare(models, labels, classes, runner)
     doubts = report_doubts(found)
     warn(doubts, quiet=running.quiet)
     diversity = None
@@ -124,7 +123,7 @@ def report_command(
 def _check_inputs(paths: Sequence[str], inputs: Inputs, shown: Shown, *, is_run: bool) -> None:
     """Check what can be checked before anything is loaded."""
     message = ""
-    if is_run and (inputs.classes is not None or inputs.is_logits is not None):
+    if is_run and (inputs.classes is not None or inputs.reading.kind is not None):
         message = "a run directory knows its classes and kinds; omit --classes and --logits"
     elif not is_run and inputs.labels is None:
         message = "Missing option '--labels': a report needs the true labels."

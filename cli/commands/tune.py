@@ -84,8 +84,7 @@ Examples:
 )
 @options.group(
     Inputs,
-    "is_logits",
-    "classes",
+    *options.READING,
     labels={"required": True, "help": "True labels of the rows of VAL."},
 )
 @options.group(Search)

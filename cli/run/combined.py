@@ -17,6 +17,7 @@ from cli.options import Fit
 from cli.run.devil import contestants_of, devil_lines, devil_summary
 from cli.run.outcome import Outcome, deliver, save
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
+from cli.task.load import compare
 from cli.task.members import Task, load_task
 from cli.task.output import edges_of, lost_ids, output_path
 from cli.task.runner import Runner
@@ -25,7 +26,7 @@ from ensemble.base import Ensemble, MemberEstimator
 from ensemble.streaming import CombineRows, MemberSource, member_cuts, streamed
 from postproc.files import load_predictions
 from postproc.jobs.outputs import Output
-from postproc.reports.report import AccuracyReport, accuracy_report
+from postproc.reports.report import AccuracyReport
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import Picked, as_source
 
@@ -106,7 +107,7 @@ def _write(
     saved, report = save(model, runner), None
     if labels is not None:
         extra = contestants_of(combiner, members)
-        report = _report(method, members, task, output, solo, extra, runner)
+        report = _report(method, members, task, labels, output, solo, extra, runner)
         said += report_doubts(report)
     summary = {
         "method": method,
@@ -148,6 +149,7 @@ def _report(
     method: str,
     members: Members,
     task: Task,
+    labels: NDArray[Any],
     output: Path,
     solo: NDArray[Any] | None,
     extra: dict[str, Any],
@@ -166,7 +168,7 @@ def _report(
     name = method if method not in models else f"{method} (ensemble)"
     blocks, classes = runner.blocks, members.classes
     models[name] = load_predictions(output, kind="probs", classes=classes, mapped=False, **blocks)
-    return accuracy_report(models, task.labels, baseline=best, classes=classes, **blocks)
+    return compare(models, labels, classes, runner, baseline=best)
 
 
 def _show(summary: dict[str, Any]) -> None:

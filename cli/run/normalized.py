@@ -39,7 +39,7 @@ def adjust_file(
     output = output_path(target.name, runner)
     n_classes = 2 if multilabel else target.n_classes
     vector: Any = prior.load(n_classes, target.classes, multilabel=multilabel)
-    labels = _load_labels(runner.inputs.labels, target, multilabel=multilabel)
+    labels = _load_labels(runner, target, multilabel=multilabel)
     source, files = target, [target]
     if reference is not None:
         other = load(reference, runner, multilabel=multilabel)
@@ -71,12 +71,13 @@ def adjust_file(
     return Outcome(summary, _show)
 
 
-def _load_labels(path: str | None, target: Predictions, *, multilabel: bool) -> NDArray[Any] | None:
+def _load_labels(runner: Runner, target: Predictions, *, multilabel: bool) -> NDArray[Any] | None:
     """True classes, shape (n, 1), or (n m, 1) of the two-class rows of m labels."""
+    path = runner.inputs.labels
     if path is None:
         return None
     if not multilabel:
-        return load_ordered_labels(path, target, target.classes, mapped=True)[:, None]
+        return load_ordered_labels(path, target, target.classes, runner, judges=True)[:, None]
     shape = (target.n_rows, target.n_classes)
     positive = load_multilabels(path, shape=shape, classes=target.classes, ids=target.ids)
     return (1 - positive).reshape(-1, 1)  # class 0 is "has the label"

@@ -14,13 +14,13 @@ from cli.messages import percent, print_table
 from cli.options import Fit, Inputs, Outputs, Running
 from cli.run.outcome import Outcome, deliver, save
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
-from cli.task.load import load_fit_and_target, load_ordered_labels
+from cli.task.load import compare, load_fit_and_target, load_ordered_labels
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
 from postproc.calibration.by_name import name_of
 from postproc.calibration.temperature import Calibrator
 from postproc.files import load_predictions
-from postproc.reports.report import AccuracyReport, accuracy_report
+from postproc.reports.report import AccuracyReport
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
 from postproc.shift.adapter import LabelShiftAdapter
@@ -44,7 +44,7 @@ def fit_and_write(
     output = output_path(target.name, runner)
     labels = None
     if inputs.labels is not None:
-        labels = load_ordered_labels(inputs.labels, target, target.classes, mapped=True)
+        labels = load_ordered_labels(inputs.labels, target, target.classes, runner, judges=True)
     estimator = make(rows.kind)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -95,7 +95,7 @@ def _before_and_after(
     blocks, classes = runner.blocks, target.classes
     after = load_predictions(output, kind="probs", classes=classes, mapped=False, **blocks)
     models = {"as given": target, name: after}
-    return accuracy_report(models, labels, baseline="as given", classes=classes, **blocks)
+    return compare(models, labels, classes, runner, baseline="as given")
 
 
 def _write_calibrated(

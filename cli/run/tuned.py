@@ -34,7 +34,7 @@ def tune_can_file(
 ) -> tuple[TuningResult, str]:
     """Tune CAN and write its configuration; return the result and the kind of the scores."""
     fit = load(path, runner, mapped=True)
-    labels = load_ordered_labels(str(runner.inputs.labels), fit, fit.classes)
+    labels = load_ordered_labels(str(runner.inputs.labels), fit, fit.classes, runner)
     vector = prior.load(fit.n_classes, fit.classes)
     grid = {**GRIDS[base], **grid}
     result = tune_can(fit.scores, labels, grid=grid, prior=vector, kind=fit.kind, **search)
@@ -53,7 +53,7 @@ def tune_greedy_files(
     from ensemble.learned.greedy_tuning import tune_greedy
 
     fit = load_members(paths, member_names(paths), runner, mapped=True)
-    labels = load_member_labels(str(runner.inputs.labels), fit)
+    labels = load_member_labels(str(runner.inputs.labels), fit, runner)
     members = align_members(fit)
     result = tune_greedy(members, labels, **search)
     if result.options is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +18,11 @@ from cli.task.output import edges_of
 from cli.task.runner import Runner
 from postproc.files import load_class_names, load_labels, load_predictions
 from postproc.files.doubts import kind_doubts
+from postproc.files.reading import Reading, ReadingWarning
+from postproc.reports.report import AccuracyReport, accuracy_report
 from postproc.scores.checks import fail
 from postproc.scores.names import matching_order, positions
-from postproc.scores.predictions import Predictions
+from postproc.scores.predictions import UNKNOWN_CLASS, Predictions
 
 
 def load(
@@ -28,27 +32,37 @@ def load(
     multilabel: bool = False,
     mapped: bool = False,
     quiet: bool | None = None,
+    repeated_ids: bool = False,
 ) -> Predictions:
     """Load predictions; say how many shards there are, and warn of logits like probabilities.
 
     Unless they are `mapped`, scores are read block by block, and checked with progress.
     """
     inputs, quiet = runner.inputs, runner.running.quiet if quiet is None else quiet
-    kinds: dict[bool | None, Any] = {True: "logits", False: "probs", None: None}
-    loaded = load_predictions(
-        path,
-        kind=kinds[inputs.is_logits],
-        classes=None if inputs.classes is None else load_class_names(inputs.classes),
-        multilabel=multilabel,
-        mapped=mapped,
-        **({} if mapped else runner.blocks),
-    )
+    with reading_notes(quiet=quiet):
+        loaded = load_predictions(
+            path,
+            classes=None if inputs.classes is None else load_class_names(inputs.classes),
+            multilabel=multilabel,
+            reading=replace(inputs.reading, repeated_ids=repeated_ids),
+            mapped=mapped,
+            **({} if mapped else runner.blocks),
+        )
     shards = n_shards(loaded)
     if shards is not None and not quiet:  # nothing else shows that the last ones are missing
         click.echo(f"{path}: {shards_text(shards)}, {loaded.n_rows:,} rows", err=True)
     if not multilabel:
-        warn(kind_doubts(loaded, declared=inputs.is_logits is not None), quiet=quiet)
+        warn(kind_doubts(loaded, declared=inputs.reading.kind is not None), quiet=quiet)
     return loaded
+
+
+@contextmanager
+def reading_notes(*, quiet: bool) -> Iterator[None]:
+    """Print what was dropped, renormalized or skipped as files were read."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ReadingWarning)
+        yield
+    warn([str(each.message) for each in caught if each.category is ReadingWarning], quiet=quiet)
 
 
 def n_shards(loaded: Predictions) -> int | None:
@@ -75,23 +89,63 @@ def load_fit_and_target(
     if ordered.kind != target.kind:
         mend = "declare --logits or --probs if both are of one kind"
         fail(target.name, f"{ordered.kind} like {ordered.name}", target.kind, mend)
-    return target, ordered, load_ordered_labels(fit.fit_labels, own, ordered.classes)
+    return target, ordered, load_ordered_labels(fit.fit_labels, own, ordered.classes, runner)
 
 
 def load_ordered_labels(
-    path: str, own: Predictions, classes: Sequence[str] | None, *, mapped: bool = False
+    path: str,
+    own: Predictions,
+    classes: Sequence[str] | None,
+    runner: Runner,
+    *,
+    judges: bool = False,
 ) -> NDArray[Any]:
     """Load the labels of some predictions, as columns of `classes`."""
-    y = load_labels(
-        path,
-        n_classes=own.n_classes,
-        n_rows=own.n_rows,
-        classes=own.classes if own.classes is not None else classes,
-        ids=own.ids,
-        mapped=mapped,
-    )
+    names = own.classes if own.classes is not None or classes is None else tuple(classes)
+    named = replace(own, classes=names)
+    y = labels_of(path, named, runner, judges=judges)
     ordered: NDArray[Any] = in_class_order(y, [own], classes)
     return ordered
+
+
+def labels_of(path: str, own: Predictions, runner: Runner, *, judges: bool) -> NDArray[Any]:
+    """Load the labels of some predictions.
+
+    Labels that only judge stay in an `.npy` file, and those of no class count as wrong.
+    """
+    inputs = runner.inputs
+    with reading_notes(quiet=runner.running.quiet):
+        return load_labels(
+            path,
+            n_classes=own.n_classes,
+            n_rows=own.n_rows,
+            classes=own.classes,
+            ids=own.ids,
+            mapped=judges,
+            reading=Reading(id_column=inputs.id_column, label_column=inputs.label_column),
+            unknown="wrong" if judges else "error",
+            predicted=own.predicted,
+        )
+
+
+def compare(
+    models: Mapping[str, Any],
+    labels: NDArray[Any],
+    classes: Sequence[str] | None,
+    runner: Runner,
+    baseline: str | None = None,
+) -> AccuracyReport:
+    """Report on models; a label of no class becomes a class of probability 0."""
+    first = next(iter(models.values()))
+    if len(labels) and labels.max() >= first.n_classes:
+        models = {
+            name: (
+                model if isinstance(model, Predictions) else Predictions.check(model, kind="probs")
+            ).with_unknown_class()
+            for name, model in models.items()
+        }
+        classes = None if classes is None else (*classes, UNKNOWN_CLASS)
+    return accuracy_report(models, labels, baseline=baseline, classes=classes, **runner.blocks)
 
 
 def in_order_of(loaded: Predictions, like: Predictions, *, quiet: bool = False) -> Predictions:
@@ -135,7 +189,8 @@ def in_class_order(y: Any, members: Sequence[Predictions], classes: Sequence[str
     own = next((member.classes for member in members if member.classes is not None), None)
     if y is None or own is None or classes is None or own == tuple(classes):
         return y
-    return positions(classes, own)[y.astype(np.intp, copy=False)]
+    order = np.append(positions(classes, own), len(own))  # an unknown label stays unknown
+    return order[y.astype(np.intp, copy=False)]
 
 
 def in_row_order(y: Any, members: Sequence[Predictions], ids: NDArray[np.str_] | None) -> Any:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from cli.messages import warn
 from cli.options import Fit
-from cli.task.load import in_class_order, in_row_order, load, matched_by_position
+from cli.task.load import in_class_order, in_row_order, labels_of, load, matched_by_position
 from cli.task.runner import Runner
 from ensemble import Members, align_members
-from postproc.files import RunDirectory, load_labels
+from postproc.files import RunDirectory
 from postproc.files.paths import resolve_path
 from postproc.files.shards import find_shards
 from postproc.files.zarr import is_zarr
@@ -58,7 +58,7 @@ def load_task(paths: Sequence[str], fit: Fit, runner: Runner, *, learns: bool) -
             message = f"must be in the order of PREDS ({', '.join(names)}), got {', '.join(own)}"
             raise click.BadParameter(message, param_hint="--fit")
         fit_loaded = load_members(fit.fit_files, names, runner, like=loaded, mapped=True)
-        y = load_member_labels(fit.fit_labels, fit_loaded)
+        y = load_member_labels(fit.fit_labels, fit_loaded, runner)
     fit_members = align_members(fit_loaded, missing_class=missing_class, classes=members.classes)
     y = in_class_order(y, fit_loaded, members.classes)
     return Task(loaded, members, labels, fit_loaded, fit_members, y)
@@ -110,7 +110,7 @@ def load_target_labels(
 ) -> NDArray[Any] | None:
     """Load the labels of --labels or of the test split, in the order of `loaded`, if there are."""
     if runner.inputs.labels is not None:
-        return load_member_labels(runner.inputs.labels, loaded, mapped=True)
+        return load_member_labels(runner.inputs.labels, loaded, runner, judges=True)
     return None if run is None else run.labels("test", mapped=True)
 
 
@@ -132,16 +132,12 @@ def load_members(
 
 
 def load_member_labels(
-    path: str, members: Sequence[Predictions], *, mapped: bool = False
+    path: str, members: Sequence[Predictions], runner: Runner, *, judges: bool = False
 ) -> NDArray[Any]:
     """Load labels in the order of the first member that has row ids."""
-    first = members[0]
-    classes = next((member.classes for member in members if member.classes is not None), None)
-    n_classes = first.n_classes if classes is None else len(classes)
+    named = next((member for member in members if member.classes is not None), members[0])
     ids = next((member.ids for member in members if member.ids is not None), None)
-    return load_labels(
-        path, n_classes=n_classes, n_rows=first.n_rows, classes=classes, ids=ids, mapped=mapped
-    )
+    return labels_of(path, replace(named, ids=ids), runner, judges=judges)
 
 
 def open_run(paths: Sequence[str]) -> RunDirectory | None:

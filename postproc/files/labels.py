@@ -40,6 +40,23 @@ def load_class_names(path: PathLike) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
+def load_ids(path: PathLike) -> NDArray[np.str_]:
+    """Read row ids, (n,): the id column of a table, or one id per line.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, or it has several columns and none is called an id.
+    """
+    found = resolve_path(path, LABEL_SUFFIXES)
+    contents = formats.read(found, labels=True)
+    if contents.ids is not None:
+        return contents.ids
+    if contents.values.ndim != 1:
+        fail(str(found), "row ids, one per line", f"{contents.values.shape[1]} columns")
+    return np.asarray(contents.values.astype(np.str_))
+
+
 def load_labels(
     path: PathLike,
     *,

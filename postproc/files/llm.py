@@ -147,10 +147,6 @@ def read_logprobs(
     return Converted(predictions, labels)
 
 
-#: The layouts by name.
-LAYOUTS = {"lm-eval": read_lm_eval, "logprobs": read_logprobs}
-
-
 def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line numbers, from 1, and the objects on them."""
     found = False

@@ -31,6 +31,8 @@ class Reading:
         Columns do not exclude each other.
     skip_unpredicted : bool
         Leave out rows that are all NaN or all zero, which are an error otherwise.
+    repeated_ids : bool
+        Rows may share an id, as those that are pooled do; an error otherwise.
 
     Examples
     --------
@@ -45,3 +47,4 @@ class Reading:
     kind: Kind | None = None
     multilabel: bool = False
     skip_unpredicted: bool = False
+    repeated_ids: bool = False

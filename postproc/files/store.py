@@ -201,7 +201,12 @@ def _checked(
         _check_columns(source, notes.name)
     scores = np.asarray(values) if isinstance(values, np.ndarray) and mapped else source
     checked = Predictions.named(
-        scores, verdict.kind, classes=names, ids=contents.ids, name=notes.name
+        scores,
+        verdict.kind,
+        classes=names,
+        ids=contents.ids,
+        name=notes.name,
+        repeated_ids=reading.repeated_ids,
     )
     if verdict.n_off:
         notes.notes.append(
@@ -358,9 +363,10 @@ def save_blocks(
     dtype: np.dtype[Any],
     classes: Sequence[str] | None = None,
     ids: Sequence[str] | NDArray[np.str_] | None = None,
+    kind: Kind = "probs",
     overwrite: bool = False,
 ) -> Path:
-    """Save probabilities that come in row blocks; `.npy` is written through, block by block.
+    """Save scores that come in row blocks; `.npy` is written through, block by block.
 
     Parameters
     ----------
@@ -372,6 +378,8 @@ def save_blocks(
         Of the whole.
     dtype : dtype
         Of the output.
+    kind : {"probs", "logits"}
+        What the scores are, for formats that keep it.
 
     Returns
     -------
@@ -393,7 +401,7 @@ def save_blocks(
                 np.concatenate([block.astype(dtype, copy=False) for block in blocks]),
                 None if classes is None else tuple(classes),
                 None if ids is None else np.asarray(ids).astype(np.str_),
-                "probs",
+                kind,
             )
             try:
                 formats.write(temporary, contents, suffix=suffix_of(target))

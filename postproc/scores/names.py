@@ -58,11 +58,11 @@ def matching_order(
     return order
 
 
-def check_unique(names: Sequence[str], name: str) -> None:
+def check_unique(names: Sequence[str], name: str, mend: str = "") -> None:
     """Check that no name occurs twice; the error calls them by `name`."""
     if len(set(names)) != len(names):
         twice = next(value for value, count in Counter(names).items() if count > 1)
-        fail(name, "unique", f"{twice!r} more than once")
+        fail(name, "unique", f"{twice!r} more than once", mend)
 
 
 def some(names: Sequence[str]) -> str:

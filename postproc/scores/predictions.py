@@ -101,6 +101,7 @@ class Predictions:
         classes: Sequence[str] | None = None,
         ids: Sequence[str] | NDArray[np.str_] | None = None,
         name: str = "predictions",
+        repeated_ids: bool = False,
     ) -> Predictions:
         """Put names to scores that have been validated; raises as `check`."""
         n_rows, n_classes = scores.shape
@@ -111,7 +112,8 @@ class Predictions:
         if row_names is not None:
             if row_names.ndim != 1:
                 fail(f"ids of {name}", "one-dimensional", f"shape {row_names.shape}")
-            _check_names(row_names, n_rows, f"ids of {name}", "row")
+            mend = "" if repeated_ids else "postproc pool makes one row of those that share an id"
+            _check_names(row_names, n_rows, f"ids of {name}", "row", repeated_ids, mend)
         return cls(scores, kind, names, row_names, name)
 
     @property
@@ -269,7 +271,10 @@ class Predictions:
         return self.classes[column] if self.classes is not None else str(column)
 
 
-def _check_names(names: Names, wanted: int, what: str, of: str) -> None:
+def _check_names(
+    names: Names, wanted: int, what: str, of: str, repeated: bool = False, mend: str = ""
+) -> None:
     if len(names) != wanted:
         fail(what, f"one per {of} ({wanted})", f"{len(names)} names")
-    check_unique(np.asarray(names).tolist(), what)
+    if not repeated:
+        check_unique(np.asarray(names).tolist(), what, mend)

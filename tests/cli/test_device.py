@@ -53,7 +53,7 @@ def test_commands_on_a_device(here, run_cli, monkeypatch, words, device):
 def test_usage(here, run_cli, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     words = ("ensemble", "soft", "a.npy", "b.npy", "--device", "cuda")
-    assert "no CUDA device was found, use cpu" in run_cli(*words, code=1).stderr
+    assert "no CUDA device was found; use cpu" in run_cli(*words, code=1).stderr
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     both = run_cli(*words, "--engine", "dask", code=2).stderr
     assert "--device cuda requires --engine local" in both

@@ -172,7 +172,7 @@ def test_faults_of_postproc_keep_their_traceback(run_cli, monkeypatch, name):
 
 
 def test_a_fault_of_postproc_ends_with_1_and_a_request(tmp_path):
-    np.save(tmp_path / "a.npy", np.eye(3) * 5)
+    np.save(tmp_path / "a.npy", np.eye(3) * 5 - 1)
     code = (
         "import postproc.files.inspection as module\n"
         "module.inspect_predictions = lambda *args, **kwargs: len(1)\n"
@@ -290,7 +290,7 @@ def test_an_interrupted_write_says_what_is_kept(blocks, run_blocks, monkeypatch)
 def test_an_interruption_after_the_output_names_it(blocks, run_blocks, monkeypatch):
     np.save("labels.npy", np.zeros(200, int))
     words = ("ensemble", "soft", "a.npy", "shards", "-o", "out.npy", "--labels", "labels.npy")
-    monkeypatch.setattr("cli.run.combined.accuracy_report", _interrupt)
+    monkeypatch.setattr("cli.run.combined.compare", _interrupt)
     told = run_blocks(*words, code=1).stderr
     assert told.endswith("Error: interrupted; already written: out.npy\n")
     assert np.load("out.npy").shape == (200, 3)

@@ -1,0 +1,83 @@
+"""`postproc convert`: any layout in, any format out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli import options
+from cli.options import Inputs, Outputs, Running
+
+
+@options.command(
+    epilog="""\b
+Examples:
+  postproc convert preds.csv --columns 'prob_*' --label-column truth -o preds.npz
+  postproc convert samples.jsonl --layout lm-eval --normalize bytes -o preds.npz --labels-out y.txt
+  postproc convert answers.jsonl --layout logprobs --classes choices.txt -o preds.npz
+  postproc convert twice.npy --undo-softmax -o once.npy
+"""
+)
+@options.predictions_argument
+@options.group(Inputs, *options.READING)
+@options.option(
+    "--layout",
+    type=click.Choice(["lm-eval", "logprobs"]),
+    group=options.INPUT,
+    help="Layout of a .jsonl file: sample logs of lm-evaluation-harness, or top-k "
+    "log-probabilities of tokens.  [default: a table or array of scores]",
+)
+@options.option(
+    "--normalize",
+    type=click.Choice(["none", "bytes", "tokens"]),
+    default="none",
+    help="lm-eval: divide log-likelihoods by the length of the choice.",
+)
+@options.option(
+    "--missing",
+    type=click.Choice(["spread", "zero"]),
+    default="spread",
+    help="logprobs: what an answer gets that a row does not list, an equal share of the rest or "
+    "zero.",
+)
+@options.option("--undo-softmax", is_flag=True, help="Undo one softmax too many, exactly.")
+@options.group(Outputs, "output", "overwrite", "as_json")
+@options.option(
+    "--labels-out",
+    type=options.PATH,
+    group=options.OUTPUT,
+    help="File for the labels that the input holds, with --layout.",
+)
+@options.group(Running, "quiet")
+def convert_command(
+    predictions: str,
+    inputs: Inputs,
+    layout: str | None,
+    normalize: Any,
+    missing: Any,
+    undo_softmax: bool,
+    outputs: Outputs,
+    labels_out: Path | None,
+    running: Running,
+) -> dict[str, Any]:
+    """Write PREDS in another format, as the kind of scores that they are.
+
+    The suffix of the output sets its format. Class names and row ids go along.
+    """
+    from cli.run.converted import convert_file
+    from cli.run.outcome import deliver
+    from cli.task.runner import Runner
+
+    if labels_out is not None and layout is None:
+        message = "--labels-out is for --layout"
+        raise click.UsageError(message)
+    runner = Runner.of(inputs, outputs, running)
+    how = {"normalize": normalize} if layout == "lm-eval" else {"missing": missing}
+    return deliver(
+        convert_file(
+            predictions, runner, layout=layout, how=how, undo=undo_softmax, labels_out=labels_out
+        ),
+        runner,
+    )

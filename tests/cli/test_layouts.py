@@ -1,0 +1,141 @@
+"""Files of other tools on the command line: columns, kinds, pooling, conversion, unknown labels."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from postproc import load_predictions, softmax
+
+NAMES = ["daisy", "rose", "tulip"]
+
+
+@pytest.fixture
+def task(tmp_path, monkeypatch):
+    """A table with a column `truth` beside the scores, and its labels by id."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 60)
+    probs = softmax(1.5 * np.eye(3)[y] + rng.normal(size=(60, 3)))
+    rows = [
+        [f"r{i}", *map(repr, map(float, row)), NAMES[label]]
+        for i, (row, label) in enumerate(zip(probs, y, strict=True))
+    ]
+    write("truth.csv", ["name", *NAMES, "truth"], rows)
+    write("plain.csv", ["id", *NAMES], [row[:-1] for row in rows])
+    write("labels.csv", ["id", "truth"], [[row[0], row[-1]] for row in reversed(rows)])
+    return probs, y
+
+
+def write(path, header, rows):
+    lines = [",".join(header), *(",".join(row) for row in rows)]
+    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+COMMANDS = [
+    ["inspect"],
+    ["can", "--prior", "uniform"],
+    ["calibrate", "--fit", "plain.csv", "--fit-labels", "labels.csv"],
+    ["adapt", "--fit", "plain.csv", "--fit-labels", "labels.csv"],
+    ["auto", "--fit", "plain.csv", "--fit-labels", "labels.csv"],
+    ["report", "--labels", "labels.csv"],
+    ["tune", "can", "--labels", "labels.csv", "-o", "c.json"],
+    ["ensemble", "soft"],
+    ["pool"],
+    ["convert"],
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
+def test_a_column_that_could_be_a_label_stops_every_command(task, run_cli, tmp_path, words):
+    before = sorted(tmp_path.iterdir())
+    at = 2 if words[0] in ("tune", "ensemble") else 1
+    said = run_cli(*words[:at], "truth.csv", *words[at:], code=1).stderr
+    assert "truth" in said
+    assert "--label-column" in said
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_mend_that_the_error_names_gives_the_right_number(task, run_cli):
+    probs, y = task
+    words = ["report", "truth.csv", "--labels", "labels.csv", "--label-column", "truth", "--json"]
+    report = json.loads(run_cli(*words, "--quiet").stdout)
+    assert report["models"][0]["accuracy"] == pytest.approx(np.mean(probs.argmax(axis=1) == y))
+    words[4:6] = ["--columns", "daisy,rose,tulip", "--id-column", "name", "--label-column", "truth"]
+    assert json.loads(run_cli(*words, "--quiet").stdout)["models"] == report["models"]
+
+
+def test_votes_are_divided_by_their_sum(tmp_path, monkeypatch, run_cli):
+    monkeypatch.chdir(tmp_path)
+    np.save("votes.npy", np.array([[3, 1, 1], [0, 5, 0], [2, 2, 1]]))
+    assert "--votes" in run_cli("convert", "votes.npy", code=1).stderr
+    run_cli("convert", "votes.npy", "--votes", "-o", "probs.npy")
+    np.testing.assert_allclose(np.load("probs.npy")[0], [0.6, 0.2, 0.2])
+    assert run_cli("convert", "votes.npy", "--votes", "--logits", code=2)
+
+
+def test_labels_that_no_model_knows_count_as_wrong_aloud(task, run_cli):
+    probs, y = task
+    lines = [NAMES[label] for label in y]
+    lines[0] = "orchid"
+    Path("y.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    done = run_cli("report", "plain.csv", "--labels", "y.txt", "--json")
+    right = probs.argmax(axis=1) == y
+    right[0] = False
+    assert json.loads(done.stdout)["models"][0]["accuracy"] == pytest.approx(right.mean())
+    assert "orchid" in done.stderr
+    fit = ["calibrate", "plain.csv", "--fit", "plain.csv", "--fit-labels", "y.txt"]
+    assert "orchid" in run_cli(*fit, code=1).stderr
+
+
+def test_rows_that_share_an_id_are_pooled(task, run_cli):
+    probs, _ = task
+    rows = [[f"r{i // 2}", *map(repr, map(float, row))] for i, row in enumerate(probs)]
+    write("tta.csv", ["id", *NAMES], rows)
+    assert "postproc pool" in run_cli("inspect", "tta.csv", code=1).stderr
+    done = run_cli("pool", "tta.csv", "-o", "pooled.csv", "--json")
+    assert json.loads(done.stdout)["pooled_rows"] == 30
+    pooled = load_predictions("pooled.csv")
+    assert pooled.ids.tolist() == [f"r{i}" for i in range(30)]
+    np.testing.assert_allclose(pooled.scores, (probs[::2] + probs[1::2]) / 2, atol=1e-9)
+
+
+def test_folds_are_put_together_in_the_wanted_order(task, run_cli):
+    probs, _ = task
+    np.save("preds.npy", probs)
+    ids = [f"r{i}" for i in np.random.default_rng(1).permutation(60)]
+    write("by.txt", [ids[0]], [[name] for name in ids[1:]])
+    rows = [[name, *map(repr, map(float, row))] for name, row in zip(ids, probs, strict=True)]
+    write("f0.csv", ["id", *NAMES], rows[:25])
+    write("f1.csv", ["id", *NAMES], rows[25:])
+    order = [f"r{i}" for i in range(60)]
+    write("order.txt", [order[0]], [[name] for name in order[1:]])
+    run_cli("pool", "f0.csv", "f1.csv", "--order", "order.txt", "-o", "all.csv")
+    run_cli("pool", "preds.npy", "--by", "by.txt", "--order", "order.txt", "-o", "by.npy")
+    np.testing.assert_allclose(load_predictions("all.csv").scores, np.load("by.npy"), atol=1e-9)
+    assert load_predictions("all.csv").ids.tolist() == order
+    assert "no ids" in run_cli("pool", "preds.npy", code=1).stderr
+
+
+def test_sample_logs_become_predictions_and_labels(tmp_path, monkeypatch, run_cli):
+    monkeypatch.chdir(tmp_path)
+    records = [
+        {"doc_id": i, "target": i % 2, "filtered_resps": [[-1.0 - i, False], [-2.0, False]]}
+        for i in range(4)
+    ]
+    Path("s.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    run_cli("convert", "s.jsonl", "--layout", "lm-eval", "-o", "p.npz", "--labels-out", "y.txt")
+    found = load_predictions("p.npz")
+    assert found.kind == "logits"
+    assert found.ids.tolist() == ["0", "1", "2", "3"]
+    report = json.loads(run_cli("report", "p.npz", "--labels", "y.txt", "--json").stdout)
+    assert report["models"][0]["accuracy"] == pytest.approx(0.5)
+
+
+def test_one_softmax_too_many_is_undone(task, run_cli):
+    probs, _ = task
+    np.save("twice.npy", softmax(probs))
+    run_cli("convert", "twice.npy", "--undo-softmax", "-o", "once.npy")
+    np.testing.assert_allclose(np.load("once.npy"), probs, atol=1e-12)
+    assert "softmax" in run_cli("convert", "once.npy", "--undo-softmax", code=1).stderr
