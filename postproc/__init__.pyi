@@ -15,7 +15,14 @@ from .evaluation.paired import (
 )
 from .evaluation.per_class import class_metrics
 from .evaluation.reliability import reliability_bins
-from .files import load_labels, load_predictions, save_predictions
+from .files import (
+    Reading,
+    ReadingWarning,
+    load_labels,
+    load_members,
+    load_predictions,
+    save_predictions,
+)
 from .files.inspection import inspect_predictions
 from .reports.report import AccuracyReport, accuracy_report
 from .scores.arrays import log_softmax, softmax, undo_softmax
@@ -39,6 +46,8 @@ __all__ = [
     "PooledScaling",
     "Predictions",
     "PriorEstimate",
+    "Reading",
+    "ReadingWarning",
     "ResidualMatrixScaling",
     "TemperatureScaling",
     "TuningResult",
@@ -56,6 +65,7 @@ __all__ = [
     "inspect_predictions",
     "joint_normalization",
     "load_labels",
+    "load_members",
     "load_predictions",
     "log_probabilities",
     "log_softmax",

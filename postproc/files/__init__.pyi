@@ -1,8 +1,9 @@
 from .labels import load_class_names, load_labels, load_multilabels, load_prior
+from .loading import load_members, load_predictions
 from .paths import atomic_path, check_output, resolve_path
 from .reading import Reading, ReadingWarning
 from .rundir import RunDirectory
-from .store import load_members, load_predictions, save_blocks, save_predictions
+from .saving import save_blocks, save_predictions
 
 __all__ = [
     "Reading",

@@ -31,7 +31,8 @@ from postproc.files.tables import (
     is_mixed,
     is_text,
 )
-from postproc.scores.detection import SUM_TOLERANCE, decimals_of, rounding
+from postproc.scores.detection import SUM_TOLERANCE
+from postproc.scores.findings import decimals_of, rounding
 
 #: Rows that are looked at for columns without which rows sum to 1, and most columns that are.
 SAMPLE_ROWS = 1000

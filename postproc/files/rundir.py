@@ -11,8 +11,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from postproc.files.labels import CLASS_FILE, load_class_names, load_labels
+from postproc.files.loading import load_predictions
 from postproc.files.paths import PREDICTION_SUFFIXES, stem_of, suffix_of
-from postproc.files.store import load_predictions
 from postproc.scores.checks import fail
 from postproc.scores.predictions import Predictions
 

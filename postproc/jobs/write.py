@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from postproc.files import formats
 from postproc.files.contents import Contents
 from postproc.files.paths import atomic_path, suffix_of
-from postproc.files.store import save_blocks
+from postproc.files.saving import save_blocks
 from postproc.jobs.engine import Engine, Watch
 from postproc.jobs.journal import Journal
 from postproc.jobs.locks import locked

@@ -250,7 +250,7 @@ def interrupt(monkeypatch, where, at):
 
 
 PASSES = {
-    "checking": "postproc.scores.detection.CheckRows",
+    "checking": "postproc.scores.findings.CheckRows",
     "reference": "postproc.can.streaming.fit.SumConfident",
     "inspecting": "postproc.files.inspection.InspectRows",
 }
