@@ -38,6 +38,9 @@ FILES = {
     "classes": "--classes",
     "save": "--save",
     "plot": "--plot",
+    "by": "--by",
+    "order": "--order",
+    "labels_out": "--labels-out",
 }
 
 

@@ -95,7 +95,7 @@ def load_labels(
         The column of labels, the column of ids, or the key to read.
     unknown : {"error", "wrong"}
         What to do with a label that is none of the classes: stop, or give it the number C, which
-        no model predicts.
+        no model predicts. If most labels are unknown, it is an error in any case.
     predicted : array of bool, shape (n_file,), optional
         The rows of the file to read, where `Predictions.predicted` leaves out others; rows with
         ids are looked up by them.
@@ -129,6 +129,9 @@ def load_labels(
         values = values[predicted]
     is_wrong = unknown == "wrong"
     labels = _to_integers(values, classes, n_classes, name, unknown=is_wrong)
+    if is_wrong and len(labels) and np.mean(labels >= n_classes) > 0.5:  # labels of another task
+        is_wrong = False
+        labels = _to_integers(values, classes, n_classes, name)
     if is_wrong:
         labels = _count_unknown(labels, values, n_classes, name)
     check = check_label_rows if mapped else check_labels

@@ -550,7 +550,6 @@ BAD = [
     (["sums.npy", *UNIFORM, "--probs"], 1, "`sums.npy, row 200` must be a row that sums to 1 "),
     (["preds", *UNIFORM, "--labels", "y_short"], 1, "`y_short.npy` must be as long as the predi"),
     (["preds", *UNIFORM, "--labels", "y_long"], 1, "`y_long.npy` must be as long as the predict"),
-    (["preds", *UNIFORM, "--labels", "y_out"], 1, "`y_out.npy[199]` must be an integer in 0..4"),
     (["preds", *UNIFORM, "--labels", "y_negative"], 1, "`y_negative.npy[199]` must be an integer"),
     (["preds", *UNIFORM, "--labels", "none"], 1, "none: no such file, nor one with a suffix of"),
     (["preds", "--prior", "q_short"], 1, "`q_short.npy` must be of length 5, one number a class"),

@@ -103,7 +103,19 @@ def test_what_is_not_read_is_replaced_on_request(here, run_cli, words, output):
 
 
 def test_all_parameters_that_may_name_files_are_known():
-    words = {"title", "baseline", "scheduler", "weights", "methods", "models", "shifts"}
+    words = {
+        "columns",
+        "id_column",
+        "label_column",
+        "key",
+        "title",
+        "baseline",
+        "scheduler",
+        "weights",
+        "methods",
+        "models",
+        "shifts",
+    }
     written = {"output", "html", "csv", "markdown", "folder"}
     found = {
         param.name

@@ -63,7 +63,8 @@ def test_two_names_alike_or_too_few(probs):
         ({"ids": []}, "`ids of p` must be one per row (20), got 0 names"),
         (
             {"ids": [5, 5, *range(18)]},
-            "`ids of p` must be unique, got '5' more than once",
+            "`ids of p` must be unique, got '5' more than once; "
+            "postproc pool makes one row of those that share an id",
         ),
         (
             {"ids": np.arange(20)[:, None]},
