@@ -7,20 +7,34 @@ with β > 0, features F, a matrix W and a class bias a.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import array_api_compat as api
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.scores.arrays import Array, beside, log_softmax
+from postproc.calibration.quasi_newton import minimize_smooth
+from postproc.scores.arrays import Array, beside, log_softmax, row_sums, softmax
+from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 #: Range of log β that is searched; the prior keeps the optimum well inside.
 LOG_BETA = 10.0
+
+#: A shorter Newton step in log β is the last one: what it leaves is about its square.
+LAST_STEP = 1e-4
+
+#: A temperature fitted to about so many rows is a good start for all of them.
+ENOUGH_ROWS = 2000
+
+#: Rows that make a product of matrices fast.
+ROWS_OF_PRODUCT = 256
+
+#: Lower log-probabilities count as this, so that their squares stay finite.
+LEAST_LOG = -1e100
 
 
 def class_counts(y: Ints, n_classes: int) -> Floats:
@@ -38,25 +52,70 @@ def temper(beta: float, logs: Array) -> Array:
     return log_softmax(beta * logs)
 
 
-def fit_temperature(logs: Floats, y: Ints) -> float:
-    """Inverse temperature β > 0 of softmax(β log p) with the lowest log-loss."""
-    # A standard normal prior on log β, worth one row, keeps β finite where all rows are right.
-    from scipy.optimize import minimize_scalar
+def fit_temperature(logs: Floats, y: Ints, start: float | None = None) -> float:
+    r"""Inverse temperature β > 0 of softmax(β log p) with the least log-loss, by Newton's method.
 
-    # A row's loss depends only on the distance of each class from the true one.
-    margins = logs - np.take_along_axis(logs, y[:, None], axis=1)
-    n_rows = len(y)
+    A standard normal prior on log β, worth one row, keeps β finite where all rows are right.
 
-    def loss(log_beta: float) -> float:
-        z = np.exp(log_beta) * margins
-        top = z.max(axis=1)
-        sums = np.exp(z - top[:, None]).sum(axis=1)
-        return float(np.mean(np.log(sums) + top) + log_beta**2 / (2 * n_rows))
+    Parameters
+    ----------
+    logs : array of shape (n, C)
+        Log-probabilities.
+    y : array of shape (n,)
+        Classes.
+    start : float, optional
+        About the β that is sought.
 
-    result = minimize_scalar(
-        loss, bounds=(-LOG_BETA, LOG_BETA), method="bounded", options={"xatol": 1e-8}
-    )
-    return float(np.exp(result.x))
+    References
+    ----------
+    Guo, Pleiss, Sun, Weinberger (2017). On Calibration of Modern Neural Networks. ICML, section
+    4.2.
+    """
+    stride = len(y) // ENOUGH_ROWS
+    if start is not None:
+        log_beta = float(np.log(start))
+    elif stride > 1:
+        log_beta = _newton_log_beta(logs[::stride], y[::stride], 0.0)
+    else:
+        log_beta = 0.0
+    return float(np.exp(_newton_log_beta(logs, y, log_beta)))
+
+
+def _newton_log_beta(logs: Floats, y: Ints, log_beta: float) -> float:
+    """Root of the slope in log β, by Newton steps inside an interval in which it changes sign."""
+    low, high = -LOG_BETA, LOG_BETA
+    while True:
+        slope, curvature = _log_beta_slopes(logs, y, log_beta)
+        if slope > 0.0:
+            high = log_beta
+        else:
+            low = log_beta
+        new = log_beta - slope / curvature if curvature > 0.0 else low
+        if not low < new < high:
+            new = (low + high) / 2.0
+        if abs(new - log_beta) < LAST_STEP:
+            at_bound = abs(new) > LOG_BETA - 2.0 * LAST_STEP
+            return float(np.copysign(LOG_BETA, new)) if at_bound else new
+        log_beta = new
+
+
+def _log_beta_slopes(logs: Floats, y: Ints, log_beta: float) -> tuple[float, float]:
+    """First and second derivative of the penalised mean log-loss in log β."""
+    n_rows, beta = len(y), float(np.exp(log_beta))
+    first = second = 0.0
+    for rows in row_blocks(*logs.shape, block_bytes=DEFAULT_SIZES.cached // 2):
+        part = np.maximum(logs[rows], LEAST_LOG)
+        z = beta * part
+        z -= z.max(axis=1, keepdims=True)
+        np.exp(z, out=z)
+        total = row_sums(z)
+        z *= part
+        means = row_sums(z) / total
+        squares = np.einsum("ij,ij->i", z, part) / total
+        first += float(np.sum(means - part[np.arange(len(part)), y[rows]]))
+        second += float(np.sum(squares - means**2))
+    slope = beta * first / n_rows
+    return slope + log_beta / n_rows, slope + (beta**2 * second + 1.0) / n_rows
 
 
 @dataclass(frozen=True)
@@ -76,6 +135,12 @@ class AffineMap:
 def identity_map(n_classes: int) -> AffineMap:
     """The map that leaves log-probabilities unchanged."""
     return AffineMap(1.0, np.zeros(n_classes), np.zeros(0, dtype=np.int64))
+
+
+def apply_to_rows(model: Callable[[Floats], Floats], logs: Floats, rows: Ints, out: Floats) -> None:
+    """Write what a map makes of some rows of `logs` to the same rows of `out`, block by block."""
+    for block in row_blocks(len(rows), logs.shape[1], block_bytes=DEFAULT_SIZES.cached):
+        out[rows[block]] = model(logs[rows[block]])
 
 
 def unseen_classes(y: Ints, n_classes: int) -> Ints:
@@ -111,11 +176,11 @@ class Solution:
     converged: bool = True
 
 
-def start_solution(logs: Floats, y: Ints, n_features: int) -> Solution:
-    """The best temperature, with bias and weights of zero."""
+def start_solution(logs: Floats, y: Ints, near: float) -> Solution:
+    """Return the best temperature, which is about `near`, without a bias."""
     n_classes = logs.shape[1]
-    beta = fit_temperature(logs, y)
-    return Solution(float(np.log(beta)), np.zeros(n_classes), np.zeros((n_features, n_classes)))
+    beta = fit_temperature(logs, y, near)
+    return Solution(float(np.log(beta)), np.zeros(n_classes), np.zeros((0, n_classes)))
 
 
 def mean_solution(solutions: Sequence[Solution]) -> Solution:
@@ -127,75 +192,144 @@ def mean_solution(solutions: Sequence[Solution]) -> Solution:
     )
 
 
-def fit_affine(
-    logs: Floats,
-    features: Floats | None,
-    y: Ints,
-    *,
-    ridge: float,
-    bias_ridge: float,
-    start: Solution,
-    max_iter: int,
-) -> Solution:
-    """Minimize mean log-loss + ridge ‖W‖²/n + bias_ridge mean(a²) over (n, C) rows by L-BFGS.
+@dataclass(frozen=True)
+class Curvature:
+    """Second derivatives of the mean log-loss at softmax(β log p), which precondition fits."""
 
-    The bias and weights of a class without labels stay at zero, and the mean of those of the other
-    classes is held at zero, so that they do not drift away from it. Without features (n, K), only
-    the bias is fitted.
-    """
-    from scipy.optimize import minimize
+    log_beta: float  # in log β
+    values: Floats  # eigenvalues (C,) in the class bias
+    vectors: Floats  # eigenvectors (C, C)
+    classes: Floats  # mean p (1 - p) of each class, (C,)
 
-    n, n_classes = logs.shape
-    n_features = 0 if features is None else features.shape[1]
-    rows = np.arange(n)
-    seen = class_counts(y, n_classes) > 0
+    @classmethod
+    def at(cls, beta: float, logs: Floats) -> Curvature:
+        """Measure it on log-probabilities (n, C)."""
+        n_rows, n_classes = logs.shape
+        means, products = np.zeros(n_classes), np.zeros((n_classes, n_classes))
+        spread = 0.0
+        for rows in row_blocks(n_rows, n_classes):
+            part = np.maximum(logs[rows], LEAST_LOG)
+            probs = softmax(beta * part)
+            means += probs.sum(axis=0)
+            products += probs.T @ probs
+            expected = np.einsum("ij,ij->i", probs, part)
+            spread += float(np.einsum("ij,ij,ij->", probs, part, part) - expected @ expected)
+        hessian = (np.diag(means) - products) / n_rows
+        values, vectors = np.linalg.eigh(hessian)
+        classes = np.maximum(np.diag(hessian), 1e-6)
+        return cls(
+            (max(beta**2 * spread, 0.0) + 1.0) / n_rows, np.maximum(values, 0.0), vectors, classes
+        )
 
-    def to_seen_classes(gradient: Floats) -> Floats:
-        mean = gradient[..., seen].mean(axis=-1, keepdims=True)
-        return np.where(seen, gradient - mean, 0.0)
 
-    def objective(theta: Floats) -> tuple[float, Floats]:
-        beta, bias = np.exp(theta[0]), theta[1 : 1 + n_classes]
-        weight = theta[1 + n_classes :].reshape(n_features, n_classes)
-        z = beta * logs
+def affine_loss(
+    logs: Floats, features: Floats | None, y: Ints, scale: Floats, bias: Floats, weight: Floats
+) -> tuple[float, Floats, Floats, Floats]:
+    """Mean log-loss of softmax(scale * log p + F W + a), and slopes in scale (C,), a and W."""
+    n_rows, n_classes = logs.shape
+    loss = 0.0
+    slope_scale, slope_bias = np.zeros(n_classes), np.zeros(n_classes)
+    slope_weight = np.zeros_like(weight)
+    # A block should stay in the cache, but a product of matrices wants some rows, too.
+    size = DEFAULT_SIZES.cached // 2
+    if features is not None:
+        size = max(size, 8 * n_classes * ROWS_OF_PRODUCT)
+    for rows in row_blocks(n_rows, n_classes, block_bytes=size):
+        part = logs[rows]
+        picked = np.arange(len(part)), y[rows]
+        z = scale * part
         z += bias
         if features is not None:
-            z += features @ weight
+            z += features[rows] @ weight
         z -= z.max(axis=1, keepdims=True)
-        picked = z[rows, y]
-        residual = np.exp(z)
-        total = residual.sum(axis=1)
-        loss = float(np.mean(np.log(total) - picked))
-        # The same prior, worth one row, as for the temperature alone.
-        loss += theta[0] ** 2 / (2 * n)
-        loss += ridge * np.vdot(weight, weight) / n + bias_ridge * (bias @ bias) / n_classes
-        residual /= total[:, None]
-        residual[rows, y] -= 1.0
-        residual /= n
-        gradient = np.zeros_like(theta)
-        gradient[0] = beta * np.vdot(residual, logs) + theta[0] / n
-        gradient[1 : 1 + n_classes] = to_seen_classes(
-            residual.sum(axis=0) + 2.0 * bias_ridge / n_classes * bias
-        )
+        loss -= float(z[picked].sum())
+        np.exp(z, out=z)
+        total = row_sums(z)
+        loss += float(np.log(total).sum())
+        z /= total[:, None]
+        z[picked] -= 1.0
+        ones = np.ones(len(z))
+        slope_bias += ones @ z
         if features is not None:
-            gradient[1 + n_classes :] = to_seen_classes(
-                features.T @ residual + 2.0 * ridge / n * weight
-            ).ravel()
-        return loss, gradient
+            slope_weight += features[rows].T @ z
+        z *= part
+        slope_scale += ones @ z
+    return loss / n_rows, slope_scale / n_rows, slope_bias / n_rows, slope_weight / n_rows
 
-    first = np.concatenate([[start.log_beta], start.bias, start.weight.ravel()])
-    result = minimize(
-        objective,
-        first,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(-LOG_BETA, LOG_BETA)] + [(None, None)] * (first.size - 1),
-        options={"maxiter": max_iter, "ftol": 1e-7, "gtol": 1e-6},
-    )
-    return Solution(
-        float(result.x[0]),
-        result.x[1 : 1 + n_classes],
-        result.x[1 + n_classes :].reshape(n_features, n_classes),
-        int(result.nit),
-        bool(result.success),
-    )
+
+class AffineProblem:
+    r"""Minimise mean log-loss + ridge ‖W‖²/n + bias_ridge mean(a²), for many strengths.
+
+    A class without labels has no say in its own column: its bias and weights stay at zero, and the
+    other columns may not drift away from it as one (their mean is held at zero).
+
+    Parameters
+    ----------
+    logs : array of shape (n, C)
+        Log-probabilities.
+    features : array of shape (n, K), optional
+        Features F; None for a bias alone.
+    y : array of shape (n,)
+        Classes.
+    curvature : Curvature
+        Second derivatives, of these rows or of more.
+    """
+
+    def __init__(
+        self, logs: Floats, features: Floats | None, y: Ints, curvature: Curvature
+    ) -> None:
+        self.logs, self.y, self.curvature = logs, y, curvature
+        self.seen = class_counts(y, logs.shape[1]) > 0
+        self.features, self.axes, self.variances = None, np.zeros((0, 0)), np.zeros(0)
+        if features is not None:
+            self.variances, self.axes = np.linalg.eigh(features.T @ features / len(y))
+            self.features = features @ self.axes
+
+    def solve(self, ridge: float, bias_ridge: float, start: Solution, *, max_iter: int) -> Solution:
+        """Minimise the objective for one pair of strengths."""
+        n_rows, n_classes = self.logs.shape
+        n_axes = len(self.axes)
+        near = self.curvature
+
+        def unpack(theta: Floats) -> tuple[float, Floats, Floats]:
+            weight = theta[1 + n_classes :].reshape(n_axes, n_classes)
+            return float(theta[0]), theta[1 : 1 + n_classes], weight
+
+        def objective(theta: Floats) -> tuple[float, Floats]:
+            given, bias, weight = unpack(theta)
+            log_beta = float(np.clip(given, -LOG_BETA, LOG_BETA))
+            beta = np.exp(log_beta)
+            loss, slope_scale, slope_bias, slope_weight = affine_loss(
+                self.logs, self.features, self.y, beta, bias, weight
+            )
+            # The same prior, worth one row, as in the fit of the temperature alone.
+            loss += log_beta**2 / (2 * n_rows)
+            loss += (
+                ridge * np.vdot(weight, weight) / n_rows + bias_ridge * (bias @ bias) / n_classes
+            )
+            slope = beta * slope_scale.sum() + log_beta / n_rows
+            if abs(given) > LOG_BETA - LAST_STEP and slope * given < 0.0:
+                slope = 0.0  # the way out of the range is closed
+            slope_bias += 2.0 * bias_ridge / n_classes * bias
+            slope_weight += 2.0 * ridge / n_rows * weight
+            return loss, self._pack(slope, slope_bias, slope_weight)
+
+        values = (near.values + 2.0 * bias_ridge / n_classes)[:, None]
+        steepness = np.outer(self.variances, near.classes) + 2.0 * ridge / n_rows
+
+        def precondition(slopes: Floats) -> Floats:
+            slope, bias, weight = unpack(slopes)
+            bias = near.vectors @ ((near.vectors.T @ bias) / values[:, 0])
+            return self._pack(slope / near.log_beta, bias, weight / steepness)
+
+        first = self._pack(start.log_beta, start.bias, self.axes.T @ start.weight)
+        found = minimize_smooth(objective, first, precondition, max_iter=max_iter)
+        log_beta, bias, weight = unpack(found.x)
+        log_beta = float(np.clip(log_beta, -LOG_BETA, LOG_BETA))
+        return Solution(log_beta, bias, self.axes @ weight, found.n_iter, found.converged)
+
+    def _pack(self, log_beta: float, bias: Floats, weight: Floats) -> Floats:
+        """One vector; bias and weight are projected to what may move."""
+        rows = np.vstack([bias, weight])
+        mean = rows[:, self.seen].mean(axis=1, keepdims=True)
+        return np.append(log_beta, np.where(self.seen, rows - mean, 0.0))

@@ -9,9 +9,11 @@ import array_api_compat as api
 import numpy as np
 
 from postproc.calibration.affine import (
+    AffineProblem,
     Floats,
     Ints,
     Solution,
+    apply_to_rows,
     class_counts,
     fit_temperature,
     keep_unseen,
@@ -188,18 +190,22 @@ class ResidualMatrixScaling(BiasCorrectedTemperatureScaling):
 
     def _search(self, logs: Floats, y: Ints) -> None:
         weight = np.zeros((logs.shape[1], logs.shape[1]))
-        solutions = [Solution(s.log_beta, s.bias, weight) for s in self._search_bias(logs, y)]
-        splits = []
+        curvature, starts = self._search_bias(logs, y)
+        solutions = [Solution(s.log_beta, s.bias, weight) for s in starts]
+        folds = []
         for train, test in self._splits(logs, y):
             whitened = _Whitened.fit(logs[train], y[train], self.clip, self.shrinkage)
-            splits.append((train, test, whitened, whitened(logs[train])))
+            inside = logs[train]
+            folds.append(
+                (test, whitened, AffineProblem(inside, whitened(inside), y[train], curvature))
+            )
         self.cv_log_loss_: dict[float, float] = {}
         best, start = np.inf, mean_solution(solutions)
         for ridge in check_penalties(self.ridges, "ridges"):
             held_out = np.empty_like(logs)
-            for k, (train, test, whitened, inside) in enumerate(splits):
-                solutions[k] = self._step(logs[train], inside, y[train], ridge, solutions[k])
-                held_out[test] = whitened.to_map(solutions[k])(logs[test])
+            for k, (test, whitened, problem) in enumerate(folds):
+                solutions[k] = self._step(problem, ridge, solutions[k])
+                apply_to_rows(whitened.to_map(solutions[k]), logs, test, held_out)
             loss = self.cv_log_loss_[ridge] = mean_log_loss(held_out, y)
             if loss < best:
                 best, self.ridge_, self.out_of_fold_ = loss, ridge, held_out
@@ -208,7 +214,8 @@ class ResidualMatrixScaling(BiasCorrectedTemperatureScaling):
                 break
         self.held_out_log_loss_ = best
         whitened = _Whitened.fit(logs, y, self.clip, self.shrinkage)
-        solution = self._step(logs, whitened(logs), y, self.ridge_, start)
+        problem = AffineProblem(logs, whitened(logs), y, curvature)
+        solution = self._step(problem, self.ridge_, start)
         self.model_ = whitened.to_map(solution)
         self.inverse_temperature_ = self.model_.beta
         self.bias_, self.weight_ = self.model_.bias, self.model_.weight

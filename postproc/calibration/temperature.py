@@ -17,10 +17,12 @@ from sklearn.base import BaseEstimator
 from postproc.calibration.affine import (
     LOG_BETA,
     AffineMap,
+    AffineProblem,
+    Curvature,
     Floats,
     Ints,
     Solution,
-    fit_affine,
+    apply_to_rows,
     fit_temperature,
     identity_map,
     mean_log_loss,
@@ -254,14 +256,14 @@ class TemperatureScaling(Calibrator):
         self.random_state = random_state
 
     def _search(self, logs: Floats, y: Ints) -> None:
+        self.inverse_temperature_ = fit_temperature(logs, y)
         plain = identity_map(logs.shape[1])
         held_out = np.empty_like(logs)
         for train, test in self._splits(logs, y):
-            beta = fit_temperature(logs[train], y[train])
-            held_out[test] = AffineMap(beta, plain.bias, plain.unseen)(logs[test])
+            beta = fit_temperature(logs[train], y[train], self.inverse_temperature_)
+            apply_to_rows(AffineMap(beta, plain.bias, plain.unseen), logs, test, held_out)
         self.out_of_fold_ = held_out
         self.held_out_log_loss_ = mean_log_loss(held_out, y)
-        self.inverse_temperature_ = fit_temperature(logs, y)
         self.model_ = AffineMap(self.inverse_temperature_, plain.bias, plain.unseen)
         self.converged_, self.n_iter_ = True, 1
 
@@ -324,27 +326,33 @@ class BiasCorrectedTemperatureScaling(Calibrator):
         check_penalties(self.bias_ridges, "bias_ridges")
 
     def _search(self, logs: Floats, y: Ints) -> None:
-        solution = self._step(logs, None, y, 0.0, mean_solution(self._search_bias(logs, y)))
+        curvature, solutions = self._search_bias(logs, y)
+        problem = AffineProblem(logs, None, y, curvature)
+        solution = self._step(problem, 0.0, mean_solution(solutions))
         self.inverse_temperature_ = float(np.exp(solution.log_beta))
         self.bias_ = solution.bias
         self.model_ = AffineMap(self.inverse_temperature_, self.bias_, self.unseen_)
         self.converged_, self.n_iter_ = solution.converged, solution.n_iter
 
-    def _search_bias(self, logs: Floats, y: Ints) -> list[Solution]:
-        """Choose the penalty on the bias; return the folds' solutions."""
-        splits = list(self._splits(logs, y))
-        solutions = [start_solution(logs[train], y[train], 0) for train, _ in splits]
+    def _search_bias(self, logs: Floats, y: Ints) -> tuple[Curvature, list[Solution]]:
+        """Choose the penalty of the bias; return the curvature at its start, folds' solutions."""
+        beta = fit_temperature(logs, y)
+        curvature = Curvature.at(beta, logs)
+        folds, solutions = [], []
+        for train, test in self._splits(logs, y):
+            inside = logs[train]
+            folds.append((test, AffineProblem(inside, None, y[train], curvature)))
+            solutions.append(start_solution(inside, y[train], beta))
         kept = solutions
-        unseen = [unseen_classes(y[train], logs.shape[1]) for train, _ in splits]
         best, chosen = np.inf, float("nan")
         for ridge in check_penalties(self.bias_ridges, "bias_ridges"):
             self.bias_ridge_ = ridge
             held_out = np.empty_like(logs)
-            for k, (train, test) in enumerate(splits):
-                found = self._step(logs[train], None, y[train], 0.0, solutions[k])
-                solutions[k] = found
-                fitted = AffineMap(float(np.exp(found.log_beta)), found.bias, unseen[k])
-                held_out[test] = fitted(logs[test])
+            for k, (test, problem) in enumerate(folds):
+                found = solutions[k] = self._step(problem, 0.0, solutions[k])
+                unseen = np.flatnonzero(~problem.seen)
+                fitted = AffineMap(float(np.exp(found.log_beta)), found.bias, unseen)
+                apply_to_rows(fitted, logs, test, held_out)
             loss = mean_log_loss(held_out, y)
             if loss < best:
                 best, chosen, kept = loss, ridge, list(solutions)
@@ -352,20 +360,10 @@ class BiasCorrectedTemperatureScaling(Calibrator):
             elif loss > PATIENCE * best:
                 break
         self.bias_ridge_, self.held_out_log_loss_ = chosen, best
-        return kept
+        return curvature, kept
 
-    def _step(
-        self, logs: Floats, features: Floats | None, y: Ints, ridge: float, start: Solution
-    ) -> Solution:
-        return fit_affine(
-            logs,
-            features,
-            y,
-            ridge=ridge,
-            bias_ridge=self.bias_ridge_,
-            start=start,
-            max_iter=self.max_iter,
-        )
+    def _step(self, problem: AffineProblem, ridge: float, start: Solution) -> Solution:
+        return problem.solve(ridge, self.bias_ridge_, start, max_iter=self.max_iter)
 
     def _keep_identity(self) -> None:
         super()._keep_identity()

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import approx_fprime
+from scipy.optimize import approx_fprime, minimize_scalar
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
@@ -19,7 +19,15 @@ from postproc import (
     log_softmax,
     softmax,
 )
-from postproc.calibration.affine import Solution, fit_affine, keep_unseen
+from postproc.calibration.affine import (
+    AffineProblem,
+    Curvature,
+    Solution,
+    affine_loss,
+    fit_temperature,
+    keep_unseen,
+    mean_log_loss,
+)
 from postproc.evaluation.folds import canonical_order, random_folds
 
 CALIBRATORS = [
@@ -58,11 +66,54 @@ def test_gradient_against_finite_differences():
         return total / 12 + penalty
 
     start = Solution(0.0, np.zeros(3), np.zeros((2, 3)))
-    found = fit_affine(logs, features, y, ridge=0.7, bias_ridge=0.3, start=start, max_iter=500)
+    problem = AffineProblem(logs, features, y, Curvature.at(1.0, logs))
+    found = problem.solve(0.7, 0.3, start, max_iter=500)
     theta = np.concatenate([[found.log_beta], found.bias, found.weight.ravel()])
     assert found.converged
-    assert np.abs(approx_fprime(theta, loss, 1e-6)).max() < 2e-3
+    assert np.abs(approx_fprime(theta, loss, 1e-6)).max() < 3e-4
     assert loss(theta) < loss(np.zeros(10))
+
+
+@pytest.mark.parametrize("n_rows", [5, 300, 5000])
+@pytest.mark.parametrize("factor", [1e-2, 1.0, 1e2])
+def test_newton_finds_the_temperature_of_a_search(n_rows, factor):
+    x, y = gaussian_task(n_rows, np.full(4, 0.25), 1)
+    logs = log_softmax(factor * x)
+
+    def loss(log_beta):
+        tempered = log_softmax(np.exp(log_beta) * logs)
+        return mean_log_loss(tempered, y) + log_beta**2 / (2 * n_rows)
+
+    sought = minimize_scalar(loss, bounds=(-10, 10), method="bounded", options={"xatol": 1e-9})
+    for start in (None, 1.0, 1e-4, 1e4):
+        assert np.log(fit_temperature(logs, y, start)) == pytest.approx(sought.x, abs=1e-6)
+
+
+@pytest.mark.parametrize("with_features", [False, True])
+def test_affine_loss_in_blocks(with_features):
+    """Rows enough for many blocks, against one expression; slopes against finite differences."""
+    rng = np.random.default_rng(0)
+    n_rows, n_classes = 3000, 60
+    logs, y = log_softmax(rng.normal(size=(n_rows, n_classes))), rng.integers(60, size=n_rows)
+    features = rng.normal(size=(n_rows, 3)) if with_features else None
+    scale, bias = 1 + 0.1 * rng.normal(size=n_classes), rng.normal(size=n_classes)
+    weight = 0.1 * rng.normal(size=(3, n_classes)) if with_features else np.zeros((0, n_classes))
+    loss, *slopes = affine_loss(logs, features, y, scale, bias, weight)
+
+    def plain(scale, bias, weight):
+        z = scale * logs + bias + (features @ weight if with_features else 0)
+        return mean_log_loss(log_softmax(z), y)
+
+    assert loss == pytest.approx(plain(scale, bias, weight), abs=1e-12)
+    given = scale, bias, weight
+    for k, slope in enumerate(slopes):
+        for _ in range(3):
+            step = 1e-5 * rng.normal(size=slope.shape)
+            up, down = (
+                [v + s * step if m == k else v for m, v in enumerate(given)] for s in (1, -1)
+            )
+            numeric = (plain(*up) - plain(*down)) / 2
+            assert np.vdot(slope, step) == pytest.approx(numeric, abs=1e-11)
 
 
 def test_temperature_against_scikit_learn():
