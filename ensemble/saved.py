@@ -54,6 +54,8 @@ HOMES = {
     "PredictionMoments": "postproc.shift.evidence",
     "Rehearsals": "ensemble.auto.rehearsal",
     "ResidualMatrixScaling": "postproc.calibration.matrix",
+    "StructuredMap": "postproc.calibration.structured",
+    "StructuredScaling": "postproc.calibration.structured",
     "TemperatureScaling": "postproc.calibration.temperature",
 }
 

@@ -1,5 +1,6 @@
 from .calibration.matrix import ResidualMatrixScaling
 from .calibration.pooled import PooledScaling
+from .calibration.structured import StructuredScaling
 from .calibration.temperature import BiasCorrectedTemperatureScaling, TemperatureScaling
 from .can.estimator import CAN
 from .can.operation import alternating_normalization
@@ -49,6 +50,7 @@ __all__ = [
     "Reading",
     "ReadingWarning",
     "ResidualMatrixScaling",
+    "StructuredScaling",
     "TemperatureScaling",
     "TuningResult",
     "accuracy_report",

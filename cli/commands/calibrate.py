@@ -26,7 +26,9 @@ Examples:
     "--method",
     type=click.Choice(list(METHODS)),
     default="matrix",
-    help="Temperature scaling, bias-corrected temperature scaling, or residual matrix scaling.",
+    show_default=True,
+    help="One temperature; that and a bias for each class; a matrix beside it, penalized by "
+    "cross-validation; or a matrix with fixed penalties.",
 )
 @options.group(Outputs)
 @options.group(Running)

@@ -54,6 +54,11 @@ METHODS: tuple[Method, ...] = (
     ),
     _member("bcts", partial(member.calibrate, name="bcts"), "bias-corrected temperature scaling"),
     _member("matrix", partial(member.calibrate, name="matrix"), "residual matrix scaling"),
+    _member(
+        "structured",
+        partial(member.calibrate, name="structured"),
+        "structured scaling: a matrix with fixed penalties",
+    ),
     _member("em", member.em, "bcts, then the draw's prior by maximum likelihood (EM)"),
     _member("map", member.map_em, "bcts, then EM regularized by the evidence of a shift"),
     _member("map-8c", member.map_8c, "bcts, then EM with 8 pseudo-rows per class"),

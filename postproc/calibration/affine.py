@@ -223,7 +223,12 @@ class Curvature:
 
 
 def affine_loss(
-    logs: Floats, features: Floats | None, y: Ints, scale: Floats, bias: Floats, weight: Floats
+    logs: Floats,
+    features: Floats | None,
+    y: Ints,
+    scale: Floats | float,
+    bias: Floats,
+    weight: Floats,
 ) -> tuple[float, Floats, Floats, Floats]:
     """Mean log-loss of softmax(scale * log p + F W + a), and slopes in scale (C,), a and W."""
     n_rows, n_classes = logs.shape

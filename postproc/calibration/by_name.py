@@ -14,6 +14,7 @@ METHODS: Mapping[str, tuple[str, str]] = {
     "temperature": ("postproc.calibration.temperature", "TemperatureScaling"),
     "bcts": ("postproc.calibration.temperature", "BiasCorrectedTemperatureScaling"),
     "matrix": ("postproc.calibration.matrix", "ResidualMatrixScaling"),
+    "structured": ("postproc.calibration.structured", "StructuredScaling"),
 }
 
 

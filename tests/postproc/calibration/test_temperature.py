@@ -15,6 +15,7 @@ from postproc import (
     BiasCorrectedTemperatureScaling,
     PooledScaling,
     ResidualMatrixScaling,
+    StructuredScaling,
     TemperatureScaling,
     log_softmax,
     softmax,
@@ -35,6 +36,7 @@ CALIBRATORS = [
     BiasCorrectedTemperatureScaling,
     ResidualMatrixScaling,
     PooledScaling,
+    StructuredScaling,
 ]
 
 
