@@ -4,6 +4,7 @@ from .devil.estimator import DevilsAdvocate
 from .diversity import Diversity, pairwise_diversity
 from .learned.blend import Blend
 from .learned.calibrated import CalibratedVoting
+from .learned.discriminant_pool import DiscriminantPool
 from .learned.greedy import GreedySelection
 from .learned.greedy_tuning import tune_greedy
 from .learned.log_pool import LearnedLogPool
@@ -22,6 +23,7 @@ __all__ = [
     "CalibratedVoting",
     "DevilsAdvocate",
     "DevilsAdvocateTrainer",
+    "DiscriminantPool",
     "Diversity",
     "GreedySelection",
     "LearnedLogPool",

@@ -17,10 +17,9 @@ from postproc.calibration.affine import (
     mean_log_loss,
     temper,
 )
-from postproc.calibration.discriminant import SHRINKAGES, fit_discriminant
+from postproc.calibration.discriminant import SHRINKAGES, Discriminant, best_strength
 from postproc.calibration.matrix import MatrixMap, ResidualMatrixScaling, clipped_features
 from postproc.calibration.temperature import BiasCorrectedTemperatureScaling, Calibrator
-from postproc.evaluation.folds import random_folds
 from postproc.scores.arrays import Array, beside, log_softmax
 from postproc.scores.checks import check_number, fail
 from postproc.scores.kinds import Kind
@@ -146,29 +145,14 @@ class PooledScaling(Calibrator):
     def _fit_discriminant(
         self, logs: Floats, y: Ints, beta: float
     ) -> tuple[BiasCorrectedTemperatureScaling, Floats, Floats]:
-        # One temperature for the features in all folds: it is a single number.
+        # One temperature for the features: it is a single number.
         features = clipped_features(logs, beta, self.clip)
-        shares = np.exp(temper(beta, logs))
-        held_out = np.empty((len(self.shrinkages), *logs.shape))
-        n_folds = min(self.n_folds, len(y))
-        folds = random_folds(logs, y, n_folds, self.random_state)
-        for fold in range(n_folds):
-            train, test = folds != fold, folds == fold
-            fitted = fit_discriminant(features[train], shares[train], y[train], self.shrinkages)
-            for k, (weight, bias) in enumerate(fitted):
-                held_out[k][test] = log_softmax(features[test] @ weight + bias)
-        # The discriminant ignores class frequencies and is over-confident. Every candidate gets
-        # the same C + 1 parameters for that, so fits to the same rows can be compared.
-        quick = {**self._shared(), "n_folds": 2, "bias_ridges": (self.bias_ridge_,)}
-        losses = []
-        for scores in held_out:
-            ranked = BiasCorrectedTemperatureScaling(**quick).fit(scores, y)  # type: ignore[arg-type]
-            losses.append(ranked.held_out_log_loss_)
-        best = int(np.argmin(losses))
-        self.shrinkage_ = float(self.shrinkages[best])
+        discriminant = Discriminant(features, np.exp(temper(beta, logs)), y)
+        strong_first = sorted(map(float, self.shrinkages), reverse=True)
+        self.shrinkage_, left_out, _ = best_strength(strong_first, discriminant.left_out, y)
+        # The discriminant knows neither the class frequencies nor its own over-confidence.
         scaling = BiasCorrectedTemperatureScaling(**self._shared())  # type: ignore[arg-type]
-        weight, bias = fit_discriminant(features, shares, y, (self.shrinkage_,))[0]
-        return scaling.fit(held_out[best], y), weight, bias
+        return scaling.fit(left_out, y), *discriminant.linear(self.shrinkage_)
 
 
 def _pool_weights(stack: Floats, y: Ints) -> Floats:

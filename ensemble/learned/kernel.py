@@ -1,0 +1,80 @@
+"""Kernel ridge regression on one-hot labels, with exact leave-one-out predictions.
+
+Features are mapped to Φ, where ΦΦᵀ is the kernel matrix (or, with fewer landmarks than rows, its
+Nyström approximation). With ΦᵀΦ = U diag(a) Uᵀ one eigendecomposition gives every ridge r:
+predictions F = Ψ(ΨᵀY / (a + r)), Ψ = ΦU, leverages h_i = Σ_k Ψ_ik² / (a_k + r), and without row i
+(F_i - h_i Y_i) / (1 - h_i).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+
+#: Directions of the landmarks' kernel matrix with a smaller share of the largest are left out.
+LEAST_EIGENVALUE = 1e-10
+
+
+@dataclass(frozen=True)
+class KernelScores:
+    """Scores k(x, landmarks) @ coef, k(x, z) = exp(-‖x - z‖²/width)."""
+
+    landmarks: Matrix
+    coef: Matrix
+    width: float
+
+    def __call__(self, features: Matrix) -> Matrix:
+        """Scores of shape (k, C), from features of shape (k, p)."""
+        return radial_kernel(features, self.landmarks, self.width) @ self.coef
+
+
+def radial_kernel(left: Matrix, right: Matrix, width: float) -> Matrix:
+    """Return exp(-‖x - z‖²/width) for all pairs, shape (k, m)."""
+    squares = -2.0 * (left @ right.T)
+    squares += np.einsum("ij,ij->i", left, left)[:, None]
+    squares += np.einsum("ij,ij->i", right, right)
+    np.maximum(squares, 0.0, out=squares)
+    squares /= -width
+    return np.asarray(np.exp(squares, out=squares))
+
+
+class KernelRidge:
+    """The regression of one-hot labels (n, C) on n rows, prepared for every ridge.
+
+    The kernel's width is twice the mean squared distance of two rows.
+    """
+
+    def __init__(
+        self, features: Matrix, y: NDArray[np.int64], n_classes: int, chosen: NDArray[np.int64]
+    ) -> None:
+        centred = features - features.mean(axis=0)
+        self.width = max(4.0 * float(np.mean(np.einsum("ij,ij->i", centred, centred))), 1e-12)
+        self.landmarks = features[chosen]
+        self.y = y
+        values, vectors = np.linalg.eigh(radial_kernel(self.landmarks, self.landmarks, self.width))
+        kept = values > LEAST_EIGENVALUE * values[-1]
+        to_phi = vectors[:, kept] / np.sqrt(values[kept])
+        phi = radial_kernel(features, self.landmarks, self.width) @ to_phi
+        self.values, axes = np.linalg.eigh(phi.T @ phi)
+        self.values = np.maximum(self.values, 0.0)
+        self.psi = phi @ axes
+        self.to_coef = to_phi @ axes
+        self.sums = np.zeros((n_classes, self.psi.shape[1]))
+        np.add.at(self.sums, y, self.psi)
+
+    def left_out(self, ridge: float) -> Matrix:
+        """Scores of each row by a fit to all others, shape (n, C); the landmarks stay."""
+        inverse = 1.0 / (self.values + ridge)
+        scores = self.psi @ (self.sums * inverse).T
+        leverages = (self.psi**2) @ inverse
+        scores[np.arange(len(self.y)), self.y] -= leverages
+        return np.asarray(scores / (1.0 - leverages)[:, None])
+
+    def scores(self, ridge: float) -> KernelScores:
+        """The fit to all rows."""
+        inverse = 1.0 / (self.values + ridge)
+        return KernelScores(self.landmarks, self.to_coef @ (self.sums * inverse).T, self.width)
