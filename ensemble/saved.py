@@ -39,6 +39,7 @@ HOMES = {
     "GreedySelection": "ensemble.learned.greedy",
     "KernelScores": "ensemble.learned.kernel",
     "LearnedLogPool": "ensemble.learned.log_pool",
+    "LinearScores": "ensemble.learned.discriminant_pool",
     "LinearHead": "ensemble.learned.heads",
     "Stacking": "ensemble.learned.stacking",
     "Voting": "ensemble.voting",

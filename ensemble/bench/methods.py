@@ -87,6 +87,11 @@ METHODS: tuple[Method, ...] = (
     ),
     _team("weights", partial(team.fitted, make=LearnedLogPool), "log pool with learned weights"),
     _team("blend", team.blend, "weights with a class bias and a stacker", group="blend"),
+    _team(
+        "discriminants",
+        team.discriminants,
+        "weights, closed-form discriminants and a kernel regression",
+    ),
     _team("greedy", team.greedy, "greedy selection by accuracy"),
     _team("stack", team.stack, "logistic regression on all members", group="stack"),
     _team("bagging", team.bagging, "stackers on ten bootstrap resamples", group="stack"),

@@ -1,8 +1,18 @@
-"""Discriminant pool: a log pool of the members and of closed-form classifiers fitted on them."""
+"""Discriminant pool: a log pool of the members and of closed-form classifiers fitted on them.
+
+With s_j the log-probabilities of part j (a tempered member, a discriminant, the kernel regression)
+and h_j their entropy in each row divided by log C,
+
+    log p = Σ_j ((1 - h_j) u_j + h_j v_j) s_j + b + const.,    u, v >= 0.
+
+Every weight moves with the part's own doubt, and the problem stays convex. It is fitted on
+leave-one-out predictions of the parts.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +21,7 @@ from ensemble.base import Ensemble
 from ensemble.learned.features import Calibration
 from ensemble.learned.heads import warn_unseen
 from ensemble.learned.kernel import KernelRidge, KernelScores
-from ensemble.learned.log_pool import PoolFit, fit_log_pool, warn_unconverged
+from ensemble.learned.log_pool import fit_log_pool, warn_unconverged
 from ensemble.members import Members
 from postproc.calibration.affine import keep_unseen, temper, unseen_classes
 from postproc.calibration.discriminant import SHRINKAGES, Discriminant, best_strength
@@ -22,18 +32,33 @@ from postproc.scores.checks import check_count, check_number
 Matrix = NDArray[np.float64]
 
 #: Ridges of the kernel regression that leave-one-out log-loss chooses from, strong ones first.
-KERNEL_RIDGES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
+KERNEL_RIDGES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
+
+
+@dataclass(frozen=True)
+class LinearScores:
+    """Scores that are linear in the features of columns first..last; coef (last - first, C)."""
+
+    first: int
+    last: int
+    coef: Matrix
+    intercept: Matrix
+
+    def __call__(self, features: Matrix) -> Matrix:
+        """Scores of shape (k, C), from features of shape (k, M C)."""
+        return np.asarray(features[:, self.first : self.last] @ self.coef + self.intercept)
 
 
 class DiscriminantPool(Ensemble):
     r"""Learned log pool of the members, of linear discriminants on them and of a kernel regression.
 
-    .. math:: p \propto \exp(\sum_m (w_m t_m + v_m d_m) + v_J d_J + v_K k + b)
+    .. math:: p \propto \exp(\sum_j w_j(h_j) s_j + b), \quad w_j(h) = (1 - h) u_j + h v_j
 
-    t_m are the member's log-probabilities at the temperature that fits it; d_m those of a linear
-    discriminant on them, d_J of one on all members' side by side, and k of a kernel ridge
-    regression on the latter. Weights >= 0 and class bias are learned on leave-one-out predictions
-    of all of these, which have closed forms.
+    The parts s_j are log-probabilities: each member's, at the temperature that fits it; those of a
+    linear discriminant on each member; of one on all members side by side; and of a kernel ridge
+    regression on the latter. A part's weight depends on h_j, its entropy in the row divided by
+    log C. The weights >= 0 and a class bias are learned on leave-one-out predictions of all parts,
+    which have closed forms.
 
     Parameters
     ----------
@@ -52,24 +77,23 @@ class DiscriminantPool(Ensemble):
 
     Attributes
     ----------
+    weights_ : ndarray of shape (2, A)
+        Weights u and v of the A parts: the members, their discriminants, the joint one if there
+        are several members, and the kernel regression if it takes part.
     member_weights_ : ndarray of shape (M,)
-        The members' weights w.
-    discriminant_weights_ : ndarray of shape (M,)
-        The weights of the members' discriminants.
-    joint_weight_, kernel_weight_ : float
-        The weights of the joint discriminant and of the kernel regression.
-    temperatures_ : ndarray of shape (M,)
-        The members' temperatures.
-    shrinkages_ : ndarray of shape (M + 1,)
-        Shares of spherical covariance that were chosen, of each discriminant and of the joint one.
-    kernel_ridge_ : float
-        The ridge that was chosen; NaN without the kernel regression.
+        Mean weight of each member, and of the discriminant on it.
     bias_ : ndarray of shape (C,)
         The class bias b.
-    coef_, intercept_ : ndarray of shape (M C, C) and (C,)
-        All discriminants times their weights, as one linear map.
-    kernel_scores_ : KernelScores or None
-        The kernel regression times its weight; None where that is zero.
+    temperatures_ : ndarray of shape (M,)
+        The members' temperatures.
+    discriminants_ : list of LinearScores
+        The discriminants.
+    kernel_ : KernelScores or None
+        The kernel regression.
+    shrinkages_ : ndarray
+        Shares of spherical covariance that were chosen for the discriminants.
+    kernel_ridge_ : float
+        The ridge that was chosen; NaN without the kernel regression.
     out_of_fold_ : ndarray of shape (n, C)
         Log-probabilities of the rows fitted on, with weights and bias learned on other folds.
     unseen_ : ndarray of int
@@ -97,7 +121,7 @@ class DiscriminantPool(Ensemble):
     def __init__(
         self,
         *,
-        ridge: float = 1.0,
+        ridge: float = 10.0,
         bias_ridge: float = 1.0,
         kernel: bool = True,
         n_landmarks: int = 1500,
@@ -125,29 +149,28 @@ class DiscriminantPool(Ensemble):
         self.temperatures_ = 1 / calibration.betas
         tempered = [temper(beta, m) for beta, m in zip(calibration.betas, logs, strict=True)]
         features = calibration.features(logs)
-        linear = _left_out_discriminants(features, tempered, y)
-        outputs = [*tempered, *(found.left_out for found in linear)]
-        kernel = None
+        parts = [*tempered, *self._left_out_discriminants(features, tempered, y)]
+        self.kernel_: KernelScores | None = None
         self.kernel_ridge_ = float("nan")
         if self.kernel:
             most = check_count(self.n_landmarks, "n_landmarks", low=1)
             chosen = _even_sample(features, y, most, seed)
-            ridge_fits = KernelRidge(features, y, members.n_classes, chosen)
-            self.kernel_ridge_, left_out, beta = best_strength(
-                KERNEL_RIDGES, ridge_fits.left_out, y
-            )
-            outputs.append(temper(beta, left_out))
-            kernel = ridge_fits.scores(self.kernel_ridge_)
-            kernel = replace(kernel, coef=beta * kernel.coef)
-        stack = np.stack(outputs)
+            fits = KernelRidge(features, y, members.n_classes, chosen)
+            self.kernel_ridge_, left_out, beta = best_strength(KERNEL_RIDGES, fits.left_out, y)
+            parts.append(temper(beta, left_out))
+            self.kernel_ = fits.scores(self.kernel_ridge_, beta)
+        stack = np.stack([half for part in parts for half in _by_doubt(part)])
         pool = fit_log_pool(stack, y, ridge=ridge, bias_ridge=bias_ridge)
         self.converged_, self.n_iter_ = pool.converged, pool.n_iter
         warn_unconverged(self.converged_, self.n_iter_)
-        self._keep(pool, linear, kernel, len(logs))
+        self.weights_, self.bias_ = pool.weights.reshape(-1, 2).T, pool.bias
+        doubts = np.array([_doubt(part).mean() for part in parts])
+        means = (1 - doubts) * self.weights_[0] + doubts * self.weights_[1]
+        self.member_weights_ = means[: 2 * len(logs)].reshape(2, -1).sum(axis=0)
         own = np.mean(tempered, axis=0)
         self.out_of_fold_ = np.asarray(keep_unseen(pool.log_scores(stack), own, self.unseen_))
         folds = random_folds(logs.mean(axis=0), y, min(n_folds, len(y)), seed)
-        for fold in range(folds.max() + 1 if len(y) > 1 else 0):
+        for fold in range(n_folds if len(y) > 1 else 0):
             held = folds == fold
             inside = fit_log_pool(
                 stack[:, ~held], y[~held], ridge=ridge, bias_ridge=bias_ridge, start=pool
@@ -155,70 +178,54 @@ class DiscriminantPool(Ensemble):
             z = inside.log_scores(stack[:, held])
             self.out_of_fold_[held] = keep_unseen(z, own[held], self.unseen_)
 
-    def _keep(
-        self, pool: PoolFit, linear: list[_Linear], kernel: KernelScores | None, n_members: int
-    ) -> None:
-        """Multiply the weights into what they weigh."""
-        weights = list(pool.weights)
-        self.member_weights_, self.bias_ = pool.weights[:n_members], pool.bias
-        self.discriminant_weights_ = pool.weights[n_members : 2 * n_members]
-        self.joint_weight_ = float(weights[2 * n_members]) if len(linear) > n_members else 0.0
-        self.kernel_weight_ = 0.0 if kernel is None else float(weights[-1])
-        self.shrinkages_ = np.array([found.shrinkage for found in linear])
-        n_classes = len(pool.bias)
-        self.coef_ = np.zeros((n_members * n_classes, n_classes))
-        self.intercept_ = pool.bias.copy()
-        for weight, found in zip(weights[n_members:], linear, strict=False):
-            self.coef_[found.columns] += weight * found.weight
-            self.intercept_ += weight * found.bias
-        self.kernel_scores_ = None
-        if kernel is not None and self.kernel_weight_ > 0.0:
-            self.kernel_scores_ = replace(kernel, coef=self.kernel_weight_ * kernel.coef)
+    def _left_out_discriminants(
+        self, features: Matrix, tempered: list[Matrix], y: NDArray[np.int64]
+    ) -> Iterator[Matrix]:
+        """Fit one on each member and one on all; yield their left-out log-probabilities."""
+        n_members, n_classes = len(tempered), tempered[0].shape[1]
+        shares = [np.exp(logs) for logs in tempered]
+        ends = [(m * n_classes, (m + 1) * n_classes) for m in range(n_members)]
+        if n_members > 1:
+            shares.append(np.mean(shares, axis=0))
+            ends.append((0, n_members * n_classes))
+        self.discriminants_: list[LinearScores] = []
+        self.shrinkages_ = np.empty(len(ends))
+        for k, (first, last) in enumerate(ends):
+            fits = Discriminant(features[:, first:last], shares[k], y)
+            self.shrinkages_[k], left_out, beta = best_strength(SHRINKAGES, fits.left_out, y)
+            coef, intercept = fits.linear(self.shrinkages_[k])
+            self.discriminants_.append(LinearScores(first, last, beta * coef, beta * intercept))
+            yield temper(beta, left_out)
 
     def _combine(self, members: Members, rows: slice) -> Array:
         logs = members.log_tensor(rows)
         betas = 1 / self.temperatures_
+        tempered = [temper(beta, m) for beta, m in zip(betas, logs, strict=True)]
         features = Calibration(betas).features(logs)
-        z = features @ self.coef_ + self.intercept_
-        for weight, beta, member in zip(self.member_weights_, betas, logs, strict=True):
-            z += weight * beta * member
-        if self.kernel_scores_ is not None:
-            z += self.kernel_scores_(features)
+        fitted: list[LinearScores | KernelScores] = [*self.discriminants_]
+        if self.kernel_ is not None:
+            fitted.append(self.kernel_)
+        z = np.tile(self.bias_, (logs.shape[1], 1))
+        for j, weights in enumerate(self.weights_.T):
+            if weights.any():
+                one = tempered[j] if j < len(logs) else log_softmax(fitted[j - len(logs)](features))
+                certain, doubtful = _by_doubt(one)
+                z += weights[0] * certain + weights[1] * doubtful
         if len(self.unseen_) == 0:
             return softmax(z)
-        own = sum(log_softmax(beta * m) for beta, m in zip(betas, logs, strict=True)) / len(logs)
-        return np.exp(keep_unseen(z, own, self.unseen_))
+        return np.exp(keep_unseen(z, np.mean(tempered, axis=0), self.unseen_))
 
 
-@dataclass(frozen=True)
-class _Linear:
-    """A discriminant on some columns of the features, and its left-out log-probabilities."""
-
-    columns: slice
-    shrinkage: float
-    weight: Matrix
-    bias: Matrix
-    left_out: Matrix
+def _doubt(logs: Matrix) -> Matrix:
+    """Entropy of each row divided by log C, shape (n,)."""
+    entropies = -np.einsum("ij,ij->i", np.exp(logs), logs)
+    return np.asarray(entropies / np.log(max(logs.shape[1], 2)))
 
 
-def _left_out_discriminants(
-    features: Matrix, tempered: list[Matrix], y: NDArray[np.int64]
-) -> list[_Linear]:
-    """A discriminant on each member's features, and one on all if there are several."""
-    n_members, n_classes = len(tempered), tempered[0].shape[1]
-    parts = [
-        (slice(m * n_classes, (m + 1) * n_classes), np.exp(logs)) for m, logs in enumerate(tempered)
-    ]
-    if n_members > 1:
-        parts.append((slice(0, n_members * n_classes), np.mean([p for _, p in parts], axis=0)))
-    found = []
-    for columns, shares in parts:
-        fits = Discriminant(features[:, columns], shares, y)
-        shrinkage, left_out, beta = best_strength(SHRINKAGES, fits.left_out, y)
-        weight, bias = fits.linear(shrinkage)
-        out = np.asarray(temper(beta, left_out))
-        found.append(_Linear(columns, shrinkage, beta * weight, beta * bias, out))
-    return found
+def _by_doubt(logs: Matrix) -> tuple[Matrix, Matrix]:
+    """Log-probabilities times 1 - h, and times h."""
+    doubtful = _doubt(logs)[:, None] * logs
+    return logs - doubtful, doubtful
 
 
 def _even_sample(features: Matrix, y: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:

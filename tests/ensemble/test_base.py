@@ -25,6 +25,7 @@ FITTED = {
     "stack": lambda: ensemble.Stacking(cs=(0.01, 0.1)),
     "bagging": lambda: ensemble.Bagging(cs=(0.1,), n_estimators=3),
     "blend": ensemble.Blend,
+    "discriminants": ensemble.DiscriminantPool,
     "soft": ensemble.Voting,
 }
 each_fitted = pytest.mark.parametrize("method", FITTED)

@@ -38,16 +38,20 @@ def test_it_learns_what_weights_cannot():
 def test_it_is_the_pool_of_its_parts(fit_split, target_split):
     members, y = fit_split
     pool = ensemble.DiscriminantPool().fit(members, y)
-    logs = logs_of(target_split[0])
     betas = 1 / pool.temperatures_
+    logs = logs_of(target_split[0])
     features = Calibration(betas).features(logs)
-    z = np.tensordot(pool.member_weights_ * betas, logs, 1)
-    z += features @ pool.coef_ + pool.intercept_
-    if pool.kernel_scores_ is not None:
-        z += pool.kernel_scores_(features)
+    parts = [log_softmax(beta * m) for beta, m in zip(betas, logs, strict=True)]
+    parts += [log_softmax(d(features)) for d in pool.discriminants_]
+    parts += [log_softmax(pool.kernel_(features))]
+    assert pool.weights_.shape == (2, len(parts)) == (2, 10)
+    z = np.tile(pool.bias_, (len(features), 1))
+    for i in range(len(z)):
+        for part, (certain, doubtful) in zip(parts, pool.weights_.T, strict=True):
+            doubt = -sum(np.exp(part[i]) * part[i]) / np.log(5)
+            z[i] += ((1 - doubt) * certain + doubt * doubtful) * part[i]
     np.testing.assert_allclose(pool.predict_proba(target_split[0]), softmax(z), atol=1e-12)
-    weights = [*pool.member_weights_, *pool.discriminant_weights_]
-    assert min(*weights, pool.joint_weight_, pool.kernel_weight_) >= 0
+    assert (pool.weights_ >= 0).all()
     assert pool.converged_
 
 
@@ -63,12 +67,12 @@ def test_no_part_knows_its_own_rows_by_heart():
 def test_without_a_kernel_or_with_one_member(fit_split, target_split):
     members, y = fit_split
     plain = ensemble.DiscriminantPool(kernel=False).fit(members, y)
-    assert plain.kernel_scores_ is None
+    assert plain.kernel_ is None
     assert np.isnan(plain.kernel_ridge_)
-    assert plain.kernel_weight_ == 0
+    assert plain.weights_.shape == (2, 9)
     alone = ensemble.DiscriminantPool().fit(members[:1], y)
-    assert alone.joint_weight_ == 0
-    assert alone.shrinkages_.shape == (1,)
+    assert len(alone.discriminants_) == 1
+    assert alone.weights_.shape == (2, 3)
     np.testing.assert_allclose(alone.predict_proba(target_split[0][:1]).sum(axis=1), 1)
 
 

@@ -46,11 +46,11 @@ def test_with_fewer_landmarks_rows_are_left_out_of_the_ridge(task):
         np.testing.assert_allclose(left_out[i], some[i] @ coef, atol=1e-6)
 
 
-def test_the_width_is_twice_the_mean_squared_distance(task):
+def test_the_width_is_four_times_the_mean_squared_distance(task):
     features, y = task
     pairs = ((features[:, None] - features[None]) ** 2).sum(axis=2)
     fits = KernelRidge(features, y, 4, np.arange(40))
-    assert fits.width == pytest.approx(2 * pairs.mean())
+    assert fits.width == pytest.approx(4 * pairs.mean())
 
 
 def test_rows_that_are_all_alike():
