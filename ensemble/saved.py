@@ -39,8 +39,8 @@ HOMES = {
     "GreedySelection": "ensemble.learned.greedy",
     "KernelScores": "ensemble.learned.kernel",
     "LearnedLogPool": "ensemble.learned.log_pool",
-    "LinearScores": "ensemble.learned.discriminant_pool",
     "LinearHead": "ensemble.learned.heads",
+    "LinearScores": "ensemble.learned.discriminant_pool",
     "Stacking": "ensemble.learned.stacking",
     "Voting": "ensemble.voting",
     # The pipeline of `auto`, calibrators, and their parts.

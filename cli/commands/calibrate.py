@@ -26,9 +26,8 @@ Examples:
     "--method",
     type=click.Choice(list(METHODS)),
     default="matrix",
-    show_default=True,
-    help="One temperature; that and a bias for each class; a matrix beside it, penalized by "
-    "cross-validation; or a matrix with fixed penalties.",
+    help="Temperature scaling, bias-corrected temperature scaling, residual matrix scaling, or "
+    "structured scaling.",
 )
 @options.group(Outputs)
 @options.group(Running)

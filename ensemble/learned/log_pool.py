@@ -1,6 +1,6 @@
 """Weights learned on a fit split: the log pool of least log-loss.
 
-The pool minimises, over weights w >= 0 and a class bias b,
+The pool minimizes, over weights w >= 0 and a class bias b,
 
     -1/n Σ_i log softmax(Σ_m w_m log P_mi + b)_{y_i} + λ/2n Σ_m (w_m - 1/M)² + λ_b/2n Σ_c b_c²
 
@@ -61,7 +61,7 @@ def fit_log_pool(
     start: PoolFit | None = None,
     max_iterations: int = 100,  # it needs about ten
 ) -> PoolFit:
-    """Minimise the log-loss of a log pool over its member weights, and a class bias."""
+    """Minimize the log-loss of a log pool over its member weights, and a class bias."""
     n_members, n_rows, n_classes = logs.shape
     centre = 1 / n_members
     w, b = np.full(n_members, centre), np.zeros(n_classes)
@@ -70,7 +70,7 @@ def fit_log_pool(
 
     def at(w: Matrix, b: Matrix) -> _PoolCurves:
         curves = _PoolCurves.at(logs, y, w, b, with_bias=bias_ridge is not None)
-        return curves.penalised(w - centre, b, ridge / n_rows, (bias_ridge or 0.0) / n_rows)
+        return curves.penalized(w - centre, b, ridge / n_rows, (bias_ridge or 0.0) / n_rows)
 
     curves = at(w, b)
     for n_iter in range(max_iterations):
@@ -142,7 +142,7 @@ class _PoolCurves:
             products / n_rows,
         )
 
-    def penalised(self, w: Matrix, b: Matrix, ridge: float, bias_ridge: float) -> _PoolCurves:
+    def penalized(self, w: Matrix, b: Matrix, ridge: float, bias_ridge: float) -> _PoolCurves:
         """Add (ridge ‖w‖² + bias_ridge ‖b‖²)/2."""
         return _PoolCurves(
             self.loss + float(ridge * (w @ w) + bias_ridge * (b @ b)) / 2,

@@ -53,24 +53,8 @@ def temper(beta: float, logs: Array) -> Array:
 
 
 def fit_temperature(logs: Floats, y: Ints, start: float | None = None) -> float:
-    r"""Inverse temperature β > 0 of softmax(β log p) with the least log-loss, by Newton's method.
-
-    A standard normal prior on log β, worth one row, keeps β finite where all rows are right.
-
-    Parameters
-    ----------
-    logs : array of shape (n, C)
-        Log-probabilities.
-    y : array of shape (n,)
-        Classes.
-    start : float, optional
-        About the β that is sought.
-
-    References
-    ----------
-    Guo, Pleiss, Sun, Weinberger (2017). On Calibration of Modern Neural Networks. ICML, section
-    4.2.
-    """
+    """Inverse temperature β > 0 of softmax(β log p) with the lowest log-loss; `start` is a guess."""
+    # A standard normal prior on log β, worth one row, keeps β finite where all rows are right.
     stride = len(y) // ENOUGH_ROWS
     if start is not None:
         log_beta = float(np.log(start))
@@ -82,7 +66,7 @@ def fit_temperature(logs: Floats, y: Ints, start: float | None = None) -> float:
 
 
 def _newton_log_beta(logs: Floats, y: Ints, log_beta: float) -> float:
-    """Root of the slope in log β, by Newton steps inside an interval in which it changes sign."""
+    """Log β of slope zero, by Newton steps within an interval in which the slope changes sign."""
     low, high = -LOG_BETA, LOG_BETA
     while True:
         slope, curvature = _log_beta_slopes(logs, y, log_beta)
@@ -100,7 +84,7 @@ def _newton_log_beta(logs: Floats, y: Ints, log_beta: float) -> float:
 
 
 def _log_beta_slopes(logs: Floats, y: Ints, log_beta: float) -> tuple[float, float]:
-    """First and second derivative of the penalised mean log-loss in log β."""
+    """First and second derivative of the penalized mean log-loss in log β."""
     n_rows, beta = len(y), float(np.exp(log_beta))
     first = second = 0.0
     for rows in row_blocks(*logs.shape, block_bytes=DEFAULT_SIZES.cached // 2):
@@ -177,7 +161,7 @@ class Solution:
 
 
 def start_solution(logs: Floats, y: Ints, near: float) -> Solution:
-    """Return the best temperature, which is about `near`, without a bias."""
+    """The best temperature, found from `near`, with a bias of zero."""
     n_classes = logs.shape[1]
     beta = fit_temperature(logs, y, near)
     return Solution(float(np.log(beta)), np.zeros(n_classes), np.zeros((0, n_classes)))
@@ -263,21 +247,11 @@ def affine_loss(
 
 
 class AffineProblem:
-    r"""Minimise mean log-loss + ridge ‖W‖²/n + bias_ridge mean(a²), for many strengths.
+    """Minimize mean log-loss + ridge ‖W‖²/n + bias_ridge mean(a²), for many pairs of strengths.
 
-    A class without labels has no say in its own column: its bias and weights stay at zero, and the
-    other columns may not drift away from it as one (their mean is held at zero).
-
-    Parameters
-    ----------
-    logs : array of shape (n, C)
-        Log-probabilities.
-    features : array of shape (n, K), optional
-        Features F; None for a bias alone.
-    y : array of shape (n,)
-        Classes.
-    curvature : Curvature
-        Second derivatives, of these rows or of more.
+    The bias and weights of a class without labels stay at zero, and the mean of those of the other
+    classes is held at zero, so that they do not drift away from it. Without features (n, K), only
+    the bias is fitted. The curvature may be that of more rows.
     """
 
     def __init__(
@@ -291,7 +265,7 @@ class AffineProblem:
             self.features = features @ self.axes
 
     def solve(self, ridge: float, bias_ridge: float, start: Solution, *, max_iter: int) -> Solution:
-        """Minimise the objective for one pair of strengths."""
+        """Minimize the objective for one pair of strengths."""
         n_rows, n_classes = self.logs.shape
         n_axes = len(self.axes)
         near = self.curvature

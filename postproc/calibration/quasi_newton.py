@@ -28,7 +28,7 @@ SHORTEST = 1e-8
 
 @dataclass(frozen=True)
 class Minimum:
-    """Where the minimiser stands, and what it says of itself."""
+    """Where the minimizer stands, and what it says of itself."""
 
     x: Floats
     value: float
@@ -44,7 +44,7 @@ def minimize_smooth(
     max_iter: int,
     tolerance: float = 1e-8,
 ) -> Minimum:
-    """Minimise `objective`, which returns value and gradient; `precondition` applies B."""
+    """Minimize `objective`, which returns value and gradient; `precondition` applies B."""
     x = start
     value, slope = objective(x)
     pairs: deque[tuple[Floats, Floats, float]] = deque(maxlen=MEMORY)

@@ -4,7 +4,7 @@ With x = log((1 - ε) softmax(β log p) + ε/C), β the temperature's and ε = 1
 
 .. math:: \log p' = \log \mathrm{softmax}(x + x W + b)
 
-minimises mean log-loss + C/n ‖b‖² + C/n Σ_i W_ii² + C (C - 1)/n Σ_{i≠j} W_ij². The penalty of an
+minimizes mean log-loss + C/n ‖b‖² + C/n Σ_i W_ii² + C (C - 1)/n Σ_{i≠j} W_ij². The penalty of an
 entry grows with the number of its like, so that many classes are left with temperature scaling.
 """
 
@@ -82,7 +82,7 @@ def fit_structured(
     max_iter: int,
     tolerance: float = 1e-9,
 ) -> Minimum:
-    """Minimise the objective; the minimum is at [W; b], (C + 1, C), or [w; b], (2, C), in a row."""
+    """Minimize the objective; the minimum is at [W; b], (C + 1, C), or [w; b], (2, C), in a row."""
     n_rows, n_classes = x.shape
     penalties = _penalties(n_rows, n_classes, diagonal=diagonal)
 

@@ -36,7 +36,7 @@ def test_with_fewer_landmarks_rows_are_left_out_of_the_ridge(task):
     def kernel(a, b):
         return np.exp(-((a[:, None] - b[None]) ** 2).sum(axis=2) / fits.width)
 
-    # Nyström: minimise ‖K c - Y‖² + r cᵀ K_mm c.
+    # Nyström: minimize ‖K c - Y‖² + r cᵀ K_mm c.
     some, between = kernel(features, features[chosen]), kernel(features[chosen], features[chosen])
     left_out = fits.left_out(0.3)
     for i in range(40):

@@ -1,4 +1,4 @@
-"""The minimiser on functions whose minimum is known."""
+"""The minimizer on functions whose minimum is known."""
 
 import numpy as np
 import pytest

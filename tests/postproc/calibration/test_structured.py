@@ -13,7 +13,7 @@ from postproc.calibration.structured import (
     precondition_by_classes,
 )
 
-#: First rows of SMS and SVS (False, True) on the task below, minimised to 1e-12 in float64.
+#: First rows of SMS and SVS (False, True) on the task below, minimized to 1e-12 in float64.
 PROBMETRICS = {
     False: [
         [0.2125831, 0.259131, 0.1146317, 0.4136542],
