@@ -56,7 +56,7 @@ class PooledScaling(Calibrator):
     ----------
     shrinkages : sequence of float
         Candidates in (0, 1] for the discriminant's share of the spherical covariance; one is
-        chosen by cross-validation on log-loss.
+        chosen by leave-one-out log-loss.
     clip : float
         Log-probabilities are clipped at -clip, clip > 0.
     kind, n_folds, max_iter, random_state

@@ -171,7 +171,7 @@ class StructuredScaling(Calibrator):
     --------
     >>> logits = [[4.0, 0.0], [0.0, 4.0], [4.0, 0.0], [0.0, 4.0]] * 50
     >>> labels = [0, 1, 0, 0] * 50
-    >>> scaling = StructuredScaling().fit(logits, labels)
+    >>> scaling = StructuredScaling(kind="logits").fit(logits, labels)
     >>> scaling.predict_proba([[4.0, 0.0], [0.0, 4.0]]).round(2)
     array([[0.98, 0.02],
            [0.5 , 0.5 ]])
