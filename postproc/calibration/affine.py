@@ -53,7 +53,7 @@ def temper(beta: float, logs: Array) -> Array:
 
 
 def fit_temperature(logs: Floats, y: Ints, start: float | None = None) -> float:
-    """Inverse temperature β > 0 of softmax(β log p) with the lowest log-loss, sought from `start`."""
+    """Inverse temperature β > 0 of softmax(β log p) of lowest log-loss, sought from `start`."""
     # A standard normal prior on log β, worth one row, keeps β finite where all rows are right.
     stride = len(y) // ENOUGH_ROWS
     if start is not None:
