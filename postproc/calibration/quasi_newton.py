@@ -42,7 +42,7 @@ def minimize_smooth(
     precondition: Callable[[Floats], Floats],
     *,
     max_iter: int,
-    tolerance: float = 1e-8,
+    tolerance: float = 1e-7,
 ) -> Minimum:
     """Minimize `objective`, which returns value and gradient; `precondition` applies B."""
     x = start
