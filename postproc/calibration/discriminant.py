@@ -105,10 +105,11 @@ def best_strength(
     Strong ones come first, and the path ends where the loss has risen. Returned are the strength,
     the log-probabilities of its scores, shape (n, C), and their inverse temperature.
     """
+    beta = None
     best, chosen = np.inf, (np.nan, np.empty(0), np.nan)
     for strength in strengths:
         logs = np.asarray(log_softmax(left_out(strength)))
-        beta = fit_temperature(logs, y)
+        beta = fit_temperature(logs, y, beta)
         loss = mean_log_loss(np.asarray(temper(beta, logs)), y)
         if loss < best:
             best, chosen = loss, (strength, logs, beta)
