@@ -34,6 +34,7 @@ class Ranked(NamedTuple):
     value: float
     of_positive: Floats
     of_negative: Floats
+    slack: float  # by which the value may change at most if rows of one cell are not tied
 
 
 def auc(cells: Cells) -> Ranked:
@@ -46,7 +47,9 @@ def auc(cells: Cells) -> Ranked:
     above = (positive - np.cumsum(cells.positive) + cells.positive / 2) / positive
     value = float(cells.positive @ below / positive)
     total = positive + negative
-    return Ranked(value, (below - value) * total / positive, (above - value) * total / negative)
+    slack = float(cells.positive @ cells.negative) / positive / negative / 2
+    sides = ((below - value) * total / positive, (above - value) * total / negative)
+    return Ranked(value, *sides, slack)
 
 
 def average_precision(cells: Cells) -> Ranked:
@@ -60,7 +63,10 @@ def average_precision(cells: Cells) -> Ranked:
     gained = np.cumsum(_ratio(cells.positive, taken))
     lost = np.cumsum(_ratio(cells.positive * precision, taken))
     scale = (positive + cells.negative.sum()) / positive
-    return Ranked(value, (precision + gained - lost - value) * scale, -lost * scale)
+    highest = _ratio(hits, taken - cells.negative)
+    lowest = _ratio(hits - cells.positive, taken)
+    slack = cells.positive @ np.maximum(highest - precision, precision - lowest) / positive
+    return Ranked(value, (precision + gained - lost - value) * scale, -lost * scale, float(slack))
 
 
 def thresholds_of(positive_scores: NDArray[Any]) -> NDArray[Any]:
