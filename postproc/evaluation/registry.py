@@ -232,12 +232,13 @@ METRICS: dict[str, Metric] = _metrics(
             "probabilities", row_losses.briers, higher=False, bounds=(0.0, np.inf), tasks=_ALL,
         ),
         Metric(
-            "auc", "AUC", "area under the ROC curve, mean of each class against the rest, of two the second",
+            "auc", "AUC",
+            "area under the ROC curve, mean of each class against the rest (of two: the second)",
             "scores", ranking.auc, several=True, tasks=_ALL,
         ),
         Metric(
             "average_precision", "AP",
-            "without interpolation, mean of each class against the rest, of two the second", "scores",
+            "no interpolation, mean of each class against the rest (of two: the second)", "scores",
             ranking.average_precision, several=True, tasks=_ALL,
         ),
     ]

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.evaluation.curves import curves_of
 from postproc.evaluation.influence import Estimate, corrected
 from postproc.evaluation.metrics import MeasureRows
 from postproc.evaluation.moments import Moments, Spread, Units
@@ -120,16 +119,11 @@ def _report(
 ) -> ModelReport:
     found, ranking = judged.found, judged.ranking
     assert found.sums is not None  # there is at least one row
-    cells = None
-    if ranking is not None and len(ranking.cells) == 1:
-        cells = ranking.cells[0]
-    curves = None
-    if cells is not None and cells.positive.any() and cells.negative.any():
-        curves = curves_of(cells)
     metrics: Metrics = found.sums.result()
     return ModelReport(
-        name, metrics, comparison, results, found.sums.confusions, found.switches, curves
-    )
+        name, metrics, comparison, results, found.sums.confusions, found.switches,
+        None if ranking is None else ranking.curves,
+    )  # fmt: skip
 
 
 def _check_labels(baseline: Found, asked: Sequence[Metric]) -> None:
@@ -187,7 +181,7 @@ def _estimates(
             k = of_ranks.index(metric)
             value, gain = _of_ranks(each, base, k)
             assert each.ranking is not None  # rank metrics are asked for
-            slack = each.ranking.slack(k)
+            slack = each.ranking.slacks[k]
         assert value is not None
         values.append(Estimate(value.mean, value.error, value.units, *metric.bounds))
         slacks.append(slack)
@@ -215,7 +209,7 @@ def _of_ranks(each: _Judged, base: _Judged | None, k: int) -> tuple[Spread, Spre
     assert each.ranking is not None  # rank metrics are asked for
     own, gained = _spread(each.ranked.own, k), _spread(each.ranked.gained, k)
     assert own is not None
-    value = own._replace(mean=each.ranking.value(k))
+    value = own._replace(mean=each.ranking.values[k])
     if base is None or base.ranking is None or gained is None:
         return value, None
-    return value, gained._replace(mean=value.mean - base.ranking.value(k))
+    return value, gained._replace(mean=value.mean - base.ranking.values[k])
