@@ -6,7 +6,7 @@ scores of each class, and rows of one cell count as tied; a second pass evaluate
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +26,14 @@ Floats = NDArray[np.float64]
 #: Scores (rows times ranked columns) up to which values are exact.
 EXACT = 10**7
 
-#: Bits of a float32 that a cell of the grid does not tell apart: 256 cells for each power of two.
+#: Cells of the grid: 256 for each power of two from 2^-32 to 1, as float32 has its bits, and one
+#: for all that is less.
 DROPPED_BITS = 15
-GRID_CELLS = (0x3F800000 >> DROPPED_BITS) + 1
+LOWEST, ONE = (int(np.float32(p).view(np.int32)) for p in (2.0**-32, 1.0))
+GRID_CELLS = ((ONE - LOWEST) >> DROPPED_BITS) + 1
+
+#: Rows of a column that are counted or looked up at once: several for each cell.
+ROWS = 4 * GRID_CELLS
 
 
 @dataclass(frozen=True)
@@ -51,14 +56,20 @@ class RankRows:
 
     def __call__(self, rows: slice) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Probabilities of some rows as contiguous columns (C', b), and their labels (b,)."""
-        probs = as_numpy(probabilities(self.scores[rows, :], self.kind))
-        labels = self.labels[rows].reshape(-1).astype(np.int64)
-        columns = self.columns
-        return np.ascontiguousarray(probs[:, columns.start : columns.stop].T), labels
+        columns = slice(self.columns.start, self.columns.stop)
+        scores: NDArray[Any] | None = None
+        for part in sub_blocks(rows, self.scores.shape[1], self.sizes.cached):
+            probs = as_numpy(probabilities(self.scores[part, :], self.kind))[:, columns]
+            if scores is None:
+                scores = np.empty((probs.shape[1], rows.stop - rows.start), probs.dtype)
+            scores[:, part.start - rows.start : part.stop - rows.start] = probs.T
+        assert scores is not None  # blocks have rows
+        return scores, self.labels[rows].reshape(-1).astype(np.int64)
 
     def blocks(self, rows: slice) -> Iterator[tuple[slice, NDArray[Any], NDArray[np.int64]]]:
         """Slices of some rows, with what a call returns of each."""
-        for part in sub_blocks(rows, self.scores.shape[1], 4 * self.sizes.block):
+        for start in range(rows.start, rows.stop, ROWS):
+            part = slice(start, min(start + ROWS, rows.stop))
             yield part, *self(part)
 
 
@@ -85,25 +96,36 @@ class HeldInfluences:
 
 @dataclass(frozen=True)
 class GridInfluences:
-    """Influences of rows by the cells of their scores."""
+    """Influences of rows by the cells of their scores; float32 tables stay in the cache."""
 
     part: RankRows
-    ranked: tuple[dict[int, Ranked], ...]  # of each metric, by place of the column
+    #: Of each metric: influences of negative rows, and what positive ones have more, (C', cells).
+    tables: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
+
+    @classmethod
+    def of(cls, part: RankRows, ranked: Sequence[Mapping[int, Ranked]]) -> GridInfluences:
+        """From what is known of the columns, by their place; those left out have no influence."""
+        shape = (len(ranked), 2, len(part.columns), GRID_CELLS)
+        tables = np.zeros(shape, np.float32)
+        for table, of in zip(tables, ranked, strict=True):
+            for place, each in of.items():
+                table[0, place] = each.of_negative / len(of)
+                table[1, place] = (each.of_positive - each.of_negative) / len(of)
+        return cls(part, tuple((table[0], table[1]) for table in tables))
 
     def __call__(self, rows: slice) -> Floats:
         """Those of some rows, (k, b)."""
-        found = np.zeros((len(self.ranked), rows.stop - rows.start))
+        found = np.zeros((len(self.tables), rows.stop - rows.start))
         for part, scores, labels in self.part.blocks(rows):
             here = slice(part.start - rows.start, part.stop - rows.start)
+            looked_up = np.empty(part.stop - part.start, np.float32)
             for place, column in enumerate(self.part.columns):
                 cell = grid_cells(scores[place])
                 own = np.flatnonzero(labels == column)
-                for line, ranked in zip(found[:, here], self.ranked, strict=True):
-                    if place in ranked:
-                        each = ranked[place]
-                        line += each.of_negative[cell]
-                        line[own] += (each.of_positive - each.of_negative)[cell[own]]
-        return found / [[max(1, len(ranked))] for ranked in self.ranked]
+                for line, (of_negative, more) in zip(found[:, here], self.tables, strict=True):
+                    line += np.take(of_negative[place], cell, out=looked_up, mode="clip")
+                    line[own] += more[place, cell[own]]
+        return found
 
 
 @dataclass(frozen=True)
@@ -129,10 +151,12 @@ class CountRows:
         return counts
 
 
-def grid_cells(scores: NDArray[Any]) -> NDArray[np.int32]:
+def grid_cells(scores: NDArray[Any]) -> NDArray[np.integer[Any]]:
     """Cell of each probability: those that agree in their leading bits share one."""
-    bits: NDArray[np.int32] = scores.astype(np.float32, copy=False).view(np.int32)
-    return bits >> DROPPED_BITS
+    bits = np.maximum(scores.astype(np.float32, copy=False).view(np.int32), LOWEST)
+    bits -= LOWEST
+    bits >>= DROPPED_BITS
+    return bits
 
 
 def rank(
@@ -157,7 +181,7 @@ def rank(
     return Ranking(
         tuple(_mean([each.value for each in of.values()]) for of in ranked),
         tuple(_mean([each.slack for each in of.values()]) for of in ranked),
-        GridInfluences(part, ranked),
+        GridInfluences.of(part, ranked),
         curves_of(totals[0]) if len(totals) == len(able) == 1 else None,
     )
 
