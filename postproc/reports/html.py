@@ -22,6 +22,7 @@ from postproc.reports.tables import (
     more_metrics,
     percent,
     score_table,
+    tables,
     texts_of,
 )
 
@@ -54,6 +55,16 @@ def report_page(report: ReportNumbers, *, title: str) -> str:
     )
 
 
+def notebook_html(report: ReportNumbers) -> str:
+    """The outcome and the tables of a report for a notebook; ImportError without Jinja2."""
+    environment = make_environment()
+    from markupsafe import Markup
+
+    return environment.get_template("notebook.html").render(
+        style=Markup(_template("notebook.css")), summary=_summary(report), tables=tables(report)
+    )
+
+
 def render_page(template: str, **values: Any) -> str:
     """Fill a template that extends `base.html`; all values are escaped.
 
@@ -62,15 +73,16 @@ def render_page(template: str, **values: Any) -> str:
     environment = make_environment()
     from markupsafe import Markup
 
-    folder = files("postproc.reports").joinpath("templates")
-    style, script = (
-        folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
-    )
+    style, script = map(_template, ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = environment.get_template(template).render(
         style=Markup(style), script=Markup(script), script_hash=f"sha256-{digest}", **values
     )
     return page + "\n"
+
+
+def _template(name: str) -> str:
+    return files("postproc.reports").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def make_environment() -> Environment:

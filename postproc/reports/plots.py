@@ -66,7 +66,7 @@ def curve_plots(report: ReportNumbers, model: ModelReport, *, key: str) -> list[
     shown = [(model.name, model.curves, "accent")]
     if model is not report.baseline and report.baseline.curves is not None:
         shown.insert(0, (report.baseline.name, report.baseline.curves, "muted"))
-    positive = report.classes[1]
+    positive = f"class {report.classes[1]}"
     roc = _square("share of other rows taken", f"share of {positive} found")
     roc.line((0, 1), (0, 1), "muted dashed")
     precision = _square(f"share of {positive} found", "precision")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from postproc.evaluation.moments import Units
 from postproc.evaluation.registry import Metric, find_metric
 from postproc.reports import text
-from postproc.reports.html import report_page
+from postproc.reports.html import notebook_html, report_page
 from postproc.reports.numbers import ReportNumbers
 from postproc.reports.results import Aligned, model_reports
 from postproc.reports.tables import tables
@@ -66,6 +67,10 @@ class AccuracyReport(ReportNumbers):
             If Jinja2 is missing.
         """
         return report_page(self, title=title)
+
+    def _repr_html_(self) -> str | None:
+        """Tables for a notebook, which shows the text where Jinja2 is missing."""
+        return notebook_html(self) if find_spec("jinja2") is not None else None
 
     def __rich__(self) -> Any:
         """Tables for a rich console."""
