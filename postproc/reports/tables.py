@@ -184,7 +184,13 @@ def metric_table(report: ReportNumbers, *, wide: bool = False) -> Table:
                     named(result.verdict),
                 ]
             rows.append(tuple(cells))
-    return Table(f"Metrics{_groups(report)}", columns, tuple(rows), _metric_note(report), n_texts=2)
+    return Table(
+        f"Metrics with intervals{_groups(report)}",
+        columns,
+        tuple(rows),
+        _metric_note(report),
+        n_texts=2,
+    )
 
 
 def texts_of(metric: Metric) -> tuple[Callable[[float], str], Callable[[float], str]]:
