@@ -161,15 +161,18 @@ class Count(Checked):
 
 
 class MetricName(Checked):
-    """The name of a metric: one of the registry's, or `cost:FILE`."""
+    """The name of a metric: one of the registry's or, where tables are read, `cost:FILE`."""
 
     name = "metric"
+
+    def __init__(self, *, costs: bool = False) -> None:
+        self.costs = costs
 
     def parse(self, text: str, name: str) -> str:
         """Check names; the file of costs is read when the classes are known."""
         from postproc.evaluation.registry import find_metric
 
-        return text if text.startswith("cost:") else find_metric(text).name
+        return text if self.costs and text.startswith("cost:") else find_metric(text).name
 
 
 class Values(click.ParamType):  # type: ignore[type-arg]
@@ -343,7 +346,7 @@ fit_options = group(
 #: What --metric takes, for help.
 METRIC_NAMES = (
     "accuracy, balanced_accuracy, macro_f1, micro_f1, mcc, kappa, quadratic_kappa, log_loss, "
-    "brier, auc, average_precision, topK, cost:FILE"
+    "brier, auc, average_precision, topK"
 )
 
 
@@ -354,10 +357,10 @@ class Judging:
     GROUP: ClassVar = METHOD
 
     metric: Any = given(
-        f"Metrics to show with intervals and gains: {METRIC_NAMES} (a table of costs, rows true, "
-        "columns decided).",
+        f"Metrics to show with intervals and gains: {METRIC_NAMES}, cost:FILE (a table of costs, "
+        "rows true, columns decided).",
         metavar="NAME,NAME,...",
-        type=Values(MetricName()),
+        type=Values(MetricName(costs=True)),
         default="accuracy",
     )
     groups: str | None = given(

@@ -10,7 +10,19 @@ from typing import Any
 import click
 
 from cli import options
-from cli.options import PATH, Count, Inputs, Number, Outputs, Prior, Running, Values, given
+from cli.options import (
+    METRIC_NAMES,
+    PATH,
+    Count,
+    Inputs,
+    MetricName,
+    Number,
+    Outputs,
+    Prior,
+    Running,
+    Values,
+    given,
+)
 
 
 def _values(text: str, item: click.ParamType[Any], *names: str) -> Any:
@@ -37,8 +49,8 @@ class Search:
         click.Choice(["all", "stratified"]),
     )
     metric: Any = _values(
-        "greedy: metrics to try: accuracy, log_loss, macro_f1.",
-        click.Choice(["accuracy", "log_loss", "macro_f1"]),
+        f"greedy: metrics to try: {METRIC_NAMES}.",
+        MetricName(),
     )
     n_bags: Any = _values("greedy: numbers of bags to try.", Count(1), "--bags")
     n_folds: int = given(

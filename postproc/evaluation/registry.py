@@ -125,7 +125,7 @@ def find_metric(name: str) -> Metric:
     """
     if name in METRICS:
         return METRICS[name]
-    match = re.fullmatch(r"top([1-9][0-9]{0,5})", name)
+    match = re.fullmatch(r"top([1-9][0-9]{0,5})", str(name))
     if match is None:
         fail("metric", f"one of {', '.join([*METRICS, *MORE_NAMES])}", repr(name))
     k = int(match[1])
