@@ -45,10 +45,9 @@ def deliver(outcome: Outcome, runner: Runner) -> dict[str, Any]:
 
 
 def _print_saved(path: str) -> None:
-    from ensemble.saved import ARRAYS
+    from ensemble.saved import arrays_of
 
-    beside = Path(path).with_suffix(ARRAYS)
-    arrays = f", with its arrays in {beside.name}" if beside.exists() else ""
+    arrays = "".join(f", with its arrays in {file.name}" for file in arrays_of(Path(path)))
     click.echo(f"saved: {path}{arrays}")
 
 

@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.scores.checks import fail
+
+#: Most bytes of one element: long text takes as many in each.
+MOST_BYTES = 2**16
+
 KEYS = {"array", "dtype", "shape"}
 
 
@@ -27,7 +32,9 @@ def is_array(value: dict[str, Any]) -> bool:
 
 def decode_array(value: dict[str, Any]) -> NDArray[Any]:
     """The array that `encode_array` was given."""
-    content, dtype = value["array"], value["dtype"]
+    content, dtype = value["array"], np.dtype(value["dtype"])
+    if dtype.kind not in "biufU" or dtype.itemsize > MOST_BYTES:
+        fail("dtype", "one of numbers or text", repr(value["dtype"]))
     if isinstance(content, str):
         array = np.frombuffer(base64.b64decode(content), dtype=dtype)
     else:

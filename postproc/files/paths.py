@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREDICTION_SUFFIXES = (
@@ -91,6 +93,23 @@ def resolve_path(
     raise FileNotFoundError(msg)
 
 
+def check_regular(path: Path) -> None:
+    """Check that a path is a file, and not a pipe or a device that may never end.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If it does not exist, or is no regular file.
+    """
+    if path.is_file():
+        return
+    if not path.exists():
+        msg = f"{path}: no such file"
+        raise FileNotFoundError(msg)
+    msg = f"{path}: must be a regular file, got {'a folder' if path.is_dir() else 'a pipe or device'}"
+    raise ValueError(msg)
+
+
 def check_output(
     path: str | os.PathLike[str],
     *,
@@ -136,6 +155,29 @@ def flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def _clear_litter(target: Path) -> None:
+    """Remove temporary files of an output that processes left when they were killed."""
+    stem, suffix = re.escape(target.stem), re.escape(target.suffix)
+    ours = re.compile(rf"\.{stem}\.(\d+)\.\w+{suffix}")
+    with suppress(OSError):
+        for file in target.parent.glob(f".{glob.escape(target.stem)}.*"):
+            match = ours.fullmatch(file.name)
+            if match and not _is_running(int(match[1])):
+                file.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":  # elsewhere a signal of 0 may end the process
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # one of another user, or no process number
+        return True
+    return True
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary file beside `path` that takes its place when the block succeeds.
@@ -150,9 +192,10 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
         As `check_output`.
     """
     target = check_output(path, overwrite=overwrite)
+    _clear_litter(target)
     try:
         handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix
+            dir=target.parent, prefix=f".{target.stem}.{os.getpid()}.", suffix=target.suffix
         )
     except OSError as error:  # name the output, not the temporary file
         raise type(error)(error.errno, error.strerror, str(target)) from None
