@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import glob
 import os
 import re
@@ -147,6 +148,15 @@ def check_output(
         msg = f"{target}: the folder {target.parent} is read-only; name an output elsewhere"
         raise PermissionError(msg)
     return target
+
+
+def exchange(a: Path, b: Path) -> bool:
+    """Exchange two files or folders in one step; False where the system cannot."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
+    at_folder, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename is not None and not rename(
+        at_folder, os.fsencode(a), at_folder, os.fsencode(b), swap
+    )
 
 
 def flush(path: Path) -> None:
