@@ -6,15 +6,12 @@ import json
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
-from linecache import getline
 from typing import Any, NoReturn
 
 import click
 
 #: Where the context of a command, and of those it calls, keeps the names of what they have written.
 WRITTEN = "postproc.written"
-
-PACKAGES = ("cli", "ensemble", "postproc")
 
 REPORT = "This is a fault of postproc, not of your data: please report it with the traceback above."
 
@@ -52,24 +49,15 @@ def raise_as_message(error: Exception, context: click.Context, *, debug: bool) -
 def is_expected(error: BaseException) -> bool:
     """Whether an error comes from the data, the files or the machine, and not from postproc."""
     from postproc.jobs.write import StoppedError
-    from postproc.scores.checks import UserTypeError
+    from postproc.scores.checks import PACKAGES, is_of_data
 
     if isinstance(error, StoppedError) and isinstance(error.__cause__, Exception):
         return is_expected(error.__cause__)
     if isinstance(error, ImportError):  # an extra that is not installed
         return (error.name or "").partition(".")[0] not in PACKAGES
-    if isinstance(error, ValueError):
-        return _is_raised_here(error)
     # Torch has an OutOfMemoryError of its own, for devices.
     of_machine = isinstance(error, OSError | MemoryError) or "OutOfMemory" in type(error).__name__
-    return of_machine or isinstance(error, UserTypeError)
-
-
-def _is_raised_here(error: Exception) -> bool:
-    """Whether a `raise` statement of this project raised an error, and not what it calls."""
-    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
-    file, name = frame.f_code.co_filename, frame.f_globals.get("__name__", "")
-    return name.partition(".")[0] in PACKAGES and getline(file, line).lstrip().startswith("raise ")
+    return of_machine or is_of_data(error)
 
 
 def warn(messages: Iterable[str], *, quiet: bool = False) -> None:

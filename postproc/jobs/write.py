@@ -27,7 +27,7 @@ from postproc.jobs.locks import locked
 from postproc.jobs.outputs import AnyTarget, Output, has_journal, make_target
 from postproc.jobs.targets import Target, check_target
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes
-from postproc.scores.checks import one_line
+from postproc.scores.checks import is_of_data, one_line
 from postproc.scores.sources import SourceChangedError
 
 #: Computes a block of shape (rows, C) and its statistics: numbers, text, lists and arrays by name.
@@ -91,12 +91,10 @@ def write(
                 target.flush()
                 check_target(output.path, overwrite=overwrite)
                 _put_in_place(output, target, journal)
-            except (ValueError, TypeError):
-                _discard(output, journal)
-                raise
             except (KeyboardInterrupt, Exception) as error:
                 expected = isinstance(error, KeyboardInterrupt | OSError | MemoryError)
-                if resume is None or not (expected or journal.finished):
+                keeps = resume is not None and (expected or journal.finished)
+                if not keeps or is_of_data(error):
                     _discard(output, journal)
                     raise
                 _stop(error, output, journal, len(cuts))
