@@ -54,7 +54,7 @@ def adjust_file(
     tally = Tally(n_classes)
     for counts in runner.write(adjust, adjust.cuts(), output_like(output, target), inputs=files):
         tally.merge(counts)
-    mismatch = model.mismatch(tally.moments)
+    mismatch = model.mismatch(tally.moments.mean, tally.moments.standard_error)
     summary = {
         "rows": target.n_rows,
         "classes": target.n_classes,

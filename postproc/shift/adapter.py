@@ -270,7 +270,8 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
         if self.reference_ is not None:
             reference = to_device(self.reference_, read.device)
             can = CANModel.fit([reference], prior.prior, CANOptions())
-            for risk in filter(None, (*can.risks(self.classes_), can.mismatch(moments))):
+            mismatch = can.mismatch(moments.mean, moments.standard_error)
+            for risk in filter(None, (*can.risks(self.classes_), mismatch)):
                 warnings.warn(risk, UserWarning, stacklevel=4)
         elif self.method == "sinkhorn":
             sums = target_likelihood(read, factors, map_blocks, "matching columns")
