@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import click
@@ -60,6 +62,15 @@ def is_expected(error: BaseException) -> bool:
     return of_machine or is_of_data(error)
 
 
+@contextmanager
+def noting(notes: list[str]) -> Iterator[None]:
+    """Add the library's warnings to notes that are printed later."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    notes += [str(each.message) for each in caught]
+
+
 def warn(messages: Iterable[str], *, quiet: bool = False) -> None:
     """Print warnings to stderr."""
     if not quiet:
@@ -72,23 +83,17 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
-def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None
-) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
     """Print a table: the first column to the left, the others to the right."""
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", no_wrap=number > 0)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+    from postproc.reports.tables import Table, named
+    from postproc.reports.text import rich_table
+
+    table = Table(title, tuple(columns), tuple(tuple(map(named, row)) for row in rows))
     # A pipe has no width: nothing may be cut off there.
     width = None if sys.stdout.isatty() else 200
-    Console(width=width, highlight=False).print(table)
+    Console(width=width, highlight=False).print(rich_table(table))
 
 
 def print_report_tables(tables: Any, *, width: int) -> None:
@@ -101,13 +106,3 @@ def print_report_tables(tables: Any, *, width: int) -> None:
     from rich.console import Console
 
     Console(highlight=False).print(renderable(tables))
-
-
-def percent(share: float) -> str:
-    """A share in per cent with two digits."""
-    return f"{100 * share:.2f}"
-
-
-def points(difference: float) -> str:
-    """A difference of shares in signed points."""
-    return f"{100 * difference:+z.2f}"

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from numpy.typing import NDArray
 
-from cli.messages import percent, points, print_table
+from cli.messages import print_table
 from cli.options import Prior
 from cli.run.outcome import Outcome
 from cli.task.load import in_order_of, load, load_ordered_labels
@@ -20,6 +20,7 @@ from postproc.can.streaming.fit import fit_can
 from postproc.can.streaming.rows import ProbabilityRows
 from postproc.can.streaming.tally import Tally
 from postproc.files import load_multilabels
+from postproc.reports.tables import percent, points
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import as_source
 

@@ -134,11 +134,7 @@ def find_method(scope: str, name: str) -> Method:
 
 
 def choose_methods(words: Iterable[str]) -> tuple[Method, ...]:
-    """Methods by name, or by the words `member`, `ensemble`, `all`; in the order of tables.
-
-    >>> [method.scope for method in choose_methods(["auto"])]
-    ['member', 'ensemble']
-    """
+    """Methods by name, or by the words `member`, `ensemble`, `all`; in the order of tables."""
     given = list(words)
     names = {method.name for method in METHODS}
     for word in given:

@@ -118,11 +118,6 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         y : array_like of shape (n,), optional
             Labels, (n, C) zeros and ones with `multilabel`; they give the prior if it is None.
 
-        Returns
-        -------
-        CAN
-            The estimator itself.
-
         Warns
         -----
         UserWarning

@@ -25,7 +25,7 @@ from postproc.jobs.engine import Engine, Watch
 from postproc.jobs.journal import Journal
 from postproc.jobs.locks import locked
 from postproc.jobs.outputs import AnyTarget, Output, has_journal, make_target
-from postproc.jobs.targets import Target, check_target
+from postproc.jobs.targets import check_target
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes
 from postproc.scores.checks import is_of_data, one_line
 from postproc.scores.sources import SourceChangedError
@@ -43,7 +43,7 @@ class WritePart:
     """Computes a block and writes it, so that no block is sent between processes."""
 
     part: Part
-    target: Target
+    target: AnyTarget
 
     def __call__(self, rows: slice) -> tuple[int, dict[str, Any]]:
         """Write the rows start..stop and return their checksum and statistics."""
@@ -158,7 +158,7 @@ def _lost(n_blocks: int, *, resumed: bool) -> str:
     return f"discarded {blocks}; --resume would have kept {'them' if n_blocks > 1 else 'it'}"
 
 
-def _begin(output: Output, target: Target, job: Mapping[str, Any]) -> Journal:
+def _begin(output: Output, target: AnyTarget, job: Mapping[str, Any]) -> Journal:
     """A new journal, and an empty target."""
     _remove(output.partial)
     output.partial.mkdir()
@@ -187,7 +187,7 @@ def _is_in_place(
     return all(_is_there(moved, rows, journal, number) for number, rows in enumerate(cuts))
 
 
-def _is_there(target: Target, rows: slice, journal: Journal, number: int) -> bool:
+def _is_there(target: AnyTarget, rows: slice, journal: Journal, number: int) -> bool:
     """Whether the rows of a block can be read and are as they were written."""
     found = journal.finished.get(number)
     try:
