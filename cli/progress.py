@@ -140,13 +140,7 @@ class _Bar(_Lines):
 
 
 def duration(seconds: float) -> str:
-    """A time as text.
-
-    Examples
-    --------
-    >>> duration(42.3), duration(3723)
-    ('42 s', '1 h 02 min')
-    """
+    """A time as text, such as 42 s or 1 h 02 min."""
     whole = round(seconds)
     if whole < 90:
         return f"{whole} s"

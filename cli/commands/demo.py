@@ -90,8 +90,9 @@ def _run(ctx: click.Context, name: str, words: list[str]) -> Any:
 
 def _summarize(ctx: click.Context, runs: Mapping[str, Path]) -> None:
     """Run CAN on every model of both targets, and show what it does in one table."""
-    from cli.messages import percent, points, print_table
+    from cli.messages import print_table
     from cli.run.demo_task import MODELS
+    from postproc.reports.tables import percent, points
 
     rows = []
     for name, run in runs.items():

@@ -65,8 +65,9 @@ def inspect_command(
 
 
 def _show(inspection: Inspection, shards: int | None) -> None:
-    from cli.messages import percent, print_table
+    from cli.messages import print_table
     from cli.task.load import shards_text
+    from postproc.reports.tables import percent
     from postproc.scores.confidence import DEFAULT_TOP_K
 
     click.secho(inspection.name, bold=True)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from numpy.typing import NDArray
 
-from cli.messages import percent, points, print_table
+from cli.messages import print_table
 from cli.options import Prior
 from cli.run.outcome import Outcome
 from cli.task.load import in_order_of, load, load_ordered_labels
@@ -20,6 +20,7 @@ from postproc.can.streaming.fit import fit_can
 from postproc.can.streaming.rows import ProbabilityRows
 from postproc.can.streaming.tally import Tally
 from postproc.files import load_multilabels
+from postproc.reports.tables import percent, points
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import as_source
 
@@ -54,7 +55,7 @@ def adjust_file(
     tally = Tally(n_classes)
     for counts in runner.write(adjust, adjust.cuts(), output_like(output, target), inputs=files):
         tally.merge(counts)
-    mismatch = model.mismatch(tally.moments)
+    mismatch = model.mismatch(tally.moments.mean, tally.moments.standard_error)
     summary = {
         "rows": target.n_rows,
         "classes": target.n_classes,

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cli.messages import percent, points, print_table
+from cli.messages import print_table
 from cli.options import Prior
 from cli.progress import watching
 from cli.task.load import load, load_ordered_labels
@@ -17,6 +17,7 @@ from cli.task.runner import Runner
 from postproc.can.options import save_can_options
 from postproc.can.tuning import GRIDS, tune_can
 from postproc.evaluation.choice import TuningResult
+from postproc.reports.tables import percent, points
 
 #: Steps of the progress bar.
 STEPS = 1000

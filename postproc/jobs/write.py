@@ -25,9 +25,9 @@ from postproc.jobs.engine import Engine, Watch
 from postproc.jobs.journal import Journal
 from postproc.jobs.locks import locked
 from postproc.jobs.outputs import AnyTarget, Output, has_journal, make_target
-from postproc.jobs.targets import Target, check_target
+from postproc.jobs.targets import check_target
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes
-from postproc.scores.checks import one_line
+from postproc.scores.checks import is_of_data, one_line
 from postproc.scores.sources import SourceChangedError
 
 #: A folder that was replaced, in the folder of what is not complete.
@@ -46,7 +46,7 @@ class WritePart:
     """Computes a block and writes it, so that no block is sent between processes."""
 
     part: Part
-    target: Target
+    target: AnyTarget
 
     def __call__(self, rows: slice) -> tuple[int, dict[str, Any]]:
         """Write the rows start..stop and return their checksum and statistics."""
@@ -106,12 +106,10 @@ def write(
                 target.flush()
                 check_target(output.path, overwrite=overwrite)
                 _put_in_place(output, target, journal)
-            except (ValueError, TypeError):
-                _discard(output, journal)
-                raise
             except (KeyboardInterrupt, Exception) as error:
                 expected = isinstance(error, KeyboardInterrupt | OSError | MemoryError)
-                if resume is None or not (expected or journal.finished):
+                keeps = resume is not None and (expected or journal.finished)
+                if not keeps or is_of_data(error):
                     _discard(output, journal)
                     raise
                 _stop(error, output, journal, len(cuts))
@@ -183,7 +181,7 @@ def _restore(output: Output, warn: Callable[[str], None]) -> None:
         warn(f"{output.path}: restored; a job was killed while it replaced it")
 
 
-def _begin(output: Output, target: Target, job: Mapping[str, Any]) -> Journal:
+def _begin(output: Output, target: AnyTarget, job: Mapping[str, Any]) -> Journal:
     """A new journal, and an empty target."""
     _remove(output.partial)
     output.partial.mkdir()
@@ -212,7 +210,7 @@ def _is_in_place(
     return all(_is_there(moved, rows, journal, number) for number, rows in enumerate(cuts))
 
 
-def _is_there(target: Target, rows: slice, journal: Journal, number: int) -> bool:
+def _is_there(target: AnyTarget, rows: slice, journal: Journal, number: int) -> bool:
     """Whether the rows of a block can be read and are as they were written."""
     found = journal.finished.get(number)
     try:

@@ -24,12 +24,13 @@ def renderable(shown: Iterable[Table]) -> Group:
     parts: list[Any] = []
     for table in shown:
         if table.rows:
-            parts.append(_rich_table(table))
+            parts.append(rich_table(table))
             parts.append(Text(table.note + "\n" if table.note else "", style="dim"))
     return Group(*parts)
 
 
-def _rich_table(table: Table) -> RichTable:
+def rich_table(table: Table) -> RichTable:
+    """A table for a rich console, without its note."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text

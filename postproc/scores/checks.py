@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Collection
+from linecache import getline
+from traceback import walk_tb
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
+
+PACKAGES = ("cli", "ensemble", "postproc")
 
 
 class UserTypeError(TypeError):
@@ -29,6 +33,15 @@ def fail_type(name: str, rule: str, got: object, mend: str = "") -> NoReturn:
 
 def _message(name: str, rule: str, got: object, mend: str) -> str:
     return f"`{name}` must be {rule}, got {got}" + (f"; {mend}" if mend else "")
+
+
+def is_of_data(error: BaseException) -> bool:
+    """Whether a check of this project has refused the data; errors of what it calls are faults."""
+    if not isinstance(error, ValueError):
+        return isinstance(error, UserTypeError)
+    *_, (frame, line) = walk_tb(error.__traceback__)
+    file, name = frame.f_code.co_filename, frame.f_globals.get("__name__", "")
+    return name.partition(".")[0] in PACKAGES and getline(file, line).lstrip().startswith("raise ")
 
 
 def one_line(error: BaseException) -> str:

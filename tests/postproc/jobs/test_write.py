@@ -19,6 +19,7 @@ from postproc.jobs.locks import lock_path
 from postproc.jobs.outputs import make_target
 from postproc.jobs.write import Output, StoppedError, write
 from postproc.scores.blocks import Sizes
+from postproc.scores.checks import fail, fail_type
 from postproc.scores.sources import SourceChangedError
 from tests.postproc.shuffled import Shuffled
 
@@ -168,11 +169,18 @@ def test_another_job_is_not_gone_on_with_and_nothing_is_lost(tmp_path):
     assert part.computed == [15, 20]
 
 
-@pytest.mark.parametrize("error", [ValueError("row 15 is bad"), TypeError("no number")])
-def test_bad_data_leave_nothing(out, error):
-    with pytest.raises(type(error), match=str(error)):
-        run(Rows(15, error), out)
+@pytest.mark.parametrize("raises", [fail, fail_type])
+def test_bad_data_leave_nothing(out, raises):
+    with pytest.raises((ValueError, TypeError), match="`row 15` must be good, got bad"):
+        run(Rows(15, lambda: raises("row 15", "good", "bad")), out)
     assert list(out.path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [ValueError("not aligned"), TypeError("no number"), KeyError(3)])
+def test_a_fault_of_ours_keeps_what_is_there(out, error):
+    said = stop(out, error=error)
+    assert said.startswith(f"{type(error).__name__}: {error}; stopped after 3 of 5 blocks")
+    check(out, run(Rows(), out, resume=True))
 
 
 def test_a_full_disk_keeps_what_is_there(tmp_path):
