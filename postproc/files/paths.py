@@ -107,7 +107,8 @@ def check_regular(path: Path) -> None:
     if not path.exists():
         msg = f"{path}: no such file"
         raise FileNotFoundError(msg)
-    msg = f"{path}: must be a regular file, got {'a folder' if path.is_dir() else 'a pipe or device'}"
+    got = "a folder" if path.is_dir() else "a pipe or a device"
+    msg = f"{path}: must be a regular file, got {got}"
     raise ValueError(msg)
 
 

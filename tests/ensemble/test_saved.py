@@ -327,7 +327,7 @@ def test_damaged_arrays_are_one_error(cut, tmp_path):
 
 def test_pipes_are_no_models(tmp_path):
     os.mkfifo(tmp_path / "m.json")
-    with pytest.raises(ValueError, match="must be a regular file, got a pipe or device"):
+    with pytest.raises(ValueError, match="must be a regular file, got a pipe or a device"):
         load_model(tmp_path / "m.json")
 
 
