@@ -71,11 +71,11 @@ def noting(notes: list[str]) -> Iterator[None]:
     notes += [str(each.message) for each in caught]
 
 
-def echo(text: object = "", *, nl: bool = True, err: bool = False) -> None:
-    """Print text; names in it cannot steer the terminal."""
+def echo(text: object = "", *, nl: bool = True, err: bool = False, **style: Any) -> None:
+    """Print text, perhaps in a style of click; names in it cannot steer the terminal."""
     from postproc.scores.checks import printable
 
-    click.echo(printable(str(text)), nl=nl, err=err)
+    click.secho(printable(str(text)), nl=nl, err=err, **style)
 
 
 def warn(messages: Iterable[str], *, quiet: bool = False) -> None:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.base import MemberEstimator
-from postproc.files.json_arrays import decode_array, encode_array
+from postproc.files.json_arrays import decode_array, encode_array, read_json
 from postproc.files.paths import atomic_path, check_output, check_regular
 from postproc.scores.checks import check_count, fail, fail_type, one_line
 
@@ -180,12 +180,7 @@ def load_model(path: str | os.PathLike[str]) -> Any:
 
 def _read_json(file: Path) -> dict[str, Any]:
     """What a file says of a model, once format and version are known."""
-    check_regular(file)
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        msg = f"{file}: cannot be read as JSON: {error}"
-        raise ValueError(msg) from None
+    content = read_json(file)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         is_tuned = isinstance(content, dict) and "parameters" in content
         mend = "; use --config for the output of postproc tune" if is_tuned else ""

@@ -71,7 +71,7 @@ def demo_command(ctx: click.Context, *, folder: Path, running: Running) -> None:
 
 def _say(text: str) -> None:
     echo()
-    click.secho(text, bold=True)
+    echo(text, bold=True)
 
 
 def _show(ctx: click.Context, name: str, *args: object, **given: Any) -> None:
@@ -79,7 +79,7 @@ def _show(ctx: click.Context, name: str, *args: object, **given: Any) -> None:
     words = [*map(str, args)]
     for option, value in given.items():
         words += [f"--{option}"] if value is True else [f"--{option}", str(value)]
-    click.secho("$ " + shlex.join(["postproc", name, *words]), fg="cyan")
+    echo("$ " + shlex.join(["postproc", name, *words]), fg="cyan")
     _run(ctx, name, words)
 
 

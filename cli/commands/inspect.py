@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
 from cli import options
 from cli.messages import echo
 from cli.options import ENGINE, Inputs, Outputs, Prior, Running
@@ -71,7 +69,7 @@ def _show(inspection: Inspection, shards: int | None) -> None:
     from postproc.reports.tables import percent
     from postproc.scores.confidence import DEFAULT_TOP_K
 
-    click.secho(inspection.name, bold=True)
+    echo(inspection.name, bold=True)
     echo(
         f"{inspection.rows} rows x {inspection.classes} classes, {inspection.kind}, "
         f"{inspection.dtype}" + ("" if shards is None else f", in {shards_text(shards)}")
@@ -100,7 +98,7 @@ def _show(inspection: Inspection, shards: int | None) -> None:
     if inspection.prior_distance is not None:
         echo(f"total variation distance from the prior: {inspection.prior_distance:.3f}")
     for suspicion in inspection.suspicions:
-        click.secho(f"Suspicious: {suspicion}", fg="yellow")
+        echo(f"Suspicious: {suspicion}", fg="yellow")
     echo()
 
 

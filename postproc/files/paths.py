@@ -78,6 +78,8 @@ def resolve_path(
             msg = f"{given}: the suffix must be one of {known}, got {got}{mend}"
             raise ValueError(msg)
         return given
+    if given.exists() and not given.is_dir():
+        check_regular(given)
     candidates = [Path(f"{given}{suffix}") for suffix in suffixes]
     found = [candidate for candidate in candidates if candidate.is_file()]
     if len(found) > 1:
