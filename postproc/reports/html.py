@@ -25,6 +25,7 @@ from postproc.reports.tables import (
     tables,
     texts_of,
 )
+from postproc.scores.checks import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -78,7 +79,7 @@ def render_page(template: str, **values: Any) -> str:
     page = environment.get_template(template).render(
         style=Markup(style), script=Markup(script), script_hash=f"sha256-{digest}", **values
     )
-    return page + "\n"
+    return printable(page) + "\n"
 
 
 def _template(name: str) -> str:
