@@ -139,6 +139,15 @@ def find_metric(name: str) -> Metric:
     )
 
 
+def label_metric(name: str) -> Metric:
+    """The metric of a name, which must be one of decided labels; ValueError for others."""
+    metric = find_metric(name)
+    if metric.needs != "labels":
+        able = ", ".join(each.name for each in METRICS.values() if each.needs == "labels")
+        fail("metric", f"one of predicted classes ({able})", name)
+    return metric
+
+
 def cost_metric(costs: Any, *, name: str = "cost") -> Metric:
     """The mean cost of decisions by a table (C, C): rows are true, columns decided classes.
 
