@@ -35,7 +35,12 @@ def test_standard_errors_are_those_of_the_bootstrap(name):
         return sign * (values[1] - values[0])
 
     found = stats.bootstrap(
-        (np.arange(N),), gain, n_resamples=400, vectorized=False, method="percentile", rng=3
+        (np.arange(N),),
+        gain,
+        n_resamples=400,
+        vectorized=False,
+        method="percentile",
+        random_state=np.random.default_rng(3),
     )
     estimate = metric.gain(both[1], both[0])
     assert estimate.standard_error == pytest.approx(found.standard_error, rel=0.15)
@@ -57,7 +62,12 @@ def test_groups_are_those_of_the_bootstrap_of_groups():
         return metric.measure(y[rows], base[rows]).value
 
     found = stats.bootstrap(
-        (np.arange(N // 8),), value, n_resamples=400, vectorized=False, method="percentile", rng=3
+        (np.arange(N // 8),),
+        value,
+        n_resamples=400,
+        vectorized=False,
+        method="percentile",
+        random_state=np.random.default_rng(3),
     )
     clustered = metric.estimate(metric.measure(y, base), groups=groups)
     assert clustered.standard_error == pytest.approx(found.standard_error, rel=0.25)
