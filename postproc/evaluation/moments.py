@@ -59,8 +59,14 @@ class Moments:
         if units.groups is not None:
             self._groups = Tally(units.groups, weights, *heavy)
         else:
-            powers = np.stack([values**p for p in range(5)])  # (5, k, b)
-            self._second, self._fourth = (powers @ weights**p for p in (2, 4))  # (5, k)
+            powers = np.ones((5, *values.shape))
+            for p in range(1, 5):  # many times as fast as powers by `**`
+                np.multiply(powers[p - 1], values, out=powers[p])
+            if units.weights is None:
+                self._fourth = powers.sum(axis=2)
+                self._second = self._fourth.copy()
+            else:
+                self._second, self._fourth = (powers @ weights**p for p in (2, 4))  # (5, k)
 
     def merge(self, other: Moments) -> None:
         """Add further rows."""
