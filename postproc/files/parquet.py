@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from postproc.files.contents import Contents, refuse
+from postproc.files.contents import Contents
 from postproc.files.delimited import header_of
-from postproc.files.tables import Column, Table
+from postproc.scores.tables.tables import Column, Table, refuse
 
 
 def read_parquet(path: Path) -> Table:
