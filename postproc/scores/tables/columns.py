@@ -93,7 +93,8 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
         _refuse_suspects(table, reasons, left)
     if not left:
         refuse("it has no columns of scores")
-    if not table.has_header and doubtful and not _sum_to_one(_sampled(table, left)):
+    is_bare = not table.has_header and not table.in_memory
+    if is_bare and doubtful and not _sum_to_one(_sampled(table, left)):
         refuse(
             "without a header it must hold probabilities, got rows that do not sum to 1; add a "
             "header of class names, or give the numbers of the score columns with columns= "
@@ -293,8 +294,10 @@ def _refuse_suspects(table: Table, reasons: dict[int, str], left: Sequence[int])
     what = "the column {} looks" if len(named) == 1 else "the columns {} look"
     rest = [table.names[column] for column in left]
     scores = f" ({','.join(rest)})" if 2 <= len(rest) <= 5 else ""
-    refuse(
-        f"{what.format(', '.join(named))} like labels or ids, not scores; name the score columns"
-        f"{scores} with columns= (--columns), labels with label_column= (--label-column), ids with "
-        "id_column= (--id-column)"
+    mend = (
+        f"name the score columns{scores} with columns= (--columns), labels with label_column= "
+        "(--label-column), ids with id_column= (--id-column)"
     )
+    if table.in_memory:
+        mend = f"give only the score columns{scores}"
+    refuse(f"{what.format(', '.join(named))} like labels or ids, not scores; {mend}")

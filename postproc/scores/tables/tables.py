@@ -40,6 +40,8 @@ class Table:
     classes: Sequence[str] | None = None
     #: What was done aloud.
     notes: tuple[str, ...] = ()
+    #: Whether it is a DataFrame, whose columns need no header to be told from rows.
+    in_memory: bool = False
 
     def numbers(self, column: int) -> NDArray[Any]:
         """A column as numbers; names the first cell that is none."""
