@@ -88,7 +88,7 @@ class _Call:
     ids: Ids = None
     ids_of: dict[str, Ids] = field(default_factory=dict)
     frames_of: dict[str, list[Frame]] = field(default_factory=dict)
-    #: What results are made like.
+    #: The first table of the first argument of scores, which results are made like.
     model: Frame | None = None
     n_classes: int = 0
 
@@ -113,9 +113,8 @@ class _Call:
             aligned = _each(value, self._aligner(ids))
             frames = [leaf for leaf in _leaves(aligned) if isinstance(leaf, Frame)]
             self.frames_of[name] = frames
-            if self.model is None and frames:
-                named = [frame for frame in frames if frame.ids is not None]
-                self.model = (named or frames)[0]
+            if name == names[0] and frames:
+                self.model = frames[0]
             self.given[name] = _each(aligned, _plain)
         if not self.stacked:
             self.ids = next(iter(self.ids_of.values()), None)
@@ -179,12 +178,9 @@ def _concerns(value: Any) -> bool:
     if is_native(value) or is_text(value):
         return True
     if isinstance(value, Mapping):
-        return any(map(is_native, value.values())) or not any(map(_has_rows, value.values()))
+        entries = list(value.values())
+        return any(map(is_native, entries)) or all(getattr(e, "ndim", 0) == 0 for e in entries)
     return isinstance(value, list | tuple) and any(map(is_native, value))
-
-
-def _has_rows(value: Any) -> bool:
-    return hasattr(value, "shape") or hasattr(value, "__len__")
 
 
 def _listed(value: Any) -> Any:
@@ -230,7 +226,11 @@ def _each(value: Any, function: Callable[[Any], Any]) -> Any:
 
 def _width(value: Any) -> int:
     """Number of columns of scores, an array-like or a Frame; 0 of what has none."""
-    shape = np.shape(getattr(value, "scores", value))
+    first = next(_leaves(value), None)
+    if isinstance(first, list | tuple):  # a row
+        return len(first)
+    scores: Any = getattr(first, "scores", first)
+    shape = np.shape(scores)
     return shape[-1] if shape else 0
 
 

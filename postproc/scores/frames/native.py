@@ -26,7 +26,8 @@ def _is_native(kind: Any) -> bool:
 
 def is_native(value: object) -> bool:
     """Whether a value belongs to a library of DataFrames; loads none of them."""
-    return _is_native(type(value))
+    kind: Any = type(value)  # a class, which the cache takes for unhashable
+    return _is_native(kind)
 
 
 def open_native(value: Any, name: str) -> Any:
