@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,20 @@ class Contents:
     header_or_label: bool = False
     #: What was done aloud.
     notes: tuple[str, ...] = ()
+
+
+#: Bytes of memory that any file may take, and how many times its own size a larger one may.
+MOST_EXPANDED, LARGEST_RATIO = 2**29, 200
+
+
+def check_expansion(path: Path, n_bytes: int) -> None:
+    """Refuse a file that is small and would fill the memory."""
+    packed = max(1, path.stat().st_size)
+    if n_bytes > MOST_EXPANDED and n_bytes > LARGEST_RATIO * packed:
+        refuse(
+            f"its {packed:,} bytes would take {n_bytes / 2**30:,.1f} GiB of memory; such a file is "
+            "damaged or made to do harm"
+        )
 
 
 def pick_key(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.contents import Contents
+from postproc.files.contents import Contents, check_expansion
 from postproc.files.dialects import Dialect, has_label_header, is_decimal, is_header, sniff
 from postproc.scores.tables.column_names import ID_ENDING
 from postproc.scores.tables.tables import MISSING, Column, Table, is_number, refuse
@@ -73,12 +73,14 @@ def _chunks(dialect: Dialect, skip: int, width: int) -> Iterator[list[list[str]]
     rows = dialect.rows()
     for _ in range(skip):
         next(rows)
-    chunk: list[list[str]] = []
+    n_rows, chunk = 0, list[list[str]]()
     for line, cells in rows:
         if len(cells) != width:
             refuse(f"line {line} must have {width} cells like the first, got {len(cells)}")
         chunk.append(cells)
         if len(chunk) == ROWS:
+            n_rows += ROWS
+            check_expansion(dialect.path, 8 * n_rows * width)
             yield chunk
             chunk = []
     if chunk:
