@@ -131,7 +131,10 @@ def test_labels_are_checked(method, fit_split):
         assert message is None or str(error.value) == message
     with pytest.raises(TypeError) as error:
         FITTED[method]().fit(members, y.astype(str))
-    message = "`y` must be integers in 0..4, got dtype <U21; class names need scores with named columns, or `classes`"
+    message = (
+        "`y` must be integers in 0..4, got dtype <U21; class names need scores with named "
+        "columns, or `classes`"
+    )
     assert str(error.value) == message
     with pytest.raises(ValueError) as error:
         FITTED[method]().fit([z[:0] for z in members], y[:0])

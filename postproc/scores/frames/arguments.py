@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
+from numbers import Real
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
@@ -179,7 +180,7 @@ def _concerns(value: Any) -> bool:
         return True
     if isinstance(value, Mapping):
         entries = list(value.values())
-        return any(map(is_native, entries)) or all(getattr(e, "ndim", 0) == 0 for e in entries)
+        return any(map(is_native, entries)) or all(isinstance(entry, Real) for entry in entries)
     return isinstance(value, list | tuple) and any(map(is_native, value))
 
 

@@ -115,6 +115,7 @@ def any_text(values: NDArray[Any]) -> bool:
 
 def read_prior(value: Any, classes: Sequence[str] | None, n_classes: int, name: str) -> Any:
     """A prior by class name, of a Series or a mapping, as an array (C,); all else as it is."""
+    wanted = list(classes or map(str, range(n_classes)))
     if isinstance(value, Mapping):
         names, shares = [str(key) for key in value], np.array(list(value.values()))
     elif is_native(value):
@@ -122,12 +123,11 @@ def read_prior(value: Any, classes: Sequence[str] | None, n_classes: int, name: 
         if isinstance(opened, np.ndarray):
             return opened
         shares, index = _values(opened, name), row_names(opened)
-        if index is None or len(index) != n_classes or shares.dtype.kind not in "iuf":
+        names = [] if index is None or shares.dtype.kind not in "iuf" else index.tolist()
+        if not names or (len(names) != n_classes and not set(names) <= set(wanted)):
             return as_numbers(shares, classes, name)
-        names = index.tolist()
     else:
         return as_numbers(value, classes, name)
-    wanted = list(classes or map(str, range(n_classes)))
     if classes is None and not set(names) <= set(wanted):
         mend = "scores whose columns have names tell their order"
         fail(name, "an array where classes have no names", f"shares of {some(names)}", mend)

@@ -16,6 +16,7 @@ from postproc import (
     CAN,
     Predictions,
     TemperatureScaling,
+    accuracy_report,
     alternating_normalization,
     class_metrics,
     class_prior,
@@ -136,6 +137,16 @@ def test_numbers_are_names_of_classes_that_are_called_otherwise():
     )
 
 
+def test_class_numbers_of_arrays_stay_numbers():
+    """The command line hands over numbers, whatever the classes are called."""
+    names = ["2", "1", "0"]
+    named = Predictions.check(P, classes=names)
+    wanted = evaluate(P, Y).accuracy
+    assert accuracy_report({"a": named}, Y).models[0].metrics.accuracy == wanted
+    by_number = TemperatureScaling().fit(P, Y, classes=names)
+    assert by_number.temperature_ == TemperatureScaling().fit(P, Y).temperature_
+
+
 def test_columns_numbered_from_zero_are_class_numbers():
     frame = pd.DataFrame(P)[[2, 0, 1]]
     found = soft_vote([frame, P])
@@ -221,6 +232,9 @@ def test_priors_are_matched_by_class_name(frame):
     np.testing.assert_allclose(class_prior(by_number, n_classes=3), [1 / 3, 1 / 6, 1 / 2])
     with pytest.raises(ValueError, match="all but 'owl'"):
         class_prior({"cat": 0.5, "dog": 0.5}, n_classes=3, classes=CLASSES)
+    few = pd.Series([*["owl"] * 2, "cat"]).value_counts()
+    with pytest.raises(ValueError, match="all but 'dog'"):
+        class_prior(few, n_classes=3, classes=CLASSES)
     with pytest.raises(ValueError, match="must be an array where classes have no names"):
         class_prior(pd.Series(shares), n_classes=3)
 
