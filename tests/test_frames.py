@@ -221,14 +221,28 @@ def assert_same(found, wanted):
         assert repr(found) == repr(wanted)
 
 
+#: Fits that take a while; one library shows that names reach them.
+LONG = ("AdaptedPipeline", "AutoPostprocessor", "Bagging", "DevilsAdvocate", "Stacking")
+
+EACH = [
+    pytest.param(
+        name,
+        library,
+        id=f"{name}-{library.__name__}",
+        marks=pytest.mark.slow if name in LONG and library is not pd else (),
+    )
+    for name in CASES
+    for library in (pd, pl, pa)
+]
+
+
 @pytest.fixture(scope="module")
 def wanted():
     return {}
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("library", [pd, pl, pa], ids=lambda module: module.__name__)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "library"), EACH)
 def test_frames_give_the_results_of_arrays(name, library, wanted):
     if name not in wanted:
         wanted[name] = plain(CASES[name](Arrays()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
@@ -21,6 +22,7 @@ from postproc.scores.frames.labels import (
     read_prior,
 )
 from postproc.scores.frames.native import check_default, is_native, open_native
+from postproc.scores.names import some
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -160,12 +162,20 @@ class _Call:
 
     def _known_classes(self, leaves: Sequence[Any]) -> Sequence[str] | None:
         """Those of the fitted object, else those given, else those of the first named table."""
-        fitted = None if self.is_fit else getattr(self.given.get("self"), "classes_", None)
+        owner = None if self.is_fit else self.given.get("self")
+        fitted = getattr(owner, "classes_", None)
         known = fitted if fitted is not None else self.given.get("classes")
         if known is not None:
             return tuple(map(str, known))
         named = (getattr(leaf, "classes", None) for leaf in leaves)
-        return next((names for names in named if names is not None), None)
+        found = next((names for names in named if names is not None), None)
+        if found is not None and hasattr(owner, "classes_"):
+            msg = (
+                f"{type(owner).__name__} was fitted without class names, so it takes the columns "
+                f"of the table for its classes in their order: {some(found)}"
+            )
+            warnings.warn(msg, UserWarning, stacklevel=4)
+        return found
 
     def _aligner(self, ids: Ids) -> Callable[[Any], Any]:
         def align(leaf: Any) -> Any:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from postproc.scores.checks import fail
 from postproc.scores.frames.native import (
+    as_name,
     check_default,
     column_of,
     is_series,
@@ -72,7 +73,7 @@ class Frame:
         if classes is not None and self.classes is not None:
             names = self.classes
             if set(names) != set(classes):
-                names = drop_prefix([str(column) for column in self.columns], classes)
+                names = drop_prefix([as_name(column) for column in self.columns], classes)
             order = matching_order(names, classes, f"columns of {self.name}", like="the others")
             found = replace(self, classes=names)
             if order is not None:
@@ -100,7 +101,7 @@ class Frame:
         """A Series of predicted classes: their names, or their numbers where they have none."""
         values: NDArray[Any] = numbers
         if self.classes is not None:
-            own = tuple(map(str, self.columns)) == self.classes
+            own = tuple(map(as_name, self.columns)) == self.classes
             values = np.array(self.columns if own else self.classes)[numbers]
         return series_like(self.native, values, "prediction")
 
@@ -118,7 +119,7 @@ def read_table(opened: Any, name: str) -> Table:
     nested = [column for column in opened.columns if isinstance(column, tuple)]
     if nested:
         fail(f"columns of {name}", "plain names", f"{nested[0]!r}")
-    names = tuple(map(str, opened.columns))
+    names = tuple(map(as_name, opened.columns))
     columns = tuple(map(column_of, opened.iter_columns()))
     numbered = all(column.isdigit() for column in names)
     return Table(names, columns, len(opened), has_header=not numbered, in_memory=True)

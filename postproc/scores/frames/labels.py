@@ -81,10 +81,11 @@ def as_numbers(values: Any, classes: Sequence[str] | None, name: str) -> Any:
     (array([1, 0]), array([1, 0]))
     """
     if not is_text(values):
-        if classes is None or not _has_numbers(classes):
+        if classes is None or not (_has_numbers(classes) or "True" in classes):
             return values
         values = np.asarray(values)
-        if values.dtype.kind not in "iufb" or values.ndim != 1:
+        is_name = values.dtype.kind == "b" or (values.dtype.kind in "iuf" and "True" not in classes)
+        if not is_name or values.ndim != 1:
             return values
     array = np.asarray(values)
     if classes is None or array.ndim != 1:

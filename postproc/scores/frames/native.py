@@ -71,7 +71,12 @@ def row_names(opened: Any, *, repeated: bool = False) -> NDArray[np.str_] | None
     index = nw.maybe_get_index(opened)
     if index is None or is_default(index) or not (repeated or index.is_unique):
         return None
-    return np.array([str(entry) for entry in index.tolist()], dtype=np.str_)
+    return np.array([as_name(entry) for entry in index.tolist()], dtype=np.str_)
+
+
+def as_name(label: Any) -> str:
+    """The label of a row or column as text; whole floats as integers."""
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
 
 
 def is_default(index: Any) -> bool:

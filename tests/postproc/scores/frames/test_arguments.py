@@ -137,6 +137,23 @@ def test_numbers_are_names_of_classes_that_are_called_otherwise():
     )
 
 
+def test_classes_of_scikit_learn_that_are_floats_or_booleans():
+    two = np.stack([P[:, 0], 1 - P[:, 0]], axis=1)
+    truth = P[:, 0] < 0.4
+    wanted = evaluate(two, truth.astype(int)).accuracy
+    for order in ([0, 1], [1, 0]):
+        for names in (np.array([0.0, 1.0]), np.array([False, True])):
+            frame = pd.DataFrame(two[:, order], columns=names[order])
+            assert evaluate(frame, names[truth.astype(int)]).accuracy == wanted
+
+
+def test_a_fit_without_names_says_what_it_takes_columns_for(frame):
+    model = TemperatureScaling().fit(P, Y)
+    with pytest.warns(UserWarning, match="without class names.*'cat', 'dog', 'owl'") as caught:
+        model.predict(frame)
+    assert caught[0].filename == __file__
+
+
 def test_class_numbers_of_arrays_stay_numbers():
     """The command line hands over numbers, whatever the classes are called."""
     names = ["2", "1", "0"]
