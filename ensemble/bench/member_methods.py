@@ -20,7 +20,7 @@ from postproc import bbse_prior, em_prior, map_prior
 from postproc.calibration.by_name import make_calibrator
 from postproc.can.model import CANModel
 from postproc.can.options import PRESETS, CANOptions
-from postproc.can.tuning import PSEUDO_ROWS, tune_can
+from postproc.can.tuning import label_prior, tune_can
 from postproc.scores.arrays import as_numpy
 from postproc.scores.blocks import row_blocks
 from postproc.scores.predictions import Predictions
@@ -99,11 +99,8 @@ class MemberState:
 
     @property
     def label_prior(self) -> Floats:
-        """Class frequencies of the fit labels; half a pseudo-row per class if any has none."""
-        counts = np.bincount(self.fit_labels, minlength=self.n_classes).astype(np.float64)
-        if not counts.all():
-            counts += PSEUDO_ROWS
-        return np.asarray(counts / counts.sum())
+        """Class frequencies of the fit labels, shape (C,)."""
+        return label_prior(self.fit_labels, self.n_classes)
 
 
 def can_preset(state: MemberState, preset: str) -> Predictor:

@@ -46,7 +46,7 @@ def save_can_options(
 
 def load_can_options(path: str | os.PathLike[str]) -> CANOptions:
     """Read the options of CAN from JSON; a threshold of `null` is infinite: no row is ambiguous."""
-    parameters = _read(Path(path), method="can")
+    parameters = _read(Path(path))
     known = [field.name for field in fields(CANOptions)]
     unknown = [name for name in parameters if name not in known]
     if unknown:
@@ -63,7 +63,7 @@ def load_can_options(path: str | os.PathLike[str]) -> CANOptions:
     return options
 
 
-def _read(path: Path, *, method: str) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
@@ -76,8 +76,8 @@ def _read(path: Path, *, method: str) -> dict[str, Any]:
     if version != FORMAT_VERSION:
         msg = f"{path}: format_version must be {FORMAT_VERSION}, got {version!r}"
         raise ValueError(msg)
-    if content.get("method") != method:
-        msg = f'{path}: method must be "{method}", got {content.get("method")!r}'
+    if content.get("method") != "can":
+        msg = f'{path}: method must be "can", got {content.get("method")!r}'
         raise ValueError(msg)
     return dict(content["parameters"])
 
