@@ -13,7 +13,7 @@ from cli.messages import noting, print_table
 from cli.options import Fit, Inputs, Outputs, Running
 from cli.run.outcome import Outcome, deliver, save
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
-from cli.task.load import compare, load_fit_and_target, load_ordered_labels
+from cli.task.load import compare, load_fit_and_target, load_judging_labels
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
 from postproc.calibration.by_name import name_of
@@ -42,9 +42,7 @@ def fit_and_write(
     runner = Runner.of(inputs, outputs, running)
     target, rows, y = load_fit_and_target(path, fit, runner)
     output = output_path(target.name, runner)
-    labels = None
-    if inputs.labels is not None:
-        labels = load_ordered_labels(inputs.labels, target, target.classes, runner, judges=True)
+    labels = load_judging_labels(target, target, runner)
     estimator = make(rows.kind)
     said: list[str] = []
     with noting(said):

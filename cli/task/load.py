@@ -108,6 +108,12 @@ def load_ordered_labels(
     return ordered
 
 
+def load_judging_labels(own: Predictions, like: Predictions, runner: Runner) -> Any:
+    """The labels (n,) of --labels, as columns of `like`; None without that option."""
+    path = runner.inputs.labels
+    return path and load_ordered_labels(path, own, like.classes, runner, judges=True)
+
+
 def labels_of(path: str, own: Predictions, runner: Runner, *, judges: bool) -> NDArray[Any]:
     """Load the labels of some predictions.
 

@@ -131,8 +131,6 @@ def draws_interval(values: Floats) -> Estimate:
     """
     from scipy.special import stdtrit
 
-    if len(values) < 2:
-        fail("values", "of two draws or more", f"{len(values)}")
     mean = float(values.mean())
     reach = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)) * float(values.std(ddof=1))
     return Estimate(mean, mean - reach, mean + reach)
