@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from postproc.reports.report import AccuracyReport
 from postproc.reports.tables import percent
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
-from postproc.shift.adapter import LabelShiftAdapter
+from postproc.shift.adapter import Adaptation, LabelShiftAdapter
 from postproc.shift.streaming import AdaptedRows, CalibratedRows
 
 #: Classes that the table of the prior shows.
@@ -63,13 +64,23 @@ def apply_to_file(
     fitted: Sequence[Predictions] = (),
 ) -> Outcome:
     """Apply a fitted estimator block by block; `fitted` are the files that it was fitted to."""
-    write: Callable[..., dict[str, Any]] = _write_calibrated
-    name, show = "calibrated", _show_calibrated
-    if isinstance(estimator, LabelShiftAdapter):
-        write, name, show = _write_adapted, "adapted", _show_adapted
+    rows = CalibratedRows(target, estimator.model_, runner.running.device)
+    cuts, whole, files = target.cuts(runner.sizes), output_like(output, target), [target, *fitted]
     said = [*notes]
     with noting(said):
-        summary = write(estimator, target, output, runner, [target, *fitted])
+        if isinstance(estimator, LabelShiftAdapter):
+            keep = runner.keeping(output, files)
+            with keep(rows, cuts, shape=whole.shape, dtype=whole.dtype) as read:
+                found = estimator.adapt(read, runner.map_blocks)
+            part = AdaptedRows(rows, found.factors, found.can)
+            counts = list(runner.write(part, cuts, whole, inputs=files))
+            changed = sum(count["changed"] for count in counts)
+            summary = _summarize_adapted(estimator, target, found) | {"changed": changed}
+            name, show = "adapted", _show_adapted
+        else:
+            deque(runner.write(rows, cuts, whole, inputs=files), maxlen=0)
+            summary = _summarize_calibrated(estimator, target)
+            name, show = "calibrated", _show_calibrated
     saved = save(estimator, runner)
     report = _before_and_after(name, target, output, labels, runner)
     summary |= {
@@ -93,19 +104,7 @@ def _before_and_after(
     return compare(models, labels, classes, runner, baseline="as given")
 
 
-def _write_calibrated(
-    scaling: Calibrator,
-    target: Predictions,
-    output: Path,
-    runner: Runner,
-    files: Sequence[Predictions],
-) -> dict[str, Any]:
-    """Write calibrated probabilities of the target; `files` are those that they depend on."""
-    part = CalibratedRows(target, scaling.model_, runner.running.device)
-    for _ in runner.write(
-        part, target.cuts(runner.sizes), output_like(output, target), inputs=files
-    ):
-        pass
+def _summarize_calibrated(scaling: Calibrator, target: Predictions) -> dict[str, Any]:
     return {
         "method": name_of(scaling),
         "rows": target.n_rows,
@@ -133,20 +132,9 @@ def _show_calibrated(summary: dict[str, Any]) -> None:
     )
 
 
-def _write_adapted(
-    adapter: LabelShiftAdapter,
-    target: Predictions,
-    output: Path,
-    runner: Runner,
-    files: Sequence[Predictions],
+def _summarize_adapted(
+    adapter: LabelShiftAdapter, target: Predictions, found: Adaptation
 ) -> dict[str, Any]:
-    """Write the target adapted to its own prior; `files` are those that this depends on."""
-    rows = CalibratedRows(target, adapter.model_, runner.running.device)
-    cuts, whole = target.cuts(runner.sizes), output_like(output, target)
-    with runner.keeping(output, files)(rows, cuts, shape=whole.shape, dtype=whole.dtype) as read:
-        found = adapter.adapt(read, runner.map_blocks)
-    part = AdaptedRows(rows, found.factors, found.can)
-    counts = list(runner.write(part, cuts, whole, inputs=files))
     prior = found.prior
     return {
         "method": adapter.method,
@@ -164,7 +152,6 @@ def _write_adapted(
         "iterations": prior.n_iter,
         "converged": prior.converged,
         "strength": prior.strength,
-        "changed": sum(count["changed"] for count in counts),
     }
 
 
