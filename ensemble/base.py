@@ -59,11 +59,6 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         kinds : {"logits", "probs"} or sequence of them, optional
             The kind of all members or of each; None detects it.
 
-        Returns
-        -------
-        MemberEstimator
-            The estimator itself.
-
         Raises
         ------
         TypeError, ValueError

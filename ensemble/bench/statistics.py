@@ -70,13 +70,7 @@ def friedman(scores: Floats) -> FriedmanTest:
 
 
 def nemenyi_difference(n_methods: int, n_blocks: int) -> float:
-    r"""Nemenyi's critical difference: mean ranks farther apart than this differ.
-
-    .. math:: CD = q_\alpha \sqrt{\frac{k (k + 1)}{6 N}}
-
-    for k methods and N blocks, with :math:`q_\alpha` the quantile of the studentized range of k
-    groups and infinitely many degrees of freedom, divided by :math:`\sqrt 2`.
-    """
+    """Nemenyi's critical difference of mean ranks, from the studentized range."""
     from scipy.stats import studentized_range
 
     quantile = float(studentized_range.ppf(CONFIDENCE, n_methods, math.inf)) / math.sqrt(2)
@@ -84,12 +78,7 @@ def nemenyi_difference(n_methods: int, n_blocks: int) -> float:
 
 
 def signed_rank_exact(differences: Floats) -> float:
-    """Exact two-sided p-value of Wilcoxon's signed-rank test (1945), from one difference a block.
-
-    Zeros are dropped, ties share their ranks, and the p-value is the share of all choices of signs
-    whose rank sum lies as far from its mean as the observed one. So it holds for few blocks, where
-    the normal approximation does not.
-    """
+    """Exact p-value of Wilcoxon's signed-rank test; zeros are dropped, ties share their ranks."""
     from scipy.stats import rankdata
 
     values = differences[differences != 0]

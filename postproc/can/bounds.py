@@ -129,10 +129,7 @@ class Condensed:
         return result, clear
 
     def bounded(self, b: Array) -> tuple[Array, Array, Array]:
-        """The middle of the bounds of rows b (k, C), their widths, and which classes are certain.
-
-        A width (k,) is infinite where nothing is known of the row.
-        """
+        """Middle of the bounds of rows b (k, C), their widths (k,), and which classes are certain."""
         xp, it = api.array_namespace(b), self.exact.iterates
         rounding = ROUNDING * float(xp.finfo(it.dtype).eps)
         lowest, highest = self._bounds(b, rounding)

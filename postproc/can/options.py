@@ -32,10 +32,7 @@ def save_can_options(
     overwrite: bool = False,
     evidence: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the options of CAN and the evidence for them as JSON, whole or not at all.
-
-    None, for predictions that are best left alone, is written as a threshold of `null`.
-    """
+    """Write options and their evidence as JSON, whole or not at all; None as a null threshold."""
     parameters = {"threshold": None} if options is None else asdict(options)
     content = {"format_version": FORMAT_VERSION, "method": "can", "parameters": parameters}
     if evidence is not None:
