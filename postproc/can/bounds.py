@@ -129,7 +129,7 @@ class Condensed:
         return result, clear
 
     def bounded(self, b: Array) -> tuple[Array, Array, Array]:
-        """Middle of the bounds of rows b (k, C), their widths (k,), and which classes are certain."""
+        """Middles of the bounds of rows b (k, C), widths (k,), and which classes are certain."""
         xp, it = api.array_namespace(b), self.exact.iterates
         rounding = ROUNDING * float(xp.finfo(it.dtype).eps)
         lowest, highest = self._bounds(b, rounding)
