@@ -39,7 +39,7 @@ class SharedFits:
     def timed(
         self, call: Callable[[], T], paid: Collection[str] = ()
     ) -> tuple[T, float, frozenset[str]]:
-        """A call's result, its seconds with shared ones that are not `paid`, and the names shared."""
+        """A call's result, its seconds (with shared values not in `paid`), and what it shared."""
         self._used, self._inside = set(), 0.0
         begun = time.process_time()
         value = call()
