@@ -71,11 +71,18 @@ def noting(notes: list[str]) -> Iterator[None]:
     notes += [str(each.message) for each in caught]
 
 
+def echo(text: object = "", *, nl: bool = True, err: bool = False, **style: Any) -> None:
+    """Print text, perhaps in a style of click; names in it cannot steer the terminal."""
+    from postproc.scores.checks import printable
+
+    click.secho(printable(str(text)), nl=nl, err=err, **style)
+
+
 def warn(messages: Iterable[str], *, quiet: bool = False) -> None:
     """Print warnings to stderr."""
     if not quiet:
         for message in messages:
-            click.echo(f"Warning: {message}", err=True)
+            echo(f"Warning: {message}", err=True)
 
 
 def print_json(value: Any) -> None:
@@ -101,7 +108,7 @@ def print_report_tables(tables: Any, *, width: int) -> None:
     from postproc.reports.text import renderable, to_text
 
     if not sys.stdout.isatty():
-        click.echo(to_text(tables, width=width), nl=False)
+        echo(to_text(tables, width=width), nl=False)
         return
     from rich.console import Console
 

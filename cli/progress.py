@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from cli.messages import echo
+
 #: Seconds over which a rate is averaged.
 RATE_OVER = 20.0
 
@@ -74,7 +76,7 @@ class _Lines:
             said = f"{100 * self.done / self.total:.0f} %"
             if self.unit:
                 said = f"{self.done} of {self.total} {self.unit}, {self.speed(now)}"
-            click.echo(f"{self.what}: {said}{left}", err=True)
+            echo(f"{self.what}: {said}{left}", err=True)
 
     def count(self, count: int) -> float:
         """Count what is done, and return the time."""

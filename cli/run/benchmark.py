@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from cli.messages import print_report_tables
+from cli.messages import echo, print_report_tables
 from cli.progress import watching
 from cli.task.output import check_apart
 from ensemble.bench.records import RecordsFile, make_header
@@ -98,7 +98,7 @@ class Measurement:
         """Print the tables and where everything was written."""
         print_report_tables(summary_tables(self.results), width=160)
         for path in (self.output, *paths.values()):
-            click.echo(f"written: {path}")
+            echo(f"written: {path}")
 
 
 def measure(plan: Plan, file: RecordsFile, *, jobs: int | None, quiet: bool) -> None:

@@ -7,11 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
-from cli.messages import noting, print_table
+from cli.messages import echo, noting, print_table
 from cli.options import Fit
 from cli.run.devil import contestants_of, devil_lines, devil_summary
 from cli.run.outcome import Outcome, deliver, save
@@ -171,9 +170,9 @@ def _report(
 def _show(summary: dict[str, Any]) -> None:
     """Print what a pipeline decided, and each member's weight and accuracy."""
     if "decision" in summary:
-        click.echo(summary["decision"]["summary"])
-        click.echo("")
-    click.echo(
+        echo(summary["decision"]["summary"])
+        echo("")
+    echo(
         f"{summary['method']} of {len(summary['members'])} members: {summary['rows']} rows x "
         f"{summary['classes']} classes"
     )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
 from numpy.typing import NDArray
 
-from cli.messages import print_table
+from cli.messages import echo, print_table
 from cli.options import Prior
 from cli.run.outcome import Outcome
 from cli.task.load import in_order_of, load, load_ordered_labels
@@ -86,7 +85,7 @@ def _load_labels(runner: Runner, target: Predictions, *, multilabel: bool) -> ND
 
 def _show(summary: dict[str, Any]) -> None:
     """Print counts and, with labels, accuracy before and after."""
-    click.echo(
+    echo(
         f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}: "
         f"{summary['confident']} confident, {summary['ambiguous']} ambiguous, "
         f"{summary['changed']} changed class"
@@ -104,7 +103,7 @@ def _show(summary: dict[str, Any]) -> None:
             rows.append([name, "0", "-", "-", "-"])
     print_table(["accuracy, %", "rows", "before", "after", "gain"], rows)
     low, high = report["gain_ci"]
-    click.echo(
+    echo(
         f"{report['fixed']} rows fixed, {report['broken']} broken; gain "
         f"{points(report['gain'])} points, 95 % interval {points(low)} to {points(high)}; "
         f"exact McNemar p = {report['p_value']:.3g}"

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 from numpy.typing import NDArray
 
-from cli.messages import noting, print_table
+from cli.messages import echo, noting, print_table
 from cli.options import Fit, Inputs, Outputs, Running
 from cli.run.outcome import Outcome, deliver, save
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
@@ -120,12 +119,12 @@ def _summarize_calibrated(scaling: Calibrator, target: Predictions) -> dict[str,
 
 def _show_calibrated(summary: dict[str, Any]) -> None:
     """Print what was fitted and whether it is used."""
-    click.echo(
+    echo(
         f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}; "
         f"{summary['method']} fitted to {summary['fit_rows']} rows"
     )
     kept = f"calibrated, temperature {summary['temperature']:.3f}"
-    click.echo(
+    echo(
         f"held-out log-loss {summary['log_loss_before']:.4f} before, "
         f"{summary['log_loss_after']:.4f} after: "
         + (kept if summary["improved"] else "no improvement, probabilities are left unchanged")
@@ -157,12 +156,12 @@ def _summarize_adapted(
 
 def _show_adapted(summary: dict[str, Any]) -> None:
     """Print the evidence of a shift and the estimated prior."""
-    click.echo(
+    echo(
         f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}; "
         f"{summary['method']} after calibration by {summary['calibration']} on "
         f"{summary['fit_rows']} rows; {summary['changed']} changed class"
     )
-    click.echo(
+    echo(
         f"test for label shift: p = {summary['p_value']:.3g}, "
         f"{summary['shift_ratio']:.2f} times the sampling noise"
     )

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import click
 from numpy.typing import NDArray
 
-from cli.messages import note_written, warn
+from cli.messages import echo, note_written, warn
 from cli.options import Inputs, Outputs, Running
 from cli.progress import watching
 from postproc.jobs.cuda import DeviceEngine, check_device
@@ -148,7 +148,7 @@ def _dask(running: Running) -> Iterator[Engine]:
         scheduler=running.scheduler, workers=running.workers, name="--scheduler"
     ) as engine:
         if engine.dashboard is not None and not running.quiet:
-            click.echo(f"Dask dashboard: {engine.dashboard}", err=True)
+            echo(f"Dask dashboard: {engine.dashboard}", err=True)
         started = time.monotonic()
         yield engine
         start, work = started - begun, time.monotonic() - started

@@ -69,11 +69,11 @@ def friedman(scores: Floats) -> FriedmanTest:
     )
 
 
-def nemenyi_difference(n_methods: int, n_blocks: int) -> float:
+def nemenyi_difference(n_methods: int, n_blocks: int, *, confidence: float = CONFIDENCE) -> float:
     """Nemenyi's critical difference of mean ranks, from the studentized range."""
     from scipy.stats import studentized_range
 
-    quantile = float(studentized_range.ppf(CONFIDENCE, n_methods, math.inf)) / math.sqrt(2)
+    quantile = float(studentized_range.ppf(confidence, n_methods, math.inf)) / math.sqrt(2)
     return quantile * math.sqrt(n_methods * (n_methods + 1) / (6 * n_blocks))
 
 
