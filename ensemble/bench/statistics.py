@@ -49,8 +49,8 @@ def friedman(scores: Floats) -> FriedmanTest:
     """
     from scipy.stats import chi2, f
 
-    n_blocks, n_methods = scores.shape
     ranks = _ranks(scores)
+    n_blocks, n_methods = ranks.shape
     middle = (n_methods + 1) / 2
     spread = float(((ranks - middle) ** 2).sum())
     if spread == 0:
@@ -81,7 +81,8 @@ def signed_rank_exact(differences: Floats) -> float:
     """Exact p-value of Wilcoxon's signed-rank test; zeros are dropped, ties share their ranks."""
     from scipy.stats import rankdata
 
-    values = differences[differences != 0]
+    values = np.asarray(differences, dtype=np.float64)
+    values = values[values != 0]
     # Shared ranks are halves, so twice the ranks are integers whose sums can be counted.
     doubled = np.rint(2 * rankdata(abs(values))).astype(np.int64)
     total = int(doubled.sum())
@@ -109,4 +110,4 @@ def least_p(n_blocks: int, n_methods: int) -> float:
 def _ranks(table: Floats) -> Floats:
     from scipy.stats import rankdata
 
-    return np.asarray(rankdata(-table, axis=1), dtype=np.float64)
+    return np.asarray(rankdata(-np.asarray(table), axis=1), dtype=np.float64)
