@@ -93,7 +93,8 @@ def report_command(
     model and, against the baseline, the rows fixed and broken, the gain with its interval for
     paired proportions, and the exact McNemar test with Holm's correction for several models.
 
-    Instead of files, PREDS may be one run directory: its test split is compared.
+    Files of predicted labels, with or without ids, are compared by accuracy, macro-F1 and the
+    paired tests. Instead of files, PREDS may be one run directory: its test split is compared.
     """
     from cli.messages import warn
     from cli.task.doubts import report_doubts
@@ -140,7 +141,8 @@ def _load(
     from cli.task.members import load_target, load_target_labels, member_names
 
     names = member_names(paths) if run is None else list(run.models)
-    loaded = [one.streamed() for one in load_target(paths, names, run, runner)]
+    target = load_target(paths, names, run, runner, predicted_labels=True)
+    loaded = [one.streamed() for one in target]
     loaded.insert(0, loaded.pop(_position(baseline, names, paths)))
     labels = load_target_labels(loaded, run, runner)
     if labels is None:

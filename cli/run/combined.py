@@ -27,7 +27,6 @@ from ensemble.streaming import CombineRows, MemberSource, member_cuts, streamed
 from postproc.files import load_predictions
 from postproc.jobs.outputs import Output
 from postproc.reports.report import AccuracyReport
-from postproc.scores.predictions import Predictions
 from postproc.scores.sources import Picked, as_source
 
 
@@ -43,7 +42,8 @@ def fit_and_combine(
 ) -> dict[str, Any]:
     """Load, fit, combine and report; `fitted` is called with the fitted combiner."""
     output = output_path(paths[0], runner)
-    task = load_task(paths, fit, runner, learns=learns)
+    is_hard = method == "hard"
+    task = load_task(paths, fit, runner, learns=learns, predicted_labels=is_hard)
     notes = same_rows(paths, fit.fit_files)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -116,7 +116,7 @@ def _write(
         "members": [
             {
                 "name": name,
-                "kind": kind,
+                "kind": "labels" if members[m].labels_only else kind,
                 "weight": float(combiner.member_weights_[m]),
                 "accuracy": None if solo is None else float(solo[m]),
             }
@@ -159,7 +159,7 @@ def _report(
     models: dict[str, Any] = {}
     for member, own in zip(members, task.loaded, strict=True):
         models[member.name] = (
-            Predictions(MemberSource(member), "probs", name=member.name)
+            replace(member, scores=MemberSource(member), kind="probs", classes=None, ids=None)
             if isinstance(member.scores, Picked)
             else replace(own, scores=member.scores)
         )

@@ -13,15 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cli.messages import warn
-from cli.options import Fit
+from cli.options import Fit, Inputs
 from cli.task.output import edges_of
 from cli.task.runner import Runner
 from postproc.files import load_class_names, load_labels, load_predictions
 from postproc.files.doubts import kind_doubts
+from postproc.files.labels import label_names
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.reports.report import AccuracyReport, accuracy_report
 from postproc.scores.checks import fail
 from postproc.scores.names import matching_order, positions
+from postproc.scores.one_hot import share_classes
 from postproc.scores.predictions import UNKNOWN_CLASS, Predictions
 
 
@@ -33,6 +35,7 @@ def load(
     mapped: bool = False,
     quiet: bool | None = None,
     repeated_ids: bool = False,
+    predicted_labels: bool = False,
 ) -> Predictions:
     """Load predictions; say how many shards there are, and warn of logits like probabilities.
 
@@ -44,7 +47,9 @@ def load(
             path,
             classes=None if inputs.classes is None else load_class_names(inputs.classes),
             multilabel=multilabel,
-            reading=replace(inputs.reading, repeated_ids=repeated_ids),
+            reading=replace(
+                inputs.reading, repeated_ids=repeated_ids, predicted_labels=predicted_labels
+            ),
             mapped=mapped,
             **({} if mapped else runner.blocks),
         )
@@ -108,6 +113,32 @@ def load_ordered_labels(
     return ordered
 
 
+def with_labels_only(
+    loaded: Sequence[Predictions], runner: Runner, classes: Sequence[str] | None = None
+) -> list[Predictions]:
+    """Give files of predicted labels the classes of the others, and say what they lack."""
+    names = [model.name for model in loaded if model.labels_only]
+    if not names:
+        return list(loaded)
+    inputs = runner.inputs
+    known = classes if inputs.classes is None else load_class_names(inputs.classes)
+    truth = () if inputs.labels is None else label_names(inputs.labels, _label_reading(inputs))
+    few = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    has = "holds" if len(names) == 1 else "hold"
+    warn(
+        [
+            f"{few} {has} predicted labels only: probabilities would allow log-loss, Brier score, "
+            "calibration error and soft votes"
+        ],
+        quiet=runner.running.quiet,
+    )
+    return share_classes(loaded, truth, known)
+
+
+def _label_reading(inputs: Inputs) -> Reading:
+    return Reading(id_column=inputs.id_column, label_column=inputs.label_column)
+
+
 def labels_of(path: str, own: Predictions, runner: Runner, *, judges: bool) -> NDArray[Any]:
     """Load the labels of some predictions.
 
@@ -122,7 +153,7 @@ def labels_of(path: str, own: Predictions, runner: Runner, *, judges: bool) -> N
             classes=own.classes,
             ids=own.ids,
             mapped=judges,
-            reading=Reading(id_column=inputs.id_column, label_column=inputs.label_column),
+            reading=_label_reading(inputs),
             unknown="wrong" if judges else "error",
             predicted=own.predicted,
         )

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from cli.messages import warn
 from cli.options import Fit
-from cli.task.load import in_class_order, in_row_order, labels_of, load, matched_by_position
+from cli.task.load import (
+    in_class_order,
+    in_row_order,
+    labels_of,
+    load,
+    matched_by_position,
+    with_labels_only,
+)
 from cli.task.runner import Runner
 from ensemble import Members, align_members
 from postproc.files import RunDirectory
@@ -39,11 +46,13 @@ class Task:
     fit_labels: NDArray[Any] | None = None
 
 
-def load_task(paths: Sequence[str], fit: Fit, runner: Runner, *, learns: bool) -> Task:
+def load_task(
+    paths: Sequence[str], fit: Fit, runner: Runner, *, learns: bool, predicted_labels: bool = False
+) -> Task:
     """Load and align files, or the splits val and test of a run directory."""
     run = open_run(paths)
     names = [] if run is not None else member_names(paths)
-    loaded = load_target(paths, names, run, runner)
+    loaded = load_target(paths, names, run, runner, predicted_labels=predicted_labels)
     missing_class = runner.inputs.missing_class
     labels = load_target_labels(loaded, run, runner)
     members = align_members(loaded, missing_class=missing_class)
@@ -76,7 +85,8 @@ def load_task_of(
         raise click.BadParameter(message, param_hint="PREDS")
     columns = None if combiner.classes_ is None else tuple(combiner.classes_)
     like = Predictions(np.empty((0, 0)), "probs", columns, name=model)
-    loaded = load_target(paths, names, run, runner, like=[like])
+    is_hard = getattr(combiner, "method", None) == "hard"
+    loaded = load_target(paths, names, run, runner, like=[like], predicted_labels=is_hard)
     labels = load_target_labels(loaded, run, runner)
     target, position = loaded, {member.name: member for member in loaded}
     if set(position) == set(wanted):
@@ -98,11 +108,13 @@ def load_target(
     run: RunDirectory | None,
     runner: Runner,
     like: Sequence[Predictions] = (),
+    *,
+    predicted_labels: bool = False,
 ) -> list[Predictions]:
     """Load files, or the test split of a run directory."""
     if run is not None:
         return run.predictions("test")
-    return load_members(paths, names, runner, like=like)
+    return load_members(paths, names, runner, like=like, predicted_labels=predicted_labels)
 
 
 def load_target_labels(
@@ -121,12 +133,16 @@ def load_members(
     *,
     like: Sequence[Predictions] = (),
     mapped: bool = False,
+    predicted_labels: bool = False,
 ) -> list[Predictions]:
     """Load files, each under the name of its model; warn if only some have class names or ids.
 
     `like` are predictions of other rows whose columns the files are to match.
     """
-    loaded = [load(path, runner, mapped=mapped) for path in paths]
+    loaded = [
+        load(path, runner, mapped=mapped, predicted_labels=predicted_labels) for path in paths
+    ]
+    loaded = with_labels_only(loaded, runner, next((each.classes for each in like), None))
     warn(matched_by_position(loaded, like), quiet=runner.running.quiet)
     return [replace(model, name=name) for model, name in zip(loaded, names, strict=True)]
 

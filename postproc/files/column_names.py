@@ -30,6 +30,9 @@ WORDS = frozenset(
 )
 COMPANIONS = frozenset(("true", "actual", "ground", "gold", "gt", "correct"))
 
+#: Words that name true labels, and never predicted ones.
+TRUTH = frozenset(("truth", "obs", "observed", "ytrue", "groundtruth", *COMPANIONS))
+
 #: Words of a name: runs of capitals, of letters, of digits.
 TOKEN = re.compile(r"[^\W\d_a-z]+(?![a-z])|[^\W\d_a-z]?[^\W\d_A-Z]+|\d+")
 JOINED = re.compile(f"(?:{'|'.join((WORDS | COMPANIONS) - {'y'})})+")
@@ -64,6 +67,18 @@ def is_suspect(name: str) -> bool:
         return any(token in WORDS for token in tokens)
     joined = re.sub(r"[\W_]", "", name).lower()
     return joined in WORDS or (JOINED.fullmatch(joined) is not None and joined not in COMPANIONS)
+
+
+def is_truth(name: str) -> bool:
+    """Whether a suspect name is that of true labels, and not of predicted ones.
+
+    Examples
+    --------
+    >>> [is_truth(name) for name in ("y_true", "Actual class", "label", "y_pred")]
+    [True, True, False, False]
+    """
+    tokens = {token.lower() for token in TOKEN.findall(name)}
+    return is_suspect(name) and bool(tokens & TRUTH or re.sub(r"[\W_]", "", name).lower() in TRUTH)
 
 
 def may_be_ids(name: str, reading: Reading) -> bool:

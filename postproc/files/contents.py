@@ -48,6 +48,8 @@ class Contents:
     is_table: bool = False
     #: The first value of a column of labels may be its heading.
     header_or_label: bool = False
+    #: The values are predicted labels, not scores.
+    is_labels: bool = False
     #: What was done aloud.
     notes: tuple[str, ...] = ()
 

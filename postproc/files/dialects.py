@@ -80,6 +80,8 @@ def is_header(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
 
     Numbers are no names unless all are whole, differ, and cannot be a row like the others.
     """
+    if len(first) == 1 and is_decimal(first[0]):  # one whole number names scores, not labels
+        return is_integer(first[0]) and not all(is_integer(row[0]) for row in others)
     columns = list(zip(*others, strict=False)) if others else [()] * len(first)
     pairs = list(zip(first, columns, strict=False))
     named = [(name, cells) for name, cells in pairs if name.lower() not in MISSING]

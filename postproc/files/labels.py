@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
-from postproc.files.contents import Contents, is_integer, is_number
+from postproc.files.contents import WHOLE_FLOAT, Contents, is_integer, is_number
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.scores.checks import check_choice, check_label_rows, check_labels, fail
@@ -153,6 +153,18 @@ def _count_unknown(
         stacklevel=3,
     )
     return np.where(is_unknown, n_classes, labels)
+
+
+def label_names(path: PathLike, reading: Reading | None = None) -> set[str]:
+    """Names of all labels in a file, whole numbers as text."""
+    found = resolve_path(path, LABEL_SUFFIXES)
+    contents = formats.read(found, reading, labels=True)
+    values = np.unique(rows := _one_column(contents, None, str(found)))
+    if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
+        values = values.astype(np.int64)
+    names = {WHOLE_FLOAT.sub(r"\1", name) for name in values.astype(np.str_).tolist()}
+    heading = str(rows[0]) if contents.header_or_label and len(rows) else None
+    return names - ({heading} if heading not in rows[1:] else set())
 
 
 def load_multilabels(

@@ -17,10 +17,7 @@ from postproc.files.column_names import drop_prefix
 from postproc.files.columns import SAMPLE_ROWS, odd_columns
 from postproc.files.contents import Contents
 from postproc.files.labels import CLASS_FILE, load_class_names
-from postproc.files.paths import (
-    PREDICTION_SUFFIXES,
-    resolve_path,
-)
+from postproc.files.paths import LABEL_SUFFIXES, PREDICTION_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.files.shards import find_shards, open_shards, shard_name
 from postproc.files.zarr import ZarrSource, is_zarr
@@ -28,6 +25,7 @@ from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
 from postproc.scores.detection import examine
 from postproc.scores.kinds import Kind
+from postproc.scores.one_hot import from_labels
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import Picked, Source, as_source
 
@@ -97,6 +95,9 @@ def load_predictions(
     options = _options(reading, kind, multilabel)
     found, contents = _open(path, options)
     notes = _Notes(str(found), list(contents.notes))
+    if options.predicted_labels and _holds_labels(contents, options):
+        notes.say()
+        return from_labels(np.ravel(contents.values), ids=contents.ids, name=str(found))
     how = {"map_blocks": map_blocks, "sizes": sizes}
     loaded = _checked(found, contents, options, classes, notes, mapped=mapped, how=how)
     notes.say()
@@ -142,6 +143,20 @@ def load_members(
         members.append(_checked(found, member, options, classes, notes))
     notes.say()
     return members
+
+
+def _holds_labels(contents: Contents, reading: Reading) -> bool:
+    """Whether an array holds one name or whole number a row, and nothing declares it scores."""
+    values = contents.values
+    if contents.is_labels:
+        return True
+    one_column = values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)
+    declared = reading.kind is not None or contents.kind is not None or reading.multilabel
+    if not one_column or declared or contents.is_table or not values.size:
+        return False
+    if values.dtype.kind == "f":
+        return bool(np.isfinite(values[:]).all() and (values[:] % 1 == 0).all())
+    return values.dtype.kind in "USiub"
 
 
 @dataclass
@@ -268,8 +283,9 @@ def _class_names(
 def _open(given: PathLike, reading: Reading) -> tuple[Path, Contents]:
     """The file, Zarr array or shards that a path names, and what is in them."""
     path, is_folder = Path(given), os.fspath(given).endswith(os.sep)
+    suffixes = LABEL_SUFFIXES if reading.predicted_labels else PREDICTION_SUFFIXES
     if path.is_file():
-        found = resolve_path(path, PREDICTION_SUFFIXES)
+        found = resolve_path(path, suffixes)
         return found, formats.read(found, reading)
     if is_zarr(path):
         return path, Contents(ZarrSource.open(path))
@@ -281,7 +297,7 @@ def _open(given: PathLike, reading: Reading) -> tuple[Path, Contents]:
                 f"({SHARD_EXAMPLE}, ...)"
             )
             raise ValueError(msg)
-        found = resolve_path(path, PREDICTION_SUFFIXES)
+        found = resolve_path(path, suffixes)
         return found, formats.read(found, reading)
     file = next((f for s in PREDICTION_SUFFIXES if (f := Path(f"{path}{s}")).is_file()), None)
     if file is not None and not is_folder:

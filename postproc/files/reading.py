@@ -33,6 +33,8 @@ class Reading:
         Leave out rows that are all NaN or all zero, which are an error otherwise.
     repeated_ids : bool
         Rows may share an id, as those that are pooled do; an error otherwise.
+    predicted_labels : bool
+        A file may hold predicted labels in place of scores: one column of names or whole numbers.
 
     Examples
     --------
@@ -48,3 +50,4 @@ class Reading:
     multilabel: bool = False
     skip_unpredicted: bool = False
     repeated_ids: bool = False
+    predicted_labels: bool = False

@@ -48,6 +48,8 @@ class Predictions:
         Name in tables and messages.
     predicted : array of bool, shape (n_file,), optional
         Which rows of the file these are, if rows that were never predicted are left out.
+    labels_only : bool
+        The file holds predicted labels: probabilities are 0 and 1 and say nothing of confidence.
     """
 
     scores: Any
@@ -56,6 +58,7 @@ class Predictions:
     ids: NDArray[np.str_] | None = None
     name: str = "predictions"
     predicted: NDArray[np.bool_] | None = None
+    labels_only: bool = False
 
     @classmethod
     def check(
