@@ -54,6 +54,10 @@ def fit_and_combine(
             notes += fit_doubts(task.fit_members, task.fit_labels, task.members)
             combiner.fit(task.fit_members, task.fit_labels)
     fitted(combiner)
+    if (method, task.members.n_classes) == ("rank", 2) and getattr(combiner, "over", "") != "rows":
+        notes.append(
+            "the ranks of two classes are plain votes; --over rows averages the ranks of the rows"
+        )
     notes += [str(warning.message) for warning in caught]
     return deliver(write_combined(combiner, task, output, runner, method, notes), runner)
 
@@ -95,7 +99,7 @@ def _write(
     solo, judged_on = combiner.solo_accuracy_, "fit"
     judged = labels if solo is None else None
     truth = None if judged is None else as_source(judged[:, None])
-    part = CombineRows(combiner, members, truth, runner.sizes)
+    part = CombineRows(combiner.seen(members), members, truth, runner.sizes)
     right = np.zeros(len(members))
     files = [*members, *task.fit_loaded]
     cuts = member_cuts(members, runner.sizes)
