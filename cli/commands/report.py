@@ -113,6 +113,9 @@ def report_command(
     warn(doubts, quiet=running.quiet)
     diversity = None
     if shown.diversity:
+        if len(models) == 1:
+            message = "--diversity needs two models or more"
+            raise click.UsageError(message)
         from ensemble import align_members, pairwise_diversity
 
         diversity = pairwise_diversity(align_members([*models.values()], classes=classes), labels)
@@ -128,8 +131,6 @@ def _check_inputs(paths: Sequence[str], inputs: Inputs, shown: Shown, *, is_run:
         message = "a run directory knows its classes and kinds; omit --classes and --logits"
     elif not is_run and inputs.labels is None:
         message = "Missing option '--labels': a report needs the true labels."
-    elif not is_run and shown.diversity and len(paths) == 1:
-        message = "--diversity needs two files or more"
     if message:
         raise click.UsageError(message)
 
@@ -143,7 +144,7 @@ def _load(
     names = member_names(paths) if run is None else list(run.models)
     target = load_target(paths, names, run, runner, predicted_labels=True)
     loaded = [one.streamed() for one in target]
-    loaded.insert(0, loaded.pop(_position(baseline, names, paths)))
+    loaded.insert(0, loaded.pop(_position(baseline, [one.name for one in loaded], paths)))
     labels = load_target_labels(loaded, run, runner)
     if labels is None:
         message = f"Missing option '--labels': {paths[0]} has no labels of its test split."
@@ -155,7 +156,7 @@ def _position(baseline: str | None, names: Sequence[str], paths: Sequence[str]) 
     if baseline is None:
         return 0
     for known in (names, paths):
-        if baseline in known:
+        if baseline in known and len(known) == len(names):
             return known.index(baseline)
     message = f"must be one of {', '.join(names)}, got {baseline}"
     raise click.BadParameter(message, param_hint="--baseline")

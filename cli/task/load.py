@@ -16,7 +16,7 @@ from cli.messages import warn
 from cli.options import Fit, Inputs
 from cli.task.output import edges_of
 from cli.task.runner import Runner
-from postproc.files import load_class_names, load_labels, load_predictions
+from postproc.files import load_class_names, load_labels, load_members, load_predictions
 from postproc.files.doubts import kind_doubts
 from postproc.files.labels import label_names
 from postproc.files.reading import Reading, ReadingWarning
@@ -27,47 +27,63 @@ from postproc.scores.one_hot import share_classes
 from postproc.scores.predictions import UNKNOWN_CLASS, Predictions
 
 
-def load(
+def load(path: str, runner: Runner, **how: Any) -> Predictions:
+    """Load the predictions of one model, as `load_each`."""
+    (loaded,) = load_each(path, runner, stacked=False, **how)
+    return loaded
+
+
+def load_each(
     path: str,
     runner: Runner,
     *,
+    stacked: bool = True,
     multilabel: bool = False,
     mapped: bool = False,
     quiet: bool | None = None,
     repeated_ids: bool = False,
     predicted_labels: bool = False,
-) -> Predictions:
-    """Load predictions; say how many shards there are, and warn of logits like probabilities.
+    said: list[str] | None = None,
+) -> list[Predictions]:
+    """Load predictions, with `stacked` all members of an (m, n, C) array.
 
-    Unless they are `mapped`, scores are read block by block, and checked with progress.
+    Says how many shards there are, and warns of logits that look like probabilities.
+
+    Unless they are `mapped`, scores are read block by block, and checked with progress. What was
+    done to the file is added to `said` instead of being printed, where that is given.
     """
     inputs, quiet = runner.inputs, runner.running.quiet if quiet is None else quiet
-    with reading_notes(quiet=quiet):
-        loaded = load_predictions(
-            path,
-            classes=None if inputs.classes is None else load_class_names(inputs.classes),
-            multilabel=multilabel,
-            reading=replace(
-                inputs.reading, repeated_ids=repeated_ids, predicted_labels=predicted_labels
-            ),
-            mapped=mapped,
-            **({} if mapped else runner.blocks),
-        )
-    shards = n_shards(loaded)
-    if shards is not None and not quiet:  # nothing else shows that the last ones are missing
-        click.echo(f"{path}: {shards_text(shards)}, {loaded.n_rows:,} rows", err=True)
-    if not multilabel:
-        warn(kind_doubts(loaded, declared=inputs.reading.kind is not None), quiet=quiet)
-    return loaded
+    options: dict[str, Any] = {
+        "classes": None if inputs.classes is None else load_class_names(inputs.classes),
+        "multilabel": multilabel,
+        "reading": replace(
+            inputs.reading, repeated_ids=repeated_ids, predicted_labels=predicted_labels
+        ),
+        "mapped": mapped,
+        **({} if mapped else runner.blocks),
+    }
+    with reading_notes(quiet=quiet, said=said):
+        found = load_members(path, **options) if stacked else [load_predictions(path, **options)]
+    for loaded in found:
+        shards = n_shards(loaded)
+        if shards is not None and not quiet:  # nothing else shows that the last ones are missing
+            click.echo(f"{path}: {shards_text(shards)}, {loaded.n_rows:,} rows", err=True)
+        if not multilabel:
+            warn(kind_doubts(loaded, declared=inputs.reading.kind is not None), quiet=quiet)
+    return found
 
 
 @contextmanager
-def reading_notes(*, quiet: bool) -> Iterator[None]:
-    """Print what was dropped, renormalized or skipped as files were read."""
+def reading_notes(*, quiet: bool, said: list[str] | None = None) -> Iterator[None]:
+    """Print what was dropped, renormalized or skipped as files were read, or add it to `said`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ReadingWarning)
         yield
-    warn([str(each.message) for each in caught if each.category is ReadingWarning], quiet=quiet)
+    notes = [str(each.message) for each in caught if each.category is ReadingWarning]
+    if said is None:
+        warn(notes, quiet=quiet)
+    else:
+        said += notes
 
 
 def n_shards(loaded: Predictions) -> int | None:

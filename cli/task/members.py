@@ -17,7 +17,7 @@ from cli.task.load import (
     in_class_order,
     in_row_order,
     labels_of,
-    load,
+    load_each,
     matched_by_position,
     with_labels_only,
 )
@@ -78,15 +78,16 @@ def load_task_of(
 ) -> Task:
     """Load the members of a fitted ensemble, and put them in the order in which it knows them."""
     run, wanted = open_run(paths), list(combiner.names_)
-    alone = len(wanted) == len(paths) == 1
-    names = wanted if by_order or alone or run is not None else member_names(paths)
-    if run is None and len(names) != len(paths):
-        message = f"must be the {len(names)} members of {model}, got {len(paths)}"
-        raise click.BadParameter(message, param_hint="PREDS")
+    names = [] if run is not None else member_names(paths)
     columns = None if combiner.classes_ is None else tuple(combiner.classes_)
     like = Predictions(np.empty((0, 0)), "probs", columns, name=model)
     is_hard = getattr(combiner, "method", None) == "hard"
     loaded = load_target(paths, names, run, runner, like=[like], predicted_labels=is_hard)
+    if run is None and len(loaded) != len(wanted):
+        message = f"must be the {len(wanted)} members of {model}, got {len(loaded)}"
+        raise click.BadParameter(message, param_hint="PREDS")
+    if by_order or len(wanted) == 1:
+        loaded = [replace(one, name=name) for one, name in zip(loaded, wanted, strict=True)]
     labels = load_target_labels(loaded, run, runner)
     target, position = loaded, {member.name: member for member in loaded}
     if set(position) == set(wanted):
@@ -137,14 +138,19 @@ def load_members(
 ) -> list[Predictions]:
     """Load files, each under the name of its model; warn if only some have class names or ids.
 
+    Members of an (m, n, C) array are called `name[0]`, `name[1]` and so on.
+
     `like` are predictions of other rows whose columns the files are to match.
     """
-    loaded = [
-        load(path, runner, mapped=mapped, predicted_labels=predicted_labels) for path in paths
-    ]
+    loaded: list[Predictions] = []
+    called: list[str] = []
+    for path, name in zip(paths, names, strict=True):
+        found = load_each(path, runner, mapped=mapped, predicted_labels=predicted_labels)
+        loaded += found
+        called += [name] if len(found) == 1 else [f"{name}[{m}]" for m in range(len(found))]
     loaded = with_labels_only(loaded, runner, next((each.classes for each in like), None))
     warn(matched_by_position(loaded, like), quiet=runner.running.quiet)
-    return [replace(model, name=name) for model, name in zip(loaded, names, strict=True)]
+    return [replace(model, name=name) for model, name in zip(loaded, called, strict=True)]
 
 
 def load_member_labels(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import combinations
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,9 @@ def find_roles(table: Table, reading: Reading) -> Roles:
             return Roles((_pick_list(table, lists),), ids, labels)
         scores = [column for column in range(len(names)) if column not in aside]
         scores = [column for column in scores if column not in named_ids]
+        weak = ids is not None and reading.id_column is None and _ends_like_ids(names[ids])
+        if ids is not None and weak and not is_text(columns[ids]) and _are_whole(table, scores):
+            scores, ids = sorted([*scores, ids]), None  # votes for a class, perhaps
         doubtful = scores
     if any(not names[column] for column in scores):
         refuse("each column must have a class name, got ''")
@@ -115,6 +118,7 @@ def find_ids(
     chosen = named_column(table, reading.id_column)
     free = [c for c in range(len(table.names)) if c not in taken and not is_list(table.columns[c])]
     by_name = [c for c in free if _has_ids(table, c)]
+    by_name = [c for c in by_name if not _ends_like_ids(table.names[c])] or by_name
     unnamed = [c for c in free if _is_index(table, c)]
     if chosen is None:
         by_text = [
@@ -135,6 +139,32 @@ def find_ids(
     return chosen, {*by_name, *unnamed}
 
 
+def _ends_like_ids(name: str) -> bool:
+    """Whether a name merely ends like one of ids, as `imageid` does, but `orchid`, too."""
+    return ID_NAME.fullmatch(name) is None and ID_ENDING.fullmatch(name) is not None
+
+
+def _is_whole(numbers: NDArray[Any]) -> bool:
+    """Whether all numbers are there, and whole."""
+    return bool(np.isfinite(numbers).all() and (numbers % 1 == 0).all())
+
+
+def _are_whole(table: Table, columns: Iterable[int]) -> bool:
+    """Whether all columns that hold numbers hold whole ones, like votes."""
+    found = (as_floats(table.columns[column]) for column in columns)
+    return all(_is_whole(numbers) for numbers in found if numbers is not None)
+
+
+def _may_be_ids(table: Table, column: int, among: Sequence[int]) -> bool:
+    """Whether a column that ends like ids holds numbers that are some, or votes for a class."""
+    numbers = as_floats(table.columns[column])
+    if numbers is None or not _ends_like_ids(table.names[column]) or not _is_whole(numbers):
+        return False
+    others = [each for each in among if each != column]
+    votes = _are_whole(table, others) and not all_differ(table.columns[column])
+    return bool((numbers > 1).any()) and not votes
+
+
 def _has_ids(table: Table, column: int) -> bool:
     """Whether a column has the name of ids, and values that may be some."""
     name, values = table.names[column], table.columns[column]
@@ -146,8 +176,7 @@ def _has_ids(table: Table, column: int) -> bool:
     numbers = as_floats(values)
     if numbers is None:
         return is_text(values) and (is_id or all_differ(values)) and not is_mixed(values)
-    whole = bool(np.isfinite(numbers).all() and (numbers % 1 == 0).all())
-    return whole and bool((numbers > 1).any() or is_id) and (is_id or all_differ(values))
+    return _is_whole(numbers) and (is_id or (bool((numbers > 1).any()) and all_differ(values)))
 
 
 def _is_index(table: Table, column: int) -> bool:
@@ -160,8 +189,7 @@ def _is_index(table: Table, column: int) -> bool:
         return empty or (bool(name or column == 0) and all_differ(values))
     if not isinstance(values, np.ndarray):
         return False
-    whole = bool(np.isfinite(values).all() and (values % 1 == 0).all())
-    is_ids = whole and all_differ(values) and bool(name or column == 0)
+    is_ids = _is_whole(values) and all_differ(values) and bool(name or column == 0)
     return is_ids or bool(np.isnan(values).all())
 
 
@@ -198,7 +226,8 @@ def _suspects(table: Table, among: Sequence[int]) -> Iterator[tuple[int, str]]:
     for column in among:
         name, values = table.names[column], table.columns[column]
         name = name.removeprefix(prefix) or name
-        if table.has_header and is_suspect(name):
+        is_named = is_suspect(name) or _may_be_ids(table, column, among)
+        if table.has_header and is_named:
             yield column, "by name"
         elif is_text(values) and as_floats(values) is None:
             if is_mixed(values):

@@ -92,7 +92,7 @@ def is_header(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
     if not names:
         return True
     text = [name for name, _ in pairs if name and not is_decimal(name)]
-    missing = [name for name in text if name.lower() in MISSING]
+    missing = [name for c, (name, _) in enumerate(pairs) if name.lower() in MISSING and (name or c)]
     if not all(map(is_integer, names)) or len(set(names)) < len(names):
         return False
     rows = [row for row in zip(*(cells for _, cells in numeric), strict=True) if _are_numbers(row)]

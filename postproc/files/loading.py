@@ -93,14 +93,8 @@ def load_predictions(
         If a prefix of class names or rows were dropped, or rows renormalized.
     """
     options = _options(reading, kind, multilabel)
-    found, contents = _open(path, options)
-    notes = _Notes(str(found), list(contents.notes))
-    if options.predicted_labels and _holds_labels(contents, options):
-        notes.say()
-        return from_labels(np.ravel(contents.values), ids=contents.ids, name=str(found))
     how = {"map_blocks": map_blocks, "sizes": sizes}
-    loaded = _checked(found, contents, options, classes, notes, mapped=mapped, how=how)
-    notes.say()
+    (loaded,) = _load(path, options, classes, stacked=False, mapped=mapped, how=how)
     return loaded
 
 
@@ -111,12 +105,15 @@ def load_members(
     classes: Sequence[str] | None = None,
     multilabel: bool = False,
     reading: Reading | None = None,
+    mapped: bool = True,
+    map_blocks: MapBlocks = in_order,
+    sizes: Sizes = DEFAULT_SIZES,
 ) -> list[Predictions]:
     """Load all members of an (m, n, C) array, or the one of an (n, C) array.
 
     Parameters
     ----------
-    path, kind, classes, multilabel, reading
+    path, kind, classes, multilabel, reading, mapped, map_blocks, sizes
         As for `load_predictions`. Every member has a kind of its own unless one is declared.
 
     Returns
@@ -130,19 +127,36 @@ def load_members(
         As `load_predictions`.
     """
     options = _options(reading, kind, multilabel)
-    found, contents = _open(path, options)
-    if contents.values.ndim != 3:
-        return [load_predictions(path, classes=classes, reading=options)]
-    if not len(contents.values):
-        fail(str(found), "a stack of one member or more", "none")
+    how = {"map_blocks": map_blocks, "sizes": sizes}
+    return _load(path, options, classes, stacked=True, mapped=mapped, how=how)
+
+
+def _load(
+    path: PathLike,
+    reading: Reading,
+    classes: Sequence[str] | None,
+    *,
+    stacked: bool,
+    mapped: bool,
+    how: Mapping[str, Any],
+) -> list[Predictions]:
+    """Load a file, and if it may be `stacked` all members of an (m, n, C) array."""
+    found, contents = _open(path, reading)
     notes = _Notes(str(found), list(contents.notes))
-    members = []
-    for number, scores in enumerate(contents.values):
-        notes.name = f"{found}[{number}]"
-        member = replace(contents, values=scores)
-        members.append(_checked(found, member, options, classes, notes))
+    if reading.predicted_labels and _holds_labels(contents, reading):
+        loaded = [from_labels(np.ravel(contents.values), ids=contents.ids, name=str(found))]
+    elif not stacked or contents.values.ndim != 3:
+        loaded = [_checked(found, contents, reading, classes, notes, mapped=mapped, how=how)]
+    else:
+        if not len(contents.values):
+            fail(str(found), "a stack of one member or more", "none")
+        loaded = []
+        for number, scores in enumerate(contents.values):
+            notes.name = f"{found}[{number}]"
+            member = replace(contents, values=scores)
+            loaded.append(_checked(found, member, reading, classes, notes, mapped=mapped, how=how))
     notes.say()
-    return members
+    return loaded
 
 
 def _holds_labels(contents: Contents, reading: Reading) -> bool:
@@ -169,7 +183,7 @@ class _Notes:
     def say(self) -> None:
         """Warn of it once all is done."""
         for note in dict.fromkeys(self.notes):
-            warnings.warn(f"{self.name}: {note}", ReadingWarning, stacklevel=3)
+            warnings.warn(f"{self.name}: {note}", ReadingWarning, stacklevel=4)
 
 
 def _options(reading: Reading | None, kind: Kind | None, multilabel: bool) -> Reading:
@@ -184,8 +198,8 @@ def _checked(
     classes: Sequence[str] | None,
     notes: _Notes,
     *,
-    mapped: bool = True,
-    how: Mapping[str, Any] | None = None,
+    mapped: bool,
+    how: Mapping[str, Any],
 ) -> Predictions:
     """Validate what a file holds, its rows walked through as `how` says; adds to the notes."""
     values, kind = contents.values, reading.kind
@@ -206,7 +220,7 @@ def _checked(
         narrow=contents.narrow,
         rounded=contents.is_table,
         skip_unpredicted=reading.skip_unpredicted,
-        **(how or {}),
+        **how,
     )
     if verdict.kind == "logits" and not (kind or contents.kind or reading.multilabel):
         _check_columns(source, notes.name)

@@ -277,7 +277,7 @@ def read(path):
 def check(made, path):
     """What is read of a table is what was put into it, or an error says what is in doubt."""
     path.write_bytes(made.content)
-    predicted = np.delete(np.arange(len(made.scores)), made.unpredicted)
+    predicted = np.setdiff1d(np.flatnonzero(made.scores.any(axis=1)), made.unpredicted)
     loaded, notes = read(path)
     if isinstance(loaded, str):
         assert str(path) in loaded

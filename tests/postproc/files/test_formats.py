@@ -277,7 +277,10 @@ def test_reasons_of_other_libraries_come_with_the_file(tmp_path, name, content):
 
 
 BINARY = "of a binary task, give both columns, 1 - p and p (for a logit z, 0 and z)"
-STACK = "load the members of an (m, n, C) stack one by one, with load_members"
+STACK = (
+    "an (m, n, C) stack holds m members, which ensemble, auto, report and inspect take (in Python, "
+    "load_members)"
+)
 
 
 @pytest.mark.parametrize(
