@@ -123,7 +123,13 @@ def _read_delimited(path: Path, reading: Reading, labels: bool, *, delimiter: st
 
 
 def _read_records(path: Path, reading: Reading, labels: bool) -> Contents:
-    return (labels_of if labels else scores_of)(read_records(path), reading)
+    table = read_records(path)
+    if not labels and not {"resps", "filtered_resps"}.isdisjoint(table.names):
+        refuse(
+            "it looks like a sample log of lm-evaluation-harness; turn it into predictions with "
+            "postproc convert --layout lm-eval"
+        )
+    return (labels_of if labels else scores_of)(table, reading)
 
 
 def _read_parquet(path: Path, reading: Reading, labels: bool) -> Contents:

@@ -21,7 +21,7 @@ from postproc.reports.tables import tables
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import check_label_rows, fail, fail_type
 from postproc.scores.kinds import Kind
-from postproc.scores.names import check_unique, matching_order
+from postproc.scores.names import FOLDS, check_unique, matching_order
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import as_source
 
@@ -214,7 +214,7 @@ def _entry(
     scores = model.align(classes=classes).scores
     rows = None
     if model.ids is not None and ids is not None:  # reading rows in their file's order is fast
-        rows = matching_order(model.ids, ids, f"ids of {model.name}")
+        rows = matching_order(model.ids, ids, f"ids of {model.name}", others=FOLDS)
     if rows is None:
         own_labels = as_source(labels[:, None])  # a memory map is pickled by path
     else:

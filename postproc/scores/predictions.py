@@ -21,7 +21,7 @@ from postproc.scores.kinds import (
     log_probabilities,
     probabilities,
 )
-from postproc.scores.names import Names, check_unique, matching_order
+from postproc.scores.names import FOLDS, Names, check_unique, matching_order
 from postproc.scores.sources import Picked, as_source
 
 MissingClass = Literal["error", "zero"]
@@ -206,7 +206,8 @@ class Predictions:
             ids = self.ids
         elif self.ids is not None:
             mend = "keep only the rows that all models have"
-            rows = matching_order(self.ids, ids, f"ids of {self.name}", like=like, mend=mend)
+            what = f"ids of {self.name}"
+            rows = matching_order(self.ids, ids, what, like=like, mend=mend, others=FOLDS)
         elif len(ids) != self.n_rows:
             fail(self.name, f"an array of {len(ids)} rows like {like}", f"{self.n_rows} rows")
         scores = self.scores

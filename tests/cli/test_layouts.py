@@ -139,3 +139,26 @@ def test_one_softmax_too_many_is_undone(task, run_cli):
     run_cli("convert", "twice.npy", "--undo-softmax", "-o", "once.npy")
     np.testing.assert_allclose(np.load("once.npy"), probs, atol=1e-12)
     assert "softmax" in run_cli("convert", "once.npy", "--undo-softmax", code=1).stderr
+
+
+def test_labels_that_lack_a_class_are_in_doubt(task, run_cli):
+    _, y = task
+    Path("y.txt").write_text("".join(f"{min(label, 1)}\n" for label in y))
+    assert "predicts 'tulip' for" in run_cli("report", "plain.csv", "--labels", "y.txt").stderr
+    fit = ["--fit", "plain.csv", "--fit-labels", "y.txt"]
+    assert "predicts 'tulip' for" in run_cli("calibrate", "plain.csv", *fit).stderr
+
+
+def test_files_of_folds_are_said_to_be_put_together_by_pool(task, run_cli):
+    probs, _ = task
+    rows = [[f"r{i}", *map(repr, map(float, row))] for i, row in enumerate(probs)]
+    for fold in range(2):
+        write(f"f{fold}.csv", ["id", *NAMES], rows[fold::2])
+    said = run_cli("report", "f0.csv", "f1.csv", "--labels", "labels.csv", code=1).stderr
+    assert "postproc pool" in said
+
+
+def test_sample_logs_are_said_to_be_converted(tmp_path, run_cli):
+    record = {"doc_id": 0, "filtered_resps": [[-1.0, False], [-2.0, False]], "target": 0}
+    (tmp_path / "s.jsonl").write_text(json.dumps(record) + "\n")
+    assert "--layout lm-eval" in run_cli("inspect", tmp_path / "s.jsonl", code=1).stderr
