@@ -63,8 +63,8 @@ class RunDirectory:
         models = tuple(sorted(having["val"]))
         if not models:
             msg = (
-                f"{folder}: must hold <model>.val.npy and <model>.test.npy, got neither; name other "
-                "files one by one; postproc pool puts files of folds together"
+                f"{folder}: must hold <model>.val.npy and <model>.test.npy, got neither; "
+                "name other files one by one; postproc pool puts files of folds together"
             )
             raise ValueError(msg)
         names = folder / CLASS_FILE
