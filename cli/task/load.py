@@ -17,7 +17,7 @@ from cli.options import Fit, Inputs
 from cli.task.output import edges_of
 from cli.task.runner import Runner
 from postproc.files import load_class_names, load_labels, load_members, load_predictions
-from postproc.files.doubts import kind_doubts
+from postproc.files.doubts import kind_doubts, order_doubts
 from postproc.files.labels import label_names
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.reports.report import AccuracyReport, accuracy_report
@@ -69,7 +69,8 @@ def load_each(
         if shards is not None and not quiet:  # nothing else shows that the last ones are missing
             click.echo(f"{path}: {shards_text(shards)}, {loaded.n_rows:,} rows", err=True)
         if not multilabel:
-            warn(kind_doubts(loaded, declared=inputs.reading.kind is not None), quiet=quiet)
+            doubts = kind_doubts(loaded, declared=inputs.reading.kind is not None)
+            warn(doubts + order_doubts(loaded), quiet=quiet)
     return found
 
 

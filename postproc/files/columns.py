@@ -17,6 +17,7 @@ from postproc.files.column_names import (
     ID_NAME,
     INDEX_NAME,
     PREFIX,
+    is_extra,
     is_suspect,
     listed,
 )
@@ -31,12 +32,15 @@ from postproc.files.tables import (
     is_mixed,
     is_text,
 )
-from postproc.scores.detection import SUM_TOLERANCE
+from postproc.scores.detection import SUM_TOLERANCE, Kind
 from postproc.scores.findings import decimals_of, rounding
 
 #: Rows that are looked at for columns without which rows sum to 1, and most columns that are.
 SAMPLE_ROWS = 1000
 MOST_COLUMNS = 40
+
+#: Decimals of a column in all, from which it does not hold whole numbers only by chance.
+LEAST_DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def find_roles(table: Table, reading: Reading) -> Roles:
     labels = named_column(table, reading.label_column)
     ids, named_ids = find_ids(table, reading, taken={labels} - {None})
     aside = {column for column in (labels, ids) if column is not None}
-    exact, globbed = _chosen(table, reading.columns, labels)
+    exact, globbed = chosen_columns(table, reading.columns, labels)
     if exact or globbed:
         scores = [column for column in (*exact, *globbed) if column not in aside or column in exact]
         if ids in exact:
@@ -64,7 +68,7 @@ def find_roles(table: Table, reading: Reading) -> Roles:
     else:
         lists = [column for column in range(len(names)) if is_list(columns[column])]
         if lists:
-            return Roles((_pick_list(table, lists),), ids, labels)
+            return Roles((_pick_list(table, lists, reading.kind),), ids, labels)
         scores = [column for column in range(len(names)) if column not in aside]
         scores = [column for column in scores if column not in named_ids]
         weak = ids is not None and reading.id_column is None and _ends_like_ids(names[ids])
@@ -193,7 +197,7 @@ def _is_index(table: Table, column: int) -> bool:
     return is_ids or bool(np.isnan(values).all())
 
 
-def _chosen(
+def chosen_columns(
     table: Table, patterns: Sequence[str], labels: int | None
 ) -> tuple[list[int], list[int]]:
     """The columns that patterns name outright, and those that they match."""
@@ -211,29 +215,59 @@ def _chosen(
     return exact, globbed
 
 
-def _pick_list(table: Table, lists: Sequence[int]) -> int:
+def _pick_list(table: Table, lists: Sequence[int], kind: Kind | None) -> int:
     """The list column that holds the scores: one with a known name, or the only one."""
-    known = [column for column in lists if table.names[column].lower() in SCORE_KEYS] or lists
+    keys = {column: table.names[column].lower() for column in lists}
+    known = [column for column in lists if keys[column] in SCORE_KEYS] or lists
+    if len(known) > 1 and kind is not None:
+        known = [column for column in known if SCORE_KEYS.get(keys[column]) == kind] or known
     if len(known) > 1:
         several = listed([table.names[column] for column in known])
-        refuse(f"it holds several columns of lists, {several}; choose one with --columns")
+        declare = " or --logits or --probs" if all(SCORE_KEYS.get(keys[c]) for c in known) else ""
+        refuse(f"it holds several columns of lists, {several}; choose one with --columns{declare}")
     return known[0]
 
 
 def _suspects(table: Table, among: Sequence[int]) -> Iterator[tuple[int, str]]:
     """Columns that may be anything but scores, and why."""
     prefix = _prefix(table, among)
+    extras = _extras(table, among)
     for column in among:
         name, values = table.names[column], table.columns[column]
+        if prefix and not name.startswith(prefix):
+            yield column, f"no prefix {prefix!r}"
+            continue
         name = name.removeprefix(prefix) or name
         is_named = is_suspect(name) or _may_be_ids(table, column, among)
         if table.has_header and is_named:
             yield column, "by name"
+        elif table.has_header and column in extras:
+            yield column, extras[column]
         elif is_text(values) and as_floats(values) is None:
             if is_mixed(values):
                 table.numbers(column)  # names the cell that is no number
             if not all_differ(values):
                 yield column, "repeated text"
+
+
+def _extras(table: Table, among: Sequence[int]) -> dict[int, str]:
+    """Columns that often stand beside logits, or hold whole numbers as no other does, and why.
+
+    A name alone says nothing where rows sum to 1 with the column, unless it is zero throughout.
+    """
+    columns = {c: found for c in among if (found := as_floats(table.columns[c])) is not None}
+    named = {c: "by name" for c in columns if is_extra(table.names[c])}
+    block = _sampled(table, list(columns)) if len(columns) > 1 else np.empty((0, 0))
+    if not len(block):
+        return named
+    if _sum_to_one(block):
+        return {c: reason for c, reason in named.items() if not columns[c].any()}
+    whole = [c for c, values in columns.items() if (values > 0).any() and _is_whole(values)]
+    others = [columns[c] for c in columns if c not in whole]
+    # Scores with some decimals are all whole with a probability that is known.
+    if whole and others and len(block) * min(map(decimals_of, others)) >= LEAST_DECIMALS:
+        named |= {c: "whole numbers only" for c in whole if c not in named}
+    return named
 
 
 def _prefix(table: Table, among: Sequence[int]) -> str:

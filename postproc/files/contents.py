@@ -21,8 +21,14 @@ SCORE_KEYS: Mapping[str, Kind | None] = {
     "predictions": None,
     "probabilities": "probs",
     "log_probs": "logits",
+    # Known, but not listed in messages.
+    "preds": None,
+    "y_score": None,
+    "y_prob": "probs",
+    "y_proba": "probs",
+    "proba": "probs",
 }
-LABEL_KEYS = ("labels", "label", "y", "label_ids", "targets")
+LABEL_KEYS = ("labels", "label", "y", "label_ids", "targets", "target", "targs", "y_true", "truth")
 
 #: Keys under which formats with keys hold names.
 NAME_KEYS = ("classes", "ids")
@@ -80,11 +86,22 @@ def pick_key(
         kinds = {SCORE_KEYS.get(key) for key in known}
         declare = " or --logits or --probs" if not labels and None not in kinds else ""
         refuse(f"it holds several of the keys {', '.join(known)}; choose one with --key{declare}")
+    if not known and len(keys) != 1:  # scores are two-dimensional, labels are not
+        known = [key for key in keys if (n_dims(key) == 1) == labels and n_dims(key) > 0]
+        known = known if len(known) == 1 else []
     if not known and len(keys) != 1:
         choose = "; choose one with --key" if keys else ""
-        refuse(f"it must hold one of the keys {', '.join(wanted)}, got {listed}{choose}")
+        shown = ", ".join(wanted[: 5 if labels else 6])
+        refuse(f"it must hold one of the keys {shown}, got {listed}{choose}")
     key = (known or keys)[0]
     return key, None if labels else SCORE_KEYS.get(key)
+
+
+def key_note(key: Any, n_keys: int) -> tuple[str, ...]:
+    """What is said of scores under a key that nothing but their shape speaks for."""
+    if key in SCORE_KEYS or n_keys == 1:
+        return ()
+    return (f"its scores are read from the key {key!r}, the only two-dimensional array",)
 
 
 def class_tuple(values: Any) -> tuple[str, ...] | None:

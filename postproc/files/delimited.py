@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
@@ -16,8 +17,18 @@ from numpy.typing import NDArray
 
 from postproc.files.column_names import ID_ENDING
 from postproc.files.contents import Contents, is_number, refuse
-from postproc.files.dialects import Dialect, has_label_header, is_decimal, is_header, sniff
+from postproc.files.dialects import (
+    Dialect,
+    has_label_header,
+    is_decimal,
+    is_header,
+    names_rows,
+    sniff,
+)
 from postproc.files.tables import MISSING, Column, Table
+
+#: Lists that Python, NumPy and torch print.
+LIST = re.compile(r"(?:array\(|tensor\()?[\[(]([^\[\]()]*)[\])]\)?", re.DOTALL)
 
 #: Rows whose cells are turned into numbers at once.
 ROWS = 4096
@@ -30,6 +41,8 @@ def read_delimited(path: Path, *, delimiter: str, as_text: Callable[[str], bool]
     if not head:
         refuse("it is empty; the first line must hold the class names")
     first, *others = ([cell.strip() for cell in cells] for _, cells in head)
+    if names_rows(first, others, dialect):
+        first = ["", *first]
     notes: tuple[str, ...] = ()
     has_header = is_header(first, others)
     is_certain = any(map(ID_ENDING.fullmatch, first)) or "" in first
@@ -117,7 +130,7 @@ class _Builder:
         """All columns in order."""
         found: dict[int, Column] = {}
         for column, cells in self._text.items():
-            found[column] = cells
+            found[column] = as_lists(cells) if cells and LIST.fullmatch(cells[0]) else cells
             if self.dialect.delimiter != "," and any("," in cell for cell in cells):
                 with suppress(ValueError):  # numbers whose name is like that of ids
                     found[column] = self._as_numbers(cells)
@@ -142,6 +155,21 @@ class _Builder:
         return np.array(
             [np.nan if cell.strip().lower() in MISSING else float(cell) for cell in cells]
         )
+
+
+def as_lists(cells: list[str]) -> Column:
+    """Lists of numbers that were written as text, as `[0.2, 0.8]` or `[0.2 0.8]`; or the text."""
+    rows = [
+        match.group(1).replace(",", " ").split()
+        for cell in cells
+        if (match := LIST.fullmatch(cell))
+    ]
+    if len(rows) < len(cells) or len({len(row) for row in rows}) != 1 or not rows[0]:
+        return cells
+    try:
+        return np.array(rows, dtype=np.float64)
+    except ValueError:
+        return cells
 
 
 def read_delimited_labels(path: Path, *, delimiter: str) -> Table:

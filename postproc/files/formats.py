@@ -20,13 +20,14 @@ from postproc.files.containers import (
     write_pt,
     write_safetensors,
 )
-from postproc.files.contents import Contents, refuse
+from postproc.files.contents import Contents, is_number, refuse
 from postproc.files.delimited import (
     read_delimited,
     read_delimited_labels,
     read_lines,
     write_delimited,
 )
+from postproc.files.dialects import is_table
 from postproc.files.parquet import read_parquet, write_parquet
 from postproc.files.paths import suffix_of
 from postproc.files.reading import Reading
@@ -136,8 +137,14 @@ def _read_parquet(path: Path, reading: Reading, labels: bool) -> Contents:
     return (labels_of if labels else scores_of)(read_parquet(path), reading)
 
 
-def _read_lines(path: Path, reading: Reading, labels: bool) -> Contents:
-    return read_lines(path)
+def _read_text(path: Path, reading: Reading, labels: bool) -> Contents:
+    """One label a line, or a table as `numpy.savetxt` writes it."""
+    if not labels and is_table(path):
+        return _read_delimited(path, reading, labels, delimiter="\t")
+    contents = read_lines(path)
+    if labels or not all(map(is_number, contents.values)):
+        return contents
+    return Contents(contents.values.astype(np.float64))
 
 
 _READERS: dict[str, Callable[[Path, Reading, bool], Contents]] = {
@@ -152,7 +159,8 @@ _READERS: dict[str, Callable[[Path, Reading, bool], Contents]] = {
     ".safetensors": read_safetensors,
     ".pt": read_pt,
     ".pth": read_pt,
-    ".txt": _read_lines,
+    ".txt": _read_text,
+    ".json": _read_records,
 }
 _WRITERS: dict[str, Callable[[Path, Contents], None]] = {
     ".npz": write_npz,

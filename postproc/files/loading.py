@@ -13,11 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
-from postproc.files.column_names import drop_prefix
+from postproc.files.column_names import drop_affixes
 from postproc.files.columns import SAMPLE_ROWS, odd_columns
 from postproc.files.contents import Contents
 from postproc.files.labels import CLASS_FILE, load_class_names
-from postproc.files.paths import LABEL_SUFFIXES, PREDICTION_SUFFIXES, resolve_path
+from postproc.files.paths import (
+    LABEL_SUFFIXES,
+    NAMED_SUFFIXES,
+    PREDICTION_SUFFIXES,
+    resolve_path,
+)
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.files.shards import find_shards, open_shards, shard_name
 from postproc.files.zarr import ZarrSource, is_zarr
@@ -279,13 +284,19 @@ def _class_names(
     wanted = classes
     if wanted is None and beside.is_file():
         listed = load_class_names(beside)
-        short = drop_prefix(names, listed) if contents.is_table else names
+        short = drop_affixes(names, listed) if contents.is_table else names
         wanted = listed if set(short) == set(listed) else None
     if contents.is_table:
-        short = drop_prefix(names, wanted)
+        short = drop_affixes(names, wanted)
         if tuple(short) != tuple(names):
-            prefix = names[0].removesuffix(short[0])
-            notes.notes.append(f"the prefix {prefix!r} of its columns is dropped from class names")
+            prefix, suffix = _around(names[0], short[0])
+            what = " and ".join(
+                f"the {part} {text!r}"
+                for part, text in (("prefix", prefix), ("suffix", suffix))
+                if text
+            )
+            is_dropped = "is dropped" if not (prefix and suffix) else "are dropped"
+            notes.notes.append(f"{what} of its columns {is_dropped} from class names")
             names = short
     if classes is not None:
         _check_same(names, classes, notes.name)
@@ -294,12 +305,18 @@ def _class_names(
     return tuple(wanted), [names.index(name) for name in wanted]
 
 
+def _around(name: str, short: str) -> tuple[str, str]:
+    """What stands before and behind a part of a name."""
+    start = name.rindex(short)
+    return name[:start], name[start + len(short) :]
+
+
 def _open(given: PathLike, reading: Reading) -> tuple[Path, Contents]:
     """The file, Zarr array or shards that a path names, and what is in them."""
     path, is_folder = Path(given), os.fspath(given).endswith(os.sep)
     suffixes = LABEL_SUFFIXES if reading.predicted_labels else PREDICTION_SUFFIXES
     if path.is_file():
-        found = resolve_path(path, suffixes)
+        found = resolve_path(path, NAMED_SUFFIXES)
         return found, formats.read(found, reading)
     if is_zarr(path):
         return path, Contents(ZarrSource.open(path))

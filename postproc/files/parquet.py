@@ -14,7 +14,7 @@ from postproc.files.tables import Column, Table
 
 def read_parquet(path: Path) -> Table:
     """Read a table of numbers, text, categories and lists."""
-    table = _import_parquet().read_table(path)
+    table = _import_parquet().read_table(path).flatten()  # fields of records are columns
     names = tuple(table.column_names)
     whole = (column.combine_chunks() for column in table.columns)
     columns = [_column(column, name) for column, name in zip(whole, names, strict=True)]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files.column_names import is_suspect, is_truth, listed
-from postproc.files.columns import Roles, find_ids, find_roles, named_column
+from postproc.files.columns import Roles, chosen_columns, find_ids, find_roles, named_column
 from postproc.files.contents import SCORE_KEYS, Contents, id_array, refuse
 from postproc.files.reading import Reading
 from postproc.files.tables import MISSING, Table, as_floats, is_list, is_text
@@ -36,11 +36,12 @@ def scores_of(table: Table, reading: Reading) -> Contents:
 def _predicted_labels(table: Table, reading: Reading) -> Contents | None:
     """The only column besides ids and true labels, if it holds names or whole numbers."""
     truth = named_column(table, reading.label_column)
-    named = [c for pattern in reading.columns if (c := named_column(table, pattern)) is not None]
+    exact, globbed = chosen_columns(table, reading.columns, truth)
+    named = [*exact, *globbed]
     ids, named_ids = find_ids(table, reading, taken={truth, *named} - {None})
     aside = {truth, ids, *named_ids}
     columns = named or [c for c in range(len(table.names)) if c not in aside]
-    if len(columns) != 1 or len(reading.columns) > 1 or is_list(table.columns[columns[0]]):
+    if len(columns) != 1 or is_list(table.columns[columns[0]]):
         return None
     name, values = table.names[columns[0]], table.columns[columns[0]]
     numbers = as_floats(values)

@@ -18,6 +18,9 @@ from postproc.scores.sources import Source
 #: Whole numbers below this are class numbers; larger ones are names.
 MOST_CLASSES = 10_000
 
+#: So many labels do not all differ.
+LEAST_ROWS = 20
+
 
 @dataclass(frozen=True)
 class OneHot(Source):
@@ -56,6 +59,8 @@ def from_labels(
     values = labels.astype(np.int64) if labels.dtype.kind in "fb" else labels
     found, codes = np.unique(values, return_inverse=True)
     codes = codes.reshape(-1).astype(np.int64)
+    if len(found) == len(values) >= LEAST_ROWS:
+        fail(name, "predicted labels", f"{len(found)} values that all differ")
     scores = OneHot(codes, len(found))
     classes = found.astype(np.str_).tolist()
     named = Predictions.named(scores, "probs", classes=classes, ids=ids, name=name)
