@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
-from cli.messages import warn
+from cli.messages import echo, warn
 from cli.options import Fit, Inputs
 from cli.task.output import edges_of
 from cli.task.runner import Runner
@@ -67,7 +66,7 @@ def load_each(
     for loaded in found:
         shards = n_shards(loaded)
         if shards is not None and not quiet:  # nothing else shows that the last ones are missing
-            click.echo(f"{path}: {shards_text(shards)}, {loaded.n_rows:,} rows", err=True)
+            echo(f"{path}: {shards_text(shards)}, {loaded.n_rows:,} rows", err=True)
         if not multilabel:
             doubts = kind_doubts(loaded, declared=inputs.reading.kind is not None)
             warn(doubts + order_doubts(loaded), quiet=quiet)

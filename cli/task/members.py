@@ -83,10 +83,10 @@ def load_task_of(
     like = Predictions(np.empty((0, 0)), "probs", columns, name=model)
     is_hard = getattr(combiner, "method", None) == "hard"
     loaded = load_target(paths, names, run, runner, like=[like], predicted_labels=is_hard)
-    if run is None and len(loaded) != len(wanted):
+    if run is None and by_order and len(loaded) != len(wanted):
         message = f"must be the {len(wanted)} members of {model}, got {len(loaded)}"
         raise click.BadParameter(message, param_hint="PREDS")
-    if by_order or len(wanted) == 1:
+    if run is None and (by_order or len(wanted) == len(loaded) == 1):
         loaded = [replace(one, name=name) for one, name in zip(loaded, wanted, strict=True)]
     labels = load_target_labels(loaded, run, runner)
     target, position = loaded, {member.name: member for member in loaded}

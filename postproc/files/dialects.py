@@ -23,6 +23,9 @@ DELIMITERS = (",", ";", "\t", "|", " ")
 #: What Excel takes for a line that names the delimiter.
 SEPARATOR_LINE = re.compile(r"sep=.?")
 
+#: Characters of a line: a million classes take fewer.
+LONGEST_LINE = 2**24
+
 #: Rows by which the delimiter is found.
 SNIFFED = 5
 
@@ -38,6 +41,16 @@ def open_text(path: Path) -> Iterator[IO[str]]:
             yield file
 
 
+def lines_of(file: IO[str]) -> Iterator[str]:
+    """The lines of a text file, none of which fills the memory."""
+    number = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            refuse(f"line {number} is longer than {LONGEST_LINE:,} characters")
+        yield line
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How the cells of a file are separated, and numbers are written."""
@@ -49,7 +62,7 @@ class Dialect:
         """The number of the last line of each row, and its cells; blank lines are skipped."""
         with open_text(self.path) as file:
             blanks = self.delimiter == " "  # any number of them
-            lines = map(str.strip, file) if blanks else file
+            lines = map(str.strip, lines_of(file)) if blanks else lines_of(file)
             reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=blanks)
             for cells in reader:
                 is_first = reader.line_num == 1

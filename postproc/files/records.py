@@ -11,7 +11,7 @@ import numpy as np
 
 from postproc.files.contents import Contents, refuse
 from postproc.files.delimited import header_of
-from postproc.files.dialects import open_text
+from postproc.files.dialects import lines_of, open_text
 from postproc.files.tables import Column, Table
 
 #: What a list that is a record of its own is called.
@@ -63,11 +63,11 @@ def _records(path: Path) -> Iterator[tuple[int, Any]]:
                 refuse("it must be an array of records, one a row")
             yield from enumerate(records, start=1)
             return
-        for number, text in enumerate(file, start=1):
+        for number, text in enumerate(lines_of(file), start=1):
             if text.strip():
                 try:
                     yield number, json.loads(text)
-                except ValueError:
+                except (ValueError, RecursionError):
                     refuse(f"line {number} must be one JSON record")
 
 
