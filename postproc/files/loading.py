@@ -261,8 +261,11 @@ def _without(predictions: Predictions, rows: NDArray[np.int64], notes: _Notes) -
         return predictions
     predicted = np.ones(predictions.n_rows, np.bool_)
     predicted[rows] = False
+    numbers = ", ".join(map(str, rows[:3].tolist())) + (", ..." if len(rows) > 3 else "")
+    where = "" if predictions.ids is not None else f"; without ids, outputs lack the rows {numbers}"
     notes.notes.append(
-        f"{len(rows)} of {predictions.n_rows} rows were never predicted and are left out"
+        f"{len(rows)} of {predictions.n_rows} rows were never predicted and are left out, of "
+        f"outputs too{where}"
     )
     ids = None if predictions.ids is None else predictions.ids[predicted]
     scores = predictions.scores
