@@ -21,8 +21,8 @@ Y = [2, 0, 1, 1, 0, 2, 2, 2]
 NAMES = ("cat", "dog", "[bold]bird")
 IDS = [f"r{i}" for i in range(len(Y))]
 FROM_ONE = (
-    "`{}` must be integers in 0..2, or names, got integers in 1..3; subtract 1, or name the classes "
-    "with --classes"
+    "`{}` must be integers in 0..2, or names, got integers in 1..3; subtract 1, or name the "
+    "classes with --classes"
 )
 
 
@@ -222,8 +222,8 @@ def test_text_that_is_no_labels(tmp_path, name, text, message):
 @pytest.mark.parametrize(
     ("array", "error", "message"),
     [
-        (np.eye(3), ValueError, "`{}` must be labels, one a row, got shape (3, 3)"),
-        (np.array(Y) + 1, ValueError, "`{}[0]` must be an integer in 0..2, got 3"),
+        (np.ones((3, 3)), ValueError, "`{}` must be labels, one a row, got shape (3, 3)"),
+        (np.array(Y) + 1, ValueError, FROM_ONE),
         (np.full(8, np.inf), ValueError, "`{}[0]` must be an integer in 0..2, got inf"),
         (np.full(8, 1j), TypeError, "`{}` must be integers in 0..2, got dtype complex128"),
         (np.zeros(8, "M8[D]"), TypeError, "`{}` must be integers in 0..2, got dtype datetime64[D]"),
