@@ -23,6 +23,7 @@ from ensemble.pools import (
 )
 from postproc.scores.arrays import Array
 from postproc.scores.checks import check_choice, check_count, fail
+from postproc.scores.frames.arguments import takes_frames
 
 Over = Literal["classes", "rows"]
 OVER = ("classes", "rows")
@@ -105,6 +106,7 @@ class Voting(Ensemble):
         return majority([member.winners(rows) for member in members], probs, w, self.tie, draws)
 
 
+@takes_frames("members", returns="scores")
 def soft_vote(
     members: Iterable[Any],
     *,
@@ -150,6 +152,7 @@ def soft_vote(
     return _vote(members, kinds, Voting(method, weights=weights))
 
 
+@takes_frames("members", returns="scores")
 def log_pool(members: Iterable[Any], *, weights: Any = None, kinds: Kinds = None) -> Array:
     r"""Average the members' log-probabilities: their weighted geometric mean.
 
@@ -176,6 +179,7 @@ def log_pool(members: Iterable[Any], *, weights: Any = None, kinds: Kinds = None
     return _vote(members, kinds, Voting("log", weights=weights))
 
 
+@takes_frames("members", returns="scores")
 def hard_vote(
     members: Iterable[Any],
     *,
@@ -214,6 +218,7 @@ def hard_vote(
     return _vote(members, kinds, Voting("hard", weights=weights, tie=tie, seed=seed))
 
 
+@takes_frames("members", returns="scores")
 def median_vote(members: Iterable[Any], *, weights: Any = None, kinds: Kinds = None) -> Array:
     """Take the weighted median of the members for each row and class, scaled to sum to 1.
 
@@ -229,6 +234,7 @@ def median_vote(members: Iterable[Any], *, weights: Any = None, kinds: Kinds = N
     return _vote(members, kinds, Voting("median", weights=weights))
 
 
+@takes_frames("members", returns="scores")
 def rank_vote(
     members: Iterable[Any],
     *,

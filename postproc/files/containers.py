@@ -20,10 +20,10 @@ from postproc.files.contents import (
     id_array,
     key_note,
     pick_key,
-    refuse,
 )
 from postproc.files.reading import Reading
 from postproc.scores.checks import one_line
+from postproc.scores.tables.tables import refuse
 
 if TYPE_CHECKING:
     import torch

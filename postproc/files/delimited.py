@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.column_names import ID_ENDING
-from postproc.files.contents import Contents, check_expansion, is_number, refuse
+from postproc.files.contents import Contents, check_expansion
 from postproc.files.dialects import (
     Dialect,
     has_label_header,
@@ -27,7 +26,8 @@ from postproc.files.dialects import (
     open_text,
     sniff,
 )
-from postproc.files.tables import MISSING, Column, Table
+from postproc.scores.tables.column_names import ID_ENDING
+from postproc.scores.tables.tables import MISSING, Column, Table, is_number, refuse
 
 #: Lists that Python, NumPy and torch print.
 LIST = re.compile(r"(?:array\(|tensor\()?[\[(]([^\[\]()]*)[\])]\)?", re.DOTALL)

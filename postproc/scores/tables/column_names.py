@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from os.path import commonprefix
 
-from postproc.files.reading import Reading
+from postproc.scores.tables.choice import ColumnChoice
 
 #: Words that name what is no score, alone or together with each other and with COMPANIONS.
 WORDS = frozenset(
@@ -118,7 +118,7 @@ def is_truth(name: str) -> bool:
     return is_suspect(name) and bool(tokens & TRUTH or re.sub(r"[\W_]", "", name).lower() in TRUTH)
 
 
-def may_be_ids(name: str, reading: Reading) -> bool:
+def may_be_ids(name: str, reading: ColumnChoice) -> bool:
     """Whether a column may hold ids or labels by its name, which are kept as they are written."""
     named = (reading.id_column, reading.label_column)
     if any(pattern is not None and _fits(name, pattern) for pattern in named):
