@@ -128,7 +128,7 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         if checked.classes is not None and self.classes_ is not None:
             _check_classes(checked.classes, self.classes_)
         for name, kind, fitted in zip(checked.names, checked.kinds, self.kinds_, strict=True):
-            if kind != fitted:
+            if kind != fitted and checked.n_rows:  # no row is of any kind
                 mend = f'declare kind="{fitted}" (--{fitted}) if they are'
                 fail(name, f"{fitted} as in fit", kind, mend)
         return checked
