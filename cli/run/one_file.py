@@ -14,12 +14,11 @@ from cli.messages import percent, print_table
 from cli.options import Fit, Inputs, Outputs, Running
 from cli.run.outcome import Outcome, deliver, save
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
-from cli.task.load import compare, load_fit_and_target, load_ordered_labels
+from cli.task.load import compare, load_fit_and_target, load_ordered_labels, load_written
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
 from postproc.calibration.by_name import name_of
 from postproc.calibration.temperature import Calibrator
-from postproc.files import load_predictions
 from postproc.reports.report import AccuracyReport
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
@@ -92,8 +91,7 @@ def _before_and_after(
     """Report on the written file beside the target; None without labels."""
     if labels is None:
         return None
-    blocks, classes = runner.blocks, target.classes
-    after = load_predictions(output, kind="probs", classes=classes, mapped=False, **blocks)
+    after, classes = load_written(output, target, runner), target.classes
     models = {"as given": target, name: after}
     return compare(models, labels, classes, runner, baseline="as given")
 
@@ -148,7 +146,8 @@ def _write_adapted(
     """Write the target adapted to its own prior; `files` are those that this depends on."""
     rows = CalibratedRows(target, adapter.model_, runner.running.device)
     cuts, whole = target.cuts(runner.sizes), output_like(output, target)
-    with runner.keeping(output, files)(rows, cuts, shape=whole.shape, dtype=whole.dtype) as read:
+    shape = (target.n_rows, target.n_classes)
+    with runner.keeping(output, files)(rows, cuts, shape=shape, dtype=whole.dtype) as read:
         found = adapter.adapt(read, runner.map_blocks)
     part = AdaptedRows(rows, found.factors, found.can)
     counts = list(runner.write(part, cuts, whole, inputs=files))

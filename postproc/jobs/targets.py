@@ -55,6 +55,7 @@ class NpyTarget:
     path: Path
     shape: tuple[int, int]
     dtype: np.dtype[Any]
+    flat: bool = False  #: Whether one column is stored as (n,).
 
     @property
     def _start(self) -> int:
@@ -71,9 +72,9 @@ class NpyTarget:
 
     def _header(self) -> bytes:
         kind = np.lib.format.dtype_to_descr(self.dtype)
-        file = io.BytesIO()
+        file, shape = io.BytesIO(), self.shape[:1] if self.flat else self.shape
         np.lib.format.write_array_header_1_0(
-            file, {"descr": kind, "fortran_order": False, "shape": self.shape}
+            file, {"descr": kind, "fortran_order": False, "shape": shape}
         )
         return file.getvalue()
 
