@@ -1,7 +1,9 @@
+from .calibration.binary import BetaCalibration, BinaryCalibration, QuadraticScaling
 from .calibration.matrix import ResidualMatrixScaling
 from .calibration.pooled import PooledScaling
 from .calibration.structured import StructuredScaling
 from .calibration.temperature import BiasCorrectedTemperatureScaling, TemperatureScaling
+from .calibration.venn_abers import VennAbersCalibration
 from .can.estimator import CAN
 from .can.operation import alternating_normalization
 from .can.tuning import tune_can
@@ -41,18 +43,22 @@ from .shift.reweight import joint_normalization, reweight
 __all__ = [
     "CAN",
     "AccuracyReport",
+    "BetaCalibration",
     "BiasCorrectedTemperatureScaling",
+    "BinaryCalibration",
     "LabelShiftAdapter",
     "NoShiftTest",
     "PooledScaling",
     "Predictions",
     "PriorEstimate",
+    "QuadraticScaling",
     "Reading",
     "ReadingWarning",
     "ResidualMatrixScaling",
     "StructuredScaling",
     "TemperatureScaling",
     "TuningResult",
+    "VennAbersCalibration",
     "accuracy_report",
     "alternating_normalization",
     "bbse_prior",

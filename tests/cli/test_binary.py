@@ -323,3 +323,38 @@ def test_nothing_of_it_loads_torch_or_scikit_learn(task):
     import sys
 
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("method", ["beta", "quadratic", "venn-abers", "binary"])
+def test_calibrators_of_two_classes_on_the_command_line(task, run_cli, method):
+    words = ["calibrate", "a.test.table.csv", "--fit", "a.val.table.csv"]
+    words += ["--fit-labels", "y.val.npy", "--method", method, "-o", "out.csv", "--json"]
+    said = json.loads(run_cli(*words, "--save", "m.json").stdout)
+    assert said["method"] == method
+    assert said["log_loss_after"] < said["log_loss_before"] or not said["improved"]
+    run_cli("apply", "m.json", "a.test.table.csv", "-o", "again.csv")
+    assert Path("again.csv").read_text() == Path("out.csv").read_text()
+    np.save("three.npy", np.full((N, 3), 1 / 3))
+    words[1], words[3] = "three.npy", "three.npy"
+    assert "of two classes" in run_cli(*words, "--overwrite", code=1).stderr
+
+
+def test_the_default_of_two_classes_is_their_own(task, run_cli):
+    words = ["calibrate", "a.test.flat.npy", *FIT, "-o", "out.npy"]
+    words = [word.format("both.npy") for word in words]
+    assert "calibrated by " in run_cli(*words).stdout
+    found = run_cli(*words, "--overwrite", "--json").stdout
+    assert json.loads(found)["method"] == "binary"
+
+
+def test_adapting_prints_one_share_with_its_interval(task, run_cli):
+    words = ["adapt", "a.test.table.csv", "--fit", "a.val.table.csv", "--fit-labels", "y.val.npy"]
+    words += ["-o", "out.csv", "--method", "em", "--calibration", "bcts"]
+    said = run_cli(*words).stdout
+    assert "share of claim:" in said
+    assert "95 % interval" in said
+    found = json.loads(run_cli(*words, "--overwrite", "--json").stdout)
+    share = found["positive_share"]
+    assert share["target"] == found["prior"][1]
+    assert share["ci"][0] < share["target"] < share["ci"][1]
+    assert abs(share["target"] - np.mean(task[1])) < 0.15
