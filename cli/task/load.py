@@ -9,11 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
-from cli.messages import warn
+from cli.messages import echo, warn
 from cli.options import Fit
 from cli.task.output import edges_of, output_like
 from cli.task.runner import Runner
@@ -51,12 +50,12 @@ def load(
         )
     shards = n_shards(loaded)
     if shards is not None and not quiet:  # nothing else shows that the last ones are missing
-        click.echo(f"{path}: {shards_text(shards)}, {loaded.n_rows:,} rows", err=True)
+        echo(f"{path}: {shards_text(shards)}, {loaded.n_rows:,} rows", err=True)
     if loaded.column is not None and not quiet:
         what = "logits" if loaded.kind == "logits" else "probabilities"
         named = loaded.positive or loaded.heading
         of = "the positive class" if named is None else repr(named)
-        click.echo(f"{path}: one column, read as {what} of {of}", err=True)
+        echo(f"{path}: one column, read as {what} of {of}", err=True)
     if not multilabel:
         warn(kind_doubts(loaded, declared=inputs.reading.kind is not None), quiet=quiet)
     return loaded
