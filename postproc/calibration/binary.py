@@ -37,9 +37,9 @@ from postproc.scores.kinds import Kind
 #: What `BinaryCalibration` averages.
 CANDIDATES = ("temperature", "bcts", "beta", "quadratic", "venn-abers")
 
-#: Held-out rows that count as one, and the least weight that counts.
-ROWS_A_NAT = 5.0
+#: The least weight that counts, and the least standard error.
 LEAST_WEIGHT = 0.01
+TINY = 1e-15
 
 
 class TwoClassCalibrator(Calibrator):
@@ -186,13 +186,26 @@ def pool_logs(logs: Sequence[Array], weights: Floats) -> Array:
     return total
 
 
+def evidence_weights(losses: Floats) -> Floats:
+    """Weights exp(-z²/2), summing to 1, of m methods from their losses on n rows, (m, n).
+
+    z is the mean difference to the best method over its standard error.
+    """
+    apart = losses - losses[losses.mean(axis=1).argmin()]
+    errors = apart.std(axis=1) / math.sqrt(apart.shape[1])
+    z = apart.mean(axis=1) / np.maximum(errors, TINY)
+    weights = np.exp(-(z**2) / 2.0)
+    weights[weights < LEAST_WEIGHT * weights.sum()] = 0.0
+    return np.asarray(weights / weights.sum())
+
+
 class BinaryCalibration(TwoClassCalibrator):
     r"""Temperature, BCTS, beta, quadratic and Venn-Abers calibration, weighted by held-out rows.
 
-    .. math:: p' = \sum_m w_m p_m, \quad w_m \propto \exp(-n L_m / 5)
+    .. math:: p' = \sum_m w_m p_m, \quad w_m \propto \exp(-z_m^2 / 2)
 
-    with L_m the mean log-loss of calibrator m on n held-out rows, five of which count as one: the
-    difference of two calibrators is small beside its noise. Weights below 0.01 are set to zero.
+    with z_m the held-out log-loss of calibrator m less that of the best, over its standard error: a
+    calibrator counts as far as it may be the best. Weights below 0.01 are set to zero.
 
     Parameters
     ----------
@@ -210,17 +223,12 @@ class BinaryCalibration(TwoClassCalibrator):
     out_of_fold_, kind_, classes_, n_rows_, n_features_in_, unseen_, converged_, n_iter_, model_
         As of `TemperatureScaling`; the model is a `LinearPoolMap`.
 
-    References
-    ----------
-    Yao, Vehtari, Simpson, Gelman (2018). Using stacking to average Bayesian predictive
-    distributions. Bayesian Analysis 13(3), section 2 (weights from held-out likelihoods).
-
     Examples
     --------
     >>> logits, labels = [3.5, -3.5, 3.5, -3.5] * 50, [1, 0, 1, 1] * 50
     >>> scaling = BinaryCalibration(kind="logits").fit(logits, labels)
     >>> scaling.predict_proba([3.5, -3.5]).round(2)
-    array([0.99, 0.5 ])
+    array([1. , 0.5])
     """
 
     weights_: dict[str, float]
@@ -236,17 +244,13 @@ class BinaryCalibration(TwoClassCalibrator):
                 fitted[name] = make_calibrator(name, **options).fit(logs, y)
         self.inverse_temperature_ = fitted["temperature"].inverse_temperature_
         held_out = {name: each.out_of_fold_ for name, each in fitted.items()}
-        self.losses_ = {name: mean_log_loss(each, y) for name, each in held_out.items()}
-        best = min(self.losses_.values())
-        shares = {
-            name: math.exp((best - loss) * len(y) / ROWS_A_NAT)
-            for name, loss in self.losses_.items()
-        }
-        total = sum(shares.values())
-        kept = {name: share for name, share in shares.items() if share >= LEAST_WEIGHT * total}
-        total = sum(kept.values())
-        self.weights_ = {name: share / total for name, share in kept.items()}
-        weights = np.array([*self.weights_.values()])
+        rows = np.arange(len(y))
+        losses = np.array([-each[rows, y] for each in held_out.values()])
+        self.losses_ = dict(zip(held_out, losses.mean(axis=1).tolist(), strict=True))
+        shares = evidence_weights(losses)
+        kept = [name for name, share in zip(held_out, shares, strict=True) if share > 0]
+        weights = shares[shares > 0]
+        self.weights_ = dict(zip(kept, weights.tolist(), strict=True))
         self.out_of_fold_ = pool_logs([held_out[name] for name in kept], weights)
         self.held_out_log_loss_ = mean_log_loss(self.out_of_fold_, y)
         self.model_ = LinearPoolMap(tuple(fitted[name].model_ for name in kept), weights)

@@ -15,7 +15,7 @@ from postproc.files import formats
 from postproc.files.contents import Contents, is_integer, is_number
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
-from postproc.scores.binary import binary_labels
+from postproc.scores.binary import binary_labels, plain_text
 from postproc.scores.checks import (
     check_choice,
     check_label_rows,
@@ -144,7 +144,9 @@ def load_labels(
         if contents.header_or_label and n_rows is not None and len(values) == n_rows + 1:
             values = values[1:]
         positive = None if reading is None else reading.positive
+        written = values
         values = binary_labels(values, positive=positive, heading=heading, name=name)
+        _tell_rest(written, positive, name)
     is_wrong = unknown == "wrong"
     labels = _to_integers(values, classes, n_classes, name, unknown=is_wrong)
     if is_wrong and len(labels) and np.mean(labels >= n_classes) > 0.5:  # labels of another task
@@ -154,6 +156,18 @@ def load_labels(
         labels = _count_unknown(labels, values, n_classes, name)
     check = check_label_rows if mapped else check_labels
     return check(labels, n_classes=n_classes + is_wrong, n_rows=n_rows, name=name)
+
+
+def _tell_rest(values: NDArray[Any], positive: str | None, name: str) -> None:
+    """Say which labels are the rest that one class is held against, if they are several."""
+    names = [] if positive is None else list(dict.fromkeys(plain_text(values).tolist()))
+    rest = [each for each in names if each != positive]
+    if positive in names and len(rest) > 1:
+        warnings.warn(
+            f"{name}: labels other than {positive!r} are negative ({some(rest)})",
+            ReadingWarning,
+            stacklevel=3,
+        )
 
 
 def _count_unknown(

@@ -54,16 +54,19 @@ WRITING = {
     "pool": ["pool", "a.test.{}", "b.test.{}", "--by", "ids.txt"],
     "convert": ["convert", "a.test.{}"],
     **{m: ["ensemble", m, *MEMBERS] for m in ("soft", "hard", "log", "median", "rank")},
+    "devil": ["ensemble", "devil", *MEMBERS, *ALL],
     **{
         m: ["ensemble", m, *MEMBERS, *ALL]
-        for m in ("weights", "blend", "calibrated", "greedy", "stack", "bagging", "devil")
+        for m in ("weights", "blend", "calibrated", "greedy", "stack", "bagging")
     },
 }
-SLOW = {"auto", "blend", "bagging", "devil", "stack", "calibrate default", "adapt can"}
+SLOW = {"auto", "blend", "bagging", "stack", "calibrate default", "adapt can"}
 RULES = {"hard", "log", "median", "rank", "can reference", "calibrated", "greedy", "weights"}
-CELLS = [
+CELLS: list = [pytest.param("devil", "flat.npy", marks=pytest.mark.slow)]
+CELLS += [
     (name, form)
     for name in WRITING
+    if name != "devil"
     for form in FORMATS[: 1 if name in SLOW else 3 if name in RULES else None]
 ]
 
@@ -88,11 +91,12 @@ def test_one_column_gives_what_two_columns_give(task, run_cli, name, form):
         assert (one.ids is None) == (given.ids is None)
 
 
+FEWEST = ["--folds", "3", "--repeats", "1"]
 READING = {
     "report": ["report", *MEMBERS, "--labels", "y.test.npy"],
     "inspect": ["inspect", "a.test.{}", "--prior", "0.3"],
     "tune can": ["tune", "can", "a.val.{}", "--labels", "y.val.npy", "--folds", "3"],
-    "tune greedy": ["tune", "greedy", "a.val.{}", "b.val.{}", "--labels", "y.val.npy"],
+    "tune greedy": ["tune", "greedy", "a.val.{}", "b.val.{}", "--labels", "y.val.npy", *FEWEST],
 }
 MEASURED = ("accuracy", "macro_f1", "log_loss")
 COMPARED = ("mean_prediction", "entropy_histogram", "accuracy", "nested_gain")
@@ -217,6 +221,14 @@ WRITTEN = {
 }
 
 
+def test_two_unnamed_columns_take_the_same_labels(task, run_cli):
+    Path("y.txt").write_text("".join(("ham\n", "spam\n")[label] for label in task[1]))
+    words = ["report", "a.test.both.npy", "--labels", "y.txt", "--json"]
+    assert "--positive NAME" in run_cli(*words, code=1).stderr
+    found = json.loads(run_cli(*words, "--positive", "spam").stdout)["models"][0]
+    assert found["accuracy"] == pytest.approx(accuracy(run_cli, "--labels", "y.test.npy"))
+
+
 @pytest.mark.parametrize(("written", "options"), WRITTEN.values(), ids=WRITTEN)
 def test_labels_of_two_classes_in_every_writing(task, run_cli, written, options):
     y = task[1]
@@ -239,6 +251,8 @@ def test_one_class_against_the_rest(task, run_cli):
     expected = np.mean((np.load("a.test.flat.npy") > 0.5) == (y == 2))
     found = accuracy(run_cli, "--labels", "y.txt", "--positive", "daisy")
     assert found == pytest.approx(expected)
+    said = run_cli("report", "a.test.flat.npy", "--labels", "y.txt", "--positive", "daisy").stderr
+    assert "labels other than 'daisy' are negative ('tulip', 'roses')" in said
 
 
 def test_the_heading_names_the_positive_label(task, run_cli):
@@ -305,6 +319,7 @@ def test_bench_and_run_directories(task, run_cli):
     assert np.load("out.npy").shape == (N,)
 
 
+@pytest.mark.slow
 def test_dask_gives_the_same_bits(task, run_cli):
     pytest.importorskip("distributed")
     words = ["can", "a.test.flat.npy", "--prior", "0.4", "-o"]

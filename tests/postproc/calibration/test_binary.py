@@ -8,7 +8,7 @@ from scipy.special import expit, log_expit
 import postproc
 from ensemble import load_model, save_model
 from postproc.calibration.affine import fit_temperature, mean_log_loss
-from postproc.calibration.binary import LinearPoolMap
+from postproc.calibration.binary import LinearPoolMap, evidence_weights
 from postproc.calibration.log_odds import (
     BetaFeatures,
     QuadraticFeatures,
@@ -136,6 +136,7 @@ def test_bounds_hold_the_merged_probability():
     p, (low, high) = fitted.predict_proba(z), fitted.predict_bounds(z).T
     assert (low <= p + 0.01).all()
     assert (p <= high + 0.01).all()
+    assert (low < high).any()
     assert np.median(high - low) < 0.1
 
 
@@ -197,15 +198,22 @@ def test_three_classes_are_refused_in_one_line(name):
         CALIBRATORS[name]().fit(np.eye(3)[[0, 1, 2, 0]], [0, 1, 2, 0])
 
 
+def test_weights_are_those_of_paired_differences():
+    rng = np.random.default_rng(0)
+    losses = rng.random((3, 50)) + np.array([[0.0], [0.1], [9.0]])
+    apart = losses[1] - losses[0]
+    z = apart.mean() / (apart.std() / np.sqrt(50))
+    expected = np.array([1, np.exp(-(z**2) / 2), 0])
+    np.testing.assert_allclose(evidence_weights(losses), expected / expected.sum())
+    np.testing.assert_allclose(evidence_weights(np.ones((2, 5))), 0.5)
+
+
 def test_the_default_weighs_calibrators_by_their_held_out_loss():
     z, y, _ = sample(1000)
     fitted = postproc.BinaryCalibration(kind="logits").fit(z, y)
     model = fitted.model_
     model = getattr(model, "model", model)
     assert isinstance(model, LinearPoolMap)
-    losses = np.array([fitted.losses_[name] for name in fitted.weights_])
-    expected = np.exp(-(losses - losses.min()) * len(y) / 5)
-    np.testing.assert_allclose([*fitted.weights_.values()], expected / expected.sum())
     parts = [np.exp(each(logs_of(z))) for each in model.maps]
     mixed = np.tensordot(model.weights, parts, axes=1)
     np.testing.assert_allclose(np.exp(model(logs_of(z))), mixed, atol=1e-12)
