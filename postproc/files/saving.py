@@ -15,6 +15,7 @@ from postproc.files.contents import Contents
 from postproc.files.paths import PREDICTION_SUFFIXES, atomic_path, check_output, suffix_of
 from postproc.scores.arrays import as_array, as_numpy
 from postproc.scores.binary import as_column
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
 
@@ -24,6 +25,7 @@ ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors", ".pt", ".pth")
 PathLike = str | os.PathLike[str]
 
 
+@takes_frames("probs")
 def save_predictions(
     path: PathLike,
     probs: Any,

@@ -15,6 +15,7 @@ from postproc.scores.arrays import Array, as_floating
 from postproc.scores.binary import POSITIVE, OneColumn, is_one_column, name_classes
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_blocks, row_cuts
 from postproc.scores.checks import check_choice, fail
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import (
     LEAST_PROBABILITY,
     Kind,
@@ -71,6 +72,7 @@ class Predictions:
     positive: str | None = None
 
     @classmethod
+    @takes_frames("scores")
     def check(
         cls,
         scores: Any,
