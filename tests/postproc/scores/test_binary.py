@@ -123,6 +123,27 @@ def test_tensors_come_back_as_tensors(data):
     assert ensemble.soft_vote([z, z]).shape == z.shape
 
 
+@pytest.mark.parametrize("form", ["series", "frame", "ids"])
+def test_tables_of_one_column_come_back_as_they_were(data, form):
+    pd = pytest.importorskip("pandas")
+    y, z, _ = data
+    p, index = expit(z[0]), [f"r{row}" for row in range(N)]
+    given = {
+        "series": pd.Series(p, index=index, name="claim"),
+        "frame": pd.DataFrame({"claim": p}, index=index),
+        "ids": pd.DataFrame({"id": index, "target": p}),
+    }[form]
+    fitted = postproc.BetaCalibration().fit(given, y)
+    for out in (ensemble.soft_vote([given, given]), fitted.predict_proba(given)):
+        assert type(out) is type(given)
+        assert out.shape == given.shape
+        assert (out.name if form == "series" else list(out)[-1]) in ("claim", "target")
+    column = ensemble.soft_vote([given, given])
+    column = column if form == "series" else column.iloc[:, -1]
+    np.testing.assert_allclose(column, p)
+    np.testing.assert_array_equal(fitted.predict(given), fitted.predict(p))
+
+
 def test_a_source_of_one_column_is_read_like_an_array(tmp_path):
     p = np.linspace(0.01, 0.99, 50)
     np.save(tmp_path / "p.npy", p)
