@@ -114,6 +114,30 @@ def test_figures_of_one_column_are_those_of_two(data):
     assert report["two"].metrics == report["one"].metrics
 
 
+def test_one_column_of_probabilities_and_their_logarithms(data):
+    z = data[1][0]
+    for given, kind in ((z, "logits"), (expit(z), "probs")):
+        for form in (given, given[:, None]):
+            p = postproc.probabilities(form, kind)
+            np.testing.assert_allclose(p, expit(z).reshape(form.shape))
+            np.testing.assert_allclose(postproc.log_probabilities(form, kind), np.log(p))
+
+
+def test_pooled_rows_keep_the_form():
+    pooled = ensemble.pool_rows(Predictions.check([0.2, 0.4, 0.9]), ids=["a", "a", "b"])
+    assert (pooled.task, pooled.column.flat) == ("binary", True)
+    np.testing.assert_allclose(pooled.as_given(pooled.scores), [0.3, 0.9])
+
+
+def test_tuning_and_diversity_take_one_column(data):
+    y, z, _ = data
+    few = {"alpha": [1.0], "iterations": [1]}
+    one, two = (postproc.tune_can(x, y, grid=few, n_folds=3) for x in (z[0], both(z[0])))
+    assert one.to_dict() == two.to_dict()
+    one, two = (ensemble.pairwise_diversity(x, y) for x in (z, [both(a) for a in z]))
+    assert one.to_dict() == two.to_dict()
+
+
 def test_tensors_come_back_as_tensors(data):
     torch = pytest.importorskip("torch")
     z = torch.tensor(data[1][0], dtype=torch.float32)
