@@ -18,7 +18,6 @@ from ensemble.bench.boosting import Boosting
 from ensemble.bench.member_methods import Predictor, RowWise, adapt_pipeline
 from ensemble.bench.shared import SharedFits
 from ensemble.devil.estimator import DevilsAdvocate
-from ensemble.learned.blend import Blend
 from ensemble.learned.discriminant_pool import DiscriminantPool
 from ensemble.learned.greedy import GreedySelection
 from ensemble.learned.stacking import Bagging, Stacking
@@ -57,11 +56,6 @@ def vote(state: TeamState, rule: Method) -> Predictor:
 
 
 def blend(state: TeamState) -> Predictor:
-    """The learned log pool with a class bias and a stacker."""
-    return fitted(state, lambda: Blend(seed=state.seed))
-
-
-def discriminants(state: TeamState) -> Predictor:
     """The discriminant pool."""
     return fitted(state, lambda: DiscriminantPool(seed=state.seed))
 

@@ -86,12 +86,7 @@ METHODS: tuple[Method, ...] = (
         "temperature scaling of each member, then soft",
     ),
     _team("weights", partial(team.fitted, make=LearnedLogPool), "log pool with learned weights"),
-    _team("blend", team.blend, "weights with a class bias and a stacker", group="blend"),
-    _team(
-        "discriminants",
-        team.discriminants,
-        "weights, closed-form discriminants and a kernel regression",
-    ),
+    _team("blend", team.blend, "weights with linear discriminants and a kernel regression"),
     _team("greedy", team.greedy, "greedy selection by accuracy"),
     _team("stack", team.stack, "logistic regression on all members", group="stack"),
     _team("bagging", team.bagging, "stackers on ten bootstrap resamples", group="stack"),
@@ -119,7 +114,7 @@ METHODS: tuple[Method, ...] = (
 )
 
 #: Groups of ensemble methods, slowest first, to keep all cores busy.
-GROUPS = ("auto", "devil", "stack", "blend", "votes")
+GROUPS = ("auto", "devil", "stack", "votes")
 
 #: Words that select many methods.
 SELECTIONS = ("all", "member", "ensemble")
