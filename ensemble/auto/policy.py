@@ -178,9 +178,7 @@ class Policy:
             ratios = prior_factors(source, np.ones_like(source))
             likelihood = target_likelihood(rows, ratios, map_blocks, "estimating the prior")
             if not adapts and calibrates:
-                quoted = self._quote(
-                    self.classes_after[1], moments.n_rows, likelihood, picked=True
-                )
+                quoted = self._quote(self.classes_after[1], moments.n_rows, likelihood, picked=True)
                 return Decision(self.calibrated, "calibrate", test, rehearsed, *quoted)
             if not adapts:
                 quoted = self._quote(self.classes_after[0], moments.n_rows, likelihood)
