@@ -7,7 +7,8 @@ On what evidence:
 2. *Calibrate?* The pooled calibrator may change classes only where that raises accuracy with its
    95 % interval above zero: out of fold on the fit rows as they are, and also in those rehearsed
    shifts that the test misses, which are large where rows are few. In rehearsed shifts of the size
-   that the target seems to have, it must still gain more than one standard error.
+   that the target seems to have, it must still gain more than one standard error, and with its
+   interval above zero where the test rejects "no shift".
 3. *Adapt?* Only if the test rejects "no shift", and if re-weighting paid, interval above zero, when
    shifts of that size were rehearsed on the fit split: over calibration where that may change
    classes, else over the saved predictions. What passes for a small shift may be rows of another
@@ -160,29 +161,29 @@ class Policy:
         size = log_effect(test.ratio, moments.n_rows, self.moments.n_rows)
         candidate, rehearsed = self.rehearsals.choose(size)
         calibrates = self.calibrates and self.rehearsals.gain_of_calibration(size).is_credible(
-            SECONDING_Z
+            self.min_z if shifted else SECONDING_Z
         )
         adapts = shifted and self._adapts(candidate, rehearsed, size, calibrates=calibrates)
-        if not shifted and calibrates:
-            quoted = self._quote(self.classes_after[1], moments.n_rows, picked=True)
-            return Decision(self.calibrated, "calibrate", test, rehearsed, *quoted)
         if not adapts and not calibrates and not self.is_combined:
             certain = PairedGain(0.0, 0.0), float(len(self.labels))  # the very same classes
             return Decision(self.tempered, "nothing", test, rehearsed, *certain)
+
+        def without_prior(target: Likelihood | None = None) -> Decision:
+            model = self.calibrated if calibrates else self.tempered
+            after = self.classes_after[int(calibrates)]
+            quoted = self._quote(after, moments.n_rows, target, picked=calibrates)
+            action = "calibrate" if calibrates else "nothing"
+            return Decision(model, action, test, rehearsed, *quoted)
+
         if not shifted:
-            quoted = self._quote(self.classes_after[0], moments.n_rows)
-            return Decision(self.tempered, "nothing", test, rehearsed, *quoted)
+            return without_prior()
         source = self.source_prior
         start = self.calibrated if self.pooled else self.tempered
         with keep(CalibratedLogs(read, start), blocks) as rows:
             ratios = prior_factors(source, np.ones_like(source))
             likelihood = target_likelihood(rows, ratios, map_blocks, "estimating the prior")
-            if not adapts and calibrates:
-                quoted = self._quote(self.classes_after[1], moments.n_rows, likelihood, picked=True)
-                return Decision(self.calibrated, "calibrate", test, rehearsed, *quoted)
             if not adapts:
-                quoted = self._quote(self.classes_after[0], moments.n_rows, likelihood)
-                return Decision(self.tempered, "nothing", test, rehearsed, *quoted)
+                return without_prior(likelihood)
             flat = float(self.rehearsals.pseudo_rows[candidate])
             pseudo = pseudo_counts(flat, test.ratio, moments.n_rows, source)
             prior = estimate_prior(likelihood, source, pseudo, max_iter=1000, tol=1e-4)
