@@ -13,12 +13,15 @@ from postproc.calibration.affine import (
     mean_log_loss,
 )
 from postproc.calibration.discriminant import SHRINKAGES
-from postproc.calibration.discriminant_pool import CLIP, N_LANDMARKS, RIDGE, fit_discriminant_pool
+from postproc.calibration.discriminant_pool import CLIP, RIDGE, fit_discriminant_pool
 from postproc.calibration.matrix import MatrixMap, clipped_features
 from postproc.calibration.temperature import Calibrator
 from postproc.scores.arrays import Array, beside, log_softmax
 from postproc.scores.checks import check_number, fail
 from postproc.scores.kinds import Kind
+
+#: Most rows that the kernel regression compares with: one model says less than several.
+N_LANDMARKS = 1000
 
 
 @dataclass(frozen=True)
