@@ -142,6 +142,7 @@ def fit_discriminant_pool(
         coef, intercept = fits.linear(strength)
         discriminants.append(LinearScores(first, last, beta * coef, beta * intercept))
         chosen.append(strength)
+    del fits, shares  # as large as the features
     kernel, kernel_ridge = None, float("nan")
     if n_landmarks:
         regression = KernelRidge(features, y, n_classes, _evenly(order, n_landmarks))
