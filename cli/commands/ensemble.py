@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
-from cli.options import Fit, Inputs, Number, Outputs, Running, Values, given
+from cli.options import (
+    METRIC_NAMES,
+    Fit,
+    Inputs,
+    MetricName,
+    Number,
+    Outputs,
+    Running,
+    Values,
+    given,
+)
 from cli.run.devil import Devil
 
 if TYPE_CHECKING:
@@ -41,8 +51,9 @@ class Rule:
         default="classes",
     )
     metric: Any = given(
-        "greedy: the metric to improve.",
-        type=click.Choice(["accuracy", "log_loss", "macro_f1"]),
+        f"greedy: the metric to improve: {METRIC_NAMES}.",
+        type=MetricName(),
+        metavar="NAME",
         default="accuracy",
     )
 
