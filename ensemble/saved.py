@@ -50,11 +50,16 @@ HOMES = {
     # The pipeline of `auto`, calibrators, and their parts.
     "AffineMap": "postproc.calibration.affine",
     "AutoPostprocessor": "ensemble.auto.pipeline",
+    "BetaCalibration": "postproc.calibration.binary",
+    "BetaFeatures": "postproc.calibration.log_odds",
+    "BinaryCalibration": "postproc.calibration.binary",
     "BiasCorrectedTemperatureScaling": "postproc.calibration.temperature",
     "Candidate": "ensemble.auto.combination",
     "DiscriminantPoolMap": "postproc.calibration.discriminant_pool",
     "KernelScores": "postproc.calibration.kernel",
     "LabelShiftAdapter": "postproc.shift.adapter",
+    "LinearPoolMap": "postproc.calibration.binary",
+    "LogOddsMap": "postproc.calibration.log_odds",
     "LinearScores": "postproc.calibration.discriminant_pool",
     "MatrixMap": "postproc.calibration.matrix",
     "PairedGain": "ensemble.auto.rehearsal",
@@ -62,11 +67,15 @@ HOMES = {
     "PooledMap": "postproc.calibration.pooled",
     "PooledScaling": "postproc.calibration.pooled",
     "PredictionMoments": "postproc.shift.evidence",
+    "QuadraticFeatures": "postproc.calibration.log_odds",
+    "QuadraticScaling": "postproc.calibration.binary",
     "Rehearsals": "ensemble.auto.rehearsal",
     "ResidualMatrixScaling": "postproc.calibration.matrix",
     "StructuredMap": "postproc.calibration.structured",
     "StructuredScaling": "postproc.calibration.structured",
     "TemperatureScaling": "postproc.calibration.temperature",
+    "VennAbersCalibration": "postproc.calibration.venn_abers",
+    "VennAbersMap": "postproc.calibration.venn_abers",
 }
 
 #: End of the names of files with large arrays: <model>.<digest>.arrays.npz.
