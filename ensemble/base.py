@@ -18,7 +18,7 @@ from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_blocks
 from postproc.scores.checks import check_labels, fail
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
-from postproc.scores.threads import one_blas_thread
+from postproc.scores.threads import blas_threads_for
 
 Kinds = Sequence[Kind | None] | Kind | None
 
@@ -97,7 +97,7 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         self.kinds_ = list(checked.kinds)
         self.classes_ = None if checked.classes is None else list(checked.classes)
         self.solo_accuracy_ = None if labels is None else solo_accuracy(checked, labels)
-        with one_blas_thread():
+        with blas_threads_for(len(checked) * checked.n_rows * checked.n_classes):
             self._fit(checked, labels)
         return self
 
