@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import inspect
 import json
 import math
 import os
@@ -50,6 +51,7 @@ HOMES = {
     "Candidate": "ensemble.auto.combination",
     "LabelShiftAdapter": "postproc.shift.adapter",
     "MatrixMap": "postproc.calibration.matrix",
+    "MixedMap": "postproc.calibration.mixing",
     "PairedGain": "ensemble.auto.rehearsal",
     "Policy": "ensemble.auto.policy",
     "PooledMap": "postproc.calibration.pooled",
@@ -265,7 +267,11 @@ def _decode_object(value: dict[str, Any], arrays: Arrays) -> Any:
             "a later version may know it",
         )
     kind: Any = getattr(importlib.import_module(HOMES[name]), name)
-    parameters = {key: _decode(item, arrays) for key, item in value["parameters"].items()}
+    parameters = {
+        key: _decode(item, arrays)
+        for key, item in value["parameters"].items()
+        if key in inspect.signature(kind).parameters  # or an earlier version had it
+    }
     state = {key: _decode(item, arrays) for key, item in value["state"].items()}
     plain = is_dataclass(kind)
     if plain:

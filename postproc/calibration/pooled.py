@@ -66,7 +66,7 @@ class PooledScaling(Calibrator):
     ----------
     weights_ : ndarray of shape (2,)
         Pool weights of the matrix and of the discriminant.
-    shrinkage_, ridge_, bias_ridge_ : float
+    shrinkage_, ridge_ : float
         The chosen penalties of the discriminant and of the matrix.
     inverse_temperature_, temperature_ : float
         Those of the features; the pool has none of its own.
@@ -74,7 +74,7 @@ class PooledScaling(Calibrator):
         As of `TemperatureScaling`. The two weights are fitted to the out-of-fold predictions that
         they are scored on.
     converged_, n_iter_, model_
-        As of `TemperatureScaling`; the model is a `PooledMap`.
+        As of `TemperatureScaling`; the model is a `MixedMap` of a `PooledMap`.
 
     References
     ----------
@@ -112,14 +112,13 @@ class PooledScaling(Calibrator):
             warnings.simplefilter("ignore", UserWarning)
             matrix = ResidualMatrixScaling(clip=self.clip, **self._shared())  # type: ignore[arg-type]
             matrix.fit(logs, y)
-            self.ridge_, self.bias_ridge_ = matrix.ridge_, matrix.bias_ridge_
+            self.ridge_ = matrix.ridge_
             beta = fit_temperature(logs, y)
             scaling, weight, bias = self._fit_discriminant(logs, y, beta)
         stack = np.stack([matrix.out_of_fold_, scaling.out_of_fold_])
         self.weights_ = _pool_weights(stack, y)
         pooled = np.tensordot(self.weights_, stack, axes=1)
         self.out_of_fold_ = keep_unseen(pooled, beta * logs, self.unseen_)
-        self.held_out_log_loss_ = mean_log_loss(self.out_of_fold_, y)
         self.model_ = PooledMap(
             matrix.model_,
             weight,

@@ -30,6 +30,7 @@ from postproc.calibration.affine import (
     start_solution,
     unseen_classes,
 )
+from postproc.calibration.mixing import MixedMap, mixed_logs
 from postproc.calibration.score_maps import apply_map, as_logs, check_like_fitted, like_scores
 from postproc.evaluation.folds import random_folds
 from postproc.scores.arrays import Array
@@ -117,6 +118,10 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
                 "scores are not calibrated; scale them to log-odds first"
             )
             warnings.warn(msg, UserWarning, stacklevel=2)
+        share = 1.0 / (len(labels) + 1)
+        self.model_ = MixedMap(self.model_, share)
+        self.out_of_fold_ = np.asarray(mixed_logs(self.out_of_fold_, share))
+        self.held_out_log_loss_ = mean_log_loss(self.out_of_fold_, labels)
         self.identity_log_loss_ = mean_log_loss(logs, labels)
         alike = bool((logs == logs[0]).all())
         if alike:
@@ -226,8 +231,8 @@ class TemperatureScaling(Calibrator):
         Whether the optimizer met its tolerance.
     n_iter_ : int
         Number of iterations.
-    model_ : AffineMap
-        The fitted map.
+    model_ : MixedMap or AffineMap
+        The fitted map, mixed with the share 1/(n + 1) of the uniform distribution, or the identity.
 
     References
     ----------
@@ -263,7 +268,6 @@ class TemperatureScaling(Calibrator):
             beta = fit_temperature(logs[train], y[train], self.inverse_temperature_)
             apply_to_rows(AffineMap(beta, plain.bias, plain.unseen), logs, test, held_out)
         self.out_of_fold_ = held_out
-        self.held_out_log_loss_ = mean_log_loss(held_out, y)
         self.model_ = AffineMap(self.inverse_temperature_, plain.bias, plain.unseen)
         self.converged_, self.n_iter_ = True, 1
 
@@ -359,7 +363,7 @@ class BiasCorrectedTemperatureScaling(Calibrator):
                 self.out_of_fold_ = held_out
             elif loss > PATIENCE * best:
                 break
-        self.bias_ridge_, self.held_out_log_loss_ = chosen, best
+        self.bias_ridge_ = chosen
         return curvature, kept
 
     def _step(self, problem: AffineProblem, ridge: float, start: Solution) -> Solution:
