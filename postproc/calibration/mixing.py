@@ -10,9 +10,15 @@ import array_api_compat as api
 from postproc.scores.arrays import Array, log_softmax
 
 
+def mix_uniform(logs: Array, mix: float) -> Array:
+    """Log-probabilities (n, C) of (1 - ε) p + ε/C."""
+    xp = api.array_namespace(logs)
+    return xp.log((1.0 - mix) * xp.exp(logs) + mix / logs.shape[1])
+
+
 def mixed_logs(logits: Array, mix: float) -> Array:
-    """Log-probabilities of (1 - ε) softmax + ε/C, shape (n, C)."""
-    return _mixed(log_softmax(logits), mix)
+    """The same for logits."""
+    return mix_uniform(log_softmax(logits), mix)
 
 
 @dataclass(frozen=True)
@@ -24,10 +30,4 @@ class MixedMap:
 
     def __call__(self, logs: Array) -> Array:
         """Calibrated log-probabilities, shape (n, C)."""
-        return _mixed(self.model(logs), self.mix)
-
-
-def _mixed(logs: Array, mix: float) -> Array:
-    """The same for log-probabilities."""
-    xp = api.array_namespace(logs)
-    return xp.log((1.0 - mix) * xp.exp(logs) + mix / logs.shape[1])
+        return mix_uniform(self.model(logs), self.mix)

@@ -30,10 +30,11 @@ from postproc.calibration.affine import (
     start_solution,
     unseen_classes,
 )
-from postproc.calibration.mixing import MixedMap, mixed_logs
+from postproc.calibration.mixing import MixedMap, mix_uniform
 from postproc.calibration.score_maps import apply_map, as_logs, check_like_fitted, like_scores
 from postproc.evaluation.folds import random_folds
 from postproc.scores.arrays import Array
+from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
 from postproc.scores.checks import check_count, check_labels, check_number, fail
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
@@ -120,7 +121,8 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
             warnings.warn(msg, UserWarning, stacklevel=2)
         share = 1.0 / (len(labels) + 1)
         self.model_ = MixedMap(self.model_, share)
-        self.out_of_fold_ = np.asarray(mixed_logs(self.out_of_fold_, share))
+        for rows in row_blocks(*logs.shape, block_bytes=DEFAULT_SIZES.cached):
+            self.out_of_fold_[rows] = mix_uniform(self.out_of_fold_[rows], share)
         self.held_out_log_loss_ = mean_log_loss(self.out_of_fold_, labels)
         self.identity_log_loss_ = mean_log_loss(logs, labels)
         alike = bool((logs == logs[0]).all())
