@@ -92,7 +92,9 @@ def shipped_tasks(n_splits: int, seed: int) -> Iterator[Task]:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # rounds that are not enough are part of it
                     model.fit(x[train], y[train])
-                    logs = [log_probabilities(model.predict_proba(x[k]), "probs") for k in (fit, test)]
+                    logs = [
+                        log_probabilities(model.predict_proba(x[k]), "probs") for k in (fit, test)
+                    ]
                 yield Task(name, f"{kind}-{split}", logs[0], y[fit], logs[1], y[test])
 
 
