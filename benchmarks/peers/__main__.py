@@ -1,6 +1,6 @@
-"""This project beside its peers: python -m benchmarks.peers [TOPIC...] [--tasks FOLDER...].
+"""Compare with other packages: python -m benchmarks.peers [TOPIC...] [--tasks FOLDER...].
 
-Peers that are not installed are left out, aloud: pip install -r benchmarks/peers/requirements.txt.
+Peers that are missing are left out, aloud; benchmarks/peers/requirements.txt lists them.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ Examples:
 @options.option(
     "--method",
     type=click.Choice(list(METHODS)),
-    default="matrix",
-    help="Temperature scaling, bias-corrected temperature scaling, residual matrix scaling, or "
-    "structured scaling.",
+    default="pooled",
+    help="Temperature, bias-corrected temperature, residual matrix or structured scaling; pooled: "
+    "matrix scaling with a discriminant and a kernel regression.",
 )
 @options.group(Outputs)
 @options.group(Running)

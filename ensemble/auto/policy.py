@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 
 from ensemble.auto.rehearsal import PairedGain, Rehearsals, log_effect, paired_gain, rehearse
 from postproc.calibration.affine import AffineMap, Floats, Ints, class_counts, identity_map
+from postproc.calibration.discriminant_pool import DiscriminantPoolMap
 from postproc.calibration.pooled import PooledMap, PooledScaling
 from postproc.calibration.temperature import TemperatureScaling
 from postproc.evaluation.folds import canonical_order
@@ -81,7 +82,7 @@ class CalibratedLogs:
     """Calibrated probabilities of rows that are read as log-probabilities."""
 
     read: Reader
-    model: PooledMap | AffineMap
+    model: DiscriminantPoolMap | PooledMap | AffineMap
 
     def __call__(self, rows: slice) -> tuple[NDArray[Any], dict[str, Any]]:
         """The rows start..stop, shape (rows, C)."""
@@ -113,7 +114,7 @@ class Policy:
     """What the fit split taught: fitted maps, and the evidence for decisions on a target."""
 
     tempered: AffineMap  # temperature scaling, which changes no class
-    calibrated: PooledMap | AffineMap
+    calibrated: DiscriminantPoolMap | PooledMap | AffineMap
     pooled: bool  # whether adaptation starts from the pooled calibrator, not from the temperature
     calibrates: bool  # whether the pooled calibrator may change classes where there is no shift
     calibration_gain: PairedGain  # of the pooled calibrator, out of fold
@@ -245,7 +246,7 @@ class Policy:
 class Decision:
     """What is done to the rows of a target, and why."""
 
-    model: PooledMap | AffineMap  # from log-probabilities to calibrated ones
+    model: DiscriminantPoolMap | PooledMap | AffineMap  # from log-probabilities to calibrated ones
     action: str  # "nothing" (predicted classes stay), "calibrate" or "adapt"
     test: NoShiftTest | None  # None for a target without rows
     rehearsed: PairedGain | None  # of adapting, in rehearsed shifts of the same size

@@ -15,6 +15,7 @@ METHODS: Mapping[str, tuple[str, str]] = {
     "bcts": ("postproc.calibration.temperature", "BiasCorrectedTemperatureScaling"),
     "matrix": ("postproc.calibration.matrix", "ResidualMatrixScaling"),
     "structured": ("postproc.calibration.structured", "StructuredScaling"),
+    "pooled": ("postproc.calibration.pooled", "PooledScaling"),
 }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import array_api_compat as api
 import numpy as np
 
 from postproc.calibration.affine import (
+    MOST_CLASSES,
     AffineProblem,
     Curvature,
     Floats,
@@ -23,9 +25,10 @@ from postproc.calibration.affine import (
     temper,
     unseen_classes,
 )
-from postproc.calibration.structured import StructuredMap, StructuredScaling
+from postproc.calibration.quasi_newton import Minimum
+from postproc.calibration.structured import StructuredMap, StructuredScaling, fit_structured_map
 from postproc.calibration.temperature import PATIENCE, check_penalties
-from postproc.scores.arrays import Array, beside
+from postproc.scores.arrays import Array, beside, log_softmax
 from postproc.scores.checks import check_number
 from postproc.scores.kinds import Kind
 
@@ -78,7 +81,7 @@ class MatrixMap:
 
     beta: float
     bias: Floats
-    weight: Floats  # W on the features f, (C, C)
+    weight: Floats  # W on the features f, (C, C); (0, C) if there is none
     feature_beta: float  # inverse temperature of the features
     clip: float  # where they are clipped
     unseen: Ints  # classes without a row, which keep their share of softmax(β log p)
@@ -87,6 +90,8 @@ class MatrixMap:
     def __call__(self, logs: Array) -> Array:
         """Calibrated log-probabilities, shape (n, C)."""
         scaled = self.beta * (logs if self.base is None else self.base(logs))
+        if not len(self.weight):
+            return log_softmax(scaled)
         features = clipped_features(logs, self.feature_beta, self.clip)
         weight, bias = beside(self.weight, logs), beside(self.bias, logs)
         return keep_unseen(scaled + features @ weight + bias, scaled, self.unseen)
@@ -119,21 +124,107 @@ class _Whitened:
 
 
 @dataclass(frozen=True)
-class _Fold:
+class _Residual:
     """Structured scaling of some rows, and the problem of a matrix on top of it."""
 
     base: StructuredMap
     whitened: _Whitened
     problem: AffineProblem
+    unseen: Ints
 
-    def to_map(self, solution: Solution, unseen: Ints) -> MatrixMap:
+    def solve(self, ridge: float, start: Solution, max_iter: int) -> Solution:
+        return self.problem.solve(ridge, HELD, start, max_iter=max_iter)
+
+    def to_map(self, solution: Solution) -> MatrixMap:
         """Multiply the whitening into the matrix."""
         weight = self.whitened.root @ solution.weight
         bias = solution.bias - self.whitened.mean @ weight
-        beta = float(np.exp(solution.log_beta))
-        return MatrixMap(
-            beta, bias, weight, self.whitened.beta, self.whitened.clip, unseen, self.base
+        beta, features = float(np.exp(solution.log_beta)), self.whitened
+        return MatrixMap(beta, bias, weight, features.beta, features.clip, self.unseen, self.base)
+
+
+@dataclass(frozen=True)
+class FittedMatrix:
+    """Residual matrix scaling with what its fit has found."""
+
+    model: MatrixMap
+    out_of_fold: Floats  # log-probabilities of the fit rows, (n, C)
+    ridge: float  # inf if the matrix is zero
+    losses: dict[float, float]  # held-out log-loss of each ridge tried
+    converged: bool
+    n_iter: int
+
+
+def fit_residual_matrix(
+    logs: Floats,
+    y: Ints,
+    *,
+    ridges: Sequence[float],
+    clip: float,
+    shrinkage: float,
+    matrix_classes: int,
+    splits: Sequence[tuple[Ints, Ints]],
+    max_iter: int,
+) -> FittedMatrix:
+    """Fit to log-probabilities (n, C), with ridges tried in their order on the splits.
+
+    Without ridges it is structured scaling, as it is for more than MOST_CLASSES.
+    """
+    n_classes = logs.shape[1]
+    if ridges and n_classes > MOST_CLASSES:
+        warn_of_many_classes(n_classes)
+        ridges = ()
+    rank = n_classes
+    if n_classes > matrix_classes:
+        rank = min(rank, round(RANK_FACTOR * np.log(n_classes)))
+    near = fit_temperature(logs, y)
+
+    def structured(rows: Ints | slice) -> tuple[StructuredMap, Minimum]:
+        return fit_structured_map(
+            logs[rows], y[rows], near, matrix_classes=matrix_classes, max_iter=max_iter
         )
+
+    def residual(base: StructuredMap, rows: Ints | slice) -> _Residual:
+        inside, mine = logs[rows], y[rows]
+        whitened = _Whitened.fit(inside, mine, near, clip=clip, shrinkage=shrinkage, rank=rank)
+        problem = AffineProblem(np.asarray(base(inside)), whitened(inside), mine, curvature)
+        return _Residual(base, whitened, problem, unseen_classes(mine, n_classes))
+
+    every = slice(None)
+    base, found = structured(every)
+    held_out = np.empty_like(logs)
+    bases = [structured(train)[0] for train, _ in splits]
+    for inside, (_, test) in zip(bases, splits, strict=True):
+        apply_to_rows(inside, logs, test, held_out)
+    plain = MatrixMap(
+        1.0, np.zeros(n_classes), np.zeros((0, n_classes)), near, clip, base.unseen, base
+    )
+    start = FittedMatrix(plain, held_out, np.inf, {}, found.converged, found.n_iter)
+    if not ridges:
+        return start
+    curvature = Curvature.at(1.0, np.asarray(base(logs)))
+    folds = [residual(inside, train) for inside, (train, _) in zip(bases, splits, strict=True)]
+    solutions = [Solution(0.0, np.zeros(n_classes), np.zeros((rank, n_classes)))] * len(folds)
+    best, losses = start, start.losses
+    middle = solutions[0]
+    for ridge in ridges:
+        held_out = np.empty_like(logs)
+        for k, (fold, (_, test)) in enumerate(zip(folds, splits, strict=True)):
+            solutions[k] = fold.solve(ridge, solutions[k], max_iter)
+            apply_to_rows(fold.to_map(solutions[k]), logs, test, held_out)
+        loss = losses[ridge] = mean_log_loss(held_out, y)
+        if loss <= min(losses.values()):
+            best, middle = (
+                replace(start, out_of_fold=held_out, ridge=ridge),
+                mean_solution(solutions),
+            )
+        elif loss > PATIENCE * min(losses.values()):
+            break
+    if not _is_better(best.out_of_fold, start.out_of_fold, y):
+        return start
+    whole = residual(base, every)
+    last = whole.solve(best.ridge, middle, max_iter)
+    return replace(best, model=whole.to_map(last), converged=last.converged, n_iter=last.n_iter)
 
 
 class ResidualMatrixScaling(StructuredScaling):
@@ -157,7 +248,7 @@ class ResidualMatrixScaling(StructuredScaling):
 
     Attributes
     ----------
-    weight_ : ndarray of shape (C, C)
+    weight_ : ndarray of shape (C, C), or (0, C) if W is zero
         Matrix W on the clipped and centred log-probabilities, with the whitening multiplied in.
     bias_ : ndarray of shape (C,)
         Class bias that goes with W.
@@ -214,59 +305,30 @@ class ResidualMatrixScaling(StructuredScaling):
         check_number(self.shrinkage, "shrinkage", low=0.0, high=1.0, open_low=True)
 
     def _search(self, logs: Floats, y: Ints) -> None:
-        self.inverse_temperature_ = fit_temperature(logs, y)
-        base, found = self._fit_map(logs, y)
-        curvature = Curvature.at(1.0, np.asarray(base(logs)))
-        splits = list(self._splits(logs, y))
-        plain, folds = np.empty_like(logs), []
-        for train, test in splits:
-            inside, _ = self._fit_map(logs[train], y[train])
-            apply_to_rows(inside, logs, test, plain)
-            folds.append(self._fold(inside, logs[train], y[train], curvature))
-        n_axes = folds[0].whitened.root.shape[1]
-        zero = Solution(0.0, np.zeros(logs.shape[1]), np.zeros((n_axes, logs.shape[1])))
-        solutions, start = [zero] * len(folds), zero
-        self.cv_log_loss_: dict[float, float] = {}
-        best = np.inf
-        for ridge in check_penalties(self.ridges, "ridges"):
-            held_out = np.empty_like(logs)
-            for k, ((train, test), fold) in enumerate(zip(splits, folds, strict=True)):
-                solutions[k] = self._step(fold, ridge, solutions[k])
-                unseen = unseen_classes(y[train], logs.shape[1])
-                apply_to_rows(fold.to_map(solutions[k], unseen), logs, test, held_out)
-            loss = self.cv_log_loss_[ridge] = mean_log_loss(held_out, y)
-            if loss < best:
-                best, self.ridge_, self.out_of_fold_ = loss, ridge, held_out
-                start = mean_solution(solutions)
-            elif loss > PATIENCE * best:
-                break
-        solution = Solution(0.0, zero.bias, zero.weight, found.n_iter, found.converged)
-        whole = self._fold(base, logs, y, curvature)
-        if _is_better(self.out_of_fold_, plain, y):
-            solution = self._step(whole, self.ridge_, start)
-        else:
-            self.ridge_, self.out_of_fold_ = np.inf, plain
-        self.model_ = whole.to_map(solution, self.unseen_)
-        self.bias_, self.weight_ = self.model_.bias, self.model_.weight
-        self.converged_, self.n_iter_ = solution.converged, solution.n_iter
-
-    def _fold(self, base: StructuredMap, logs: Floats, y: Ints, curvature: Curvature) -> _Fold:
-        n_classes = logs.shape[1]
-        many = n_classes > self.matrix_classes
-        whitened = _Whitened.fit(
+        found = fit_residual_matrix(
             logs,
             y,
-            self.inverse_temperature_,
+            ridges=check_penalties(self.ridges, "ridges"),
             clip=self.clip,
             shrinkage=self.shrinkage,
-            rank=round(RANK_FACTOR * np.log(n_classes)) if many else n_classes,
+            matrix_classes=self.matrix_classes,
+            splits=list(self._splits(logs, y)),
+            max_iter=self.max_iter,
         )
-        return _Fold(
-            base, whitened, AffineProblem(np.asarray(base(logs)), whitened(logs), y, curvature)
-        )
+        self.model_, self.out_of_fold_ = found.model, found.out_of_fold
+        self.ridge_, self.cv_log_loss_ = found.ridge, found.losses
+        self.inverse_temperature_ = found.model.feature_beta
+        self.bias_, self.weight_ = found.model.bias, found.model.weight
+        self.converged_, self.n_iter_ = found.converged, found.n_iter
 
-    def _step(self, fold: _Fold, ridge: float, start: Solution) -> Solution:
-        return fold.problem.solve(ridge, HELD, start, max_iter=self.max_iter)
+
+def warn_of_many_classes(n_classes: int) -> None:
+    """Warn that structured scaling is used instead of what needs a matrix of all classes."""
+    msg = (
+        f"a matrix for {n_classes:,} classes would fill the memory, so the calibration is "
+        f"structured scaling, as with all files of more than {MOST_CLASSES:,} classes"
+    )
+    warnings.warn(msg, UserWarning, stacklevel=4)
 
 
 def _is_better(logs: Floats, plain: Floats, y: Ints) -> bool:

@@ -1,9 +1,13 @@
 """Residual matrix scaling on top of structured scaling."""
 
+import warnings
+
 import numpy as np
 import pytest
 
 from postproc import ResidualMatrixScaling, StructuredScaling, log_softmax, softmax
+from postproc.calibration.affine import MOST_CLASSES
+from postproc.calibration.by_name import make_calibrator
 from postproc.calibration.matrix import MatrixMap
 
 
@@ -55,3 +59,18 @@ def test_the_map_by_its_equation():
     made = MatrixMap(2.0, bias, weight, 0.5, 1.5, np.zeros(0, dtype=np.int64))
     wanted = softmax(2.0 * logs + features @ weight + bias)
     np.testing.assert_allclose(np.exp(made(logs)), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["matrix", "pooled", "bcts"])
+def test_very_many_classes_get_a_simpler_method_aloud(name):
+    rng = np.random.default_rng(0)
+    y = rng.integers(20, size=100)
+    z = rng.normal(size=(100, MOST_CLASSES + 50)) + 8 * np.eye(MOST_CLASSES + 50)[y]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fitted = make_calibrator(name, kind="logits").fit(z, y)
+    said = any("a matrix for 3,050 classes would fill" in str(w.message) for w in caught)
+    assert said == (name != "bcts")
+    assert fitted.improved_
+    assert fitted.converged_
+    assert fitted.predict_proba(z).shape == z.shape

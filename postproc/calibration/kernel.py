@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import array_api_compat as api
 import numpy as np
-from numpy.typing import NDArray
 
-Matrix = NDArray[np.float64]
+from postproc.calibration.affine import Floats, Ints
+from postproc.scores.arrays import Array, beside, row_sums
 
 #: Directions of the landmarks' kernel matrix with a smaller share of the largest are left out.
 LEAST_EIGENVALUE = 1e-10
@@ -23,23 +24,24 @@ LEAST_EIGENVALUE = 1e-10
 class KernelScores:
     """Scores k(x, landmarks) @ coef, k(x, z) = exp(-‖x - z‖²/width)."""
 
-    landmarks: Matrix
-    coef: Matrix
+    landmarks: Floats
+    coef: Floats
     width: float
 
-    def __call__(self, features: Matrix) -> Matrix:
+    def __call__(self, features: Array) -> Array:
         """Scores of shape (k, C), from features of shape (k, p)."""
-        return radial_kernel(features, self.landmarks, self.width) @ self.coef
+        landmarks, coef = beside(self.landmarks, features), beside(self.coef, features)
+        return radial_kernel(features, landmarks, self.width) @ coef
 
 
-def radial_kernel(left: Matrix, right: Matrix, width: float) -> Matrix:
+def radial_kernel(left: Array, right: Array, width: float) -> Array:
     """Return exp(-‖x - z‖²/width) for all pairs, shape (k, m)."""
-    squares = -2.0 * (left @ right.T)
-    squares += np.einsum("ij,ij->i", left, left)[:, None]
-    squares += np.einsum("ij,ij->i", right, right)
-    np.maximum(squares, 0.0, out=squares)
-    squares /= -width
-    return np.asarray(np.exp(squares, out=squares))
+    xp = api.array_namespace(left)
+    squares = left @ right.T
+    squares *= 2.0 / width
+    squares -= row_sums(left * left)[:, None] / width
+    squares -= row_sums(right * right) / width
+    return xp.exp(xp.clip(squares, None, 0.0))
 
 
 class KernelRidge:
@@ -48,9 +50,7 @@ class KernelRidge:
     The kernel's width is four times the mean squared distance of two rows.
     """
 
-    def __init__(
-        self, features: Matrix, y: NDArray[np.int64], n_classes: int, chosen: NDArray[np.int64]
-    ) -> None:
+    def __init__(self, features: Floats, y: Ints, n_classes: int, chosen: Ints) -> None:
         centred = features - features.mean(axis=0)
         self.width = max(8.0 * float(np.mean(np.einsum("ij,ij->i", centred, centred))), 1e-12)
         self.landmarks = features[chosen]
@@ -66,12 +66,13 @@ class KernelRidge:
         self.sums = np.zeros((n_classes, self.psi.shape[1]))
         np.add.at(self.sums, y, self.psi)
 
-    def left_out(self, ridge: float) -> Matrix:
-        """Scores of each row by a fit to all others, shape (n, C); the landmarks stay."""
+    def left_out(self, ridge: float, some: Ints) -> Floats:
+        """Scores of some rows, each by a fit to all others, shape (k, C); the landmarks stay."""
         inverse = 1.0 / (self.values + ridge)
-        scores = self.psi @ (self.sums * inverse).T
-        leverages = (self.psi**2) @ inverse
-        scores[np.arange(len(self.y)), self.y] -= leverages
+        psi = self.psi[some]
+        scores = psi @ (self.sums * inverse).T
+        leverages = (psi**2) @ inverse
+        scores[np.arange(len(some)), self.y[some]] -= leverages
         return np.asarray(scores / (1.0 - leverages)[:, None])
 
     def scores(self, ridge: float, factor: float = 1.0) -> KernelScores:
