@@ -71,10 +71,11 @@ def ensemble_command(
     Fixed rules: soft (mean of the probabilities), log (mean of the log-probabilities), hard
     (majority vote), median, rank.
 
-    Fitted to labelled rows: weights (log pool with the lowest log-loss), blend (the same with a
-    class bias and an out-of-fold stacker), calibrated (temperature scaling of each member, then
-    soft), greedy (forward selection with replacement), stack (logistic regression), bagging (of
-    stack), devil (Devil's Advocate: models in discussion with one that was trained to be wrong).
+    Fitted to labelled rows: weights (log pool with the lowest log-loss), blend (the same of the
+    members, of linear discriminants on them and of a kernel regression, with a class bias),
+    calibrated (temperature scaling of each member, then soft), greedy (forward selection with
+    replacement), stack (logistic regression), bagging (of stack), devil (Devil's Advocate: models
+    in discussion with one that was trained to be wrong).
 
     Instead of files, PREDS may be one run directory: its val split is fitted to and its test split
     is combined.
@@ -107,7 +108,7 @@ def _make(method: Any, rule: Rule, devil: Devil, running: Running) -> Ensemble:
     weights, seed = _parse(rule.weights), running.seed
     makers: dict[str, Callable[[], Ensemble]] = {
         "weights": lambda: ensemble.LearnedLogPool(),
-        "blend": lambda: ensemble.Blend(seed=seed),
+        "blend": lambda: ensemble.DiscriminantPool(seed=seed),
         "calibrated": lambda: ensemble.CalibratedVoting(weights=weights),
         "greedy": lambda: ensemble.GreedySelection(metric=rule.metric, seed=seed),
         "stack": lambda: ensemble.Stacking(seed=seed),

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
+from cli.messages import echo
 from cli.run.outcome import Outcome
 from cli.task.load import load
 from cli.task.output import lost_ids, output_path
@@ -85,6 +85,6 @@ def _write_labels(
 
 def _show(summary: dict[str, Any]) -> None:
     """Print what was written."""
-    click.echo(f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}")
+    echo(f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}")
     if summary["labels"] is not None:
-        click.echo(f"labels: {summary['labels']}")
+        echo(f"labels: {summary['labels']}")

@@ -85,13 +85,13 @@ def choose_combination(
         logs = members.log_tensor(everyone)
         folds = random_folds(logs.mean(axis=0), y, min(n_folds, len(y)), seed)
         before = _best_out_of_fold(logs.argmax(axis=2), y, folds)
-        ridges = {"ridge": 1.0, "bias_ridge": BIAS_RIDGE}
-        weights = LearnedLogPool(bias=True, **ridges).fit(members, y)
+        weights = LearnedLogPool(bias=True, bias_ridge=BIAS_RIDGE).fit(members, y)
         fit = PoolFit(weights.member_weights_, weights.bias_)
         models["weights"] = weights
-        outputs["weights"] = np.asarray(
-            log_softmax(left_out_scores(PoolTask(logs, y), fit, folds, **ridges))
+        left_out = left_out_scores(
+            PoolTask(logs, y), fit, folds, ridge=weights.ridge, bias_ridge=BIAS_RIDGE
         )
+        outputs["weights"] = np.asarray(log_softmax(left_out))
         del logs
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*have no row")  # calibration warns of it later

@@ -6,9 +6,13 @@ On what evidence:
    temperature is a single number, so the rows that it was fitted on are like any others.
 2. *Calibrate?* The pooled calibrator may change classes only where that raises accuracy with its
    95 % interval above zero: out of fold on the fit rows as they are, and also in those rehearsed
-   shifts that the test misses, which are large where rows are few.
-3. *Adapt?* Only if the test rejects "no shift", and if adapting paid, interval above zero, when
-   shifts of that size were rehearsed on the fit split.
+   shifts that the test misses, which are large where rows are few. In rehearsed shifts of the size
+   that the target seems to have, it must still gain more than one standard error, and with its
+   interval above zero where the test rejects "no shift".
+3. *Adapt?* Only if the test rejects "no shift", and if re-weighting paid, interval above zero, when
+   shifts of that size were rehearsed on the fit split: over calibration where that may change
+   classes, else over the saved predictions. What passes for a small shift may be rows of another
+   kind.
 4. *How far?* n / (F - 1) pseudo-rows shrink the target prior to the source prior (see
    `postproc.shift.prior.pseudo_counts`), and every class gets the number of pseudo-rows that did
    best in rehearsals of that size.
@@ -66,6 +70,10 @@ REHEARSAL_ROWS = 2000
 #: How much larger the standard error of a gain is where a step was chosen because it gains on the
 #: same rows. Measured by `benchmarks/gains/coverage.py`.
 CHOICE_FACTOR = 1.25
+
+#: Standard errors that a gain must exceed in shifts of the target's size if it is credible on the
+#: fit rows already.
+SECONDING_Z = 1.0
 
 #: With fewer effective rows after re-weighting, the quoted gain is not to be trusted.
 FEW_EFFECTIVE_ROWS = 20
@@ -151,26 +159,32 @@ class Policy:
         test = compare_moments(moments, self.moments)
         shifted = test.p_value < self.alpha
         size = log_effect(test.ratio, moments.n_rows, self.moments.n_rows)
-        flat, rehearsed = self.rehearsals.choose(size)
-        if not shifted and self.calibrates:
-            quoted = self._quote(self.classes_after[1], moments.n_rows, picked=True)
-            return Decision(self.calibrated, "calibrate", test, rehearsed, *quoted)
-        adapts = shifted and rehearsed.is_credible(self.min_z)
-        if not adapts and not self.is_combined:
+        candidate, rehearsed = self.rehearsals.choose(size)
+        calibrates = self.calibrates and self.rehearsals.gain_of_calibration(size).is_credible(
+            self.min_z if shifted else SECONDING_Z
+        )
+        adapts = shifted and self._adapts(candidate, rehearsed, size, calibrates=calibrates)
+        if not adapts and not calibrates and not self.is_combined:
             certain = PairedGain(0.0, 0.0), float(len(self.labels))  # the very same classes
             return Decision(self.tempered, "nothing", test, rehearsed, *certain)
+
+        def without_prior(target: Likelihood | None = None) -> Decision:
+            model = self.calibrated if calibrates else self.tempered
+            after = self.classes_after[int(calibrates)]
+            quoted = self._quote(after, moments.n_rows, target, picked=calibrates)
+            action = "calibrate" if calibrates else "nothing"
+            return Decision(model, action, test, rehearsed, *quoted)
+
         if not shifted:
-            quoted = self._quote(self.classes_after[0], moments.n_rows)
-            return Decision(self.tempered, "nothing", test, rehearsed, *quoted)
+            return without_prior()
         source = self.source_prior
         start = self.calibrated if self.pooled else self.tempered
         with keep(CalibratedLogs(read, start), blocks) as rows:
             ratios = prior_factors(source, np.ones_like(source))
             likelihood = target_likelihood(rows, ratios, map_blocks, "estimating the prior")
             if not adapts:
-                # Calibration's gain on the fit rows says nothing about other class frequencies.
-                quoted = self._quote(self.classes_after[0], moments.n_rows, likelihood)
-                return Decision(self.tempered, "nothing", test, rehearsed, *quoted)
+                return without_prior(likelihood)
+            flat = float(self.rehearsals.pseudo_rows[candidate])
             pseudo = pseudo_counts(flat, test.ratio, moments.n_rows, source)
             prior = estimate_prior(likelihood, source, pseudo, max_iter=1000, tol=1e-4)
             after = reweight_rows(self.held_out, source, prior.prior).argmax(axis=1)
@@ -183,6 +197,15 @@ class Policy:
             )
             warnings.warn(msg, UserWarning, stacklevel=4)
         return Decision(start, "adapt", test, rehearsed, expected, effective, source, prior)
+
+    def _adapts(
+        self, candidate: int, rehearsed: PairedGain, size: float, *, calibrates: bool
+    ) -> bool:
+        """Whether adapting paid in rehearsed shifts of that size, over what else would be done."""
+        if not calibrates:
+            return rehearsed.is_credible(self.min_z)
+        step = self.rehearsals.gain_of_prior(candidate, size)
+        return step.is_credible(self.min_z) and rehearsed.is_credible(SECONDING_Z)
 
     def _quote(
         self, after: Ints, n_rows: int, target: Likelihood | None = None, *, picked: bool = False

@@ -28,9 +28,10 @@ from postproc.calibration.affine import (
     unseen_classes,
 )
 from postproc.calibration.discriminant import Discriminant, best_strength
+from postproc.calibration.features import FLOOR, member_features
 from postproc.calibration.kernel import KernelRidge, KernelScores
 from postproc.calibration.log_pool import PoolFit, PoolTask, fit_log_pool, left_out_scores
-from postproc.calibration.matrix import FittedMatrix, MatrixMap, clipped_features
+from postproc.calibration.matrix import FittedMatrix, MatrixMap
 from postproc.evaluation.folds import canonical_order, random_folds
 from postproc.scores.arrays import Array, beside, log_softmax, row_sums
 
@@ -40,8 +41,8 @@ KERNEL_RIDGES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 #: Strength of the prior on the weights, in rows.
 RIDGE = 30.0
 
-#: Log-probabilities below say the same to a linear map: 6e-6 is as good as 1e-100.
-CLIP = 12.0
+#: Where log-probabilities are clipped.
+CLIP = -FLOOR
 
 #: Most rows that the kernel regression compares with.
 N_LANDMARKS = 1000
@@ -100,13 +101,6 @@ class DiscriminantPoolMap:
                 part = tempered[j] if rest < 0 else log_softmax(fitted[rest](features))
                 z = z + (certain + (doubtful - certain) * _doubts(part)[:, None]) * part
         return keep_unseen(z, sum(tempered) / len(tempered), self.unseen)
-
-
-def member_features(betas: Floats, members: Sequence[Array], clip: float) -> Array:
-    """Tempered log-probabilities of all members, clipped and centred, shape (k, M C)."""
-    xp = api.array_namespace(*members)
-    each = zip(betas.tolist(), members, strict=True)
-    return xp.concat([clipped_features(logs, beta, clip) for beta, logs in each], axis=1)
 
 
 @dataclass(frozen=True)
