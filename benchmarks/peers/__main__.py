@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 
-from benchmarks.peers import calibration
+from benchmarks.peers import calibration, ensembles, noise, shift
 from benchmarks.peers.tasks import saved_tasks, shipped_tasks
 
 PACKAGES = ("probmetrics", "scikit-learn", "netcal", "venn-abers", "quapy", "POT", "autogluon.core")
@@ -53,7 +53,26 @@ def _calibration(given: argparse.Namespace) -> None:
         print("\n" + calibration.table(saved), "\n\n" + calibration.arena(saved))
 
 
-TOPICS = {"calibration": _calibration}
+def _shift(given: argparse.Namespace) -> None:
+    tasks = chain.from_iterable(map(saved_tasks, given.tasks))
+    print(shift.table(tasks if given.tasks else shipped_tasks(1, given.seed), given.seed))
+
+
+def _ensembles(given: argparse.Namespace) -> None:
+    print(ensembles.table(given.tasks) if given.tasks else "It needs --tasks.")
+
+
+def _noise(given: argparse.Namespace) -> None:
+    tasks = chain.from_iterable(map(saved_tasks, given.tasks))
+    print(noise.table(tasks if given.tasks else shipped_tasks(1, given.seed), given.seed))
+
+
+TOPICS = {
+    "calibration": _calibration,
+    "shift": _shift,
+    "ensembles": _ensembles,
+    "noise": _noise,
+}
 
 if __name__ == "__main__":
     main()

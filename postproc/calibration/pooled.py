@@ -15,9 +15,10 @@ from postproc.calibration.affine import (
     keep_unseen,
 )
 from postproc.calibration.discriminant import SHRINKAGES
-from postproc.calibration.discriminant_pool import CLIP, N_LANDMARKS, fit_discriminant_pool
+from postproc.calibration.discriminant_pool import CLIP, N_LANDMARKS, RIDGE, fit_discriminant_pool
 from postproc.calibration.matrix import (
     RIDGES,
+    FittedMatrix,
     MatrixMap,
     clipped_features,
     fit_residual_matrix,
@@ -25,11 +26,11 @@ from postproc.calibration.matrix import (
 )
 from postproc.calibration.temperature import Calibrator
 from postproc.scores.arrays import Array, beside, log_softmax
-from postproc.scores.checks import check_number, fail
+from postproc.scores.checks import check_choice, check_number, fail
 from postproc.scores.kinds import Kind
 
 #: Strength of the prior on the weights, which draws them to the base alone, in rows.
-RIDGE = 10.0
+BASE_RIDGE = 10.0
 
 #: Most classes for which the base has a matrix: with more, it takes the most time by far.
 MATRIX_CLASSES = 200
@@ -80,6 +81,9 @@ class PooledScaling(Calibrator):
         Log-probabilities are clipped at -clip, clip > 0.
     bias_ridge : float
         Strength > 0 of a normal prior on the class bias around zero, in rows.
+    base : {"matrix", "temperature"}
+        What the first part is: `ResidualMatrixScaling`, or a temperature, which is faster and does
+        not draw the weights to itself but to equal ones.
     kind, n_folds, max_iter, random_state
         As for `TemperatureScaling`.
 
@@ -113,6 +117,7 @@ class PooledScaling(Calibrator):
         shrinkages: Sequence[float] = SHRINKAGES,
         clip: float = CLIP,
         bias_ridge: float = 10.0,
+        base: str = "matrix",
         kind: Kind | None = None,
         n_folds: int = 5,
         max_iter: int = 500,
@@ -121,12 +126,14 @@ class PooledScaling(Calibrator):
         self.shrinkages = shrinkages
         self.clip = clip
         self.bias_ridge = bias_ridge
+        self.base = base
         self.kind = kind
         self.n_folds = n_folds
         self.max_iter = max_iter
         self.random_state = random_state
 
     def _check_options(self) -> None:
+        check_choice(self.base, "base", ("matrix", "temperature"))
         check_number(self.clip, "clip", low=0.0, open_low=True)
         check_number(self.bias_ridge, "bias_ridge", low=0.0, open_low=True)
         for share in self.shrinkages:
@@ -135,29 +142,21 @@ class PooledScaling(Calibrator):
             fail("shrinkages", "one number in (0, 1] or more", "none")
 
     def _search(self, logs: Floats, y: Ints) -> None:
-        n_classes = logs.shape[1]
-        base = fit_residual_matrix(
-            logs,
-            y,
-            ridges=RIDGES if n_classes <= MATRIX_CLASSES else (),
-            clip=float(self.clip),
-            shrinkage=SPHERE,
-            matrix_classes=MATRIX_CLASSES,
-            splits=list(self._splits(logs, y)),
-            max_iter=self.max_iter,
-        )
-        self.inverse_temperature_, self.ridge_ = base.model.feature_beta, base.ridge
-        self.converged_, self.n_iter_ = base.converged, base.n_iter
-        if n_classes > MOST_CLASSES:
-            warn_of_many_classes(n_classes)
-            self.model_, self.out_of_fold_ = base.model, base.out_of_fold
-            self.weights_, self.bias_ = np.ones((2, 1)), np.zeros(n_classes)
-            self.shrinkage_ = self.kernel_ridge_ = float("nan")
-            return
+        many = logs.shape[1] > MOST_CLASSES
+        base = self._fit_base(logs, y) if many or self.base == "matrix" else None
+        if base is not None:
+            self.inverse_temperature_, self.ridge_ = base.model.feature_beta, base.ridge
+            self.converged_, self.n_iter_ = base.converged, base.n_iter
+            if many:
+                warn_of_many_classes(logs.shape[1])
+                self.model_, self.out_of_fold_ = base.model, base.out_of_fold
+                self.weights_, self.bias_ = np.ones((2, 1)), np.zeros(logs.shape[1])
+                self.shrinkage_ = self.kernel_ridge_ = float("nan")
+                return
         found = fit_discriminant_pool(
             logs[None],
             y,
-            ridge=RIDGE,
+            ridge=RIDGE if base is None else BASE_RIDGE,
             bias_ridge=float(self.bias_ridge),
             shrinkages=sorted(map(float, self.shrinkages), reverse=True),
             clip=float(self.clip),
@@ -165,10 +164,26 @@ class PooledScaling(Calibrator):
             n_folds=self.n_folds,
             max_iter=self.max_iter,
             seed=self.random_state,
-            bases=[base],
+            bases=None if base is None else [base],
         )
         self.model_, self.out_of_fold_ = found.model, found.out_of_fold
         self.weights_, self.bias_ = self.model_.weights, self.model_.bias
         self.shrinkage_, self.kernel_ridge_ = float(found.shrinkages[0]), found.kernel_ridge
-        self.converged_ &= found.fit.converged
-        self.n_iter_ = max(found.fit.n_iter, base.n_iter)
+        if base is None:
+            self.inverse_temperature_, self.ridge_ = float(self.model_.betas[0]), np.inf
+            self.converged_, self.n_iter_ = found.fit.converged, found.fit.n_iter
+        else:
+            self.converged_ &= found.fit.converged
+            self.n_iter_ = max(found.fit.n_iter, self.n_iter_)
+
+    def _fit_base(self, logs: Floats, y: Ints) -> FittedMatrix:
+        return fit_residual_matrix(
+            logs,
+            y,
+            ridges=RIDGES if logs.shape[1] <= MATRIX_CLASSES else (),
+            clip=float(self.clip),
+            shrinkage=SPHERE,
+            matrix_classes=MATRIX_CLASSES,
+            splits=list(self._splits(logs, y)),
+            max_iter=self.max_iter,
+        )
