@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 from benchmarks.peers.tasks import Floats, Ints, Task
 from postproc import (
@@ -25,13 +26,18 @@ SHIFTS = ("none", "dirichlet:0.5", "longtail:50")
 DRAWS, ROWS = 3, 2000
 
 
-class Given:
+class Given(ClassifierMixin, BaseEstimator):
     """A classifier for QuaPy whose features are its probabilities."""
 
     def __init__(self, n_classes: int) -> None:
         self.classes_ = np.arange(n_classes)
 
+    def fit(self, probs: Floats, y: Ints) -> Given:
+        """Nothing is left to fit."""
+        return self
+
     def predict_proba(self, probs: Floats) -> Floats:
+        """The features themselves."""
         return probs
 
 
@@ -76,7 +82,7 @@ METHODS: Mapping[str, Callable[[Case], Floats]] = {
     "calibrated": lambda case: case.target,
     "postproc em": _ours(lambda case: em_prior(case.target, case.source)),
     "QuaPy EMQ": _quapy("EMQ", exact_train_prev=False),
-    "postproc map": _ours(lambda case: map_prior(case.target, case.source)),
+    "postproc map": _ours(lambda case: map_prior(case.target, case.source, fit_probs=case.fit)),
     "postproc bbse": _ours(lambda case: bbse_prior(case.target, case.fit, case.labels)),
     "QuaPy BBSEsoft": _quapy("BBSEsoft"),
     "postproc sinkhorn": lambda case: joint_normalization(case.target, case.source),
