@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 
-from benchmarks.peers import calibration, ensembles, noise, shift
+from benchmarks.peers import calibration, ensembles, memory, noise, shift
 from benchmarks.peers.tasks import saved_tasks, shipped_tasks
 
 PACKAGES = ("probmetrics", "scikit-learn", "netcal", "venn-abers", "quapy", "POT", "autogluon.core")
@@ -62,6 +62,11 @@ def _ensembles(given: argparse.Namespace) -> None:
     print(ensembles.table(given.tasks) if given.tasks else "It needs --tasks.")
 
 
+def _memory(given: argparse.Namespace) -> None:
+    tasks = saved_tasks(given.tasks[-1]) if given.tasks else shipped_tasks(1, given.seed)
+    print(memory.table(list(tasks)[-1]))
+
+
 def _noise(given: argparse.Namespace) -> None:
     tasks = chain.from_iterable(map(saved_tasks, given.tasks))
     print(noise.table(tasks if given.tasks else shipped_tasks(1, given.seed), given.seed))
@@ -72,6 +77,7 @@ TOPICS = {
     "shift": _shift,
     "ensembles": _ensembles,
     "noise": _noise,
+    "memory": _memory,
 }
 
 if __name__ == "__main__":
