@@ -38,8 +38,9 @@ def _child(method: Method, task: Task, back: Connection) -> None:
 def table(task: Task) -> str:
     """Seconds and peak megabytes of every method on one task, over what held the task."""
     context = multiprocessing.get_context("fork")
+    rows, classes = task.fit.shape
     lines = [
-        f"| {task.group}, {task.name}: {task.fit.shape[0]:,} x {task.fit.shape[1]} | seconds | MB |",
+        f"| {task.group}, {task.name}, {rows:,} x {classes} | seconds | MB |",
         "| --- | ---: | ---: |",
     ]
     methods: Mapping[str, Method] = {**OURS, **PEERS}
