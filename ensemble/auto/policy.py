@@ -160,10 +160,9 @@ class Policy:
         shifted = test.p_value < self.alpha
         size = log_effect(test.ratio, moments.n_rows, self.moments.n_rows)
         candidate, rehearsed = self.rehearsals.choose(size)
-        calibrates = self.calibrates and self.rehearsals.gain_of_calibration(size).is_credible(
-            self.min_z if shifted else SECONDING_Z
-        )
-        adapts = shifted and self._adapts(candidate, rehearsed, size, calibrates=calibrates)
+        calibrates = self._calibrates(size, rehearsed, shifted=shifted)
+        step = self.rehearsals.gain_of_prior(candidate, size) if calibrates else rehearsed
+        adapts = shifted and step.is_credible(self.min_z)
         if not adapts and not calibrates and not self.is_combined:
             certain = PairedGain(0.0, 0.0), float(len(self.labels))  # the very same classes
             return Decision(self.tempered, "nothing", test, rehearsed, *certain)
@@ -198,14 +197,14 @@ class Policy:
             warnings.warn(msg, UserWarning, stacklevel=5)
         return Decision(start, "adapt", test, rehearsed, expected, effective, source, prior)
 
-    def _adapts(
-        self, candidate: int, rehearsed: PairedGain, size: float, *, calibrates: bool
-    ) -> bool:
-        """Whether adapting paid in rehearsed shifts of that size, over what else would be done."""
-        if not calibrates:
-            return rehearsed.is_credible(self.min_z)
-        step = self.rehearsals.gain_of_prior(candidate, size)
-        return step.is_credible(self.min_z) and rehearsed.is_credible(SECONDING_Z)
+    def _calibrates(self, size: float, rehearsed: PairedGain, *, shifted: bool) -> bool:
+        """Whether calibration may change classes of a target with a shift of about that size."""
+        if not self.calibrates:
+            return False
+        gain = self.rehearsals.gain_of_calibration(size)
+        if not shifted:
+            return gain.is_credible(SECONDING_Z)
+        return gain.is_credible(self.min_z) and rehearsed.is_credible(SECONDING_Z)
 
     def _quote(
         self, after: Ints, n_rows: int, target: Likelihood | None = None, *, picked: bool = False

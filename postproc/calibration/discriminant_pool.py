@@ -45,7 +45,7 @@ RIDGE = 30.0
 CLIP = -FLOOR
 
 #: Most rows that the kernel regression compares with.
-N_LANDMARKS = 1000
+N_LANDMARKS = 1500
 
 #: Most rows that strengths are chosen by: one number needs no more.
 CHOOSING_ROWS = 5000

@@ -1,9 +1,9 @@
 """Kernel ridge regression on one-hot labels, with exact leave-one-out predictions.
 
 Features are mapped to Φ, where ΦΦᵀ is the kernel matrix (or, with fewer landmarks than rows, its
-Nyström approximation). With ΦᵀΦ = U diag(a) Uᵀ one eigendecomposition gives every ridge r:
-predictions F = Ψ(ΨᵀY / (a + r)), Ψ = ΦU, leverages h_i = Σ_k Ψ_ik² / (a_k + r), and without row i
-(F_i - h_i Y_i) / (1 - h_i).
+Nyström approximation): Φ = K_nm L⁻ᵀ with K_mm = L Lᵀ. With ΦᵀΦ = U diag(a) Uᵀ one
+eigendecomposition gives every ridge r: predictions F = Ψ(ΨᵀY / (a + r)), Ψ = ΦU, leverages
+h_i = Σ_k Ψ_ik² / (a_k + r), and without row i (F_i - h_i Y_i) / (1 - h_i).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from postproc.calibration.affine import Floats, Ints
 from postproc.scores.arrays import Array, beside, row_sums
 
-#: Directions of the landmarks' kernel matrix with a smaller share of the largest are left out.
-LEAST_EIGENVALUE = 1e-10
+#: Added to the diagonal of the landmarks' kernel matrix, which may be singular.
+JITTER = 1e-8
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,21 @@ class KernelRidge:
     """
 
     def __init__(self, features: Floats, y: Ints, n_classes: int, chosen: Ints) -> None:
+        from scipy.linalg import solve_triangular
+
         centred = features - features.mean(axis=0)
         self.width = max(8.0 * float(np.mean(np.einsum("ij,ij->i", centred, centred))), 1e-12)
         self.landmarks = features[chosen]
         self.y = y
-        values, vectors = np.linalg.eigh(radial_kernel(self.landmarks, self.landmarks, self.width))
-        kept = values > LEAST_EIGENVALUE * values[-1]
-        to_phi = vectors[:, kept] / np.sqrt(values[kept])
-        phi = radial_kernel(features, self.landmarks, self.width) @ to_phi
+        between = radial_kernel(self.landmarks, self.landmarks, self.width)
+        between[np.diag_indices(len(chosen))] += JITTER
+        root = np.linalg.cholesky(between)
+        kernel = radial_kernel(features, self.landmarks, self.width)
+        phi = solve_triangular(root, kernel.T, lower=True, check_finite=False).T
         self.values, axes = np.linalg.eigh(phi.T @ phi)
         self.values = np.maximum(self.values, 0.0)
         self.psi = phi @ axes
-        self.to_coef = to_phi @ axes
+        self.to_coef = solve_triangular(root, axes, trans="T", lower=True, check_finite=False)
         self.sums = np.zeros((n_classes, self.psi.shape[1]))
         np.add.at(self.sums, y, self.psi)
 
