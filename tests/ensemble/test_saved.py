@@ -56,6 +56,7 @@ SINGLE = {
     "bcts": postproc.BiasCorrectedTemperatureScaling,
     "structured": postproc.StructuredScaling,
     "matrix": lambda: postproc.ResidualMatrixScaling(ridges=(100.0, 10.0)),
+    "pooled": postproc.PooledScaling,
     "map": postproc.LabelShiftAdapter,
     "bbse": lambda: postproc.LabelShiftAdapter(method="bbse", soft=False, random_state=2),
     "plain": lambda: postproc.LabelShiftAdapter(calibration="none", strength=0.5),
