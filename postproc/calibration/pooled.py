@@ -15,7 +15,7 @@ from postproc.calibration.affine import (
     keep_unseen,
 )
 from postproc.calibration.discriminant import SHRINKAGES
-from postproc.calibration.discriminant_pool import CLIP, N_LANDMARKS, RIDGE, fit_discriminant_pool
+from postproc.calibration.discriminant_pool import CLIP, RIDGE, fit_discriminant_pool
 from postproc.calibration.matrix import (
     RIDGES,
     FittedMatrix,
@@ -28,6 +28,9 @@ from postproc.calibration.temperature import Calibrator
 from postproc.scores.arrays import Array, beside, log_softmax
 from postproc.scores.checks import check_choice, check_number, fail
 from postproc.scores.kinds import Kind
+
+#: Most rows that the kernel regression compares with: one model says less than several.
+N_LANDMARKS = 1000
 
 #: Strength of the prior on the weights, which draws them to the base alone, in rows.
 BASE_RIDGE = 10.0
