@@ -33,6 +33,7 @@ class ModelReport:
     p_holm: float | None  # McNemar's test, corrected for the number of models compared
     confusions: Confusions = field(repr=False, compare=False)
     switches: Switches | None = field(repr=False, compare=False)
+    labels_only: bool = False  # what needs probabilities is unknown, NaN
 
     @property
     def verdict(self) -> str:
@@ -52,11 +53,11 @@ class ModelReport:
             "name": self.name,
             "accuracy": metrics.accuracy,
             "accuracy_ci": list(metrics.accuracy_ci),
-            "top5": metrics.top5,
+            "top5": None if self.labels_only else metrics.top5,
             "macro_f1": metrics.macro_f1,
-            "log_loss": metrics.log_loss,
-            "brier": metrics.brier,
-            "ece": metrics.ece,
+            "log_loss": None if self.labels_only else metrics.log_loss,
+            "brier": None if self.labels_only else metrics.brier,
+            "ece": None if self.labels_only else metrics.ece,
             "gain": comparison and comparison.gain,
             "gain_ci": comparison and list(comparison.gain_ci),
             "fixed": comparison and comparison.fixed,

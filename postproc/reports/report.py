@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from postproc.evaluation.metrics import MeasureRows
 from postproc.evaluation.paired import Comparison, holm
+from postproc.evaluation.reliability import ReliabilityBins
 from postproc.reports import text
 from postproc.reports.html import report_page
 from postproc.reports.measure import Entry, Found, pass_over
@@ -20,7 +22,7 @@ from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import check_label_rows, fail, fail_type
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
-from postproc.scores.names import check_unique, matching_order
+from postproc.scores.names import FOLDS, check_unique, matching_order
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import as_source
 
@@ -143,7 +145,7 @@ def accuracy_report(
     found = pass_over(entries, entries[0].part.labels, map_blocks, sizes)
     compared = [each.switches.compare(len(y)) for each in found if each.switches is not None]
     corrected = holm([comparison.p_value for comparison in compared])
-    models = zip(names, found, [None, *compared], [None, *corrected], strict=True)
+    models = zip(checked, found, [None, *compared], [None, *corrected], strict=True)
     return AccuracyReport(
         models=tuple(_model_report(*model) for model in models),
         classes=class_names or tuple(str(j) for j in range(first.n_classes)),
@@ -152,11 +154,14 @@ def accuracy_report(
 
 
 def _model_report(
-    name: str, found: Found, comparison: Comparison | None, p_holm: float | None
+    model: Predictions, found: Found, comparison: Comparison | None, p_holm: float | None
 ) -> ModelReport:
     assert found.sums is not None  # there is at least one row
-    metrics, confusions = found.sums.result(), found.sums.confusions
-    return ModelReport(name, metrics, comparison, p_holm, confusions, found.switches)
+    metrics, confusions, only = found.sums.result(), found.sums.confusions, model.labels_only
+    if only:
+        nothing = ReliabilityBins(np.array([metrics.rows]), np.array([nan]), np.array([nan]))
+        metrics = replace(metrics, top5=nan, log_loss=nan, brier=nan, reliability=nothing)
+    return ModelReport(model.name, metrics, comparison, p_holm, confusions, found.switches, only)
 
 
 def _check_names(predictions: object, baseline: str | None) -> list[str]:
@@ -211,7 +216,7 @@ def _entry(
     scores = model.align(classes=classes).scores
     rows = None
     if model.ids is not None and ids is not None:  # reading rows in their file's order is fast
-        rows = matching_order(model.ids, ids, f"ids of {model.name}")
+        rows = matching_order(model.ids, ids, f"ids of {model.name}", others=FOLDS)
     if rows is None:
         own_labels = as_source(labels[:, None])  # a memory map is pickled by path
     else:
