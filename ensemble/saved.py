@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import importlib
+import inspect
 import io
 import json
 import math
@@ -62,6 +63,7 @@ HOMES = {
     "LogOddsMap": "postproc.calibration.log_odds",
     "LinearScores": "postproc.calibration.discriminant_pool",
     "MatrixMap": "postproc.calibration.matrix",
+    "MixedMap": "postproc.calibration.mixing",
     "PairedGain": "ensemble.auto.rehearsal",
     "Policy": "ensemble.auto.policy",
     "PooledMap": "postproc.calibration.pooled",
@@ -342,7 +344,11 @@ def _decode_object(value: dict[str, Any], arrays: Arrays) -> Any:
     if name not in HOMES:
         fail("type", f"one of {', '.join(HOMES)}", repr(name), "a later version may know it")
     kind: Any = getattr(importlib.import_module(HOMES[name]), name)
-    parameters = {key: _decode(item, arrays) for key, item in value["parameters"].items()}
+    parameters = {
+        key: _decode(item, arrays)
+        for key, item in value["parameters"].items()
+        if key in inspect.signature(kind).parameters  # or an earlier version had it
+    }
     state = {key: _decode(item, arrays) for key, item in value["state"].items()}
     plain = is_dataclass(kind)  # in a variable, as mypy takes its kind for an instance
     if plain:
