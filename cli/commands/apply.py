@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
-from cli.options import ENGINE, Inputs, Outputs, Running
+from cli.options import ENGINE, LABELS_OUT, Inputs, Outputs, Running
 
 if TYPE_CHECKING:
     from cli.run.outcome import Outcome
@@ -32,7 +32,7 @@ Examples:
     group=options.INPUT,
     help="Match PREDS to the members of MODEL by their order and not by the names of the files.",
 )
-@options.group(Outputs, "output", "overwrite", "as_json")
+@options.group(Outputs, "output", "overwrite", *LABELS_OUT, "as_json")
 @options.group(Running, *ENGINE, "resume", "quiet")
 def apply_command(
     model: Path,

@@ -14,7 +14,7 @@ from postproc.files.tables import Column, Table
 
 def read_parquet(path: Path) -> Table:
     """Read a table of numbers, text, categories and lists."""
-    table = _import_parquet().read_table(path)
+    table = import_parquet().read_table(path)
     names = tuple(table.column_names)
     whole = (column.combine_chunks() for column in table.columns)
     columns = [_column(column, name) for column, name in zip(whole, names, strict=True)]
@@ -58,7 +58,8 @@ def _lists(column: Any, name: str) -> Column:
     return np.asarray(values).reshape(len(column), -1)
 
 
-def _import_parquet() -> Any:
+def import_parquet() -> Any:
+    """The module of pyarrow; an ImportError says how to get it."""
     try:
         import pyarrow.parquet as parquet
     except ImportError:
@@ -69,7 +70,7 @@ def _import_parquet() -> Any:
 
 def write_parquet(path: Path, contents: Contents) -> None:
     """Write a column a class, with ids in front."""
-    parquet = _import_parquet()
+    parquet = import_parquet()
     import pyarrow
 
     columns: dict[str, Any] = {} if contents.ids is None else {"id": contents.ids.tolist()}
