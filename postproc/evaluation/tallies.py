@@ -40,6 +40,13 @@ def count(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]
     return keys[starts], np.diff(starts, append=len(keys))
 
 
+def weighted_counts(
+    keys: NDArray[np.integer[Any]], weights: NDArray[Any], n_keys: int
+) -> NDArray[np.float64]:
+    """Sums of weights over each of the keys 0..n-1."""
+    return np.bincount(keys, weights, minlength=n_keys).astype(np.float64, copy=False)
+
+
 def _is_dense(keys: NDArray[Any]) -> bool:
     """Whether counting up to the highest key takes no more memory than the keys."""
     return keys.dtype.kind == "i" and len(keys) > 0 and int(keys.max()) < 8 * len(keys)

@@ -1,0 +1,111 @@
+"""Intervals and tests for every metric, from the influence of each row.
+
+A metric of n rows is, to first order, its true value plus the mean of the rows' influences. So its
+variance is that of a mean, also of a difference of two models, of clusters of rows, and of weighted
+rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.evaluation.paired import CONFIDENCE, holm, wilson_interval
+from postproc.evaluation.tallies import weighted_counts
+
+#: Probability with which a gain of the size that reports call detectable is found.
+POWER = 0.8
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric, or the gain in one, with its standard error."""
+
+    value: float
+    standard_error: float  # NaN if it is not defined
+    units: int  # independent units: groups, or rows where there are none
+    lowest: float = -math.inf  # of the values that are possible
+    highest: float = math.inf
+    p_holm: float | None = None  # of a gain, corrected for the number of models compared
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval: on the logit or log scale if the value is bounded."""
+        half = _quantile((1 + CONFIDENCE) / 2, self.units - 1) * self.standard_error
+        low, high, value = self.lowest, self.highest, self.value
+        if math.isnan(half):
+            return math.nan, math.nan
+        if not math.isfinite(low):
+            return value - half, value + half
+        if math.isinf(high):
+            factor = math.exp(half / (value - low)) if value > low else 1.0
+            return low + (value - low) / factor, low + (value - low) * factor
+        share = (value - low) / (high - low)
+        if not 0 < share < 1:  # as that of a proportion
+            ends = wilson_interval(round(share) * self.units, self.units)
+            return low + (high - low) * ends[0], low + (high - low) * ends[1]
+        logit = math.log(share / (1 - share))
+        half /= (high - low) * share * (1 - share)
+        ends = (_expit(logit - half), _expit(logit + half))
+        return low + (high - low) * ends[0], low + (high - low) * ends[1]
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided p-value of the t-test that the value is 0; NaN without a standard error."""
+        from scipy.special import stdtr
+
+        if self.standard_error == 0:
+            return 1.0 if self.value == 0 else 0.0
+        return float(2 * stdtr(self.units - 1, -abs(self.value) / self.standard_error))
+
+    @property
+    def detectable(self) -> float:
+        """The gain that these rows would show to be real with 80 % power."""
+        df = self.units - 1
+        return (_quantile((1 + CONFIDENCE) / 2, df) + _quantile(POWER, df)) * self.standard_error
+
+
+def standard_error(
+    influence: Floats, *, weights: Floats | None = None, groups: NDArray[Any] | None = None
+) -> float:
+    """Standard error of a metric from influences (n,), weights (n,) and groups 0..G-1 (n,)."""
+    w = np.ones(len(influence)) if weights is None else weights
+    sums = w * influence
+    if groups is not None:
+        sums = weighted_counts(groups, sums, int(groups.max()) + 1)
+    return error_of_sums(sums, w)
+
+
+def error_of_sums(sums: Floats, weights: Floats) -> float:
+    """Standard error from weighted sums of influences by unit, (G,), and all weights."""
+    n_units = len(sums)
+    if n_units < 2:
+        return math.nan
+    return math.sqrt(n_units / (n_units - 1) * float(sums @ sums)) / float(weights.sum())
+
+
+def corrected(gains: Sequence[Estimate]) -> list[Estimate]:
+    """Gains of several models in one metric, with Holm's correction; undefined ones stay so."""
+    known = [gain.p_value for gain in gains if not math.isnan(gain.p_value)]
+    values = iter(holm(known))
+    return [
+        gain if math.isnan(gain.p_value) else replace(gain, p_holm=next(values)) for gain in gains
+    ]
+
+
+def _quantile(share: float, df: int) -> float:
+    """Quantile of Student's t; NaN without degrees of freedom."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(df, share)) if df > 0 else math.nan
+
+
+def _expit(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
