@@ -43,11 +43,13 @@ HOMES = {
     "LinearScores": "ensemble.learned.discriminant_pool",
     "Stacking": "ensemble.learned.stacking",
     "Voting": "ensemble.voting",
-    # The pipeline of `auto`, calibrators, and their parts.
+    # The pipeline of `auto`, calibrators, deciders, and their parts.
     "AffineMap": "postproc.calibration.affine",
     "AutoPostprocessor": "ensemble.auto.pipeline",
     "BiasCorrectedTemperatureScaling": "postproc.calibration.temperature",
     "Candidate": "ensemble.auto.combination",
+    "ClassWeights": "postproc.decisions.thresholds",
+    "ConformalSets": "postproc.decisions.sets",
     "LabelShiftAdapter": "postproc.shift.adapter",
     "MatrixMap": "postproc.calibration.matrix",
     "PairedGain": "ensemble.auto.rehearsal",
@@ -57,6 +59,7 @@ HOMES = {
     "PredictionMoments": "postproc.shift.evidence",
     "Rehearsals": "ensemble.auto.rehearsal",
     "ResidualMatrixScaling": "postproc.calibration.matrix",
+    "SelectiveClassifier": "postproc.decisions.abstention",
     "StructuredMap": "postproc.calibration.structured",
     "StructuredScaling": "postproc.calibration.structured",
     "TemperatureScaling": "postproc.calibration.temperature",
@@ -78,7 +81,7 @@ def save_model(
 
     Parameters
     ----------
-    model : Ensemble, calibrator or LabelShiftAdapter
+    model : Ensemble, calibrator, LabelShiftAdapter or decider
         Fitted or not. The `out_of_fold_` of a calibrator is not saved.
     path : path-like
         The file; its suffix must be `.json`.

@@ -5,6 +5,10 @@ from .calibration.temperature import BiasCorrectedTemperatureScaling, Temperatur
 from .can.estimator import CAN
 from .can.operation import alternating_normalization
 from .can.tuning import tune_can
+from .decisions.abstention import SelectiveClassifier
+from .decisions.labels import decide
+from .decisions.sets import ConformalSets
+from .decisions.thresholds import ClassWeights
 from .evaluation.choice import TuningResult
 from .evaluation.metrics import evaluate
 from .evaluation.paired import (
@@ -42,6 +46,8 @@ __all__ = [
     "CAN",
     "AccuracyReport",
     "BiasCorrectedTemperatureScaling",
+    "ClassWeights",
+    "ConformalSets",
     "LabelShiftAdapter",
     "NoShiftTest",
     "PooledScaling",
@@ -50,6 +56,7 @@ __all__ = [
     "Reading",
     "ReadingWarning",
     "ResidualMatrixScaling",
+    "SelectiveClassifier",
     "StructuredScaling",
     "TemperatureScaling",
     "TuningResult",
@@ -60,6 +67,7 @@ __all__ = [
     "class_metrics",
     "class_prior",
     "compare",
+    "decide",
     "draw_target",
     "em_prior",
     "evaluate",

@@ -1,7 +1,8 @@
-"""`postproc apply`: a saved ensemble, calibrator or adapter on new predictions."""
+"""`postproc apply`: a saved ensemble, calibrator, adapter or decider on new predictions."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ Examples:
   postproc apply blend.json a.new.npy b.new.npy -o blended.npy
   postproc apply blend.json RUNDIR --labels labels.npy -o blended.npy --json
   postproc apply calibrator.json new.npy -o calibrated.npy
+  postproc apply sets.json new.npy -o sets.csv
 """
 )
 @click.argument("model", type=click.Path(path_type=Path))
@@ -42,7 +44,7 @@ def apply_command(
     outputs: Outputs,
     running: Running,
 ) -> dict[str, Any]:
-    """Combine, calibrate or adapt PREDS with MODEL, saved by another command with --save.
+    """Combine, calibrate, adapt or decide PREDS with MODEL, saved by a command with --save.
 
     Models saved by auto or adapt look at PREDS as a whole: they decide again whether to adapt, and
     to which class prior.
@@ -57,13 +59,15 @@ def apply_command(
     from ensemble import load_model
     from ensemble.base import MemberEstimator
     from postproc.calibration.temperature import Calibrator
+    from postproc.decisions.decider import Decider
     from postproc.scores.checks import fail
     from postproc.shift.adapter import LabelShiftAdapter
 
     runner = Runner.of(inputs, outputs, running)
     fitted = load_model(model)
-    if not isinstance(fitted, MemberEstimator | Calibrator | LabelShiftAdapter):
-        fail(model.name, "an ensemble, a calibrator or an adapter", type(fitted).__name__)
+    if not isinstance(fitted, MemberEstimator | Calibrator | LabelShiftAdapter | Decider):
+        wanted = "an ensemble, a calibrator, an adapter or a decider"
+        fail(model.name, wanted, type(fitted).__name__)
     _check_fitted(fitted, model)
     if isinstance(fitted, MemberEstimator):
         outcome = _apply_ensemble(fitted, model, predictions, runner, by_order=by_order)
@@ -97,10 +101,13 @@ def _apply_ensemble(
 def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runner) -> Outcome:
     import numpy as np
 
+    from cli.run.decided import write_decisions
     from cli.run.one_file import apply_to_file
     from cli.task.load import in_order_of, load, load_ordered_labels
     from cli.task.members import open_run
-    from cli.task.output import output_path
+    from cli.task.output import decision_path, output_path
+    from postproc.decisions.decider import Decider
+    from postproc.decisions.sets import ConformalSets
     from postproc.scores.checks import fail
     from postproc.scores.predictions import Predictions
 
@@ -120,8 +127,15 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
     if target.kind != like.kind:
         mend = f"declare --{like.kind} if they are"
         fail(target.name, f"{like.kind}, which {model.name} was fitted to", target.kind, mend)
-    output = output_path(target.name, runner)
+    decides = isinstance(fitted, Decider)
+    if decides and runner.outputs.labels_out is not None:
+        message = f"--labels-out is for probabilities, and {model.name} decides; use --output"
+        raise click.UsageError(message)
+    make_path = partial(decision_path, sets=isinstance(fitted, ConformalSets))
+    output = (make_path if decides else output_path)(target.name, runner)
     labels = None
     if inputs.labels is not None:
         labels = load_ordered_labels(inputs.labels, own, target.classes, runner, judges=True)
+    if isinstance(fitted, Decider):
+        return write_decisions(fitted, None, target, labels, output, runner)
     return apply_to_file(fitted, target, labels, output, runner)

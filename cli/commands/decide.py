@@ -20,6 +20,9 @@ RULES = {
     "sets": ("score", "per_class"),
 }
 
+#: Options whose rule is fitted.
+FITTED = ("metric", "max_error", "coverage", "sets")
+
 #: Values in (0, 1), but for the end that the library refuses.
 SHARE = Number(low=0.0, high=1.0, open_low=True)
 
@@ -28,6 +31,13 @@ SHARE = Number(low=0.0, high=1.0, open_low=True)
 class Decision:
     """How to decide; the likeliest class where nothing is given."""
 
+    metric: Any = given(
+        "Choose class weights, or the threshold of two classes, for this metric; they are left at "
+        "1 unless the gain on held-out rows is clear. Takes --fit.",
+        type=click.Choice(
+            ["balanced_accuracy", "macro_f1", "mcc", "kappa", "quadratic_kappa", "accuracy"]
+        ),
+    )
     cost: Path | None = given(
         "Decide at least expected cost. A table: rows true classes, columns decisions, names in "
         "the header; one more column may be `abstain`.",
@@ -77,6 +87,7 @@ class Decision:
 Examples:
   postproc decide test.csv -o labels.csv
   postproc decide test.csv -o submission.csv --columns-as id:PassengerId,label:Survived
+  postproc decide test.npy --metric macro_f1 --fit val.npy --fit-labels y.npy -o labels.csv
   postproc decide test.npy --cost costs.csv -o labels.csv
   postproc decide test.npy --max-error 0.02 --fit val.npy --fit-labels y.npy -o labels.csv
   postproc decide test.npy --sets 0.9 --fit val.npy --fit-labels y.npy -o sets.csv
@@ -86,7 +97,11 @@ Examples:
 @options.group(Decision)
 @options.group(
     Fit,
-    fit_files={"help": "Predictions of the same model for labelled rows.", "multiple": False},
+    fit_files={
+        "multiple": False,
+        "callback": lambda ctx, param, value: () if value is None else (value,),
+        "help": "Predictions of the same model for labelled rows.",
+    },
     fit_labels={},
 )
 @options.group(
@@ -127,9 +142,55 @@ def decide_command(
     `abstain`, or -1 among integers. The rows of --fit must be like those of PREDS and have taken
     no part in training; guarantees hold for such rows only.
     """
+    rule = decision.rule()
+    _check_usage(rule, fit, prior, outputs)
     from cli.run.decided import decide_file
     from cli.run.outcome import deliver
     from cli.task.runner import Runner
 
-    runner, rule = Runner.of(inputs, outputs, running), decision.rule()
-    return deliver(decide_file(predictions, rule, decision, fit, prior, runner), runner)
+    def make(kind: Any, target_prior: Any) -> Any:
+        from postproc.decisions.abstention import SelectiveClassifier
+        from postproc.decisions.sets import ConformalSets
+        from postproc.decisions.thresholds import ClassWeights
+
+        if rule == "metric":
+            return ClassWeights(metric=decision.metric, kind=kind, random_state=running.seed)
+        if decision.sets is not None:
+            return ConformalSets(
+                coverage=decision.sets,
+                score=decision.score or "lac",
+                per_class=decision.per_class,
+                prior=target_prior,
+                kind=kind,
+            )
+        return SelectiveClassifier(
+            max_error=decision.max_error,
+            coverage=decision.coverage,
+            confidence=0.95 if decision.confidence is None else decision.confidence,
+            kind=kind,
+        )
+
+    runner = Runner.of(inputs, outputs, running)
+    learned = make if rule in FITTED else None
+    outcome = decide_file(predictions, rule, learned, fit, prior, decision.cost, runner)
+    return deliver(outcome, runner)
+
+
+def _check_usage(rule: str, fit: Fit, prior: Prior, outputs: Outputs) -> None:
+    """Check that --fit, --prior and --save are given where they are of use."""
+    option, needed = f"--{rule.replace('_', '-')}", rule in FITTED and rule != "coverage"
+    message = ""
+    if needed and not fit.fit_files:
+        message = f"Missing option '--fit': {option} takes labelled rows."
+    elif fit.fit_labels is None and fit.fit_files and rule != "coverage":
+        message = "Missing option '--fit-labels': the labels of the rows of --fit."
+    elif fit.fit_labels is not None and not fit.fit_files:
+        message = "--fit-labels requires --fit"
+    elif rule == "labels" and fit.fit_files:
+        message = "the likeliest class takes no --fit; add --metric, --max-error or --sets"
+    elif prior.prior is not None and rule != "sets":
+        message = "--prior requires --sets"
+    elif outputs.save is not None and rule not in FITTED:
+        message = "--save keeps what is fitted: it requires --metric, --max-error or --sets"
+    if message:
+        raise click.UsageError(message)

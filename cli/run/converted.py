@@ -17,7 +17,6 @@ from postproc.files.decided import save_labels
 from postproc.files.llm import Converted, read_lm_eval, read_logprobs
 from postproc.scores.arrays import undo_softmax
 from postproc.scores.checks import fail
-from postproc.scores.predictions import Predictions
 
 
 def convert_file(

@@ -1,5 +1,6 @@
 from .abstention import SelectiveClassifier
 from .labels import decide
 from .sets import ConformalSets
+from .thresholds import ClassWeights
 
-__all__ = ["ConformalSets", "SelectiveClassifier", "decide"]
+__all__ = ["ClassWeights", "ConformalSets", "SelectiveClassifier", "decide"]

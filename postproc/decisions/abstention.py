@@ -39,7 +39,7 @@ class MostConfident:
     def __call__(self, probs: Floats) -> Decided:
         """Decide rows, shape (k, C)."""
         accepted = probs.max(axis=1) > self.threshold
-        counts = {"accepted": int(np.count_nonzero(accepted))}
+        counts = {"accepted": float(np.count_nonzero(accepted))}
         return np.where(accepted, probs.argmax(axis=1), ABSTAINED), counts
 
 

@@ -27,7 +27,9 @@ class LeastCost:
         expected = probs @ self.costs
         chosen = expected.argmin(axis=1)
         total = float(np.take_along_axis(expected, chosen[:, None], axis=1).sum())
-        return np.where(chosen < len(self.costs), chosen, ABSTAINED), {"expected_cost": total}
+        accepted = chosen < len(self.costs)
+        counts = {"expected_cost": total, "accepted": float(np.count_nonzero(accepted))}
+        return np.where(accepted, chosen, ABSTAINED), counts
 
     def of(self, labels: Ints, decided: Ints) -> Floats:
         """Cost of each decided row, shape (n,)."""

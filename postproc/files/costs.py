@@ -49,15 +49,13 @@ def load_costs(
     found = resolve_path(path, SUFFIXES)
     if suffix_of(found) == ".npy":
         return np.array(formats.read(found).values, dtype=np.float64)
-    rows = [
-        (line, [cell.strip() for cell in cells]) for line, cells in sniff(found, ",").rows()
-    ]
+    rows = [(line, [cell.strip() for cell in cells]) for line, cells in sniff(found, ",").rows()]
     names = list(classes) if classes is not None else [str(j) for j in range(n_classes)]
     header = rows[0][1] if rows else []
     decisions = [name for name in header if name != ABSTAIN or ABSTAIN in names]
     is_named = len(decisions) == n_classes + 1  # a column in front names the rows
     decisions = decisions[is_named:]
-    columns = matching_order(decisions, names, f"header of {found}", like="the predictions")
+    columns = matching_order(decisions, names, f"decisions of {found}", like="the predictions")
     if len(rows) != n_classes + 1:
         fail(str(found), f"a table of {n_classes} rows under its header", f"{len(rows) - 1}")
     values = np.empty((n_classes, len(header) - is_named))

@@ -125,9 +125,7 @@ def check_decision_path(path: PathLike, *, overwrite: bool, sets: bool = False) 
     return target
 
 
-def _header(
-    names: Sequence[str], ids: Any, columns_as: Mapping[str, str] | None
-) -> dict[str, str]:
+def _header(names: Sequence[str], ids: Any, columns_as: Mapping[str, str] | None) -> dict[str, str]:
     """The heading of each column; that of ids only where there are ids."""
     there = [name for name in names if name != "id" or ids is not None]
     wanted = dict(columns_as or {})
