@@ -33,7 +33,7 @@ class Decision:
 
     metric: Any = given(
         "Choose class weights, or the threshold of two classes, for this metric; they are left at "
-        "1 unless the gain on held-out rows is clear. Takes --fit.",
+        "1 unless the gain on held-out rows is clear. Takes --fit.  [default: all weights 1]",
         type=click.Choice(
             ["balanced_accuracy", "macro_f1", "mcc", "kappa", "quadratic_kappa", "accuracy"]
         ),
@@ -45,18 +45,20 @@ class Decision:
     )
     max_error: float | None = given(
         "Abstain from the least certain rows, so that at most this share of the others is wrong. "
-        "Takes --fit.",
+        "Takes --fit.  [default: every row is decided]",
         type=SHARE,
     )
     confidence: float | None = given(
         "Confidence of the bound of --max-error.  [default: 0.95]", type=SHARE
     )
     coverage: float | None = given(
-        "Decide this share of the rows, the most certain ones, and abstain from the others.",
+        "Decide this share of the rows, the most certain ones, and abstain from the others.  "
+        "[default: every row is decided]",
         type=SHARE,
     )
     sets: float | None = given(
-        "Write sets of classes that hold the true one with this probability. Takes --fit.",
+        "Write sets of classes that hold the true one with this probability. Takes --fit.  "
+        "[default: one class per row]",
         metavar="COVERAGE",
         type=SHARE,
     )

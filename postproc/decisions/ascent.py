@@ -10,7 +10,7 @@ from postproc.decisions.counts import Counts
 from postproc.decisions.rules import Floats, Ints
 
 #: Cells of a table of candidates and classes that are compared at once, and fewest candidates.
-CELLS = 2**15
+CELLS = 2**13
 FEWEST = 64
 
 #: Sweeps over all classes, at most.

@@ -52,8 +52,8 @@ def decide(
     --------
     >>> decide([[0.6, 0.4], [0.9, 0.1]])
     array([0, 0])
-    >>> decide([[0.6, 0.4], [0.9, 0.1]], costs=[[0, 1, 0.5], [5, 0, 0.5]])
-    array([ 1, -1])
+    >>> decide([[0.6, 0.4], [0.9, 0.1]], costs=[[0, 1, 0.55], [5, 0, 0.55]])
+    array([-1,  0])
     """
     target = Predictions.check(scores, kind=kind, name="scores")
     rule: Rule | None = None
