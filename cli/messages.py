@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
-from linecache import getline
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import click
 
 #: Where the context of a command, and of those it calls, keeps the names of what they have written.
 WRITTEN = "postproc.written"
-
-PACKAGES = ("cli", "ensemble", "postproc")
 
 REPORT = "This is a fault of postproc, not of your data: please report it with the traceback above."
 
@@ -52,31 +51,38 @@ def raise_as_message(error: Exception, context: click.Context, *, debug: bool) -
 def is_expected(error: BaseException) -> bool:
     """Whether an error comes from the data, the files or the machine, and not from postproc."""
     from postproc.jobs.write import StoppedError
-    from postproc.scores.checks import UserTypeError
+    from postproc.scores.checks import PACKAGES, is_of_data
 
     if isinstance(error, StoppedError) and isinstance(error.__cause__, Exception):
         return is_expected(error.__cause__)
     if isinstance(error, ImportError):  # an extra that is not installed
         return (error.name or "").partition(".")[0] not in PACKAGES
-    if isinstance(error, ValueError):
-        return _is_raised_here(error)
     # Torch has an OutOfMemoryError of its own, for devices.
     of_machine = isinstance(error, OSError | MemoryError) or "OutOfMemory" in type(error).__name__
-    return of_machine or isinstance(error, UserTypeError)
+    return of_machine or is_of_data(error)
 
 
-def _is_raised_here(error: Exception) -> bool:
-    """Whether a `raise` statement of this project raised an error, and not what it calls."""
-    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
-    file, name = frame.f_code.co_filename, frame.f_globals.get("__name__", "")
-    return name.partition(".")[0] in PACKAGES and getline(file, line).lstrip().startswith("raise ")
+@contextmanager
+def noting(notes: list[str]) -> Iterator[None]:
+    """Add the library's warnings to notes that are printed later."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    notes += [str(each.message) for each in caught]
+
+
+def echo(text: object = "", *, nl: bool = True, err: bool = False, **style: Any) -> None:
+    """Print text, perhaps in a style of click; names in it cannot steer the terminal."""
+    from postproc.scores.checks import printable
+
+    click.secho(printable(str(text)), nl=nl, err=err, **style)
 
 
 def warn(messages: Iterable[str], *, quiet: bool = False) -> None:
     """Print warnings to stderr."""
     if not quiet:
         for message in messages:
-            click.echo(f"Warning: {message}", err=True)
+            echo(f"Warning: {message}", err=True)
 
 
 def print_json(value: Any) -> None:
@@ -84,23 +90,17 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
-def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None
-) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
     """Print a table: the first column to the left, the others to the right."""
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", no_wrap=number > 0)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+    from postproc.reports.tables import Table, named
+    from postproc.reports.text import rich_table
+
+    table = Table(title, tuple(columns), tuple(tuple(map(named, row)) for row in rows))
     # A pipe has no width: nothing may be cut off there.
     width = None if sys.stdout.isatty() else 200
-    Console(width=width, highlight=False).print(table)
+    Console(width=width, highlight=False).print(rich_table(table))
 
 
 def print_report_tables(tables: Any, *, width: int) -> None:
@@ -108,18 +108,8 @@ def print_report_tables(tables: Any, *, width: int) -> None:
     from postproc.reports.text import renderable, to_text
 
     if not sys.stdout.isatty():
-        click.echo(to_text(tables, width=width), nl=False)
+        echo(to_text(tables, width=width), nl=False)
         return
     from rich.console import Console
 
     Console(highlight=False).print(renderable(tables))
-
-
-def percent(share: float) -> str:
-    """A share in per cent with two digits."""
-    return f"{100 * share:.2f}"
-
-
-def points(difference: float) -> str:
-    """A difference of shares in signed points."""
-    return f"{100 * difference:+z.2f}"

@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from cli.messages import echo
+
 #: Seconds over which a rate is averaged.
 RATE_OVER = 20.0
 
@@ -74,7 +76,7 @@ class _Lines:
             said = f"{100 * self.done / self.total:.0f} %"
             if self.unit:
                 said = f"{self.done} of {self.total} {self.unit}, {self.speed(now)}"
-            click.echo(f"{self.what}: {said}{left}", err=True)
+            echo(f"{self.what}: {said}{left}", err=True)
 
     def count(self, count: int) -> float:
         """Count what is done, and return the time."""
@@ -140,13 +142,7 @@ class _Bar(_Lines):
 
 
 def duration(seconds: float) -> str:
-    """A time as text.
-
-    Examples
-    --------
-    >>> duration(42.3), duration(3723)
-    ('42 s', '1 h 02 min')
-    """
+    """A time as text, such as 42 s or 1 h 02 min."""
     whole = round(seconds)
     if whole < 90:
         return f"{whole} s"

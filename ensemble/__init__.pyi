@@ -1,46 +1,27 @@
-from .auto.pipeline import AdaptedPipeline, AutoPostprocessor
-from .bench.runner import benchmark
-from .devil.estimator import DevilsAdvocate
-from .diversity import Diversity, pairwise_diversity
-from .learned.blend import Blend
-from .learned.calibrated import CalibratedVoting
-from .learned.discriminant_pool import DiscriminantPool
-from .learned.greedy import GreedySelection
-from .learned.greedy_tuning import tune_greedy
-from .learned.log_pool import LearnedLogPool
-from .learned.stacking import Bagging, Stacking
-from .members import Members, align_members, check_members
-from .rows import pool_rows
-from .saved import load_model, save_model
-from .training.trainer import DevilsAdvocateTrainer
-from .voting import Voting, hard_vote, log_pool, median_vote, rank_vote, soft_vote
-
-__all__ = [
-    "AdaptedPipeline",
-    "AutoPostprocessor",
-    "Bagging",
-    "Blend",
-    "CalibratedVoting",
-    "DevilsAdvocate",
-    "DevilsAdvocateTrainer",
-    "DiscriminantPool",
-    "Diversity",
-    "GreedySelection",
-    "LearnedLogPool",
-    "Members",
-    "Stacking",
-    "Voting",
-    "align_members",
-    "benchmark",
-    "check_members",
-    "hard_vote",
-    "load_model",
-    "log_pool",
-    "median_vote",
-    "pairwise_diversity",
-    "pool_rows",
-    "rank_vote",
-    "save_model",
-    "soft_vote",
-    "tune_greedy",
-]
+from .auto.pipeline import AdaptedPipeline as AdaptedPipeline
+from .auto.pipeline import AutoPostprocessor as AutoPostprocessor
+from .bench.runner import benchmark as benchmark
+from .devil.estimator import DevilsAdvocate as DevilsAdvocate
+from .diversity import Diversity as Diversity
+from .diversity import pairwise_diversity as pairwise_diversity
+from .learned.blend import Blend as Blend
+from .learned.calibrated import CalibratedVoting as CalibratedVoting
+from .learned.discriminant_pool import DiscriminantPool as DiscriminantPool
+from .learned.greedy import GreedySelection as GreedySelection
+from .learned.greedy_tuning import tune_greedy as tune_greedy
+from .learned.log_pool import LearnedLogPool as LearnedLogPool
+from .learned.stacking import Bagging as Bagging
+from .learned.stacking import Stacking as Stacking
+from .members import Members as Members
+from .members import align_members as align_members
+from .members import check_members as check_members
+from .rows import pool_rows as pool_rows
+from .saved import load_model as load_model
+from .saved import save_model as save_model
+from .training.trainer import DevilsAdvocateTrainer as DevilsAdvocateTrainer
+from .voting import Voting as Voting
+from .voting import hard_vote as hard_vote
+from .voting import log_pool as log_pool
+from .voting import median_vote as median_vote
+from .voting import rank_vote as rank_vote
+from .voting import soft_vote as soft_vote

@@ -97,15 +97,7 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         return api.array_namespace(probs).argmax(probs, axis=1)
 
     def check_members(self, members: Iterable[Any], *, kinds: Kinds = None) -> Members:
-        """Check that members are those seen in `fit`.
-
-        Raises
-        ------
-        NotFittedError
-            If `fit` has not been called.
-        ValueError
-            If number, names, order, classes or kinds differ.
-        """
+        """Members that are those seen in `fit`: number, names, order, classes and kinds agree."""
         check_is_fitted(self, "n_members_")
         checked = check_members(members, kinds=kinds)
         if len(checked) != self.n_members_:
@@ -138,10 +130,8 @@ class Ensemble(MemberEstimator):
 
         Parameters
         ----------
-        members : sequence of M arrays or tensors of shape (n, C), or Members
-            Scores of the members seen in `fit`, in the same order and of the same kinds.
-        kinds : {"logits", "probs"} or sequence of them, optional
-            The kind of all members or of each; None detects it.
+        members, kinds
+            As for `fit`: the same members, in the same order and of the same kinds.
 
         Returns
         -------
@@ -159,20 +149,7 @@ class Ensemble(MemberEstimator):
         return combine_all(self, self.check_members(members, kinds=kinds))
 
     def combine(self, members: Members, rows: slice) -> Array:
-        """Combine one block of rows, to write an output block by block.
-
-        Parameters
-        ----------
-        members : Members
-            Members that `check_members` of this ensemble has passed.
-        rows : slice
-            The rows, with a start and a stop.
-
-        Returns
-        -------
-        array of shape (k, C), float64
-            Probabilities of those rows.
-        """
+        """Combine a block of rows of checked members, (k, C), to write an output block by block."""
         return self._combine(members, rows)
 
     def _combine(self, members: Members, rows: slice) -> Array:

@@ -7,11 +7,16 @@ unpickled.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import importlib
+import io
 import json
 import math
 import os
+import re
+import warnings
+import zipfile
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +24,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.json_arrays import decode_array, encode_array
-from postproc.files.paths import atomic_path, check_output
-from postproc.scores.checks import fail, fail_type
+from ensemble.base import MemberEstimator
+from postproc.files.json_arrays import decode_array, encode_array, read_json
+from postproc.files.paths import atomic_path, check_output, check_regular
+from postproc.scores.checks import check_count, fail, fail_type, one_line
 
 #: Name and version of the layout; other versions are refused.
 FORMAT = "postproc model"
@@ -65,8 +71,14 @@ HOMES = {
     "TemperatureScaling": "postproc.calibration.temperature",
 }
 
-#: Suffix, in place of .json, of the file with the large arrays.
+#: End of the names of files with large arrays: <model>.<digest>.arrays.npz.
 ARRAYS = ".arrays.npz"
+
+#: Numbers in arrays of a model are smaller.
+LARGEST = 1e100
+
+#: Most numbers of a row that a model is tried on when it is loaded.
+MOST_TRIED = 10**7
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -76,8 +88,8 @@ def save_model(
 ) -> None:
     """Write a model as JSON, whole or not at all.
 
-    Large arrays go to a file beside it, with the suffix `.arrays.npz`, so that the JSON stays
-    readable.
+    Large arrays go to a file beside it, so that the JSON stays readable. It is named by its
+    content, `<stem>.<digest>.arrays.npz`: a model that is replaced is whole at every moment.
 
     Parameters
     ----------
@@ -88,7 +100,7 @@ def save_model(
     overwrite : bool
         Whether an existing file may be replaced.
     most_inline : int
-        Arrays of more elements go to the `.arrays.npz` file.
+        Arrays of more elements go to the file beside it.
 
     Raises
     ------
@@ -103,16 +115,35 @@ def save_model(
     encoder = _Encoder(most_inline)
     content: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
     content["model"] = encoder.encode(model, "model")
-    arrays = encoder.arrays
-    beside = target.with_suffix(ARRAYS)
-    if arrays:
-        with atomic_path(beside, overwrite=overwrite) as temporary:
-            np.savez(temporary, **arrays)  # type: ignore[arg-type]  # its stub mistakes names
-            content["arrays"] = {"file": beside.name, "sha256": _digest(temporary)}
+    replaced = target.exists()
+    entry = _write_arrays(target, encoder.arrays) if encoder.arrays else None
+    if entry is not None:
+        content["arrays"] = entry
     with atomic_path(target, overwrite=overwrite) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    if overwrite and not arrays:  # left over from the model that was replaced
-        beside.unlink(missing_ok=True)
+    for file in arrays_of(target):  # of what was replaced, or was never completed
+        if entry is None or file.name != entry["file"]:
+            file.unlink(missing_ok=True)
+    if replaced:  # by the first release, arrays of every model of this name were in one file
+        target.with_suffix(ARRAYS).unlink(missing_ok=True)
+
+
+def _write_arrays(target: Path, arrays: Arrays) -> dict[str, str]:
+    """Write the arrays of a model beside it and return what the model says of them."""
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)  # type: ignore[arg-type]  # its stub mistakes names
+    digest = hashlib.sha256(stream.getbuffer()).hexdigest()
+    beside = target.with_name(f"{target.stem}.{digest[:16]}{ARRAYS}")
+    with atomic_path(beside, overwrite=True) as temporary:
+        temporary.write_bytes(stream.getbuffer())
+    return {"file": beside.name, "sha256": digest}
+
+
+def arrays_of(model: Path) -> list[Path]:
+    """The files with arrays beside a model, by their names."""
+    ours = re.compile(rf"{re.escape(model.stem)}\.[0-9a-f]{{16}}{re.escape(ARRAYS)}")
+    beside = model.parent.glob(f"{glob.escape(model.stem)}.*{ARRAYS}")
+    return [file for file in beside if ours.fullmatch(file.name)]
 
 
 def load_model(path: str | os.PathLike[str]) -> Any:
@@ -136,31 +167,35 @@ def load_model(path: str | os.PathLike[str]) -> Any:
         If the file is not a saved model, is damaged, or has another version.
     """
     file = Path(path)
+    content = _read_json(file)
+    arrays = _read_arrays(file, content["arrays"]) if "arrays" in content else {}
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        model = _decode(content["model"], arrays)
+        _try_out(model)
     except ValueError as error:
-        msg = f"{file}: cannot be read as JSON: {error}"
+        msg = f"{file}: {error}"
         raise ValueError(msg) from None
+    except Exception as error:  # a damaged model may fail anywhere
+        msg = f"{file}: damaged: {type(error).__name__}: {one_line(error)}"
+        raise ValueError(msg) from error
+    return model
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    """What a file says of a model, once format and version are known."""
+    content = read_json(file)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         is_tuned = isinstance(content, dict) and "parameters" in content
         mend = "; use --config for the output of postproc tune" if is_tuned else ""
         msg = f"{file}: must be a saved model, with the format {FORMAT!r}{mend}"
         raise ValueError(msg)
     version = content.get("format_version")
-    if version != FORMAT_VERSION:
+    if version is True or version != FORMAT_VERSION:
         later = isinstance(version, int) and version > FORMAT_VERSION
         mend = "; it was saved by a later version of postproc" if later else ""
         msg = f"{file}: format_version must be {FORMAT_VERSION}, got {version!r}{mend}"
         raise ValueError(msg)
-    arrays = _read_arrays(file, content["arrays"]) if "arrays" in content else {}
-    try:
-        return _decode(content["model"], arrays)
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        msg = f"{file}: damaged: {type(error).__name__}: {error}"
-        raise ValueError(msg) from None
-    except ValueError as error:
-        msg = f"{file}: {error}"
-        raise ValueError(msg) from None
+    return content
 
 
 def _read_arrays(file: Path, entry: Any) -> Arrays:
@@ -169,19 +204,49 @@ def _read_arrays(file: Path, entry: Any) -> Arrays:
         raise ValueError(msg)
     name, wanted = str(entry.get("file")), entry.get("sha256")
     beside = file.parent / Path(name).name  # never a path that leads elsewhere
-    if not beside.is_file():
+    try:
+        check_regular(beside)
+    except FileNotFoundError:
         msg = f"{beside}: no such file, but {file.name} needs its arrays"
-        raise FileNotFoundError(msg)
-    if _digest(beside) != wanted:
+        raise FileNotFoundError(msg) from None
+    data = beside.read_bytes()
+    if hashlib.sha256(data).hexdigest() != wanted:
         msg = f"{beside}: damaged, or not saved with {file.name}; save the model again"
         raise ValueError(msg)
-    with np.load(beside, allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files}
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.zip.infolist()):
+                fail(beside.name, "stored without compression", "compressed arrays")
+            return {key: archive[key] for key in archive.files}
+    except Exception as error:  # of zipfile, of zlib, of NumPy
+        msg = f"{beside}: damaged: its arrays cannot be read ({type(error).__name__})"
+        raise ValueError(msg) from error
 
 
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _try_out(model: Any) -> None:
+    """Check that a fitted model makes probabilities of three rows: even, uneven and certain."""
+    if not hasattr(model, "predict_proba"):
+        fail("model", "an ensemble, a calibrator or an adapter", type(model).__name__)
+    n_classes = getattr(model, "n_classes_", getattr(model, "n_features_in_", None))
+    if n_classes is None:  # saved before it was fitted
+        return
+    n_members = check_count(getattr(model, "n_members_", 1), "n_members_", low=1)
+    check_count(n_classes, "n_classes_", low=1, high=MOST_TRIED // n_members)
+    rows = np.full((3, n_classes), 1.0 / n_classes)
+    rows[1, 0] += 1.0
+    rows[2, 1:] = 1e-300
+    rows /= rows.sum(axis=1, keepdims=True)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        if isinstance(model, MemberEstimator):
+            members = [rows if kind == "probs" else np.log(rows) for kind in model.kinds_]
+            if hasattr(model, "adapt_to"):
+                model = model.adapt_to(members, kinds=model.kinds_)
+            probs = model.predict_proba(members, kinds=model.kinds_)
+        else:
+            probs = model.predict_proba(rows if model.kind_ == "probs" else np.log(rows))
+    if not np.allclose(probs.sum(axis=1), 1.0, atol=1e-3) or not (probs >= 0).all():
+        fail("model", "one whose predictions sum to 1", f"{probs.sum(axis=1)[0]:.3g}")
 
 
 class _Encoder:
@@ -253,9 +318,10 @@ def _decode(value: Any, arrays: Arrays) -> Any:
         return {key: _decode(item, arrays) for key, item in value["dict"]}
     if "float" in value:
         return float(value["float"])
-    if "npz" in value:
-        return arrays[value["npz"]]
-    return decode_array(value)
+    array = arrays[value["npz"]] if "npz" in value else decode_array(value)
+    if array.dtype.kind == "f" and not (np.abs(array) < LARGEST).all():
+        fail("model", f"made of numbers below {LARGEST:g}", "NaN or larger ones")
+    return array
 
 
 def _decode_object(value: dict[str, Any], arrays: Arrays) -> Any:

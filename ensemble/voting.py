@@ -143,20 +143,7 @@ def log_pool(members: Iterable[Any], *, weights: Any = None, kinds: Kinds = None
     heavily, but if every class of a row is ruled out by some member, the row goes to the classes
     ruled out with the smallest total weight.
 
-    Parameters
-    ----------
-    members, weights, kinds
-        As for `soft_vote`.
-
-    Returns
-    -------
-    array or tensor of shape (n, C)
-        Probabilities, as of `soft_vote`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `soft_vote`.
+    Parameters, result and errors are those of `soft_vote`.
 
     References
     ----------
@@ -185,10 +172,11 @@ def hard_vote(
 
     .. math:: v_j = \sum_m w_m [j = \arg\max_c P_{mc}]
 
+    A member with tied scores votes for the lowest of the tied classes. Other parameters, and
+    errors, are those of `soft_vote`.
+
     Parameters
     ----------
-    members, weights, kinds
-        As for `soft_vote`. A member with tied scores votes for the lowest of the tied classes.
     tie : {"support", "lowest", "random"}
         How ties are broken: the class with the largest weighted sum of probabilities wins, then
         the lowest class; the lowest class wins; or one of them at random.
@@ -200,11 +188,6 @@ def hard_vote(
     array or tensor of shape (n, C)
         Shares of votes; each row sums to 1. The share of the winner of a tie is raised by a
         millionth of itself, so that the argmax of every row is the winner.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `soft_vote`; also if `tie` or `seed` is invalid.
 
     Examples
     --------
@@ -220,21 +203,7 @@ def median_vote(members: Iterable[Any], *, weights: Any = None, kinds: Kinds = N
 
     The median is the smallest probability at which half of the weight is reached, or the mean of
     it and the next if it is exactly half. A row whose medians are all zero gets the linear pool.
-
-    Parameters
-    ----------
-    members, weights, kinds
-        As for `soft_vote`.
-
-    Returns
-    -------
-    array or tensor of shape (n, C)
-        Probabilities, as of `soft_vote`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `soft_vote`.
+    Parameters, result and errors are those of `soft_vote`.
 
     Examples
     --------
@@ -255,25 +224,13 @@ def rank_vote(
     """Average the ranks that members give to the classes of a row (Borda count).
 
     From each member a class gets one point for every less probable class of the row and half a
-    point for every equally probable one.
-
-    Parameters
-    ----------
-    members, weights, kinds
-        As for `soft_vote`.
-    tie, seed
-        As for `hard_vote`.
+    point for every equally probable one. Parameters and errors are those of `hard_vote`.
 
     Returns
     -------
     array or tensor of shape (n, C)
         The weighted mean of the points, scaled to sum to 1; that of the winner of a tie is raised
         by a millionth of itself, so that the argmax of every row is the winner.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `hard_vote`.
 
     Examples
     --------

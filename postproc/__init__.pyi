@@ -1,96 +1,52 @@
-from .calibration.matrix import ResidualMatrixScaling
-from .calibration.pooled import PooledScaling
-from .calibration.structured import StructuredScaling
-from .calibration.temperature import BiasCorrectedTemperatureScaling, TemperatureScaling
-from .can.estimator import CAN
-from .can.operation import alternating_normalization
-from .can.tuning import tune_can
-from .decisions.abstention import SelectiveClassifier
-from .decisions.labels import decide
-from .decisions.sets import ConformalSets
-from .decisions.thresholds import ClassWeights
-from .evaluation.choice import TuningResult
-from .evaluation.metrics import evaluate
-from .evaluation.paired import (
-    compare,
-    holm,
-    mcnemar_exact,
-    paired_gain_interval,
-    wilson_interval,
+from .calibration.matrix import ResidualMatrixScaling as ResidualMatrixScaling
+from .calibration.pooled import PooledScaling as PooledScaling
+from .calibration.structured import StructuredScaling as StructuredScaling
+from .calibration.temperature import (
+    BiasCorrectedTemperatureScaling as BiasCorrectedTemperatureScaling,
 )
-from .evaluation.per_class import class_metrics
-from .evaluation.reliability import reliability_bins
-from .files import (
-    Reading,
-    ReadingWarning,
-    load_labels,
-    load_members,
-    load_predictions,
-    save_predictions,
-)
-from .files.inspection import inspect_predictions
-from .reports.report import AccuracyReport, accuracy_report
-from .scores.arrays import log_softmax, softmax, undo_softmax
-from .scores.confidence import top_k_entropy
-from .scores.kinds import check_scores, log_probabilities, probabilities
-from .scores.predictions import Predictions
-from .scores.prior import class_prior, multilabel_prior
-from .shift.adapter import LabelShiftAdapter
-from .shift.bbse import bbse_prior
-from .shift.draws import draw_target
-from .shift.evidence import NoShiftTest, no_shift_test
-from .shift.prior import PriorEstimate, em_prior, map_prior
-from .shift.reweight import joint_normalization, reweight
-
-__all__ = [
-    "CAN",
-    "AccuracyReport",
-    "BiasCorrectedTemperatureScaling",
-    "ClassWeights",
-    "ConformalSets",
-    "LabelShiftAdapter",
-    "NoShiftTest",
-    "PooledScaling",
-    "Predictions",
-    "PriorEstimate",
-    "Reading",
-    "ReadingWarning",
-    "ResidualMatrixScaling",
-    "SelectiveClassifier",
-    "StructuredScaling",
-    "TemperatureScaling",
-    "TuningResult",
-    "accuracy_report",
-    "alternating_normalization",
-    "bbse_prior",
-    "check_scores",
-    "class_metrics",
-    "class_prior",
-    "compare",
-    "decide",
-    "draw_target",
-    "em_prior",
-    "evaluate",
-    "holm",
-    "inspect_predictions",
-    "joint_normalization",
-    "load_labels",
-    "load_members",
-    "load_predictions",
-    "log_probabilities",
-    "log_softmax",
-    "map_prior",
-    "mcnemar_exact",
-    "multilabel_prior",
-    "no_shift_test",
-    "paired_gain_interval",
-    "probabilities",
-    "reliability_bins",
-    "reweight",
-    "save_predictions",
-    "softmax",
-    "top_k_entropy",
-    "tune_can",
-    "undo_softmax",
-    "wilson_interval",
-]
+from .calibration.temperature import TemperatureScaling as TemperatureScaling
+from .can.estimator import CAN as CAN
+from .can.operation import alternating_normalization as alternating_normalization
+from .can.tuning import tune_can as tune_can
+from .decisions.abstention import SelectiveClassifier as SelectiveClassifier
+from .decisions.labels import decide as decide
+from .decisions.sets import ConformalSets as ConformalSets
+from .decisions.thresholds import ClassWeights as ClassWeights
+from .evaluation.choice import TuningResult as TuningResult
+from .evaluation.metrics import evaluate as evaluate
+from .evaluation.paired import compare as compare
+from .evaluation.paired import holm as holm
+from .evaluation.paired import mcnemar_exact as mcnemar_exact
+from .evaluation.paired import paired_gain_interval as paired_gain_interval
+from .evaluation.paired import wilson_interval as wilson_interval
+from .evaluation.per_class import class_metrics as class_metrics
+from .evaluation.reliability import reliability_bins as reliability_bins
+from .files import Reading as Reading
+from .files import ReadingWarning as ReadingWarning
+from .files import load_labels as load_labels
+from .files import load_members as load_members
+from .files import load_predictions as load_predictions
+from .files import save_predictions as save_predictions
+from .files.inspection import inspect_predictions as inspect_predictions
+from .reports.report import AccuracyReport as AccuracyReport
+from .reports.report import accuracy_report as accuracy_report
+from .scores.arrays import log_softmax as log_softmax
+from .scores.arrays import softmax as softmax
+from .scores.arrays import undo_softmax as undo_softmax
+from .scores.confidence import top_k_entropy as top_k_entropy
+from .scores.kinds import check_scores as check_scores
+from .scores.kinds import log_probabilities as log_probabilities
+from .scores.kinds import probabilities as probabilities
+from .scores.predictions import Predictions as Predictions
+from .scores.prior import class_prior as class_prior
+from .scores.prior import multilabel_prior as multilabel_prior
+from .shift.adapter import LabelShiftAdapter as LabelShiftAdapter
+from .shift.bbse import bbse_prior as bbse_prior
+from .shift.draws import draw_target as draw_target
+from .shift.evidence import NoShiftTest as NoShiftTest
+from .shift.evidence import no_shift_test as no_shift_test
+from .shift.prior import PriorEstimate as PriorEstimate
+from .shift.prior import em_prior as em_prior
+from .shift.prior import map_prior as map_prior
+from .shift.reweight import joint_normalization as joint_normalization
+from .shift.reweight import reweight as reweight

@@ -85,6 +85,7 @@ def plain(text: str) -> str:
     """Text without what differs from run to run: places, measured times, Matplotlib's names."""
     text = text.replace(str(Path.cwd()), "HERE").replace(ROOT, "ROOT")
     text = re.sub(r"\b(tcp|https?)://(localhost|[0-9.]+):\S+", "ADDRESS", text)
+    text = re.sub(r"Warning: starting Dask took .*\n", "", text)
     text = re.sub(r'(seconds": )[0-9.e-]+', r"\1null", text)
     text = re.sub(r"\b[mp][0-9a-f]{10}\b", "ID", text)
     svg = r"<svg(?:(?!</svg>).)*over seconds.*?</svg>"

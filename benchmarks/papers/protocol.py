@@ -166,7 +166,7 @@ def apply(member: Member, setting: Setting, options: CANOptions | None) -> Resul
         after, rows, n_confident = adjusted.argmax(axis=1), ambiguous, model.n_confident
         moments = Moments(member.n_classes)
         moments.add(member.test)
-        is_warned = model.mismatch(moments) is not None
+        is_warned = model.mismatch(moments.mean, moments.standard_error) is not None
     part = compare(before[rows], after[rows], member.labels[rows]) if rows.any() else None
     return Result(
         member.task,

@@ -10,6 +10,7 @@ from typing import ClassVar
 import click
 
 from cli import options
+from cli.messages import echo
 from cli.options import PATH, Count, Outputs, Running, given
 
 
@@ -20,11 +21,11 @@ def _list_methods(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     from ensemble.bench.methods import METHODS
 
     for scope, title in (("member", "On one member:"), ("ensemble", "On all members:")):
-        click.echo(title)
+        echo(title)
         for method in METHODS:
             if method.scope == scope:
                 bound = " (looks at the target's labels)" if method.bound else ""
-                click.echo(f"  {method.name:18}{method.description}{bound}")
+                echo(f"  {method.name:18}{method.description}{bound}")
     ctx.exit()
 
 

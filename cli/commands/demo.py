@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from cli import options
+from cli.messages import echo
 from cli.options import Running
 
 
@@ -42,7 +43,7 @@ def demo_command(ctx: click.Context, *, folder: Path, running: Running) -> None:
     _say("Three classifiers learn scikit-learn's digits from five images of each.")
     runs = make_run_directories(folder, seed=running.seed)
     for run in runs.values():
-        click.echo(f"written: {run}/<model>.<split>.npy, labels.<split>.npy, classes.txt")
+        echo(f"written: {run}/<model>.<split>.npy, labels.<split>.npy, classes.txt")
 
     _say("1. What do the predictions of one of them look like?")
     target = runs["digits"] / "neighbours.test.npy"
@@ -65,12 +66,12 @@ def demo_command(ctx: click.Context, *, folder: Path, running: Running) -> None:
     _say("6. auto decides what to do: here on the long tail that CAN spoiled in step 3.")
     better = folder / "auto.npy"
     _show(ctx, "auto", runs["digits_longtail"], output=better, overwrite=True)
-    click.echo("\nTrust a gain if its interval lies above zero, and take the warnings seriously.")
+    echo("\nTrust a gain if its interval lies above zero, and take the warnings seriously.")
 
 
 def _say(text: str) -> None:
-    click.echo()
-    click.secho(text, bold=True)
+    echo()
+    echo(text, bold=True)
 
 
 def _show(ctx: click.Context, name: str, *args: object, **given: Any) -> None:
@@ -78,7 +79,7 @@ def _show(ctx: click.Context, name: str, *args: object, **given: Any) -> None:
     words = [*map(str, args)]
     for option, value in given.items():
         words += [f"--{option}"] if value is True else [f"--{option}", str(value)]
-    click.secho("$ " + shlex.join(["postproc", name, *words]), fg="cyan")
+    echo("$ " + shlex.join(["postproc", name, *words]), fg="cyan")
     _run(ctx, name, words)
 
 
@@ -90,8 +91,9 @@ def _run(ctx: click.Context, name: str, words: list[str]) -> Any:
 
 def _summarize(ctx: click.Context, runs: Mapping[str, Path]) -> None:
     """Run CAN on every model of both targets, and show what it does in one table."""
-    from cli.messages import percent, points, print_table
+    from cli.messages import print_table
     from cli.run.demo_task import MODELS
+    from postproc.reports.tables import percent, points
 
     rows = []
     for name, run in runs.items():

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
 from cli import options
+from cli.messages import echo
 from cli.options import ENGINE, Inputs, Outputs, Prior, Running
 
 if TYPE_CHECKING:
@@ -65,12 +64,13 @@ def inspect_command(
 
 
 def _show(inspection: Inspection, shards: int | None) -> None:
-    from cli.messages import percent, print_table
+    from cli.messages import print_table
     from cli.task.load import shards_text
+    from postproc.reports.tables import percent
     from postproc.scores.confidence import DEFAULT_TOP_K
 
-    click.secho(inspection.name, bold=True)
-    click.echo(
+    echo(inspection.name, bold=True)
+    echo(
         f"{inspection.rows} rows x {inspection.classes} classes, {inspection.kind}, "
         f"{inspection.dtype}" + ("" if shards is None else f", in {shards_text(shards)}")
     )
@@ -94,18 +94,18 @@ def _show(inspection: Inspection, shards: int | None) -> None:
         rows.append(row if prior is None else [*row, percent(prior[j])])
     print_table(heading, rows)
     if len(order) > CLASSES_SHOWN:
-        click.echo(f"  and {len(order) - CLASSES_SHOWN} more classes (--json shows all)")
+        echo(f"  and {len(order) - CLASSES_SHOWN} more classes (--json shows all)")
     if inspection.prior_distance is not None:
-        click.echo(f"total variation distance from the prior: {inspection.prior_distance:.3f}")
+        echo(f"total variation distance from the prior: {inspection.prior_distance:.3f}")
     for suspicion in inspection.suspicions:
-        click.secho(f"Suspicious: {suspicion}", fg="yellow")
-    click.echo()
+        echo(f"Suspicious: {suspicion}", fg="yellow")
+    echo()
 
 
 def _show_histogram(title: str, counts: Sequence[int]) -> None:
-    click.echo(f"\n{title}")
+    echo(f"\n{title}")
     longest = max(counts)
     for number, count in enumerate(counts):
         low, high = number / len(counts), (number + 1) / len(counts)
         bar = "█" * round(BAR_WIDTH * count / longest) or ("▏" if count else "")
-        click.echo(f"  {low:.1f}-{high:.1f} {bar:<{BAR_WIDTH}} {count}")
+        echo(f"  {low:.1f}-{high:.1f} {bar:<{BAR_WIDTH}} {count}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import click
 
 from cli import options
+from cli.messages import echo
 from cli.options import ENGINE, Inputs, Outputs, Running, given
 
 if TYPE_CHECKING:
@@ -186,14 +187,14 @@ def _print(
         print_json(result if diversity is None else {**result, "diversity": diversity.to_dict()})
         return
     if shown.as_csv:
-        click.echo(found.to_csv(), nl=False)
+        echo(found.to_csv(), nl=False)
         return
     contents = tables(found, per_class=shown.per_class)
     if diversity is not None:
         contents.append(diversity.to_table())
     if shown.as_markdown:
-        click.echo(to_markdown(contents), nl=False)
+        echo(to_markdown(contents), nl=False)
     elif not runner.running.quiet:
         print_report_tables(contents, width=100)
         if shown.html is not None:
-            click.echo(f"written: {shown.html}")
+            echo(f"written: {shown.html}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -121,7 +120,7 @@ def tune_command(
     interval above zero. The other methods need no tuning: they choose their
     hyperparameters when they are fitted, or have none.
     """
-    from cli.messages import note_written
+    from cli.messages import note_written, noting
     from cli.run.outcome import Outcome, deliver
     from cli.run.tuned import show_tuned, tune_can_file, tune_greedy_files, watching_tuning
     from cli.task.runner import Runner
@@ -141,8 +140,8 @@ def tune_command(
         "seed": running.seed,
     }
     shows = not running.quiet and not outputs.as_json
-    with warnings.catch_warnings(record=True) as caught, watching_tuning(shows=shows) as progress:
-        warnings.simplefilter("always")
+    notes: list[str] = []
+    with noting(notes), watching_tuning(shows=shows) as progress:
         if method == "can":
             tune = partial(tune_can_file, predictions[0], prior=prior, base=search.grid)
         else:
@@ -153,7 +152,7 @@ def tune_command(
         **result.to_dict(),
         "kind": kind,
         "output": str(output),
-        "warnings": [str(warning.message) for warning in caught],
+        "warnings": notes,
     }
     return deliver(Outcome(summary, partial(show_tuned, result)), runner)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from cli.messages import print_report_tables
+from cli.messages import echo, print_report_tables
 from cli.progress import watching
 from cli.task.output import check_apart
 from ensemble.bench.records import RecordsFile, make_header
@@ -19,6 +19,7 @@ from ensemble.bench.runner import Plan
 from ensemble.bench.summary import summary_tables, to_csv
 from ensemble.bench.tasks import Skipped
 from postproc.files import atomic_path, check_output
+from postproc.reports.html import make_environment
 from postproc.reports.text import to_markdown
 
 #: Seconds over which the speed is averaged: units take from a second to half a minute.
@@ -33,8 +34,7 @@ def check_reports(paths: dict[str, Path], *, overwrite: bool) -> None:
         check_output(path, overwrite=overwrite, suffixes=SUFFIXES[name])
         check_apart(path, option=f"--{name}")
     if "html" in paths:
-        import jinja2  # noqa: F401  # the page needs both
-        import matplotlib  # noqa: F401
+        make_environment()
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Measurement:
         """Print the tables and where everything was written."""
         print_report_tables(summary_tables(self.results), width=160)
         for path in (self.output, *paths.values()):
-            click.echo(f"written: {path}")
+            echo(f"written: {path}")
 
 
 def measure(plan: Plan, file: RecordsFile, *, jobs: int | None, quiet: bool) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
-from cli.messages import percent, print_table
+from cli.messages import echo, noting, print_table
 from cli.options import Fit
 from cli.run.devil import contestants_of, devil_lines, devil_summary
 from cli.run.outcome import Outcome, deliver, save
@@ -27,6 +25,7 @@ from ensemble.streaming import CombineRows, MemberSource, member_cuts, streamed
 from postproc.files import load_predictions
 from postproc.jobs.outputs import Output
 from postproc.reports.report import AccuracyReport
+from postproc.reports.tables import percent
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import Picked, as_source
 
@@ -45,8 +44,7 @@ def fit_and_combine(
     output = output_path(paths[0], runner)
     task = load_task(paths, fit, runner, learns=learns)
     notes = same_rows(paths, fit.fit_files)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with noting(notes):
         combiner = make()
         if task.fit_members is None:
             combiner.fit(task.members)
@@ -54,7 +52,6 @@ def fit_and_combine(
             notes += fit_doubts(task.fit_members, task.fit_labels, task.members)
             combiner.fit(task.fit_members, task.fit_labels)
     fitted(combiner)
-    notes += [str(warning.message) for warning in caught]
     return deliver(write_combined(combiner, task, output, runner, method, notes), runner)
 
 
@@ -66,10 +63,9 @@ def write_combined(
         return _write(combiner, combiner, task, output, runner, method, notes)
     checked = streamed(combiner.check_members(task.members), runner.running.device)
     keep = runner.keeping(output, [*checked, *task.fit_loaded])
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    said = [*notes]
+    with noting(said):
         adapted = combiner.adapt(checked, keep, **runner.blocks)
-    said = [*notes, *(str(warning.message) for warning in caught)]
     outcome = _write(adapted, combiner, task, output, runner, method, said)
     stacker = getattr(combiner.combiner_, "stacker_weight_", None)
     summary = {**outcome.summary, "stacker_weight": stacker, "decision": adapted.to_dict()}
@@ -174,9 +170,9 @@ def _report(
 def _show(summary: dict[str, Any]) -> None:
     """Print what a pipeline decided, and each member's weight and accuracy."""
     if "decision" in summary:
-        click.echo(summary["decision"]["summary"])
-        click.echo("")
-    click.echo(
+        echo(summary["decision"]["summary"])
+        echo("")
+    echo(
         f"{summary['method']} of {len(summary['members'])} members: {summary['rows']} rows x "
         f"{summary['classes']} classes"
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import click
 import numpy as np
 
+from cli.messages import echo
 from cli.run.outcome import Outcome
 from cli.task.load import load
 from cli.task.output import lost_ids, output_path
@@ -79,4 +79,4 @@ def convert_file(
 
 def _show(summary: dict[str, Any]) -> None:
     """Print what was written."""
-    click.echo(f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}")
+    echo(f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}")

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
-from cli.messages import percent
+from cli.messages import echo, percent
 from postproc.decisions.abstention import SelectiveClassifier
 from postproc.decisions.costs import LeastCost
 from postproc.decisions.decider import Decider
@@ -137,9 +136,9 @@ def show_decisions(summary: dict[str, Any]) -> None:
     """Print what was decided and what is known of it."""
     size = f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}"
     fitted = f"; fitted to {summary['fit_rows']} rows" if "fit_rows" in summary else ""
-    click.echo(size + fitted)
+    echo(size + fitted)
     for line in _lines(summary):
-        click.echo(line)
+        echo(line)
 
 
 def _lines(summary: dict[str, Any]) -> Iterator[str]:

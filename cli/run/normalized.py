@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
 from numpy.typing import NDArray
 
-from cli.messages import percent, points, print_table
+from cli.messages import echo, print_table
 from cli.options import Prior
 from cli.run.outcome import Outcome
 from cli.task.load import in_order_of, load, load_ordered_labels
@@ -20,6 +19,7 @@ from postproc.can.streaming.fit import fit_can
 from postproc.can.streaming.rows import ProbabilityRows
 from postproc.can.streaming.tally import Tally
 from postproc.files import load_multilabels
+from postproc.reports.tables import percent, points
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import as_source
 
@@ -54,7 +54,7 @@ def adjust_file(
     tally = Tally(n_classes)
     for counts in runner.write(adjust, adjust.cuts(), output_like(output, target), inputs=files):
         tally.merge(counts)
-    mismatch = model.mismatch(tally.moments)
+    mismatch = model.mismatch(tally.moments.mean, tally.moments.standard_error)
     summary = {
         "rows": target.n_rows,
         "classes": target.n_classes,
@@ -85,7 +85,7 @@ def _load_labels(runner: Runner, target: Predictions, *, multilabel: bool) -> ND
 
 def _show(summary: dict[str, Any]) -> None:
     """Print counts and, with labels, accuracy before and after."""
-    click.echo(
+    echo(
         f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}: "
         f"{summary['confident']} confident, {summary['ambiguous']} ambiguous, "
         f"{summary['changed']} changed class"
@@ -103,7 +103,7 @@ def _show(summary: dict[str, Any]) -> None:
             rows.append([name, "0", "-", "-", "-"])
     print_table(["accuracy, %", "rows", "before", "after", "gain"], rows)
     low, high = report["gain_ci"]
-    click.echo(
+    echo(
         f"{report['fixed']} rows fixed, {report['broken']} broken; gain "
         f"{points(report['gain'])} points, 95 % interval {points(low)} to {points(high)}; "
         f"exact McNemar p = {report['p_value']:.3g}"

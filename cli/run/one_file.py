@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 from numpy.typing import NDArray
 
-from cli.messages import percent, print_table
+from cli.messages import echo, noting, print_table
 from cli.options import Fit, Inputs, Outputs, Running
 from cli.run.outcome import Outcome, deliver, save
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
@@ -21,6 +19,7 @@ from postproc.calibration.by_name import name_of
 from postproc.calibration.temperature import Calibrator
 from postproc.files import load_predictions
 from postproc.reports.report import AccuracyReport
+from postproc.reports.tables import percent
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
 from postproc.shift.adapter import LabelShiftAdapter
@@ -46,12 +45,10 @@ def fit_and_write(
     if inputs.labels is not None:
         labels = load_ordered_labels(inputs.labels, target, target.classes, runner, judges=True)
     estimator = make(rows.kind)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    said: list[str] = []
+    with noting(said):
         estimator.fit(rows.scores, y, classes=rows.classes)
-    notes = fit_doubts([rows], y)
-    notes += [str(warning.message) for warning in caught]
-    notes += same_rows([path], fit.fit_files)
+    notes = [*fit_doubts([rows], y), *said, *same_rows([path], fit.fit_files)]
     outcome = apply_to_file(estimator, target, labels, output, runner, notes=notes, fitted=[rows])
     return deliver(outcome, runner)
 
@@ -71,12 +68,11 @@ def apply_to_file(
     name, show = "calibrated", _show_calibrated
     if isinstance(estimator, LabelShiftAdapter):
         write, name, show = _write_adapted, "adapted", _show_adapted
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    said = [*notes]
+    with noting(said):
         summary = write(estimator, target, output, runner, [target, *fitted])
     saved = save(estimator, runner)
     report = _before_and_after(name, target, output, labels, runner)
-    said = [*notes, *(str(warning.message) for warning in caught)]
     summary |= {
         "output": str(output),
         "saved": saved,
@@ -126,12 +122,12 @@ def _write_calibrated(
 
 def _show_calibrated(summary: dict[str, Any]) -> None:
     """Print what was fitted and whether it is used."""
-    click.echo(
+    echo(
         f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}; "
         f"{summary['method']} fitted to {summary['fit_rows']} rows"
     )
     kept = f"calibrated, temperature {summary['temperature']:.3f}"
-    click.echo(
+    echo(
         f"held-out log-loss {summary['log_loss_before']:.4f} before, "
         f"{summary['log_loss_after']:.4f} after: "
         + (kept if summary["improved"] else "no improvement, probabilities are left unchanged")
@@ -175,12 +171,12 @@ def _write_adapted(
 
 def _show_adapted(summary: dict[str, Any]) -> None:
     """Print the evidence of a shift and the estimated prior."""
-    click.echo(
+    echo(
         f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}; "
         f"{summary['method']} after calibration by {summary['calibration']} on "
         f"{summary['fit_rows']} rows; {summary['changed']} changed class"
     )
-    click.echo(
+    echo(
         f"test for label shift: p = {summary['p_value']:.3g}, "
         f"{summary['shift_ratio']:.2f} times the sampling noise"
     )
@@ -188,6 +184,6 @@ def _show_adapted(summary: dict[str, Any]) -> None:
     pairs = list(zip(summary["class_names"], *shares, strict=True))
     moved = sorted(pairs, key=lambda pair: -abs(pair[2] - pair[1]))[:SHOWN]
     rows = [[n, percent(s), percent(q), percent(e)] for n, s, q, e in moved]
-    title = "Classes with the largest change" if len(pairs) > SHOWN else None
+    title = "Classes with the largest change" if len(pairs) > SHOWN else ""
     columns = ["class prior, %", "source (mean prediction)", "target", "standard error"]
     print_table(columns, rows, title=title)

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from cli.messages import note_written, print_json, warn
+from cli.messages import echo, note_written, print_json, warn
 from cli.task.runner import Runner
 
 if TYPE_CHECKING:
@@ -37,23 +35,22 @@ def deliver(outcome: Outcome, runner: Runner) -> dict[str, Any]:
     elif not runner.running.quiet:
         outcome.show(summary)
         if outcome.report is not None:
-            click.echo(outcome.report.to_text(), nl=False)
+            echo(outcome.report.to_text(), nl=False)
         for line in outcome.remarks:
-            click.echo(line)
+            echo(line)
         if summary.get("saved") is not None:
             _print_saved(summary["saved"])
-        click.echo(f"written: {summary['output']}")
+        echo(f"written: {summary['output']}")
         if labels is not None:
-            click.echo(f"labels: {labels}")
+            echo(f"labels: {labels}")
     return summary
 
 
 def _print_saved(path: str) -> None:
-    from ensemble.saved import ARRAYS
+    from ensemble.saved import arrays_of
 
-    beside = Path(path).with_suffix(ARRAYS)
-    arrays = f", with its arrays in {beside.name}" if beside.exists() else ""
-    click.echo(f"saved: {path}{arrays}")
+    arrays = "".join(f", with its arrays in {file.name}" for file in arrays_of(Path(path)))
+    echo(f"saved: {path}{arrays}")
 
 
 def save(model: Any, runner: Runner) -> str | None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 
+from cli.messages import echo
 from cli.run.outcome import Outcome
 from cli.task.load import in_order_of, load
 from cli.task.output import lost_ids, output_path
@@ -50,7 +50,7 @@ def _show(summary: dict[str, Any]) -> None:
     """Print how many rows became one."""
     least, most = summary["rows_per_id"]
     each = f"{least}" if least == most else f"{least} to {most}"
-    click.echo(
+    echo(
         f"{summary['rows']} rows x {summary['classes']} classes pooled to "
         f"{summary['pooled_rows']} rows ({summary['rule']}, {each} rows per id)"
     )

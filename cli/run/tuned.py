@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import click
-
-from cli.messages import percent, points, print_table
+from cli.messages import echo, print_table
 from cli.options import Prior
 from cli.progress import watching
 from cli.task.load import load, load_ordered_labels
@@ -17,6 +15,7 @@ from cli.task.runner import Runner
 from postproc.can.options import save_can_options
 from postproc.can.tuning import GRIDS, tune_can
 from postproc.evaluation.choice import TuningResult
+from postproc.reports.tables import percent, points
 
 #: Steps of the progress bar.
 STEPS = 1000
@@ -81,7 +80,7 @@ def watching_tuning(*, shows: bool) -> Iterator[Callable[[float], None]]:
 def show_tuned(result: TuningResult, summary: dict[str, Any]) -> None:
     """Print the best settings, the gain on outer folds and what was chosen."""
     nothing = "unchanged predictions" if result.method == "can" else "soft voting"
-    click.echo(
+    echo(
         f"{result.rows} rows x {result.classes} classes, {summary['kind']}: "
         f"{len(result.settings)} settings, {result.n_folds} folds, "
         f"{result.n_repeats} repeat{'s' if result.n_repeats > 1 else ''}; "
@@ -100,12 +99,12 @@ def show_tuned(result: TuningResult, summary: dict[str, Any]) -> None:
     ]
     print_table(["setting", "gain, points", "SE"], rows)
     low, high = result.nested_gain_ci
-    click.echo(
+    echo(
         f"on outer folds: {result.nested.fixed} rows fixed, {result.nested.broken} broken; gain "
         f"{points(result.nested_gain)} points, 95 % interval {points(low)} to {points(high)}"
     )
     chosen = nothing if result.options is None else _words(summary["options"])
-    click.echo(f"chosen: {chosen}; {result.reason}")
+    echo(f"chosen: {chosen}; {result.reason}")
 
 
 def _words(parameters: dict[str, Any]) -> str:

@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
-from cli.messages import warn
+from cli.messages import echo, warn
 from cli.options import Fit
 from cli.task.output import edges_of
 from cli.task.runner import Runner
@@ -50,7 +49,7 @@ def load(
         )
     shards = n_shards(loaded)
     if shards is not None and not quiet:  # nothing else shows that the last ones are missing
-        click.echo(f"{path}: {shards_text(shards)}, {loaded.n_rows:,} rows", err=True)
+        echo(f"{path}: {shards_text(shards)}, {loaded.n_rows:,} rows", err=True)
     if not multilabel:
         warn(kind_doubts(loaded, declared=inputs.reading.kind is not None), quiet=quiet)
     return loaded

@@ -170,16 +170,11 @@ def _check_save(outputs: Outputs, output: Path) -> None:
     """Check before anything is fitted that --save can be written, and is no output or input."""
     if outputs.save is None:
         return
-    from ensemble.saved import ARRAYS
-
     file = check_output(outputs.save, overwrite=outputs.overwrite, suffixes=(".json",))
-    arrays = check_output(file.with_suffix(ARRAYS), overwrite=outputs.overwrite)
-    if output.resolve() in (file.resolve(), arrays.resolve()):
-        beside = f" (with large arrays in {arrays.name})" if output.name == arrays.name else ""
-        message = f"must not be the output, {output}, got {file}{beside}"
+    if output.resolve() == file.resolve():
+        message = f"must not be the output, {output}, got {file}"
         raise click.BadParameter(message, param_hint="--save")
-    for each in (file, arrays):
-        check_apart(each, option="--save")
+    check_apart(file, option="--save")
 
 
 def output_like(path: Path, target: Predictions) -> Output:

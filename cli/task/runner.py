@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -14,7 +16,7 @@ from typing import Any, TypeVar
 import click
 from numpy.typing import NDArray
 
-from cli.messages import note_written, warn
+from cli.messages import echo, note_written, warn
 from cli.options import Inputs, Outputs, Running
 from cli.progress import watching
 from postproc.files import load_predictions
@@ -34,6 +36,9 @@ WITHOUT_EFFECT = (
     "as_json", "columns_as", "engine", "integers", "labels_out", "model", "output", "overwrite",
     "plot", "predictions", "quiet", "resume", "save", "scheduler", "workers",
 )  # fmt: skip
+
+#: A job that takes less than so many times the start of Dask's workers is better done without them.
+SHORT = 3
 
 
 @dataclass(frozen=True)
@@ -152,14 +157,26 @@ def _make_engine(running: Running, sizes: Sizes) -> Engine:
     if running.engine == "local":
         n_workers = min(available_cores(), sizes.workers)
         return LocalEngine(n_workers) if device == "cpu" else DeviceEngine(device)
+    return click.get_current_context().with_resource(_dask(running))
+
+
+@contextmanager
+def _dask(running: Running) -> Iterator[Engine]:
+    """An engine on Dask; says if its own workers took long to start for so short a job."""
     from postproc.jobs.dask import dask_engine
 
-    engine = click.get_current_context().with_resource(
-        dask_engine(scheduler=scheduler, workers=workers, name="--scheduler")
-    )
-    if engine.dashboard is not None and not running.quiet:
-        click.echo(f"Dask dashboard: {engine.dashboard}", err=True)
-    return engine
+    begun = time.monotonic()
+    with dask_engine(
+        scheduler=running.scheduler, workers=running.workers, name="--scheduler"
+    ) as engine:
+        if engine.dashboard is not None and not running.quiet:
+            echo(f"Dask dashboard: {engine.dashboard}", err=True)
+        started = time.monotonic()
+        yield engine
+        start, work = started - begun, time.monotonic() - started
+        if running.scheduler is None and work < SHORT * start:
+            said = f"starting Dask took {start:.1f} s, the job itself {work:.1f} s"
+            warn([f"{said}: --engine local is faster for short jobs"], quiet=running.quiet)
 
 
 def _signature(part: object, inputs: Sequence[Any]) -> dict[str, Any]:

@@ -1,6 +1,2 @@
-from .pipeline import AdaptedPipeline, AutoPostprocessor
-
-__all__ = [
-    "AdaptedPipeline",
-    "AutoPostprocessor",
-]
+from .pipeline import AdaptedPipeline as AdaptedPipeline
+from .pipeline import AutoPostprocessor as AutoPostprocessor

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,11 @@ from numpy.typing import NDArray
 
 from ensemble.auto.pipeline import AutoPostprocessor
 from ensemble.base import Ensemble, solo_accuracy
-from ensemble.bench.boosting import Boosting
 from ensemble.bench.member_methods import Predictor, RowWise, adapt_pipeline
 from ensemble.bench.shared import SharedFits
 from ensemble.devil.estimator import DevilsAdvocate
-from ensemble.learned.blend import Blend
-from ensemble.learned.discriminant_pool import DiscriminantPool
-from ensemble.learned.greedy import GreedySelection
 from ensemble.learned.stacking import Bagging, Stacking
 from ensemble.members import Members
-from ensemble.voting import Method, Voting
 from postproc.scores.arrays import as_numpy
 
 Ints = NDArray[np.int64]
@@ -51,29 +47,9 @@ def fitted(state: TeamState, make: Callable[[], Ensemble]) -> Predictor:
     return _row_wise(make().fit(state.fit, state.fit_labels), state)
 
 
-def vote(state: TeamState, rule: Method) -> Predictor:
-    """A vote by a fixed rule."""
-    return fitted(state, lambda: Voting(rule, seed=state.seed))
-
-
-def blend(state: TeamState) -> Predictor:
-    """The learned log pool with a class bias and a stacker."""
-    return fitted(state, lambda: Blend(seed=state.seed))
-
-
-def discriminants(state: TeamState) -> Predictor:
-    """The discriminant pool."""
-    return fitted(state, lambda: DiscriminantPool(seed=state.seed))
-
-
-def greedy(state: TeamState) -> Predictor:
-    """Greedy selection by accuracy."""
-    return fitted(state, lambda: GreedySelection(seed=state.seed))
-
-
-def boosting(state: TeamState) -> Predictor:
-    """Gradient-boosted trees that start from the calibrated vote."""
-    return fitted(state, lambda: Boosting(seed=state.seed))
+def seeded(state: TeamState, make: Callable[..., Ensemble]) -> Predictor:
+    """The same with an ensemble that takes a seed."""
+    return fitted(state, partial(make, seed=state.seed))
 
 
 def stack(state: TeamState) -> Predictor:

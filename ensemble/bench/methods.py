@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, get_args
 
+from ensemble.base import Ensemble
 from ensemble.bench import ensemble_methods as team
 from ensemble.bench import member_methods as member
+from ensemble.bench.boosting import Boosting
 from ensemble.bench.member_methods import Predictor
 from ensemble.devil.estimator import NO_DEVIL, PLAIN
+from ensemble.learned.blend import Blend
 from ensemble.learned.calibrated import CalibratedVoting
+from ensemble.learned.discriminant_pool import DiscriminantPool
+from ensemble.learned.greedy import GreedySelection
 from ensemble.learned.log_pool import LearnedLogPool
+from ensemble.voting import Voting
 from postproc.scores.checks import fail
 
 Scope = Literal["member", "ensemble"]
@@ -33,6 +39,11 @@ class Method:
 
 _member = partial(Method, "member")
 _team = partial(Method, "ensemble")
+
+
+def _seeded(make: Callable[..., Ensemble]) -> Callable[[Any], Predictor]:
+    return partial(team.seeded, make=make)
+
 
 #: All methods, in the order of tables.
 METHODS: tuple[Method, ...] = (
@@ -77,25 +88,25 @@ METHODS: tuple[Method, ...] = (
         "true-prior", member.true_prior, "bcts with the draw's own class frequencies", bound=True
     ),
     _team("best-single", team.best_single, "the member that is best on the fit split"),
-    _team("hard", partial(team.vote, rule="hard"), "majority vote"),
-    _team("soft", partial(team.vote, rule="soft"), "mean of the probabilities"),
-    _team("log", partial(team.vote, rule="log"), "mean of the log-probabilities"),
+    _team("hard", _seeded(partial(Voting, "hard")), "majority vote"),
+    _team("soft", _seeded(partial(Voting, "soft")), "mean of the probabilities"),
+    _team("log", _seeded(partial(Voting, "log")), "mean of the log-probabilities"),
     _team(
         "calibrated",
         partial(team.fitted, make=CalibratedVoting),
         "temperature scaling of each member, then soft",
     ),
     _team("weights", partial(team.fitted, make=LearnedLogPool), "log pool with learned weights"),
-    _team("blend", team.blend, "weights with a class bias and a stacker", group="blend"),
+    _team("blend", _seeded(Blend), "weights with a class bias and a stacker", group="blend"),
     _team(
         "discriminants",
-        team.discriminants,
+        _seeded(DiscriminantPool),
         "weights, closed-form discriminants and a kernel regression",
     ),
-    _team("greedy", team.greedy, "greedy selection by accuracy"),
+    _team("greedy", _seeded(GreedySelection), "greedy selection by accuracy"),
     _team("stack", team.stack, "logistic regression on all members", group="stack"),
     _team("bagging", team.bagging, "stackers on ten bootstrap resamples", group="stack"),
-    _team("boosting", team.boosting, "gradient-boosted trees on candidate classes"),
+    _team("boosting", _seeded(Boosting), "gradient-boosted trees on candidate classes"),
     _team("devil", team.devil, "Devil's Advocate", group="devil"),
     _team(
         "devil-discussion",
@@ -134,11 +145,7 @@ def find_method(scope: str, name: str) -> Method:
 
 
 def choose_methods(words: Iterable[str]) -> tuple[Method, ...]:
-    """Methods by name, or by the words `member`, `ensemble`, `all`; in the order of tables.
-
-    >>> [method.scope for method in choose_methods(["auto"])]
-    ['member', 'ensemble']
-    """
+    """Methods by name, or by the words `member`, `ensemble`, `all`; in the order of tables."""
     given = list(words)
     names = {method.name for method in METHODS}
     for word in given:

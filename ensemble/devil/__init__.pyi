@@ -1,9 +1,4 @@
-from .estimator import DevilsAdvocate
-from .losses import devil_loss, devil_vote, discussion_loss
-
-__all__ = [
-    "DevilsAdvocate",
-    "devil_loss",
-    "devil_vote",
-    "discussion_loss",
-]
+from .estimator import DevilsAdvocate as DevilsAdvocate
+from .losses import devil_loss as devil_loss
+from .losses import devil_vote as devil_vote
+from .losses import discussion_loss as discussion_loss

@@ -165,26 +165,12 @@ class DevilsAdvocate(Ensemble):
     def vote(self, members: Iterable[Any], w: float = 1.0, *, kinds: Kinds = None) -> Array:
         r"""The published vote, :math:`\mathrm{softmax}((\sum_m z_m - w z_0) / (M + w))`.
 
+        Members, result and errors are those of `predict_proba`.
+
         Parameters
         ----------
-        members : sequence of M arrays or tensors of shape (n, C), or Members
-            Scores of the members that `fit` has seen.
         w : float
             Weight of the devil >= 0; 0 is the vote of the norm models alone.
-        kinds : {"logits", "probs"} or sequence of them, optional
-            The kind of all members or of each; None detects it.
-
-        Returns
-        -------
-        array or tensor of shape (n, C)
-            Probabilities, as of `predict_proba`.
-
-        Raises
-        ------
-        NotFittedError
-            If `fit` has not been called.
-        TypeError, ValueError
-            If the members are not valid, or w is negative.
         """
         weight = check_number(w, "w", low=0.0)
         checked = self.check_members(members, kinds=kinds)
@@ -195,25 +181,12 @@ class DevilsAdvocate(Ensemble):
 
         Soft vote and log pool of the untouched members; with `controls` plain fine-tuning and the
         discussion without the devil; the norm models alone, with the same weights; the ensemble.
-
-        Parameters
-        ----------
-        members : sequence of M arrays or tensors of shape (n, C), or Members
-            Scores of the members that `fit` has seen.
-        kinds : {"logits", "probs"} or sequence of them, optional
-            The kind of all members or of each; None detects it.
+        Members and errors are those of `predict_proba`.
 
         Returns
         -------
         dict of str to array of shape (n, C)
             Probabilities by name, in the order of reports.
-
-        Raises
-        ------
-        NotFittedError
-            If `fit` has not been called.
-        TypeError, ValueError
-            If the members are not valid.
         """
         checked = self.check_members(members, kinds=kinds)
         found = {SOFT: soft_vote(checked), LOG: log_pool(checked)}
@@ -227,26 +200,12 @@ class DevilsAdvocate(Ensemble):
     def compare(self, members: Iterable[Any], y: Any, *, kinds: Kinds = None) -> AccuracyReport:
         """Report on all contestants side by side; the soft vote is the baseline.
 
+        Members and errors are those of `predict_proba`, on rows that `fit` has not seen.
+
         Parameters
         ----------
-        members : sequence of M arrays or tensors of shape (n, C), or Members
-            Scores of the members, on rows that `fit` has not seen.
         y : array_like of shape (n,)
             True classes.
-        kinds : {"logits", "probs"} or sequence of them, optional
-            The kind of all members or of each; None detects it.
-
-        Returns
-        -------
-        AccuracyReport
-            Accuracies, gains and their paired intervals.
-
-        Raises
-        ------
-        NotFittedError
-            If `fit` has not been called.
-        TypeError, ValueError
-            If members or labels are not valid.
         """
         checked = self.check_members(members, kinds=kinds)
         labels = as_labels(y, checked)
@@ -257,20 +216,8 @@ class DevilsAdvocate(Ensemble):
     def devil_share(self, members: Iterable[Any], y: Any, *, kinds: Kinds = None) -> Comparison:
         """What the devil adds: the ensemble against the discussion without the devil.
 
-        Parameters
-        ----------
-        members, y, kinds
-            As for `compare`.
-
-        Returns
-        -------
-        Comparison
-            Rows fixed and broken, the gain, its paired interval and p-value.
-
-        Raises
-        ------
-        NotFittedError, TypeError, ValueError
-            As `compare`; also if the controls have not been fitted.
+        Parameters and errors are those of `compare`; it is an error, too, if the controls have not
+        been fitted.
         """
         checked = self.check_members(members, kinds=kinds)
         labels = as_labels(y, checked)

@@ -1,4 +1,8 @@
-"""The losses and the vote of the Devil's Advocate, as pure functions on tensors."""
+"""The losses and the vote of the Devil's Advocate, as pure functions on tensors.
+
+Jo, Lim, Zhang (2021). Devil's Advocate: Novel Boosting Ensemble Method from Psychological Findings
+for Text Classification. Findings of EMNLP, 2021.findings-emnlp.187.
+"""
 
 from __future__ import annotations
 
@@ -48,11 +52,6 @@ def devil_loss(
     ValueError
         If `negatives` is another, or there are fewer than two classes.
 
-    References
-    ----------
-    Jo, Lim, Zhang (2021). Devil's Advocate: Novel Boosting Ensemble Method from Psychological
-    Findings for Text Classification. Findings of EMNLP, 2021.findings-emnlp.187.
-
     Examples
     --------
     >>> devil_loss(torch.zeros(1, 3), torch.tensor([0]), negatives="expected")
@@ -91,10 +90,8 @@ def discussion_loss(
     ----------
     z : tensor of shape (K, n, C)
         Logits of the K norm models. Of a single one the next is itself.
-    z_0 : tensor of shape (n, C), or None
-        The devil's logits; None leaves the devil out.
-    y : tensor of shape (n,), int64
-        True classes.
+    z_0, y
+        As for `devil_loss`; without z_0 the devil is left out.
     discussion_weight : float
         λ >= 0, 1 as published; 0 leaves the norm models on their own.
 
@@ -107,11 +104,6 @@ def discussion_loss(
     ------
     ValueError
         If λ is negative.
-
-    References
-    ----------
-    Jo, Lim, Zhang (2021). Devil's Advocate: Novel Boosting Ensemble Method from Psychological
-    Findings for Text Classification. Findings of EMNLP, 2021.findings-emnlp.187.
 
     Examples
     --------
@@ -136,10 +128,8 @@ def devil_vote(z: torch.Tensor, z_0: torch.Tensor | None, w: float = 1.0) -> tor
 
     Parameters
     ----------
-    z : tensor of shape (K, n, C)
-        Logits of the norm models.
-    z_0 : tensor of shape (n, C), or None
-        The devil's logits; None leaves the devil out.
+    z, z_0
+        As for `discussion_loss`.
     w : float
         Weight of the devil >= 0, 1 as published; 0 is the vote of the norm models alone.
 
@@ -152,11 +142,6 @@ def devil_vote(z: torch.Tensor, z_0: torch.Tensor | None, w: float = 1.0) -> tor
     ------
     ValueError
         If w is negative.
-
-    References
-    ----------
-    Jo, Lim, Zhang (2021). Devil's Advocate: Novel Boosting Ensemble Method from Psychological
-    Findings for Text Classification. Findings of EMNLP, 2021.findings-emnlp.187.
 
     Examples
     --------

@@ -1,18 +1,8 @@
-from .blend import Blend
-from .calibrated import CalibratedVoting
-from .discriminant_pool import DiscriminantPool
-from .greedy import GreedySelection
-from .greedy_tuning import tune_greedy
-from .log_pool import LearnedLogPool
-from .stacking import Bagging, Stacking
-
-__all__ = [
-    "Bagging",
-    "Blend",
-    "CalibratedVoting",
-    "DiscriminantPool",
-    "GreedySelection",
-    "LearnedLogPool",
-    "Stacking",
-    "tune_greedy",
-]
+from .blend import Blend as Blend
+from .calibrated import CalibratedVoting as CalibratedVoting
+from .discriminant_pool import DiscriminantPool as DiscriminantPool
+from .greedy import GreedySelection as GreedySelection
+from .greedy_tuning import tune_greedy as tune_greedy
+from .log_pool import LearnedLogPool as LearnedLogPool
+from .stacking import Bagging as Bagging
+from .stacking import Stacking as Stacking

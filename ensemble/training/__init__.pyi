@@ -1,5 +1,1 @@
-from .trainer import DevilsAdvocateTrainer
-
-__all__ = [
-    "DevilsAdvocateTrainer",
-]
+from .trainer import DevilsAdvocateTrainer as DevilsAdvocateTrainer

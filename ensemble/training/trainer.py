@@ -153,11 +153,6 @@ class DevilsAdvocateTrainer:
         valid : iterable of batches
             Rows that decide when to stop, and which weights are kept.
 
-        Returns
-        -------
-        DevilsAdvocateTrainer
-            The trainer itself.
-
         Raises
         ------
         ValueError

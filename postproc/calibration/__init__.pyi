@@ -1,12 +1,5 @@
-from .matrix import ResidualMatrixScaling
-from .pooled import PooledScaling
-from .structured import StructuredScaling
-from .temperature import BiasCorrectedTemperatureScaling, TemperatureScaling
-
-__all__ = [
-    "BiasCorrectedTemperatureScaling",
-    "PooledScaling",
-    "ResidualMatrixScaling",
-    "StructuredScaling",
-    "TemperatureScaling",
-]
+from .matrix import ResidualMatrixScaling as ResidualMatrixScaling
+from .pooled import PooledScaling as PooledScaling
+from .structured import StructuredScaling as StructuredScaling
+from .temperature import BiasCorrectedTemperatureScaling as BiasCorrectedTemperatureScaling
+from .temperature import TemperatureScaling as TemperatureScaling

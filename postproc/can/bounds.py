@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any
 
@@ -64,21 +64,13 @@ def condense(
     return Condensed.build(reference, map_blocks)
 
 
-@dataclass(frozen=True)
-class SumMoment:
-    """What the reference rows of one cut add to M_t, but for factors of its rows and columns."""
-
-    rows: ReferenceRows
-    iterates: Iterates
-    t: int
-
-    def __call__(self, rows: slice) -> Array:
-        """Array of shape (C, C)."""
-        xp, total = api.array_namespace(self.iterates.columns), 0.0
-        for left, right in self.rows.moments(self.iterates, self.t, rows):
-            # Where both are one array, BLAS takes half the time.
-            total = total + xp.astype(left.T @ right, xp.float64)
-        return total
+def _sum_moment(rows: ReferenceRows, iterates: Iterates, t: int, cut: slice) -> Array:
+    """What the rows of a cut add to M_t, (C, C), but for factors of its rows and columns."""
+    xp, total = api.array_namespace(iterates.columns), 0.0
+    for left, right in rows.moments(iterates, t, cut):
+        # Where both are one array, BLAS takes half the time.
+        total = total + xp.astype(left.T @ right, xp.float64)
+    return total
 
 
 @dataclass(frozen=True)
@@ -94,9 +86,8 @@ class Condensed:
         rows, iterates = reference.rows, reference.iterates
 
         def moment(t: int) -> Array:
-            part = SumMoment(rows, iterates, t)
-            parts = map_blocks(part, rows.cuts, FINDING)
-            total = reduce(add, parts)
+            part = partial(_sum_moment, rows, iterates, t)
+            total = reduce(add, map_blocks(part, rows.cuts, FINDING))
             total = total * (iterates.factors[t] if iterates.plain else iterates.q)
             xp = api.array_namespace(total)
             sums = xp.sum(total, axis=1)  # 0 for a class without mass

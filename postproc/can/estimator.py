@@ -118,11 +118,6 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         y : array_like of shape (n,), optional
             Labels, (n, C) zeros and ones with `multilabel`; they give the prior if it is None.
 
-        Returns
-        -------
-        CAN
-            The estimator itself.
-
         Warns
         -----
         UserWarning
@@ -177,11 +172,10 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         xp = api.array_namespace(scores)
         parts = [self._probabilities(scores[rows, :]) for rows in row_blocks(*scores.shape)]
         probs = xp.concat(parts) if parts else self._probabilities(scores)
-        moments = Moments(len(self.prior_))
-        moments.add(as_numpy(probs))
-        mismatch = self.model_.mismatch(moments) if moments.n_rows else None
-        if mismatch:
-            warnings.warn(mismatch, UserWarning, stacklevel=2)
+        found = Moments(len(self.prior_))
+        found.add(as_numpy(probs))
+        if found.n_rows and (far := self.model_.mismatch(found.mean, found.standard_error)):
+            warnings.warn(far, UserWarning, stacklevel=2)
         adjusted, _ = self.model_.adjust(probs)
         return xp.reshape(adjusted[:, 0], scores.shape) if self.multilabel else adjusted
 

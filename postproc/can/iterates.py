@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any, Protocol
 
@@ -260,29 +260,24 @@ def _iterate_factors(
 def _sum_columns(
     rows: ReferenceRows, column: Array | None, map_blocks: MapBlocks
 ) -> tuple[Array, list[Any]]:
-    """`SumWithFactors` of all tasks."""
-    parts = list(map_blocks(SumWithFactors(rows, column), rows.cuts, FINDING))
+    """`_sum_with_factors` of all tasks."""
+    parts = list(map_blocks(partial(_sum_with_factors, rows, column), rows.cuts, FINDING))
     return reduce(add, (sums for sums, _ in parts)), [end for _, ends in parts for end in ends]
 
 
-@dataclass(frozen=True)
-class SumWithFactors:
-    """Sums columns with row factors 1 / (A column), or 1, and finds the extremes of these."""
-
-    rows: ReferenceRows
-    column: Array | None
-
-    @np.errstate(all="ignore")  # what leaves the range of floats is not used
-    def __call__(self, cut: slice) -> tuple[Any, list[Any]]:
-        """Σ_i w_i row_i A[i, :] of a task, (C,), and the extremes of each block of it."""
-        sums: Any = 0.0
-        extremes: list[Any] = []
-        for a, w in self.rows.wide_blocks(cut):
-            xp = api.array_namespace(a)
-            row = xp.ones_like(a[:, 0]) if self.column is None else 1.0 / (a @ self.column)
-            sums = sums + (w * row) @ a
-            extremes += [xp.min(row), xp.max(row)]
-        return sums, extremes
+@np.errstate(all="ignore")  # what leaves the range of floats is not used
+def _sum_with_factors(
+    rows: ReferenceRows, column: Array | None, cut: slice
+) -> tuple[Any, list[Any]]:
+    """Σ_i w_i x_i A[i, :] of a task, (C,), x = 1 / (A column) or 1, and the extremes of x."""
+    sums: Any = 0.0
+    extremes: list[Any] = []
+    for a, w in rows.wide_blocks(cut):
+        xp = api.array_namespace(a)
+        x = xp.ones_like(a[:, 0]) if column is None else 1.0 / (a @ column)
+        sums = sums + (w * x) @ a
+        extremes += [xp.min(x), xp.max(x)]
+    return sums, extremes
 
 
 @dataclass(frozen=True)

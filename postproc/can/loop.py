@@ -44,15 +44,6 @@ def alternating_normalization_loop(
     Parameters, errors and result are those of `alternating_normalization`, but the result is
     always in float64.
 
-    Returns
-    -------
-    array or tensor of shape (k, C), or (d, k, C) with `all_iterations`
-        The adjusted rows; each sums to 1.
-
-    References
-    ----------
-    Jia et al. (2021), section 3, equations 2 to 4. arXiv:2109.13449.
-
     Examples
     --------
     >>> alternating_normalization_loop([[0.5, 0.5]], [[0.0, 1.0]], [0.5, 0.5])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import array_api_compat as api
 import numpy as np
@@ -117,13 +117,12 @@ class CANModel:
                     "increase the smoothing (to 1, say) or the threshold"
                 )
 
-    def mismatch(self, moments: MeanPrediction) -> str | None:
-        """A warning if the target's mean prediction lies far from the prior, else None."""
+    def mismatch(self, mean: NDArray[Any], error: NDArray[Any]) -> str | None:
+        """A warning if a target's mean prediction, with standard errors, is far from the prior."""
         if self.options.threshold == math.inf:  # nothing is pulled anywhere
             return None
-        distance = 0.5 * float(np.abs(moments.mean - self.prior).sum())
+        distance = 0.5 * float(np.abs(mean - self.prior).sum())
         # Under the prior itself each class is off by |N(0, e²)| / 2, e its standard error.
-        error = moments.standard_error
         chance = float(error.sum()) * np.sqrt(2 / np.pi) / 2
         deviation = float(np.sqrt((error**2).sum() * (1 - 2 / np.pi))) / 2
         if distance <= max(FAR_FROM_PRIOR, chance + FAR_BEYOND_CHANCE * deviation):
@@ -151,18 +150,6 @@ class Confident:
     def merge(self, other: Confident) -> Confident:
         """Those of both."""
         return Confident(self.n_rows + other.n_rows, self.mass + other.mass)
-
-
-class MeanPrediction(Protocol):
-    """Mean prediction of a target and its standard error: `Moments` or `PredictionMoments`."""
-
-    @property
-    def mean(self) -> NDArray[np.float64]:
-        """Mean prediction, shape (C,)."""
-
-    @property
-    def standard_error(self) -> NDArray[np.float64]:
-        """Its standard error, shape (C,)."""
 
 
 class Moments:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from postproc.can.loop import check_parameters
+from postproc.files.json_arrays import read_json
 from postproc.files.paths import atomic_path
 from postproc.scores.checks import check_choice, check_count, check_number, fail
 from postproc.scores.confidence import DEFAULT_TOP_K, TopK, check_top_k
@@ -64,16 +65,12 @@ def load_can_options(path: str | os.PathLike[str]) -> CANOptions:
 
 
 def _read(path: Path, *, method: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        msg = f"{path}: cannot be read as JSON: {error}"
-        raise ValueError(msg) from None
+    content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
         msg = f"{path}: must be a configuration with the keys method and parameters"
         raise ValueError(msg)
     version = content.get("format_version")
-    if version != FORMAT_VERSION:
+    if version is True or version != FORMAT_VERSION:
         msg = f"{path}: format_version must be {FORMAT_VERSION}, got {version!r}"
         raise ValueError(msg)
     if content.get("method") != method:

@@ -137,26 +137,15 @@ class Reference:
         dtype: Any,
         sizes: Sizes = DEFAULT_SIZES,
     ) -> Reference:
-        """Iterate a reference in memory; all arguments must be valid.
+        """Iterate a reference in memory; arguments as of `alternating_normalization`, and valid.
 
         Parameters
         ----------
-        reference : array of shape (n, C)
-            The confident rows; without rows the C × C identity takes their place.
-        prior : array of shape (C,)
-            Class prior q, in float64.
-        alpha, iterations, smoothing, weights
-            As in `alternating_normalization`.
         dtype : dtype
             Float32 or float64, the dtype of the computation; float64 is used where float32 would
             lose too much.
         sizes : Sizes
             How much is computed at once.
-
-        Returns
-        -------
-        Reference
-            The reference, iterated.
         """
         a, w, q, kept = prepare_reference(reference, prior, smoothing, weights)
         rows = RowsInMemory(a, w, sizes)
@@ -168,19 +157,9 @@ class Reference:
         return self
 
     def adjust(self, rows: Array, *, all_depths: bool = False) -> Array:
-        """Adjust rows.
+        """Adjust rows of shape (k, C); (d, k, C), the results of all depths, with `all_depths`.
 
-        Parameters
-        ----------
-        rows : array of shape (k, C)
-            Probabilities. A row without mass in the classes of the prior stays as it is.
-        all_depths : bool
-            Return the result of every depth 1..d.
-
-        Returns
-        -------
-        array of shape (k, C), or (d, k, C) with `all_depths`
-            The adjusted rows, in the dtype of `rows`.
+        A row without mass in the classes of the prior stays as it is.
         """
         xp, it = api.array_namespace(rows), self.iterates
         result = xp.stack([rows] * (it.iterations if all_depths else 1))

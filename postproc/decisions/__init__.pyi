@@ -1,6 +1,4 @@
-from .abstention import SelectiveClassifier
-from .labels import decide
-from .sets import ConformalSets
-from .thresholds import ClassWeights
-
-__all__ = ["ClassWeights", "ConformalSets", "SelectiveClassifier", "decide"]
+from .abstention import SelectiveClassifier as SelectiveClassifier
+from .labels import decide as decide
+from .sets import ConformalSets as ConformalSets
+from .thresholds import ClassWeights as ClassWeights

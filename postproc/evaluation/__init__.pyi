@@ -1,17 +1,9 @@
-from .choice import TuningResult
-from .metrics import evaluate
-from .paired import compare, holm, mcnemar_exact, paired_gain_interval, wilson_interval
-from .per_class import class_metrics
-from .reliability import reliability_bins
-
-__all__ = [
-    "TuningResult",
-    "class_metrics",
-    "compare",
-    "evaluate",
-    "holm",
-    "mcnemar_exact",
-    "paired_gain_interval",
-    "reliability_bins",
-    "wilson_interval",
-]
+from .choice import TuningResult as TuningResult
+from .metrics import evaluate as evaluate
+from .paired import compare as compare
+from .paired import holm as holm
+from .paired import mcnemar_exact as mcnemar_exact
+from .paired import paired_gain_interval as paired_gain_interval
+from .paired import wilson_interval as wilson_interval
+from .per_class import class_metrics as class_metrics
+from .reliability import reliability_bins as reliability_bins

@@ -1,23 +1,14 @@
-from .labels import load_class_names, load_labels, load_multilabels, load_prior
-from .loading import load_members, load_predictions
-from .paths import atomic_path, check_output, resolve_path
-from .reading import Reading, ReadingWarning
-from .rundir import RunDirectory
-from .saving import save_blocks, save_predictions
-
-__all__ = [
-    "Reading",
-    "ReadingWarning",
-    "RunDirectory",
-    "atomic_path",
-    "check_output",
-    "load_class_names",
-    "load_labels",
-    "load_members",
-    "load_multilabels",
-    "load_predictions",
-    "load_prior",
-    "resolve_path",
-    "save_blocks",
-    "save_predictions",
-]
+from .labels import load_class_names as load_class_names
+from .labels import load_labels as load_labels
+from .labels import load_multilabels as load_multilabels
+from .labels import load_prior as load_prior
+from .loading import load_members as load_members
+from .loading import load_predictions as load_predictions
+from .paths import atomic_path as atomic_path
+from .paths import check_output as check_output
+from .paths import resolve_path as resolve_path
+from .reading import Reading as Reading
+from .reading import ReadingWarning as ReadingWarning
+from .rundir import RunDirectory as RunDirectory
+from .saving import save_blocks as save_blocks
+from .saving import save_predictions as save_predictions

@@ -6,7 +6,7 @@ import errno
 import json
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from postproc.files.contents import (
     NAME_KEYS,
     Contents,
+    check_expansion,
     class_tuple,
     id_array,
     pick_key,
@@ -32,6 +33,7 @@ def read_npz(path: Path, reading: Reading, labels: bool) -> Contents:
     if not zipfile.is_zipfile(path):
         refuse("it is not an .npz archive")
     with np.load(path, allow_pickle=False) as archive:
+        check_expansion(path, sum(member.file_size for member in archive.zip.infolist()))
         key, kind = pick_key(archive.files, reading, labels, lambda key: np.ndim(archive[key]))
         wanted = {name: archive[name] for name in (key, *NAME_KEYS) if name in archive.files}
     if any(not isinstance(member, np.ndarray) for member in wanted.values()):
@@ -75,6 +77,9 @@ def read_pt(path: Path, reading: Reading, labels: bool) -> Contents:
         if "Weights only" in str(error):
             raise
         refuse("it is damaged, or was not written by torch.save")
+    for tensor in _tensors(loaded):
+        if tensor.nbytes > max(2**20, tensor.untyped_storage().nbytes()):
+            refuse("a tensor in it repeats few numbers without holding them; save tensor.clone()")
     if isinstance(loaded, list):
         loaded = _joined(loaded)
     if isinstance(loaded, torch.Tensor):
@@ -87,6 +92,15 @@ def read_pt(path: Path, reading: Reading, labels: bool) -> Contents:
         refuse(f'"{key}" must be a tensor, got {type(tensor).__name__}')
     classes, ids = class_tuple(loaded.get("classes")), id_array(loaded.get("ids"))
     return Contents(as_numpy(tensor), classes, ids, kind, narrow=tensor.dtype == torch.bfloat16)
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    """All tensors in lists and dicts."""
+    if hasattr(value, "untyped_storage"):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(each)
 
 
 def _n_dims(value: Any) -> int:
@@ -172,7 +186,8 @@ def write_pt(path: Path, contents: Contents) -> None:
         for key, value in named(contents).items()
     }
     try:
-        torch.save(stored, path)
+        with path.open("wb") as file:  # given a path, the archive would hold its name
+            torch.save(stored, file)
     except RuntimeError as error:
         raise _unwritten(error) from error
 

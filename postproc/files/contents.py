@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -52,9 +53,23 @@ class Contents:
     notes: tuple[str, ...] = ()
 
 
+#: Bytes of memory that any file may take, and how many times its own size a larger one may.
+MOST_EXPANDED, LARGEST_RATIO = 2**29, 200
+
+
 def refuse(reason: str) -> NoReturn:
     """Raise the ValueError of a file that cannot be read or written; the caller adds its name."""
     raise ValueError(reason)
+
+
+def check_expansion(path: Path, n_bytes: int) -> None:
+    """Refuse a file that is small and would fill the memory."""
+    packed = max(1, path.stat().st_size)
+    if n_bytes > MOST_EXPANDED and n_bytes > LARGEST_RATIO * packed:
+        refuse(
+            f"its {packed:,} bytes would take {n_bytes / 2**30:,.1f} GiB of memory; such a file is "
+            "damaged or made to do harm"
+        )
 
 
 def pick_key(

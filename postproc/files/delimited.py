@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files.column_names import ID_ENDING
-from postproc.files.contents import Contents, is_number, refuse
+from postproc.files.contents import Contents, check_expansion, is_number, refuse
 from postproc.files.dialects import Dialect, has_label_header, is_decimal, is_header, sniff
 from postproc.files.tables import MISSING, Column, Table
 
@@ -73,12 +73,14 @@ def _chunks(dialect: Dialect, skip: int, width: int) -> Iterator[list[list[str]]
     rows = dialect.rows()
     for _ in range(skip):
         next(rows)
-    chunk: list[list[str]] = []
+    n_rows, chunk = 0, list[list[str]]()
     for line, cells in rows:
         if len(cells) != width:
             refuse(f"line {line} must have {width} cells like the first, got {len(cells)}")
         chunk.append(cells)
         if len(chunk) == ROWS:
+            n_rows += ROWS
+            check_expansion(dialect.path, 8 * n_rows * width)
             yield chunk
             chunk = []
     if chunk:

@@ -19,6 +19,9 @@ from postproc.files.tables import MISSING
 #: What may separate cells.
 DELIMITERS = (",", ";", "\t")
 
+#: Characters of a line: a million classes take fewer.
+LONGEST_LINE = 2**24
+
 #: Rows by which the delimiter is found.
 SNIFFED = 5
 
@@ -34,6 +37,16 @@ def open_text(path: Path) -> Iterator[IO[str]]:
             yield file
 
 
+def lines_of(file: IO[str]) -> Iterator[str]:
+    """The lines of a text file, none of which fills the memory."""
+    number = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            refuse(f"line {number} is longer than {LONGEST_LINE:,} characters")
+        yield line
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How the cells of a file are separated, and numbers are written."""
@@ -44,7 +57,7 @@ class Dialect:
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """The number of the last line of each row, and its cells; blank lines are skipped."""
         with open_text(self.path) as file:
-            reader = csv.reader(file, delimiter=self.delimiter)
+            reader = csv.reader(lines_of(file), delimiter=self.delimiter)
             for cells in reader:
                 if cells:
                     yield reader.line_num, cells

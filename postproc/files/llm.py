@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.files.dialects import lines_of
 from postproc.scores.checks import check_choice, fail
 from postproc.scores.predictions import Predictions
 
@@ -151,7 +152,7 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line numbers, from 1, and the objects on them."""
     found = False
     with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(lines_of(file), start=1):
             if not line.strip():
                 continue
             try:

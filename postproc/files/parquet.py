@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from postproc.files.contents import Contents, refuse
+from postproc.files.contents import Contents, check_expansion, refuse
 from postproc.files.delimited import header_of
 from postproc.files.tables import Column, Table
 
 
 def read_parquet(path: Path) -> Table:
     """Read a table of numbers, text, categories and lists."""
-    table = import_parquet().read_table(path)
+    parquet = import_parquet()
+    found = parquet.read_metadata(path)
+    check_expansion(path, 8 * found.num_rows * found.num_columns)
+    table = parquet.read_table(path)
     names = tuple(table.column_names)
     whole = (column.combine_chunks() for column in table.columns)
     columns = [_column(column, name) for column, name in zip(whole, names, strict=True)]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import glob
 import os
+import re
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREDICTION_SUFFIXES = (
@@ -75,6 +78,8 @@ def resolve_path(
             msg = f"{given}: the suffix must be one of {known}, got {got}{mend}"
             raise ValueError(msg)
         return given
+    if given.exists() and not given.is_dir():
+        check_regular(given)
     candidates = [Path(f"{given}{suffix}") for suffix in suffixes]
     found = [candidate for candidate in candidates if candidate.is_file()]
     if len(found) > 1:
@@ -89,6 +94,24 @@ def resolve_path(
     tried = "" if suffix_of(given) in suffixes else f", nor one with a suffix of {known}"
     msg = f"{given}: no such file{tried}"
     raise FileNotFoundError(msg)
+
+
+def check_regular(path: Path) -> None:
+    """Check that a path is a file, and not a pipe or a device that may never end.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If it does not exist, or is no regular file.
+    """
+    if path.is_file():
+        return
+    if not path.exists():
+        msg = f"{path}: no such file"
+        raise FileNotFoundError(msg)
+    got = "a folder" if path.is_dir() else "a pipe or a device"
+    msg = f"{path}: must be a regular file, got {got}"
+    raise ValueError(msg)
 
 
 def check_output(
@@ -130,10 +153,42 @@ def check_output(
     return target
 
 
+def exchange(a: Path, b: Path) -> bool:
+    """Exchange two files or folders in one step; False where the system cannot."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
+    at_folder, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename is not None and not rename(
+        at_folder, os.fsencode(a), at_folder, os.fsencode(b), swap
+    )
+
+
 def flush(path: Path) -> None:
     """Have a file on disk when this returns."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def _clear_litter(target: Path) -> None:
+    """Remove temporary files of an output that processes left when they were killed."""
+    stem, suffix = re.escape(target.stem), re.escape(target.suffix)
+    ours = re.compile(rf"\.{stem}\.(\d+)\.\w+{suffix}")
+    with suppress(OSError):
+        for file in target.parent.glob(f".{glob.escape(target.stem)}.*"):
+            match = ours.fullmatch(file.name)
+            if match and not _is_running(int(match[1])):
+                file.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":  # elsewhere a signal of 0 may end the process
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # one of another user, or no process number
+        return True
+    return True
 
 
 @contextmanager
@@ -150,9 +205,10 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
         As `check_output`.
     """
     target = check_output(path, overwrite=overwrite)
+    _clear_litter(target)
     try:
         handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix
+            dir=target.parent, prefix=f".{target.stem}.{os.getpid()}.", suffix=target.suffix
         )
     except OSError as error:  # name the output, not the temporary file
         raise type(error)(error.errno, error.strerror, str(target)) from None

@@ -11,7 +11,7 @@ import numpy as np
 
 from postproc.files.contents import Contents, refuse
 from postproc.files.delimited import header_of
-from postproc.files.dialects import open_text
+from postproc.files.dialects import lines_of, open_text
 from postproc.files.tables import Column, Table
 
 #: What a list that is a record of its own is called.
@@ -54,11 +54,11 @@ def read_records(path: Path) -> Table:
 def _records(path: Path) -> Iterator[tuple[int, Any]]:
     """Line numbers and records; blank lines are skipped."""
     with open_text(path) as file:
-        for number, text in enumerate(file, start=1):
+        for number, text in enumerate(lines_of(file), start=1):
             if text.strip():
                 try:
                     yield number, json.loads(text)
-                except ValueError:
+                except (ValueError, RecursionError):
                     refuse(f"line {number} must be one JSON record")
 
 

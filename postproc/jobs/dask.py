@@ -108,7 +108,7 @@ class DaskEngine:
         from distributed.utils import CancelledError
 
         client = self.client
-        name = f"{type(part).__name__}-{uuid.uuid4().hex}"
+        name = f"{getattr(part, 'func', type(part)).__name__}-{uuid.uuid4().hex}"
         # A task can be repeated, where scattered data is lost when workers die. Bytes need no
         # postproc in the scheduler; that they may be large is known.
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):

@@ -25,7 +25,6 @@ class Engine(Protocol):
 
     def run(self, part: Callable[[slice], T], cuts: Sequence[slice]) -> Iterator[tuple[int, T]]:
         """Yield (i, part(cuts[i])) as results come; errors of a part are raised unchanged."""
-        ...
 
 
 class LocalEngine:

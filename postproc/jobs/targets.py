@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import xor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,29 +23,8 @@ from postproc.files.zarr import is_array_alone, is_zarr
 #: What the shards of an output are called.
 OUTPUT_NAME = "probs"
 
-
-class Target(Protocol):
-    """An array on disk that is filled in any order; it can be pickled."""
-
-    def create(self) -> None:
-        """Create the files, without rows."""
-        ...
-
-    def exists(self) -> bool:
-        """Whether the files are there."""
-        ...
-
-    def write(self, rows: slice, block: NDArray[Any]) -> int:
-        """Write rows and return their checksum."""
-        ...
-
-    def checksum(self, rows: slice) -> int:
-        """Checksum of rows as they stand on disk."""
-        ...
-
-    def flush(self) -> None:
-        """Flush all files to disk."""
-        ...
+#: Where the rows of an `.npy` file start: the header is equally long for all shapes.
+START = 128
 
 
 @dataclass(frozen=True)
@@ -56,16 +35,11 @@ class NpyTarget:
     shape: tuple[int, int]
     dtype: np.dtype[Any]
 
-    @property
-    def _start(self) -> int:
-        """Where the rows start; the header is equally long for all shapes."""
-        return 128
-
     def create(self) -> None:
         """Write the header."""
         header = self._header()
-        if len(header) != self._start:
-            msg = f"the header of {self.path} must take {self._start} bytes, got {len(header)}"
+        if len(header) != START:
+            msg = f"the header of {self.path} must take {START} bytes, got {len(header)}"
             raise RuntimeError(msg)
         self.path.write_bytes(header)
 
@@ -81,7 +55,7 @@ class NpyTarget:
         """Whether there is a file with this header."""
         try:
             with self.path.open("rb") as file:
-                return file.read(self._start) == self._header()
+                return file.read(START) == self._header()
         except OSError:
             return False
 
@@ -90,7 +64,7 @@ class NpyTarget:
         values = np.ascontiguousarray(block, dtype=self.dtype)
         left = data = values.reshape(-1).view(np.uint8).data
         with open(self.path, "r+b", buffering=0) as file:  # noqa: PTH123  # once a block
-            file.seek(self._start + rows.start * self.shape[1] * self.dtype.itemsize)
+            file.seek(START + rows.start * self.shape[1] * self.dtype.itemsize)
             while left:
                 left = left[file.write(left) :]
         return zlib.crc32(data)
@@ -99,7 +73,7 @@ class NpyTarget:
         """Checksum of rows; -1 where the file is too short."""
         width = self.shape[1] * self.dtype.itemsize
         with self.path.open("rb") as file:
-            file.seek(self._start + rows.start * width)
+            file.seek(START + rows.start * width)
             data = file.read((rows.stop - rows.start) * width)
         return zlib.crc32(data) if len(data) == (rows.stop - rows.start) * width else -1
 

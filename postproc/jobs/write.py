@@ -19,16 +19,19 @@ from numpy.typing import NDArray
 
 from postproc.files import formats
 from postproc.files.contents import Contents
-from postproc.files.paths import atomic_path, suffix_of
+from postproc.files.paths import atomic_path, exchange, suffix_of
 from postproc.files.saving import save_blocks
 from postproc.jobs.engine import Engine, Watch
 from postproc.jobs.journal import Journal
 from postproc.jobs.locks import locked
 from postproc.jobs.outputs import AnyTarget, Output, has_journal, make_target
-from postproc.jobs.targets import Target, check_target
+from postproc.jobs.targets import check_target
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes
-from postproc.scores.checks import one_line
+from postproc.scores.checks import is_of_data, one_line
 from postproc.scores.sources import SourceChangedError
+
+#: A folder that was replaced, in the folder of what is not complete.
+REPLACED = "replaced"
 
 #: Computes a block of shape (rows, C) and its statistics: numbers, text, lists and arrays by name.
 Part = Callable[[slice], tuple[NDArray[Any], dict[str, Any]]]
@@ -43,12 +46,23 @@ class WritePart:
     """Computes a block and writes it, so that no block is sent between processes."""
 
     part: Part
-    target: Target
+    target: AnyTarget
 
     def __call__(self, rows: slice) -> tuple[int, dict[str, Any]]:
         """Write the rows start..stop and return their checksum and statistics."""
         block, stats = self.part(rows)
-        return self.target.write(rows, block), stats
+        return self.target.write(rows, _finite(block, rows)), stats
+
+
+def _finite(block: NDArray[Any], rows: slice) -> NDArray[Any]:
+    """A block that is to be written; NaN and infinity never are."""
+    if not np.isfinite(block).all():
+        msg = (
+            f"rows {rows.start} to {rows.stop - 1} would hold NaN or infinity, so no output was "
+            "written; the model is damaged, or its numbers are far too large"
+        )
+        raise ValueError(msg)
+    return block
 
 
 def write(
@@ -73,6 +87,7 @@ def write(
     left = bool(resume) and has_journal(output.path)
     check_target(output.path, overwrite=overwrite or left)
     with locked(output.path):
+        _restore(output, warn)
         job = {"cuts": [output.shape[0], cuts[0].stop if cuts else 0, len(cuts)], **signature}
         journal = _kept(output, job, resume=bool(resume))
         if len(cuts) <= 1 and output.is_file:
@@ -91,12 +106,10 @@ def write(
                 target.flush()
                 check_target(output.path, overwrite=overwrite)
                 _put_in_place(output, target, journal)
-            except (ValueError, TypeError):
-                _discard(output, journal)
-                raise
             except (KeyboardInterrupt, Exception) as error:
                 expected = isinstance(error, KeyboardInterrupt | OSError | MemoryError)
-                if resume is None or not (expected or journal.finished):
+                keeps = resume is not None and (expected or journal.finished)
+                if not keeps or is_of_data(error):
                     _discard(output, journal)
                     raise
                 _stop(error, output, journal, len(cuts))
@@ -124,7 +137,7 @@ def _write_at_once(
             stats.append(found)
             if watch is not None:
                 watch(rows.stop - rows.start)
-            yield block
+            yield _finite(block, rows)
         verify()
 
     _remove(output.partial)
@@ -160,7 +173,15 @@ def _lost(n_blocks: int, *, resumed: bool) -> str:
     return f"discarded {blocks}; --resume would have kept {'them' if n_blocks > 1 else 'it'}"
 
 
-def _begin(output: Output, target: Target, job: Mapping[str, Any]) -> Journal:
+def _restore(output: Output, warn: Callable[[str], None]) -> None:
+    """Put a folder back that a job had moved away before it was killed."""
+    replaced = output.partial / REPLACED
+    if replaced.exists() and not output.path.exists():
+        replaced.replace(output.path)
+        warn(f"{output.path}: restored; a job was killed while it replaced it")
+
+
+def _begin(output: Output, target: AnyTarget, job: Mapping[str, Any]) -> Journal:
     """A new journal, and an empty target."""
     _remove(output.partial)
     output.partial.mkdir()
@@ -189,7 +210,7 @@ def _is_in_place(
     return all(_is_there(moved, rows, journal, number) for number, rows in enumerate(cuts))
 
 
-def _is_there(target: Target, rows: slice, journal: Journal, number: int) -> bool:
+def _is_there(target: AnyTarget, rows: slice, journal: Journal, number: int) -> bool:
     """Whether the rows of a block can be read and are as they were written."""
     found = journal.finished.get(number)
     try:
@@ -241,8 +262,12 @@ def _put_in_place(output: Output, target: Any, journal: Journal) -> None:
     """Give a complete output its name; the journal stays until its statistics are read."""
     journal.check()
     if output.is_moved:
+        replaced = output.partial / REPLACED
+        if output.path.is_dir() and exchange(target.path, output.path):
+            target.path.replace(replaced)
+            return
         if output.path.is_dir():
-            output.path.replace(output.partial / "replaced")
+            output.path.replace(replaced)
         target.path.replace(output.path)
         return
     whole = np.load(target.path, mmap_mode="r")

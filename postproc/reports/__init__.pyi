@@ -1,6 +1,2 @@
-from .report import AccuracyReport, accuracy_report
-
-__all__ = [
-    "AccuracyReport",
-    "accuracy_report",
-]
+from .report import AccuracyReport as AccuracyReport
+from .report import accuracy_report as accuracy_report

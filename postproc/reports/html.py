@@ -20,6 +20,7 @@ from postproc.reports.tables import (
     points,
     score_table,
 )
+from postproc.scores.checks import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -64,7 +65,7 @@ def render_page(template: str, **values: Any) -> str:
     page = environment.get_template(template).render(
         style=Markup(style), script=Markup(script), script_hash=f"sha256-{digest}", **values
     )
-    return page + "\n"
+    return printable(page) + "\n"
 
 
 def make_environment() -> Environment:

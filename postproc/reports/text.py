@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from postproc.reports.numbers import ReportNumbers
 from postproc.reports.tables import Table
+from postproc.scores.checks import printable
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -24,27 +25,31 @@ def renderable(shown: Iterable[Table]) -> Group:
     parts: list[Any] = []
     for table in shown:
         if table.rows:
-            parts.append(_rich_table(table))
-            parts.append(Text(table.note + "\n" if table.note else "", style="dim"))
+            parts.append(rich_table(table))
+            parts.append(Text(printable(table.note + "\n" if table.note else ""), style="dim"))
     return Group(*parts)
 
 
-def _rich_table(table: Table) -> RichTable:
+def rich_table(table: Table) -> RichTable:
+    """A table for a rich console, without its note."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
     styles = {"real gain": "green", "real loss": "red"}
     grid = RichTable(
-        box=box.SIMPLE_HEAD, title=Text(table.title), title_justify="left", title_style="bold"
+        box=box.SIMPLE_HEAD,
+        title=Text(printable(table.title)),
+        title_justify="left",
+        title_style="bold",
     )
     for number, column in enumerate(table.columns):
         if number < table.n_texts:
-            grid.add_column(column, overflow="fold")
+            grid.add_column(Text(printable(column)), overflow="fold")
         else:
-            grid.add_column(column, justify="right", no_wrap=True)
+            grid.add_column(Text(printable(column)), justify="right", no_wrap=True)
     for row in table.rows:
-        grid.add_row(*(Text(cell.text, style=styles.get(cell.text, "")) for cell in row))
+        grid.add_row(*(Text(printable(cell.text), style=styles.get(cell.text, "")) for cell in row))
     return grid
 
 
@@ -77,7 +82,7 @@ def _line(cells: Iterable[str]) -> str:
 
 def _escaped(text: str) -> str:
     """Text with the special characters of Markdown escaped."""
-    return re.sub(r"([\\`*|<\[])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*|<\[])", r"\\\1", printable(" ".join(text.split())))
 
 
 def to_csv(report: ReportNumbers) -> str:

@@ -1,18 +1,10 @@
-from .arrays import log_softmax, softmax, undo_softmax
-from .confidence import top_k_entropy
-from .kinds import check_scores, log_probabilities, probabilities
-from .predictions import Predictions
-from .prior import class_prior, multilabel_prior
-
-__all__ = [
-    "Predictions",
-    "check_scores",
-    "class_prior",
-    "log_probabilities",
-    "log_softmax",
-    "multilabel_prior",
-    "probabilities",
-    "softmax",
-    "top_k_entropy",
-    "undo_softmax",
-]
+from .arrays import log_softmax as log_softmax
+from .arrays import softmax as softmax
+from .arrays import undo_softmax as undo_softmax
+from .confidence import top_k_entropy as top_k_entropy
+from .kinds import check_scores as check_scores
+from .kinds import log_probabilities as log_probabilities
+from .kinds import probabilities as probabilities
+from .predictions import Predictions as Predictions
+from .prior import class_prior as class_prior
+from .prior import multilabel_prior as multilabel_prior

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 from collections.abc import Collection
+from linecache import getline
+from traceback import walk_tb
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
+
+PACKAGES = ("cli", "ensemble", "postproc")
+
+
+#: Control characters but for tabs and ends of lines, marks that turn the direction of text, and
+#: what stands for a byte that is no UTF-8.
+UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class UserTypeError(TypeError):
@@ -31,6 +41,26 @@ def _message(name: str, rule: str, got: object, mend: str) -> str:
     return f"`{name}` must be {rule}, got {got}" + (f"; {mend}" if mend else "")
 
 
+def is_of_data(error: BaseException) -> bool:
+    """Whether a check of this project has refused the data; errors of what it calls are faults."""
+    if not isinstance(error, ValueError):
+        return isinstance(error, UserTypeError)
+    *_, (frame, line) = walk_tb(error.__traceback__)
+    file, name = frame.f_code.co_filename, frame.f_globals.get("__name__", "")
+    return name.partition(".")[0] in PACKAGES and getline(file, line).lstrip().startswith("raise ")
+
+
+def printable(text: str) -> str:
+    r"""Text with the characters escaped that a terminal obeys, or that cannot be encoded.
+
+    Examples
+    --------
+    >>> print(printable("red \x1b[31m alert"))
+    red \x1b[31m alert
+    """
+    return UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 def one_line(error: BaseException) -> str:
     r"""The message of an error in one line; that of a system error with its file.
 
@@ -40,10 +70,10 @@ def one_line(error: BaseException) -> str:
     ('two lines', 'a.npy: No such file')
     """
     if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
+        return printable(f"{error.filename}: {error.strerror}")
     if isinstance(error, MemoryError):
         return "out of memory"
-    return " ".join(str(error).split()) or type(error).__name__
+    return printable(" ".join(str(error).split())) or type(error).__name__
 
 
 def check_number(

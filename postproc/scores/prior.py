@@ -138,6 +138,10 @@ def _detect(array: NDArray[Any], n_classes: int, name: str) -> PriorKind:
     )
 
 
+#: Priors of larger numbers are scaled before they are summed.
+LARGEST = 1e100
+
+
 def _normalize(
     array: NDArray[Any], n_classes: int, name: str, *, detected: bool
 ) -> NDArray[np.float64]:
@@ -151,7 +155,9 @@ def _normalize(
     if bad.any():
         at = int(np.argmax(bad))
         fail(f"{name}[{at}]", "a finite number >= 0", f"{weights[at]:g}")
-    if weights.sum() <= 0:
+    if not weights.any():
         fail(name, "a vector with mass", "zeros only")
+    if weights.max() > LARGEST:  # their sum might be infinite
+        weights /= weights.max()
     total: np.float64 = weights.sum()
     return weights / total

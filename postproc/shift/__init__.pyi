@@ -1,19 +1,10 @@
-from .adapter import LabelShiftAdapter
-from .bbse import bbse_prior
-from .draws import draw_target
-from .evidence import NoShiftTest, no_shift_test
-from .prior import PriorEstimate, em_prior, map_prior
-from .reweight import joint_normalization, reweight
-
-__all__ = [
-    "LabelShiftAdapter",
-    "NoShiftTest",
-    "PriorEstimate",
-    "bbse_prior",
-    "draw_target",
-    "em_prior",
-    "joint_normalization",
-    "map_prior",
-    "no_shift_test",
-    "reweight",
-]
+from .adapter import LabelShiftAdapter as LabelShiftAdapter
+from .bbse import bbse_prior as bbse_prior
+from .draws import draw_target as draw_target
+from .evidence import NoShiftTest as NoShiftTest
+from .evidence import no_shift_test as no_shift_test
+from .prior import PriorEstimate as PriorEstimate
+from .prior import em_prior as em_prior
+from .prior import map_prior as map_prior
+from .reweight import joint_normalization as joint_normalization
+from .reweight import reweight as reweight

@@ -57,24 +57,12 @@ FEW_ROWS = 10
 
 @dataclass(frozen=True)
 class Adaptation:
-    """How a target is adapted, and on what evidence.
+    """How a target is adapted, and on what evidence."""
 
-    Attributes
-    ----------
-    test : NoShiftTest
-        The target against the fit split.
-    prior : PriorEstimate
-        Estimated class prior of the target.
-    factors : ndarray of shape (C,)
-        Column factors of the calibrated probabilities.
-    can : CANModel or None
-        Used instead of the factors.
-    """
-
-    test: NoShiftTest
-    prior: PriorEstimate
-    factors: Floats
-    can: CANModel | None = None
+    test: NoShiftTest  # the target against the fit split
+    prior: PriorEstimate  # estimated class prior of the target
+    factors: Floats  # (C,): column factors of the calibrated probabilities
+    can: CANModel | None = None  # used instead of the factors
 
 
 class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -158,11 +146,6 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
             Labels, integers in 0..C-1.
         classes : sequence of C str, optional
             Class names, for messages and for aligning files later.
-
-        Returns
-        -------
-        LabelShiftAdapter
-            The estimator itself.
 
         Raises
         ------
@@ -249,20 +232,7 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
         return api.array_namespace(probs).argmax(probs, axis=1)
 
     def adapt(self, read: ReadRows, map_blocks: MapBlocks) -> Adaptation:
-        """Adapt to a target that is read block by block.
-
-        Parameters
-        ----------
-        read : ReadRows
-            Probabilities of the target, calibrated by `model_`.
-        map_blocks : MapBlocks
-            Where blocks are computed.
-
-        Returns
-        -------
-        Adaptation
-            As of `adapt_to`.
-        """
+        """`adapt_to` a target, calibrated by `model_`, that is read block by block."""
         moments = target_moments(read, map_blocks, "looking for a shift")
         test = compare_moments(moments, self.moments_)
         prior = self._estimate(read, moments, map_blocks)
@@ -270,7 +240,8 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
         if self.reference_ is not None:
             reference = to_device(self.reference_, read.device)
             can = CANModel.fit([reference], prior.prior, CANOptions())
-            for risk in filter(None, (*can.risks(self.classes_), can.mismatch(moments))):
+            mismatch = can.mismatch(moments.mean, moments.standard_error)
+            for risk in filter(None, (*can.risks(self.classes_), mismatch)):
                 warnings.warn(risk, UserWarning, stacklevel=4)
         elif self.method == "sinkhorn":
             sums = target_likelihood(read, factors, map_blocks, "matching columns")

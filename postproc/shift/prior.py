@@ -78,32 +78,7 @@ def em_prior(
 
     .. math:: r_{ij} \propto p_{ij} q_j / s_j, \quad q \leftarrow \frac{1}{n} \sum_i r_i
 
-    Parameters
-    ----------
-    probs : array or tensor of shape (n, C)
-        Calibrated probabilities of the target rows.
-    source_prior : array_like of shape (C,)
-        Class distribution s under which they were calibrated: the mean calibrated prediction of
-        the fit split.
-    max_iter : int
-        Maximum number of iterations.
-    tol : float
-        Stop when the entries of q move by less than this in sum.
-
-    Returns
-    -------
-    PriorEstimate
-        With standard errors from the observed information.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not valid.
-
-    Warns
-    -----
-    UserWarning
-        If the iteration has not converged.
+    Parameters, result, errors and warnings are those of `map_prior`, without pseudo-rows.
 
     References
     ----------
@@ -141,14 +116,17 @@ def map_prior(
     probs : array or tensor of shape (n, C)
         Calibrated probabilities of the target rows.
     source_prior : array_like of shape (C,)
-        Class distribution s under which they were calibrated.
+        Class distribution s under which they were calibrated: the mean calibrated prediction of
+        the fit split.
     strength : float, optional
         Number λ >= 0 of pseudo-rows; 0 is maximum likelihood.
     fit_probs : array or tensor of shape (m, C), optional
         Calibrated predictions of the fit rows, preferably out of fold; needed if `strength` is
         None.
-    max_iter, tol
-        As for `em_prior`.
+    max_iter : int
+        Maximum number of iterations.
+    tol : float
+        Stop when the entries of q move by less than this in sum.
 
     Returns
     -------

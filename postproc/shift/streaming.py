@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial, reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any
 
 import array_api_compat as api
 import numpy as np
@@ -40,11 +40,8 @@ from postproc.shift.reweight import scale_columns
 RowsPart = Callable[[slice], tuple[NDArray[Any], dict[str, Any]]]
 
 
-class Write(Protocol):
-    """Writes an output block by block, and yields what is known of each block."""
-
-    def __call__(self, part: RowsPart, cuts: Sequence[slice], output: Output) -> Iterable[Any]:
-        """Write."""
+#: Writes an output block by block, and yields what is known of each block.
+Write = Callable[[RowsPart, Sequence[slice], Output], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -82,33 +79,6 @@ class ReadRows:
         """The rows start..stop, shape (rows, C)."""
         probs = np.asarray(self.calibrated.probabilities(rows), dtype=np.float64)
         return to_device(probs, self.device)
-
-
-@dataclass(frozen=True)
-class MomentsOfRows:
-    """Moments of the predictions of rows, or of the classes that these predict."""
-
-    read: ReadRows
-    winners: bool = False
-
-    def __call__(self, rows: slice) -> PredictionMoments:
-        """Moments of the rows start..stop."""
-        probs = as_numpy(self.read(rows))
-        return PredictionMoments.of(one_hot_winners(probs) if self.winners else probs)
-
-
-@dataclass(frozen=True)
-class SumOfRows:
-    """A function of rows whose columns are scaled by factors, shape (C,)."""
-
-    read: ReadRows
-    factors: Floats
-    function: Callable[[Array], Any]
-
-    def __call__(self, rows: slice) -> Any:
-        """The function of the rows start..stop."""
-        probs = self.read(rows)
-        return self.function(probs * beside(self.factors, probs))
 
 
 @dataclass(frozen=True)
@@ -182,12 +152,15 @@ def in_temporary_file(
 def target_moments(
     read: ReadRows, map_blocks: MapBlocks, what: str, *, winners: bool = False
 ) -> PredictionMoments:
-    """Moments of the whole target."""
-    found: PredictionMoments = reduce(
-        PredictionMoments.merge,
-        map_blocks(MomentsOfRows(read, winners), read.cuts, what),
-    )
+    """Moments of the predictions of the whole target, or of the classes that these predict."""
+    moments = map_blocks(partial(_moments, read, winners), read.cuts, what)
+    found: PredictionMoments = reduce(PredictionMoments.merge, moments)
     return found
+
+
+def _moments(read: ReadRows, winners: bool, rows: slice) -> PredictionMoments:
+    probs = as_numpy(read(rows))
+    return PredictionMoments.of(one_hot_winners(probs) if winners else probs)
 
 
 def target_likelihood(
@@ -196,5 +169,11 @@ def target_likelihood(
     """Sums over the whole target, whose columns are scaled by `factors`."""
     return Likelihood(
         read.calibrated.n_rows,
-        lambda function: map_blocks(SumOfRows(read, factors, function), read.cuts, what),
+        lambda function: map_blocks(partial(_scaled, read, factors, function), read.cuts, what),
     )
+
+
+def _scaled(read: ReadRows, factors: Floats, function: Callable[[Array], Any], rows: slice) -> Any:
+    """A function of rows whose columns are scaled by factors, shape (C,)."""
+    probs = read(rows)
+    return function(probs * beside(factors, probs))

@@ -142,8 +142,10 @@ def test_the_same_reports(here, run_cli, dask, name):
 def test_processes_of_its_own(here, run_cli):
     words = ("can", "a.npy", "--prior", "uniform")
     run_cli(*words, "-o", "local.npy")
-    run_cli(*words, "-o", "there.npy", "--engine", "dask", "--workers", 2)
+    told = run_cli(*words, "-o", "there.npy", "--engine", "dask", "--workers", 2).stderr
     assert Path("there.npy").read_bytes() == Path("local.npy").read_bytes()
+    assert "Warning: starting Dask took " in told
+    assert told.endswith(" s: --engine local is faster for short jobs\n")
 
 
 def test_data_at_fault_are_told_as_by_the_local_engine(here, run_cli, dask):

@@ -237,21 +237,23 @@ def interrupt(monkeypatch, where, at):
     import importlib
 
     module, _, name = where.rpartition(".")
-    part = getattr(importlib.import_module(module), name)
-    plain, calls = part.__call__, []
+    owner = importlib.import_module(module)
+    if isinstance(getattr(owner, name), type):
+        owner, name = getattr(owner, name), "__call__"
+    plain, calls = getattr(owner, name), []
 
-    def call(self, rows):
-        calls.append(rows)
+    def call(*args):
+        calls.append(args)
         if len(calls) == at:
             raise KeyboardInterrupt
-        return plain(self, rows)
+        return plain(*args)
 
-    monkeypatch.setattr(part, "__call__", call)
+    monkeypatch.setattr(owner, name, call)
 
 
 PASSES = {
     "checking": "postproc.scores.findings.CheckRows",
-    "reference": "postproc.can.streaming.fit.SumConfident",
+    "reference": "postproc.can.streaming.fit.sum_confident",
     "inspecting": "postproc.files.inspection.InspectRows",
 }
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 import ensemble
 import postproc
 from ensemble import load_model, save_model
-from ensemble.saved import HOMES
+from ensemble.saved import HOMES, arrays_of
 from postproc import Predictions
 from tests.ensemble.conftest import make_members
 
@@ -42,8 +46,9 @@ def test_round_trip_is_exact(method, inline, tmp_path):
     assert again.kinds_ == model.kinds_
     np.testing.assert_array_equal(again.solo_accuracy_, model.solo_accuracy_)
     assert set(vars(again)) == set(vars(model)) - set(getattr(model, "unsaved", ()))
-    written = {file.name for file in tmp_path.iterdir()}
-    assert written == {"model.json", "model.arrays.npz"} if inline == 0 else {"model.json"}
+    arrays = arrays_of(tmp_path / "model.json")
+    assert len(arrays) == (inline == 0)
+    assert set(tmp_path.iterdir()) == {tmp_path / "model.json", *arrays}
 
 
 SINGLE = {
@@ -80,6 +85,8 @@ def test_arrays_of_a_model_that_is_replaced_do_not_stay(tmp_path):
     model = ensemble.LearnedLogPool().fit(*make_members())
     file = tmp_path / "m.json"
     save_model(model, file, most_inline=0)
+    (tmp_path / "m.arrays.npz").write_bytes(b"of the first release")
+    (tmp_path / "m.0123456789abcdef.arrays.npz").write_bytes(b"of a save that was killed")
     save_model(model, file, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["m.json"]
     load_model(file)
@@ -162,9 +169,6 @@ def test_nothing_is_overwritten_unasked(tmp_path):
     before = (tmp_path / "m.json").read_bytes()
     with pytest.raises(FileExistsError):
         save_model(model, tmp_path / "m.json")
-    (tmp_path / "m.json").unlink()
-    with pytest.raises(FileExistsError):  # the arrays of another model
-        save_model(model, tmp_path / "m.json", most_inline=0)
     save_model(model, tmp_path / "m.json", overwrite=True, most_inline=0)
     assert (tmp_path / "m.json").read_bytes() == before
 
@@ -173,10 +177,11 @@ def test_arrays_of_another_model_are_refused(tmp_path):
     for name, seed in (("a", 1), ("b", 2)):
         model = ensemble.LearnedLogPool().fit(*make_members(seed=seed))
         save_model(model, tmp_path / f"{name}.json", most_inline=0)
-    (tmp_path / "b.arrays.npz").replace(tmp_path / "a.arrays.npz")
+    (beside,) = arrays_of(tmp_path / "a.json")
+    (other,) = arrays_of(tmp_path / "b.json")
+    other.replace(beside)
     with pytest.raises(ValueError) as error:
         load_model(tmp_path / "a.json")
-    beside = tmp_path / "a.arrays.npz"
     assert str(error.value) == (
         f"{beside}: damaged, or not saved with a.json; save the model again"
     )
@@ -189,7 +194,8 @@ def test_arrays_of_another_model_are_refused(tmp_path):
 def test_arrays_are_never_looked_for_elsewhere(tmp_path):
     file = tmp_path / "m.json"
     save_model(ensemble.LearnedLogPool().fit(*make_members()), file, most_inline=0)
-    file.write_text(file.read_text().replace("m.arrays.npz", "../other/secret.npz"))
+    (arrays,) = arrays_of(file)
+    file.write_text(file.read_text().replace(arrays.name, "../other/secret.npz"))
     with pytest.raises(FileNotFoundError) as error:
         load_model(file)
     assert str(tmp_path / "secret.npz") in str(error.value)
@@ -232,6 +238,97 @@ def test_damaged_files(text, message, tmp_path):
     with pytest.raises(ValueError) as error:
         load_model(tmp_path / "m.json")
     assert message in str(error.value)
+
+
+def test_a_save_that_is_killed_leaves_one_model_or_the_other(tmp_path, monkeypatch):
+    old = ensemble.LearnedLogPool().fit(*make_members(seed=1))
+    new = ensemble.LearnedLogPool().fit(*make_members(seed=2))
+    file, target = tmp_path / "m.json", make_members(seed=3)[0]
+    expected = [model.predict_proba(target) for model in (old, new)]
+    for step in range(3):
+        save_model(old, file, overwrite=True, most_inline=0)
+        replace, left = Path.replace, iter([True] * step)
+
+        def killed(self, to, left=left, replace=replace):
+            if not next(left, False):
+                raise KeyboardInterrupt
+            return replace(self, to)
+
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            patch.setattr(Path, "replace", killed)
+            save_model(new, file, overwrite=True, most_inline=0)
+        found = load_model(file).predict_proba(target)
+        np.testing.assert_array_equal(found, expected[step == 2])
+    save_model(new, file, overwrite=True, most_inline=0)
+    assert set(tmp_path.iterdir()) == {file, *arrays_of(file)}
+    assert len(arrays_of(file)) == 1
+
+
+def values_in(node, path=()):
+    """Every place in a JSON value."""
+    yield path
+    if isinstance(node, list):
+        node = dict(enumerate(node))
+    for key, value in node.items() if isinstance(node, dict) else ():
+        yield from values_in(value, (*path, key))
+
+
+HOSTILE = [None, True, -1, 0, 10**30, 1e308, "", "x", [], {}, [1], {"float": "nan"}]
+HOSTILE += [{"array": [1e308], "dtype": "<f8", "shape": [1]}, {"array": "AAAA", "dtype": "O"}]
+HOSTILE += [{"array": [1], "dtype": "<f8", "shape": [-1]}, {"dict": [1]}, {"npz": "x"}]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [*MODELS, *SINGLE, "auto"])
+def test_hostile_models_are_refused_or_predict_probabilities(name, tmp_path):
+    members, y = make_members(seed=1)
+    target = make_members(seed=2)[0]
+    file = tmp_path / "m.json"
+    if name in SINGLE:
+        model, target = SINGLE[name]().fit(members[0], y), target[0]
+    else:
+        model = ensemble.AutoPostprocessor(n_rehearsals=2) if name == "auto" else MODELS[name]()
+        model.fit(members, y)
+    save_model(model, file, most_inline=10**6)
+    content = json.loads(file.read_text())
+    places = list(values_in(content["model"], ("model",)))
+    rng = np.random.default_rng(0)
+    for at in rng.choice(len(places), 60):
+        mutant = json.loads(json.dumps(content))
+        *path, last = places[at]
+        node = mutant
+        for key in path:
+            node = node[key]
+        node[last] = HOSTILE[rng.integers(len(HOSTILE))]
+        file.write_text(json.dumps(mutant))
+        try:
+            loaded = load_model(file)
+        except ValueError as error:
+            assert str(file) in str(error)  # noqa: PT017  # one line that names the file
+            continue
+        if vars(loaded).keys() >= vars(model).keys() - {"out_of_fold_"}:
+            probs = loaded.predict_proba(target)
+            assert np.isfinite(probs).all()
+
+
+@pytest.mark.parametrize("cut", [0, 1, 40, 400])
+def test_damaged_arrays_are_one_error(cut, tmp_path):
+    file = tmp_path / "m.json"
+    save_model(ensemble.LearnedLogPool().fit(*make_members()), file, most_inline=0)
+    (arrays,) = arrays_of(file)
+    data = arrays.read_bytes()[:cut]
+    content = json.loads(file.read_text())
+    content["arrays"]["sha256"] = hashlib.sha256(data).hexdigest()
+    arrays.write_bytes(data)
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="its arrays cannot be read"):
+        load_model(file)
+
+
+def test_pipes_are_no_models(tmp_path):
+    os.mkfifo(tmp_path / "m.json")
+    with pytest.raises(ValueError, match="must be a regular file, got a pipe or a device"):
+        load_model(tmp_path / "m.json")
 
 
 def test_other_objects_cannot_be_saved(tmp_path):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import array_api_compat as api
@@ -38,45 +39,24 @@ class ExactRows:
         return slice(int(first), int(last))
 
 
-@dataclass(frozen=True)
-class FindExact:
-    """Finds the rows of a target that need the reference itself."""
-
-    rows: ProbabilityRows
-    model: CANModel
-
-    def __call__(self, rows: slice) -> NDArray[np.int64]:
-        """Their positions among the rows start..stop."""
-        probs = self.rows(rows)
-        exact = as_numpy(is_ambiguous(probs, self.model.options)).copy()
-        if isinstance(self.model.reference, Condensed) and exact.any():
-            exact[exact] = self.model.reference.undecided(probs[exact])
-        where: NDArray[np.int64] = np.flatnonzero(exact) + rows.start * self.rows.per_row
-        return where
+def _find_exact(rows: ProbabilityRows, model: CANModel, cut: slice) -> NDArray[np.int64]:
+    """Positions of the rows of a cut that need the reference itself."""
+    probs = rows(cut)
+    exact = as_numpy(is_ambiguous(probs, model.options)).copy()
+    if isinstance(model.reference, Condensed) and exact.any():
+        exact[exact] = model.reference.undecided(probs[exact])
+    where: NDArray[np.int64] = np.flatnonzero(exact) + cut.start * rows.per_row
+    return where
 
 
-@dataclass(frozen=True)
-class PickRows:
-    """Reads the rows at some positions."""
-
-    rows: ProbabilityRows
-    where: NDArray[np.int64]
-
-    def __call__(self, rows: slice) -> NDArray[Any]:
-        """Those among the rows start..stop."""
-        return np.asarray(self.rows.pick(rows, self.where))
+def _pick(rows: ProbabilityRows, where: NDArray[np.int64], cut: slice) -> NDArray[Any]:
+    """The rows of a cut at some positions, (k, C)."""
+    return np.asarray(rows.pick(cut, where))
 
 
-@dataclass(frozen=True)
-class AdjustExactly:
-    """Adjusts rows with the reference itself."""
-
-    reference: Reference
-    rows: NDArray[Any]
-
-    def __call__(self, rows: slice) -> NDArray[Any]:
-        """The rows start..stop after adjustment."""
-        return np.asarray(self.reference.adjust(self.rows[rows]))
+def _adjust_exactly(reference: Reference, rows: NDArray[Any], some: slice) -> NDArray[Any]:
+    """Some of the rows (k, C), adjusted with the reference itself."""
+    return np.asarray(reference.adjust(rows[some]))
 
 
 @dataclass(frozen=True)
@@ -110,8 +90,8 @@ class AdjustRows:
         cuts, sizes = self.rows.cuts(), self.rows.sizes
         found = [np.empty(0, np.int64)]
         left = sizes.exact_together // (8 * len(self.model.prior))
-        part = FindExact(self.rows, self.model)
-        for where in map_blocks(part, cuts, "finding rows to compute exactly"):
+        find = partial(_find_exact, self.rows, self.model)
+        for where in map_blocks(find, cuts, "finding rows to compute exactly"):
             found.append(where)
             left -= len(where)
             if left < 0:
@@ -119,8 +99,8 @@ class AdjustRows:
         where = np.concatenate(found)
         values = self.rows(slice(0, 0))
         if len(where):
-            picks = map_blocks(PickRows(self.rows, where), cuts, "reading them")
-            exactly = AdjustExactly(self.model.reference.exact, np.concatenate(list(picks)))
+            picks = list(map_blocks(partial(_pick, self.rows, where), cuts, "reading them"))
+            exactly = partial(_adjust_exactly, self.model.reference.exact, np.concatenate(picks))
             tasks = list(row_blocks(len(where), 1, block_bytes=8 * sizes.rows_a_task))
             values = np.concatenate(list(map_blocks(exactly, tasks, "computing rows exactly")))
         return replace(self, exact=ExactRows(where, values))
@@ -145,9 +125,9 @@ class AdjustRows:
 
     def _compute_exactly(self, rows: slice) -> ExactRows:
         """The rows of a block that need a reference in its file."""
-        find, parts = FindExact(self.rows, self.model), list(self._parts(rows))
-        where = np.concatenate([find(part) for part in parts])
-        values = np.concatenate([np.asarray(self.rows.pick(part, where)) for part in parts])
+        parts = list(self._parts(rows))
+        where = np.concatenate([_find_exact(self.rows, self.model, part) for part in parts])
+        values = np.concatenate([_pick(self.rows, where, part) for part in parts])
         at_once = self.rows.sizes.rows_a_pass
         for some in row_blocks(len(where), 1, block_bytes=8 * at_once):  # adjusted in their place
             values[some] = self.model.reference.exact.adjust(values[some])

@@ -9,8 +9,7 @@ pass.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import array_api_compat as api
@@ -30,53 +29,40 @@ from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.blocks import MapBlocks
 from postproc.scores.checks import fail
 
-
-@dataclass(frozen=True)
-class SumConfident:
-    """Sums over the confident rows of a block, and over their entries to the power of α."""
-
-    rows: ProbabilityRows
-    options: CANOptions
-
-    def __call__(self, rows: slice) -> tuple[Confident, PowerSums]:
-        """Sums over the rows start..stop."""
-        return reduce(merge, (self._sum(part) for part in self.rows.parts(rows)))
-
-    def _sum(self, rows: slice) -> tuple[Confident, PowerSums]:
-        probs = self.rows(rows)
-        xp = api.array_namespace(probs)
-        a = xp.astype(probs[~is_ambiguous(probs, self.options), :], xp.float64)
-        found, alpha = Confident.of(a), self.options.alpha
-        if alpha == 1.0 or found.n_rows == 0:
-            unit = (found.mass > 0).astype(np.float64)
-            return found, PowerSums(alpha, unit, found.mass)
-        sums = PowerSums.of(a, alpha)
-        return found, PowerSums(alpha, as_numpy(sums.unit), as_numpy(sums.sums))
+Sums = tuple[Confident, PowerSums]
 
 
-def merge(
-    one: tuple[Confident, PowerSums], other: tuple[Confident, PowerSums]
-) -> tuple[Confident, PowerSums]:
-    """The sums over the rows of both."""
+def sum_confident(rows: ProbabilityRows, options: CANOptions, cut: slice) -> Sums:
+    """Sums over the confident rows of a cut, and over their entries to the power of α."""
+    return reduce(_merge, (_sum_part(rows, options, part) for part in rows.parts(cut)))
+
+
+def _sum_part(rows: ProbabilityRows, options: CANOptions, part: slice) -> Sums:
+    probs = rows(part)
+    xp = api.array_namespace(probs)
+    a = xp.astype(probs[~is_ambiguous(probs, options), :], xp.float64)
+    found, alpha = Confident.of(a), options.alpha
+    if alpha == 1.0 or found.n_rows == 0:
+        unit = (found.mass > 0).astype(np.float64)
+        return found, PowerSums(alpha, unit, found.mass)
+    sums = PowerSums.of(a, alpha)
+    return found, PowerSums(alpha, as_numpy(sums.unit), as_numpy(sums.sums))
+
+
+def _merge(one: Sums, other: Sums) -> Sums:
     return one[0].merge(other[0]), one[1].merge(other[1])
 
 
-@dataclass(frozen=True)
-class FindConfident:
-    """Where the confident rows of a block are, and what they predict; with `keep`, themselves."""
-
-    rows: ProbabilityRows
-    options: CANOptions
-    keep: bool
-
-    def __call__(self, rows: slice) -> tuple[NDArray[Any], NDArray[Any], Confident, Any]:
-        """Positions, predicted classes, sum of the rows, and the rows where they are kept."""
-        probs = self.rows(rows)
-        confident = ~is_ambiguous(probs, self.options)
-        found = probs[confident, :]
-        where = np.flatnonzero(as_numpy(confident)) + rows.start * self.rows.per_row
-        predicted = as_numpy(found).argmax(axis=1).astype(np.int32)
-        return where, predicted, Confident.of(found), found if self.keep else None
+def _find_confident(
+    rows: ProbabilityRows, options: CANOptions, keep: bool, cut: slice
+) -> tuple[NDArray[Any], NDArray[Any], Confident, Any]:
+    """Positions, predicted classes and sum of the confident rows of a cut; with `keep` the rows."""
+    probs = rows(cut)
+    confident = ~is_ambiguous(probs, options)
+    found = probs[confident, :]
+    where = np.flatnonzero(as_numpy(confident)) + cut.start * rows.per_row
+    predicted = as_numpy(found).argmax(axis=1).astype(np.int32)
+    return where, predicted, Confident.of(found), found if keep else None
 
 
 def fit_can(
@@ -118,8 +104,8 @@ def _summed(
     rows: ProbabilityRows, options: CANOptions, map_blocks: MapBlocks
 ) -> tuple[Array, Array, Confident]:
     """A row for each class, as large as its column's maximum, and how often it counts."""
-    parts = map_blocks(SumConfident(rows, options), rows.cuts(), FINDING)
-    found, total = reduce(merge, parts)
+    parts = map_blocks(partial(sum_confident, rows, options), rows.cuts(), FINDING)
+    found, total = reduce(_merge, parts)
     none = slice(0, None if found.n_rows else 0)
     diagonal, weights = np.diag(total.unit)[none], total.sums[none]
     return to_device(diagonal, rows.device), to_device(weights, rows.device), found
@@ -129,7 +115,7 @@ def _sampled(
     rows: ProbabilityRows, options: CANOptions, map_blocks: MapBlocks, n_classes: int, seed: int
 ) -> tuple[Array, Confident]:
     """A stratified sample: the classes of all confident rows in one pass, then the rows picked."""
-    parts = map_blocks(FindConfident(rows, options, False), rows.cuts(), FINDING)
+    parts = map_blocks(partial(_find_confident, rows, options, False), rows.cuts(), FINDING)
     where, predicted, found, _ = zip(*parts, strict=True)
     picks = stratified_picks(np.concatenate(predicted), n_classes, seed)
     picked = np.concatenate(where)[picks]
@@ -155,7 +141,8 @@ def _in_memory(
         left = rows.sizes.reference_in_memory
     most = None if left is None else left // bytes_a_row
     found, n_rows = [empty], 0
-    for *_, block in map_blocks(FindConfident(rows, options, True), rows.cuts(), FINDING):
+    find = partial(_find_confident, rows, options, True)
+    for *_, block in map_blocks(find, rows.cuts(), FINDING):
         n_rows += int(block.shape[0])
         if most is not None and n_rows > most:
             if rows.device == "cpu":

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -27,27 +27,20 @@ from postproc.can.streaming.rows import ProbabilityRows
 from postproc.scores.blocks import MapBlocks, Sizes, row_blocks
 
 Floats = NDArray[np.float64]
-Marks = tuple[Confident, int, NDArray[np.uint8]]
 
 
-@dataclass(frozen=True)
-class MarkConfident:
-    """Marks the confident rows of a range that have mass in the kept classes, a bit for each."""
-
-    rows: ProbabilityRows
-    options: CANOptions
-    kept: NDArray[np.bool_]
-
-    def __call__(self, rows: slice) -> Marks:
-        """The confident rows among start..stop, the number of those marked, and the marks."""
-        marked, found = [], Confident(0, np.zeros(len(self.kept)))
-        for part in self.rows.blocks(rows):
-            probs = self.rows(part)
-            confident = ~is_ambiguous(probs, self.options)
-            found = found.merge(Confident.of(probs[confident]))
-            marked.append(confident & (probs @ self.kept.astype(probs.dtype) > 0))
-        mask = np.concatenate(marked)
-        return found, int(mask.sum()), np.packbits(mask)
+def _mark(
+    rows: ProbabilityRows, options: CANOptions, kept: NDArray[np.bool_], cut: slice
+) -> tuple[Confident, int, NDArray[np.uint8]]:
+    """The confident rows of a cut; number and bits of those that have mass in kept classes."""
+    marked, found = [], Confident(0, np.zeros(len(kept)))
+    for part in rows.blocks(cut):
+        probs = rows(part)
+        confident = ~is_ambiguous(probs, options)
+        found = found.merge(Confident.of(probs[confident]))
+        marked.append(confident & (probs @ kept.astype(probs.dtype) > 0))
+    mask = np.concatenate(marked)
+    return found, int(mask.sum()), np.packbits(mask)
 
 
 @dataclass(frozen=True)
@@ -166,7 +159,7 @@ class RowsInFile:
         """Iterate the rows alone, by a matrix P_t for each depth, in one pass for each."""
         it, columns, least = start, list[Floats](), list[Any]()
         for t in range(it.iterations):
-            parts = map_blocks(SumPowers(self, it), self.cuts, FINDING)
+            parts = map_blocks(partial(_sum_powers, self, it), self.cuts, FINDING)
             sums, z, share = zip(*parts, strict=True)
             total = reduce(PowerSums.merge, sums)
             columns.append(total.sums * total.unit**it.alpha)
@@ -193,26 +186,19 @@ def _iterate(it: Iterates, matrix: Floats, z: Floats) -> Floats:
     return np.asarray(matrix * it.q / np.where(z > 0, z, 1.0)[:, None])
 
 
-@dataclass(frozen=True)
-class SumPowers:
-    """Sums of columns for the step after those of `iterates`, and the least z of the last."""
-
-    rows: RowsInFile
-    iterates: Iterates
-
-    def __call__(self, cut: slice) -> tuple[PowerSums, float, float]:
-        """Sums over a task, the least z, and the least z in units of the row's weight."""
-        it, zeros = self.iterates, np.zeros(self.rows.shape[1])
-        total, least, share = PowerSums(it.alpha, zeros, zeros), np.inf, np.inf
-        for a, weight in self.rows.wide_blocks(cut):
-            for t in range(len(it.steps)):
-                matrix, z = _matrix(it, t, a, weight)
-                a = _iterate(it, matrix, z)
-            total = total.merge(PowerSums.of(a, it.alpha, weight))
-            if it.steps:
-                last = float(z.min())
-                least, share = min(least, last), min(share, last / weight)
-        return total, least, share
+def _sum_powers(rows: RowsInFile, it: Iterates, cut: slice) -> tuple[PowerSums, float, float]:
+    """Column sums of a task after `it.steps`; the least z of the last, by itself and by weight."""
+    zeros = np.zeros(rows.shape[1])
+    total, least, share = PowerSums(it.alpha, zeros, zeros), np.inf, np.inf
+    for a, weight in rows.wide_blocks(cut):
+        for t in range(len(it.steps)):
+            matrix, z = _matrix(it, t, a, weight)
+            a = _iterate(it, matrix, z)
+        total = total.merge(PowerSums.of(a, it.alpha, weight))
+        if it.steps:
+            last = float(z.min())
+            least, share = min(least, last), min(share, last / weight)
+    return total, least, share
 
 
 def mark_confident(
@@ -221,7 +207,7 @@ def mark_confident(
     """The confident rows of predictions of any length that can be a reference, and all of them."""
     kept = prior > 0
     cuts = list(rows.cuts(rows.sizes.reference_task))
-    parts = map_blocks(MarkConfident(rows, options, kept), cuts, FINDING)
+    parts = map_blocks(partial(_mark, rows, options, kept), cuts, FINDING)
     found, counts, bits = zip(*parts, strict=True)
     marked = RowsInFile(rows, cuts, list(bits), kept, sum(counts), options.smoothing)
     return marked, reduce(Confident.merge, found)

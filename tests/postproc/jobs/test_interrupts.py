@@ -3,10 +3,11 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
-from postproc.jobs.interrupts import terminable
+from postproc.jobs.interrupts import SIGNALS, terminable
 
 
 def test_a_request_to_terminate_is_an_interrupt():
@@ -21,7 +22,7 @@ def test_a_handler_of_another_language_becomes_the_default(monkeypatch):
     monkeypatch.setattr(signal, "signal", lambda number, handler: put_back.append(handler))
     with terminable():
         pass
-    assert put_back[1] is signal.SIG_DFL
+    assert put_back[len(SIGNALS) :] == [signal.SIG_DFL] * len(SIGNALS)
 
 
 def test_other_threads_are_left_alone():
@@ -34,3 +35,19 @@ def test_other_threads_are_left_alone():
     thread.start()
     thread.join()
     assert done == [signal.getsignal(signal.SIGTERM)]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers")
+def test_an_interrupt_that_python_drops_is_raised_again():
+    class Dying:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    def work():
+        Dying()
+        time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt), terminable():
+        work()
+    with pytest.raises(KeyboardInterrupt), terminable():  # as before where it is not dropped
+        signal.raise_signal(signal.SIGTERM)

@@ -4,17 +4,22 @@ import errno
 import os
 import pickle
 import shutil
+import threading
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from postproc import load_predictions
+from postproc.files import paths
 from postproc.jobs.engine import LocalEngine
 from postproc.jobs.journal import Journal
 from postproc.jobs.locks import lock_path
 from postproc.jobs.outputs import make_target
 from postproc.jobs.write import Output, StoppedError, write
 from postproc.scores.blocks import Sizes
+from postproc.scores.checks import fail, fail_type
 from postproc.scores.sources import SourceChangedError
 from tests.postproc.shuffled import Shuffled
 
@@ -164,11 +169,18 @@ def test_another_job_is_not_gone_on_with_and_nothing_is_lost(tmp_path):
     assert part.computed == [15, 20]
 
 
-@pytest.mark.parametrize("error", [ValueError("row 15 is bad"), TypeError("no number")])
-def test_bad_data_leave_nothing(out, error):
-    with pytest.raises(type(error), match=str(error)):
-        run(Rows(15, error), out)
+@pytest.mark.parametrize("raises", [fail, fail_type])
+def test_bad_data_leave_nothing(out, raises):
+    with pytest.raises((ValueError, TypeError), match="`row 15` must be good, got bad"):
+        run(Rows(15, lambda: raises("row 15", "good", "bad")), out)
     assert list(out.path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [ValueError("not aligned"), TypeError("no number"), KeyError(3)])
+def test_a_fault_of_ours_keeps_what_is_there(out, error):
+    said = stop(out, error=error)
+    assert said.startswith(f"{type(error).__name__}: {error}; stopped after 3 of 5 blocks")
+    check(out, run(Rows(), out, resume=True))
 
 
 def test_a_full_disk_keeps_what_is_there(tmp_path):
@@ -374,6 +386,69 @@ def test_inputs_are_verified_before_the_output_takes_its_name(out):
         with pytest.raises(SourceChangedError, match="it was written to"):
             list(write(LocalEngine(1), part, cuts, out, signature={}, verify=verify))
         assert list(out.path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["shards", "out.zarr"])
+@pytest.mark.parametrize("swaps", [True, False], ids=["exchange", "two renames"])
+@pytest.mark.parametrize("step", range(3))
+def test_a_folder_is_not_lost_if_a_job_is_killed_while_it_replaces_it(
+    name, swaps, step, tmp_path, monkeypatch
+):
+    if name == "out.zarr":
+        pytest.importorskip("zarr")
+    out = output(tmp_path / name)
+    list(write(LocalEngine(1), Old(), CUTS, out, signature={}))
+    left = iter([True] * step)
+
+    def if_alive(do):
+        def done(*paths):
+            of_zarr = threading.current_thread() is not threading.main_thread()
+            if not of_zarr and not next(left, False):
+                raise SystemExit
+            return do(*paths)
+
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", if_alive(Path.replace))
+        swap = if_alive(paths.exchange) if swaps else lambda a, b: False
+        patch.setattr("postproc.jobs.write.exchange", swap)
+        with suppress(SystemExit):  # a SystemExit is not caught anywhere, as a kill is not
+            run(Rows(), out, overwrite=True)
+    said = []
+    with suppress(FileExistsError):
+        list(write(LocalEngine(1), Rows(), CUTS, out, signature={}, warn=said.append))
+    found = load_predictions(out.path).scores[:]
+    assert any(np.array_equal(found, rows) for rows in (ROWS, Old.rows))
+    assert said == (
+        [f"{out.path}: restored; a job was killed while it replaced it"]
+        if not swaps and step == 1
+        else []
+    )
+    check(out, run(Rows(), out, overwrite=True))
+    assert list(tmp_path.iterdir()) == [out.path]
+
+
+class Old:
+    """A part that gives what was there before."""
+
+    rows = ROWS[::-1]
+
+    def __call__(self, rows):
+        return self.rows[rows], {}
+
+
+@pytest.mark.parametrize("cuts", [CUTS, (slice(0, N),)], ids=["blocks", "at once"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_is_never_written(out, cuts, value):
+    def broken(rows):
+        block = ROWS[rows].copy()
+        block[-1, -1] = value
+        return block, {}
+
+    with pytest.raises(ValueError, match=r"rows \d+ to \d+ would hold NaN or infinity"):
+        list(write(LocalEngine(1), broken, cuts, out, signature={}))
+    assert list(out.path.parent.iterdir()) == []
 
 
 def test_more_shards_than_names_are_refused(tmp_path):
