@@ -109,7 +109,8 @@ def _prior_of(
     from postproc.shift.streaming import CalibratedRows
 
     assert rows is not None
-    adapter = LabelShiftAdapter(kind=rows.kind, random_state=runner.running.seed)
+    seed = runner.running.seed
+    adapter = LabelShiftAdapter(calibration="bcts", kind=rows.kind, random_state=seed)
     adapter.fit(np.asarray(rows.scores), y, classes=rows.classes)
     shape, dtype = (target.n_rows, target.n_classes), target.output_dtype
     calibrated = CalibratedRows(target, adapter.model_)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cli.messages import echo, percent
+from cli.messages import echo
 from postproc.decisions.abstention import SelectiveClassifier
 from postproc.decisions.costs import LeastCost
 from postproc.decisions.decider import Decider
@@ -19,6 +19,7 @@ from postproc.decisions.sets import ConformalSets
 from postproc.decisions.thresholds import ClassWeights
 from postproc.evaluation.paired import wilson_interval
 from postproc.evaluation.registry import find_metric
+from postproc.reports.tables import percent
 from postproc.scores.predictions import Predictions
 
 

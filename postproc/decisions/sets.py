@@ -31,7 +31,10 @@ MIXERS = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9)
 
 @dataclass(frozen=True)
 class ConformalRule:
-    """The classes whose score is at most their threshold; the likeliest one where there is none."""
+    """The classes whose score is at most their threshold, and the likeliest one.
+
+    With LAC the likeliest one is added only where there is no other.
+    """
 
     score: Score
     thresholds: Floats  # (C,)
@@ -39,9 +42,11 @@ class ConformalRule:
     def __call__(self, probs: Floats) -> Decided:
         """Sets of rows, (k, C), true for the classes in them; counts of the empty ones filled."""
         sets = class_scores(probs, self.score) <= self.thresholds
-        empty = np.flatnonzero(~sets.any(axis=1))
-        sets[empty, probs[empty].argmax(axis=1)] = True
-        return sets, {"empty": len(empty), "members": int(np.count_nonzero(sets))}
+        empty = ~sets.any(axis=1)
+        kept = np.flatnonzero(empty if self.score == "lac" else np.ones(len(sets), np.bool_))
+        sets[kept, probs[kept].argmax(axis=1)] = True
+        counts = {"empty": np.count_nonzero(empty), "members": np.count_nonzero(sets)}
+        return sets, {name: float(count) for name, count in counts.items()}
 
 
 def class_scores(probs: Floats, score: Score, uniform: Floats | None = None) -> Floats:
