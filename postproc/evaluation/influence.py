@@ -21,6 +21,9 @@ from postproc.evaluation.tallies import weighted_counts
 #: Probability with which a gain of the size that reports call detectable is found.
 POWER = 0.8
 
+#: Shares this close to 0 or 1 are taken for it.
+EDGE = 1e-12
+
 Floats = NDArray[np.float64]
 
 
@@ -45,10 +48,10 @@ class Estimate:
         if not math.isfinite(low):
             return value - half, value + half
         if math.isinf(high):
-            factor = math.exp(half / (value - low)) if value > low else 1.0
+            factor = math.exp(half / (value - low)) if value - low > EDGE else 1.0
             return low + (value - low) / factor, low + (value - low) * factor
         share = (value - low) / (high - low)
-        if not 0 < share < 1:  # as that of a proportion
+        if not EDGE < share < 1 - EDGE:  # as that of a proportion
             ends = wilson_interval(round(share) * self.units, self.units)
             return low + (high - low) * ends[0], low + (high - low) * ends[1]
         logit = math.log(share / (1 - share))

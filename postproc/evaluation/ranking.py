@@ -34,6 +34,7 @@ class Ranked(NamedTuple):
     value: float
     of_positive: Floats
     of_negative: Floats
+    slack: float  # by which the value may change at most if rows of one cell are not tied
 
 
 def auc(cells: Cells) -> Ranked:
@@ -46,7 +47,9 @@ def auc(cells: Cells) -> Ranked:
     above = (positive - np.cumsum(cells.positive) + cells.positive / 2) / positive
     value = float(cells.positive @ below / positive)
     total = positive + negative
-    return Ranked(value, (below - value) * total / positive, (above - value) * total / negative)
+    slack = float(cells.positive @ cells.negative) / positive / negative / 2
+    sides = ((below - value) * total / positive, (above - value) * total / negative)
+    return Ranked(value, *sides, slack)
 
 
 def average_precision(cells: Cells) -> Ranked:
@@ -60,18 +63,24 @@ def average_precision(cells: Cells) -> Ranked:
     gained = np.cumsum(_ratio(cells.positive, taken))
     lost = np.cumsum(_ratio(cells.positive * precision, taken))
     scale = (positive + cells.negative.sum()) / positive
-    return Ranked(value, (precision + gained - lost - value) * scale, -lost * scale)
+    highest = _ratio(hits, taken - cells.negative)
+    lowest = _ratio(hits - cells.positive, taken)
+    slack = cells.positive @ np.maximum(highest - precision, precision - lowest) / positive
+    return Ranked(value, (precision + gained - lost - value) * scale, -lost * scale, float(slack))
 
 
-def thresholds_of(positive_scores: NDArray[Any]) -> NDArray[Any]:
-    """Distinct scores of the positive rows, ascending: those of no other row change a ranking."""
-    return np.unique(positive_scores)
-
-
-def cells_of(scores: NDArray[Any], thresholds: NDArray[Any]) -> NDArray[np.intp]:
-    """Cell of each score: 2j + 1 at threshold j, 2j just below it."""
-    left = np.searchsorted(thresholds, scores)
-    return left + np.searchsorted(thresholds, scores, side="right")
+def cells_of(
+    scores: NDArray[Any], positive: NDArray[np.bool_], weights: Floats
+) -> tuple[Cells, NDArray[np.intp]]:
+    """Cells of equal scores (n,), and the cell of each row."""
+    order = np.argsort(scores)
+    ahead = scores[order]
+    cell = np.empty(len(scores), np.intp)
+    cell[order] = np.cumsum(np.append(False, ahead[1:] != ahead[:-1]))
+    n_cells = int(cell[order[-1]]) + 1
+    mine = weighted_counts(cell, weights * positive, n_cells)
+    others = weighted_counts(cell, weights * ~positive, n_cells)
+    return Cells(mine, others), cell
 
 
 def indicators(labels: NDArray[Any], n_columns: int) -> Iterator[tuple[int, NDArray[np.bool_]]]:
@@ -98,15 +107,8 @@ def mean_of_columns(
     """Mean over the columns of a rank metric of scores (n, m), and its influence (n,)."""
     values, influence = [], np.zeros(len(labels))
     for column, positive in indicators(labels, scores.shape[1]):
-        own = scores[:, column]
-        cell = cells_of(own, thresholds_of(own[positive]))
-        n_cells = int(cell.max()) + 1
-        found: Ranked = function(
-            Cells(
-                weighted_counts(cell, weights * positive, n_cells),
-                weighted_counts(cell, weights * ~positive, n_cells),
-            )
-        )
+        cells, cell = cells_of(scores[:, column], positive, weights)
+        found: Ranked = function(cells)
         values.append(found.value)
         influence += np.where(positive, found.of_positive[cell], found.of_negative[cell])
     if not values:

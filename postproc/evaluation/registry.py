@@ -38,6 +38,7 @@ class Metric:
     function: Callable[..., Any] = field(repr=False, compare=False)
     higher: bool = True  # whether higher is better
     bounds: tuple[float, float] = (0.0, 1.0)  # of the values that are possible
+    several: bool = False  # whether it says nothing where all labels are of one class
     tasks: frozenset[str] = frozenset(("multiclass", "binary"))
     of_matrix: Callable[..., Measured] | None = field(default=None, repr=False, compare=False)
 
@@ -124,7 +125,7 @@ def find_metric(name: str) -> Metric:
     """
     if name in METRICS:
         return METRICS[name]
-    match = re.fullmatch(r"top([1-9][0-9]{0,5})", name)
+    match = re.fullmatch(r"top([1-9][0-9]{0,5})", str(name))
     if match is None:
         fail("metric", f"one of {', '.join([*METRICS, *MORE_NAMES])}", repr(name))
     k = int(match[1])
@@ -136,6 +137,15 @@ def find_metric(name: str) -> Metric:
         function=partial(row_losses.top_k_hits, k=k),
         tasks=frozenset(("multiclass",)),
     )
+
+
+def label_metric(name: str) -> Metric:
+    """The metric of a name, which must be one of decided labels; ValueError for others."""
+    metric = find_metric(name)
+    if metric.needs != "labels":
+        able = ", ".join(each.name for each in METRICS.values() if each.needs == "labels")
+        fail("metric", f"one of predicted classes ({able})", name)
+    return metric
 
 
 def cost_metric(costs: Any, *, name: str = "cost") -> Metric:
@@ -198,12 +208,12 @@ METRICS: dict[str, Metric] = _metrics(
             label_metrics.accuracy, tasks=_ALL, of_matrix=multilabel_metrics.subset_accuracy,
         ),
         Metric(
-            "balanced_accuracy", "balanced accuracy", "mean recall of the classes among the labels",
-            "labels", label_metrics.balanced_accuracy,
+            "balanced_accuracy", "balanced acc.", "mean recall of the classes among the labels",
+            "labels", label_metrics.balanced_accuracy, several=True,
         ),
         Metric(
             "macro_f1", "macro-F1", "mean F1 of the classes among labels or predictions", "labels",
-            label_metrics.macro_f1, tasks=_ALL, of_matrix=multilabel_metrics.macro_f1,
+            label_metrics.macro_f1, several=True, tasks=_ALL, of_matrix=multilabel_metrics.macro_f1,
         ),
         Metric(
             "micro_f1", "micro-F1", "F1 of all classes' counts together", "labels",
@@ -211,15 +221,16 @@ METRICS: dict[str, Metric] = _metrics(
         ),
         Metric(
             "mcc", "MCC", "Matthews correlation coefficient of all classes", "labels",
-            label_metrics.mcc, bounds=_AGREEMENT,
+            label_metrics.mcc, bounds=_AGREEMENT, several=True,
         ),
         Metric(
-            "kappa", "kappa", "Cohen's kappa", "labels", label_metrics.kappa, bounds=_AGREEMENT
+            "kappa", "kappa", "Cohen's kappa", "labels", label_metrics.kappa, bounds=_AGREEMENT,
+            several=True,
         ),
         Metric(
-            "quadratic_kappa", "quadratic kappa",
+            "quadratic_kappa", "quad. kappa",
             "Cohen's kappa with squared distances of the classes in their order", "labels",
-            label_metrics.quadratic_kappa, bounds=_AGREEMENT, tasks=frozenset(("multiclass",)),
+            label_metrics.quadratic_kappa, bounds=_AGREEMENT, several=True,
         ),
         Metric(
             "log_loss", "log-loss", "nats, probabilities at least 1.2e-38", "probabilities",
@@ -230,13 +241,14 @@ METRICS: dict[str, Metric] = _metrics(
             "probabilities", row_losses.briers, higher=False, bounds=(0.0, np.inf), tasks=_ALL,
         ),
         Metric(
-            "auc", "AUC", "area under the ROC curve, mean of each class against the rest",
-            "scores", ranking.auc, tasks=_ALL,
+            "auc", "AUC",
+            "area under the ROC curve, mean of each class against the rest (of two: the second)",
+            "scores", ranking.auc, several=True, tasks=_ALL,
         ),
         Metric(
-            "average_precision", "average precision",
-            "without interpolation, mean of each class against the rest", "scores",
-            ranking.average_precision, tasks=_ALL,
+            "average_precision", "AP",
+            "no interpolation, mean of each class against the rest (of two: the second)", "scores",
+            ranking.average_precision, several=True, tasks=_ALL,
         ),
     ]
 )  # fmt: skip
