@@ -36,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--draws", type=int, default=400)
+    parser.add_argument("--costly", type=int, default=20, help="draws of what fits for long")
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="also write the records to this file")
@@ -43,11 +44,11 @@ def main() -> None:
     tasks, skipped = find_tasks(words.runs)
     for found in skipped:
         print(f"skipped {found.path}: {found.reason}", file=sys.stderr)
-    options = {"draws": words.draws, "rows": words.rows, "seed": words.seed}
+    names = ("draws", "costly", "rows", "seed")
+    options = {name: getattr(words, name) for name in names}
     records: list[dict[str, Any]] = []
-    for task in tasks:
-        records += measure_decisions([task], shifts=SHIFTS, **options)
-        print(f"measured {task.name}", file=sys.stderr, flush=True)
+    for record in measure_decisions(tasks, shifts=SHIFTS, **options):
+        records.append(record)
         if words.json is not None:
             words.json.write_text(json.dumps(records, indent=1))
     print(to_markdown(records))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.bench.tasks import Task, TaskData, load_task
-from postproc.decisions.abstention import SelectiveClassifier
+from postproc.decisions.abstention import largest_coverage
 from postproc.decisions.rules import probabilities_of
-from postproc.decisions.sets import ConformalSets
+from postproc.decisions.sets import (
+    SCORES,
+    Score,
+    class_scores,
+    class_weights_of,
+    conformal_thresholds,
+    own_scores,
+    sets_up_to,
+)
 from postproc.decisions.thresholds import ClassWeights
+from postproc.evaluation.paired import CONFIDENCE
 from postproc.evaluation.registry import find_metric
 from postproc.shift.adapter import LabelShiftAdapter
 from postproc.shift.draws import draw_target
@@ -35,23 +44,8 @@ MAX_ERRORS = (0.05, 0.1)
 COVERAGE = 0.9
 METRICS = ("macro_f1", "balanced_accuracy")
 
-#: What fits for long is measured on every so many draws.
-COSTLY = 10
-
 #: A class counts for the coverage per class with so many fit rows.
 ENOUGH_ROWS = 50
-
-
-@dataclass(frozen=True)
-class Case:
-    """Fit rows, target rows and all rows of one member in one draw: probabilities and labels."""
-
-    fit: Floats
-    fit_labels: Ints
-    target: Floats
-    labels: Ints
-    pool: Floats
-    pool_labels: Ints
 
 
 def measure_decisions(
@@ -61,24 +55,49 @@ def measure_decisions(
     draws: int,
     rows: int,
     seed: int,
-    progress: Callable[[int], None] = lambda number: None,
-) -> list[dict[str, Any]]:
-    """Means over the draws of each task, shift and decision, as JSON types."""
-    found = []
+    costly: int = 20,
+) -> Iterator[dict[str, Any]]:
+    """Means over the draws of each task, shift and decision, as JSON types.
+
+    What fits for long (class weights, an estimated prior) is measured on `costly` draws.
+    """
     for task in tasks:
         pools = Pools(load_task(task), rows, seed)
         for shift in shifts:
             values: dict[str, list[dict[str, float]]] = defaultdict(list)
-            for draw in range(draws):
+            for draw in range(max(draws, costly)):
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # on single draws, whose values are shown
-                    for decision, value in _measure(pools, shift, draw):
-                        values[decision].append(value)
-                progress(1)
-            for decision, each in values.items():
-                first = {"task": task.name, "shift": shift, "decision": decision}
-                found.append({**first, "draws": len(each), **_means(each)})
-    return found
+                    if draw < draws:
+                        for name, value in _guarantees(pools.case(shift, draw)):
+                            values[name].append(value)
+                    if draw < costly:
+                        for name, value in _fitted(pools, shift, draw):
+                            values[name].append(value)
+            for name, each in values.items():
+                first = {"task": task.name, "shift": shift, "decision": name}
+                yield {**first, "draws": len(each), **_means(each)}
+
+
+class Member:
+    """All rows of one member, with what follows from each row by itself."""
+
+    def __init__(self, probs: Floats, labels: Ints) -> None:
+        self.probs = probs
+        self.likeliest = probs.argmax(axis=1)
+        self.confidence = probs.max(axis=1)
+        self.wrong = self.likeliest != labels
+        self.scores = {score: class_scores(probs, score) for score in SCORES}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Fit rows and target rows of one member in one draw, as row numbers."""
+
+    member: Member
+    labels: Ints  # of all rows
+    fit: Ints
+    target: Ints
 
 
 class Pools:
@@ -86,16 +105,16 @@ class Pools:
 
     def __init__(self, data: TaskData, rows: int, seed: int) -> None:
         self.labels = np.concatenate([data.fit_labels, data.labels])
-        self.probs = [
-            np.concatenate([probabilities_of(fit), probabilities_of(test)])
+        self.rows, self.seed = rows, seed
+        self.members = [
+            Member(np.concatenate([probabilities_of(fit), probabilities_of(test)]), self.labels)
             for fit, test in zip(data.fit, data.test, strict=True)
         ]
-        self.rows, self.seed = rows, seed
 
     def case(self, shift: str, draw: int, *, shifted_fit: bool = False) -> Case:
         """One draw; with `shifted_fit` the fit rows come from the same shift as the target."""
-        probs, y = self.probs[draw % len(self.probs)], self.labels
-        n_rows, n_classes = probs.shape
+        member, y = self.members[draw % len(self.members)], self.labels
+        n_rows, n_classes = member.probs.shape
         rng = np.random.default_rng([self.seed, draw])
         size = min(FIT_ROWS, n_rows // 2)
         if shifted_fit:
@@ -106,24 +125,29 @@ class Pools:
             fit = rng.integers(n_rows, size=size)
             rest = np.setdiff1d(np.arange(n_rows), fit)
         target = rest[draw_target(y[rest], shift, self.rows, draw, n_classes)]
-        return Case(probs[fit], y[fit], probs[target], y[target], probs, y)
+        return Case(member, y, fit, target)
 
 
-def _measure(pools: Pools, shift: str, draw: int) -> Iterator[tuple[str, dict[str, float]]]:
-    case = pools.case(shift, draw)
+def _guarantees(case: Case) -> Iterator[tuple[str, dict[str, float]]]:
     for max_error in MAX_ERRORS:
         yield f"error {max_error:g}", _abstention(case, max_error)
-    for score in ("lac", "aps"):
+    for score in SCORES:
         for per_class in (False, True):
-            sets = ConformalSets(coverage=COVERAGE, score=score, per_class=per_class, kind="probs")
-            yield f"{score}{' per class' if per_class else ''}", _sets(sets, case)
-    if draw % COSTLY:
-        return
+            name = f"{score} per class" if per_class else score
+            yield name, _sets(case, score, per_class=per_class)
+
+
+def _fitted(pools: Pools, shift: str, draw: int) -> Iterator[tuple[str, dict[str, float]]]:
     if shift != "none":
+        case = pools.case(shift, draw)
+        probs, labels = case.member.probs, case.labels
         adapter = LabelShiftAdapter(calibration="bcts", kind="probs")
-        adapter.fit(case.fit, case.fit_labels)
-        prior = adapter.adapt_to(case.target).prior.prior
-        yield "lac weighted", _sets(ConformalSets(prior=prior, kind="probs"), case)
+        adapter.fit(probs[case.fit], labels[case.fit])
+        prior = adapter.adapt_to(probs[case.target]).prior.prior
+        yield "lac weighted", _sets(case, "lac", prior=prior)
+        n_classes = probs.shape[1]
+        true = np.bincount(labels[case.target], minlength=n_classes) / len(case.target)
+        yield "lac weighted, prior known", _sets(case, "lac", prior=true)
     own = pools.case(shift, draw, shifted_fit=True)
     for name in METRICS:
         yield name, _gain(name, own)
@@ -131,40 +155,52 @@ def _measure(pools: Pools, shift: str, draw: int) -> Iterator[tuple[str, dict[st
 
 def _abstention(case: Case, max_error: float) -> dict[str, float]:
     """Share of accepted rows, their error, and whether it is too high here and among all rows."""
-    found = SelectiveClassifier(max_error=max_error, kind="probs").fit(case.fit, case.fit_labels)
-    decided = found.predict(case.target)
-    accepted = decided >= 0
-    error = _share(decided != case.labels, accepted)
-    everywhere = found.predict(case.pool)
-    true_error = _share(everywhere != case.pool_labels, everywhere >= 0)
+    member, fit, target = case.member, case.fit, case.target
+    found = largest_coverage(member.confidence[fit], member.wrong[fit], max_error, CONFIDENCE)
+    accepted = member.confidence > (np.inf if found is None else found.threshold)
+    error = _share(member.wrong[target], accepted[target])
     return {
-        "accepted": float(accepted.mean()),
+        "accepted": float(accepted[target].mean()),
         "error": error,
-        "broken": float(true_error > max_error),
+        "broken": float(_share(member.wrong, accepted) > max_error),
         "broken_on_target": float(error > max_error),
-        "empty": float(found.threshold_ == np.inf),
+        "empty": float(found is None),
     }
 
 
-def _sets(sets: ConformalSets, case: Case) -> dict[str, float]:
+def _sets(
+    case: Case, score: Score, *, per_class: bool = False, prior: Floats | None = None
+) -> dict[str, float]:
     """Coverage and size of sets, and the coverage of the classes with enough fit rows."""
-    members = sets.fit(case.fit, case.fit_labels).predict_set(case.target)
-    hit = members[np.arange(len(case.labels)), case.labels]
-    n_classes = case.fit.shape[1]
-    enough = np.bincount(case.fit_labels, minlength=n_classes) >= ENOUGH_ROWS
-    classes = [hit[case.labels == j].mean() for j in np.flatnonzero(enough) if j in case.labels]
+    scores, likeliest = case.member.scores[score], case.member.likeliest
+    y, labels = case.labels[case.fit], case.labels[case.target]
+    counts = np.bincount(y, minlength=scores.shape[1])
+    weights = np.ones(len(counts))
+    if prior is not None:
+        weights = class_weights_of(prior, counts)
+    thresholds = conformal_thresholds(
+        own_scores(scores[case.fit], likeliest[case.fit], y, score),
+        y,
+        COVERAGE,
+        weights=weights,
+        per_class=per_class,
+    )
+    members, _ = sets_up_to(scores[case.target], thresholds, likeliest[case.target], score)
+    hit = members[np.arange(len(labels)), labels]
     found = {"covered": float(hit.mean()), "size": float(members.sum(axis=1).mean())}
-    return found | ({"covered_per_class": float(np.mean(classes))} if classes else {})
+    enough = [j for j in np.flatnonzero(counts >= ENOUGH_ROWS) if (labels == j).any()]
+    if enough:
+        found["covered_per_class"] = float(np.mean([hit[labels == j].mean() for j in enough]))
+    return found
 
 
 def _gain(name: str, case: Case) -> dict[str, float]:
     """What class weights gain in a metric on the target, and whether they were used."""
-    found = ClassWeights(metric=name, kind="probs").fit(case.fit, case.fit_labels)
-    metric, n_classes = find_metric(name), case.fit.shape[1]
-    after, before = (
-        metric.measure_decided(case.labels, decided, n_classes).value
-        for decided in (found.predict(case.target), case.target.argmax(axis=1))
-    )
+    probs, labels = case.member.probs, case.labels
+    found = ClassWeights(metric=name, kind="probs").fit(probs[case.fit], labels[case.fit])
+    metric, truth = find_metric(name), labels[case.target]
+    decided = (found.predict(probs[case.target]), case.member.likeliest[case.target])
+    after, before = (metric.measure_decided(truth, each, probs.shape[1]).value for each in decided)
     return {"gain": after - before, "used": float(found.improved_)}
 
 

@@ -41,12 +41,21 @@ class ConformalRule:
 
     def __call__(self, probs: Floats) -> Decided:
         """Sets of rows, (k, C), true for the classes in them; counts of the empty ones filled."""
-        sets = class_scores(probs, self.score) <= self.thresholds
-        empty = ~sets.any(axis=1)
-        kept = np.flatnonzero(empty if self.score == "lac" else np.ones(len(sets), np.bool_))
-        sets[kept, probs[kept].argmax(axis=1)] = True
-        counts = {"empty": np.count_nonzero(empty), "members": np.count_nonzero(sets)}
+        scores = class_scores(probs, self.score)
+        sets, empty = sets_up_to(scores, self.thresholds, probs.argmax(axis=1), self.score)
+        counts = {"empty": empty, "members": np.count_nonzero(sets)}
         return sets, {name: float(count) for name, count in counts.items()}
+
+
+def sets_up_to(
+    scores: Floats, thresholds: Floats, likeliest: Ints, score: Score
+) -> tuple[NDArray[np.bool_], int]:
+    """Sets (n, C) of the classes up to their thresholds, and how many were empty before."""
+    sets = scores <= thresholds
+    empty = ~sets.any(axis=1)
+    kept = np.flatnonzero(empty if score == "lac" else np.ones(len(sets), np.bool_))
+    sets[kept, likeliest[kept]] = True
+    return sets, int(np.count_nonzero(empty))
 
 
 def class_scores(probs: Floats, score: Score, uniform: Floats | None = None) -> Floats:
@@ -74,6 +83,21 @@ def uniform_of(probs: Floats) -> Floats:
     total: NDArray[np.uint64] = bits.sum(axis=1, dtype=np.uint64) * np.uint64(MIXERS[1])
     total ^= total >> np.uint64(31)
     return np.asarray((total >> np.uint64(11)) * 2.0**-53)
+
+
+def own_scores(scores: Floats, likeliest: Ints, labels: Ints, score: Score) -> Floats:
+    """Scores of the true classes, (n,), from those of all classes (n, C).
+
+    With APS the likeliest class is in every set, so that it counts as 0: thresholds are lower than
+    if it were added to empty sets afterwards. With LAC that would change no set.
+    """
+    own = scores[np.arange(len(labels)), labels]
+    return np.where(likeliest == labels, 0.0, own) if score == "aps" else own
+
+
+def class_weights_of(prior: Floats, counts: Ints) -> Floats:
+    """Weights q_y / s_y of fit rows by class, (C,), from a target's prior and counts of classes."""
+    return np.asarray(prior * counts.sum() / np.maximum(counts, 1))
 
 
 def conformal_thresholds(
@@ -209,17 +233,13 @@ class ConformalSets(Decider):
 
     def _learn(self, probs: Floats, labels: Ints | None) -> None:
         assert labels is not None
-        n_rows, n_classes = probs.shape
-        own = class_scores(probs, self.score)[np.arange(n_rows), labels]
-        if self.score == "aps":
-            # The likeliest class is in every set: thresholds are lower than if it were added to
-            # empty sets afterwards. With LAC that would move none.
-            own[probs.argmax(axis=1) == labels] = 0.0
+        n_classes = probs.shape[1]
+        scores, likeliest = class_scores(probs, self.score), probs.argmax(axis=1)
+        own = own_scores(scores, likeliest, labels, self.score)
         weights = np.ones(n_classes)
         if self.prior is not None:
             target = class_prior(self.prior, n_classes=n_classes, kind="vector")
-            counts = np.bincount(labels, minlength=n_classes)
-            weights = target * n_rows / np.maximum(counts, 1)
+            weights = class_weights_of(target, np.bincount(labels, minlength=n_classes))
         self.thresholds_ = conformal_thresholds(
             own, labels, self.coverage, weights=weights, per_class=self.per_class
         )
