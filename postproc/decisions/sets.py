@@ -43,8 +43,7 @@ class ConformalRule:
         """Sets of rows, (k, C), true for the classes in them; counts of the empty ones filled."""
         scores = class_scores(probs, self.score)
         sets, empty = sets_up_to(scores, self.thresholds, probs.argmax(axis=1), self.score)
-        counts = {"empty": empty, "members": np.count_nonzero(sets)}
-        return sets, {name: float(count) for name, count in counts.items()}
+        return sets, {"empty": float(empty), "members": float(np.count_nonzero(sets))}
 
 
 def sets_up_to(
