@@ -30,7 +30,7 @@ def test_guarantees_are_those_of_the_estimators(tasks):
             measured = _sets(case, score, **options)
             hit = sets[np.arange(300), y[case.target]].mean()
             # The random share of APS follows from the last bits of a row, which rescaling moves.
-            exact = 1e-9 if score == "lac" else 0.01
+            exact = 1e-9 if score == "lac" else 0.05
             assert measured["covered"] == pytest.approx(hit, abs=exact)
             assert measured["size"] == pytest.approx(sets.sum(axis=1).mean(), abs=exact)
 
