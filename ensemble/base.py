@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from ensemble.members import Members, check_members
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_blocks
-from postproc.scores.checks import check_labels, fail, fail_type
+from postproc.scores.checks import check_labels, fail
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.threads import one_blas_thread
 
@@ -46,7 +47,15 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
     member_weights_: NDArray[np.float64]
     solo_accuracy_: NDArray[np.float64] | None
 
-    def fit(self, members: Iterable[Any], y: Any = None, *, kinds: Kinds = None) -> Self:
+    @takes_frames("members", labels={"y": "members"})
+    def fit(
+        self,
+        members: Iterable[Any],
+        y: Any = None,
+        *,
+        kinds: Kinds = None,
+        classes: Sequence[str] | None = None,
+    ) -> Self:
         """Fit to the members' scores on the fit split.
 
         Parameters
@@ -58,6 +67,8 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
             none.
         kinds : {"logits", "probs"} or sequence of them, optional
             The kind of all members or of each; None detects it.
+        classes : sequence of C str, optional
+            Class names; by default those that the members have.
 
         Returns
         -------
@@ -69,7 +80,7 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         TypeError, ValueError
             If members, labels or options are not valid.
         """
-        checked = check_members(members, kinds=kinds)
+        checked = check_members(members, kinds=kinds, classes=classes)
         labels = None
         if y is not None:
             labels = as_labels(y, checked)
@@ -91,11 +102,13 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         """Probabilities of other rows, shape (n, C)."""
         raise NotImplementedError
 
+    @takes_frames("members", returns="classes")
     def predict(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
         """Predicted class of each row, an integer in 0..C-1; ties to the lowest class."""
         probs = self.predict_proba(members, kinds=kinds)
         return api.array_namespace(probs).argmax(probs, axis=1)
 
+    @takes_frames("members")
     def check_members(self, members: Iterable[Any], *, kinds: Kinds = None) -> Members:
         """Members that are those seen in `fit`: number, names, order, classes and kinds agree."""
         check_is_fitted(self, "n_members_")
@@ -125,6 +138,7 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
 class Ensemble(MemberEstimator):
     """Base of all ensembles, which combine row by row. A subclass has `_fit` and `_combine`."""
 
+    @takes_frames("members", returns="scores")
     def predict_proba(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
         """Combine the members' scores on other rows.
 
@@ -169,20 +183,8 @@ def combine_all(model: Ensemble, members: Members, sizes: Sizes = DEFAULT_SIZES)
 
 
 def as_labels(y: Any, members: Members) -> NDArray[np.int64]:
-    """Labels as integers 0..C-1; class names are looked up if the members have them."""
-    values = np.asarray(as_numpy(y))
-    if values.dtype.kind not in "UO":
-        return check_labels(values, n_classes=members.n_classes, n_rows=members.n_rows, name="y")
-    if members.classes is None:
-        mend = "use integers, or members with class names"
-        fail_type("y", f"integers in 0..{members.n_classes - 1}", f"dtype {values.dtype}", mend)
-    position = {name: at for at, name in enumerate(members.classes)}
-    unknown = [row for row, name in enumerate(values) if str(name) not in position]
-    if unknown:
-        row = unknown[0]
-        fail(f"y[{row}]", "one of the class names", repr(str(values[row])))
-    labels = np.array([position[str(name)] for name in values], dtype=np.int64)
-    return check_labels(labels, n_classes=members.n_classes, n_rows=members.n_rows, name="y")
+    """Labels as integers 0..C-1, one for each row of the members, shape (n,)."""
+    return check_labels(as_numpy(y), n_classes=members.n_classes, n_rows=members.n_rows, name="y")
 
 
 def solo_accuracy(members: Members, y: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from postproc.reports.tables import NOTHING, Cell, Table, percent
 from postproc.scores.arrays import as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_blocks
 from postproc.scores.checks import check_label_rows, fail
+from postproc.scores.frames.arguments import takes_frames
 
 Matrix = NDArray[np.float64]
 
@@ -80,6 +81,7 @@ class Diversity:
         )
 
 
+@takes_frames("members", labels={"y": "members"})
 def pairwise_diversity(
     members: Iterable[Any], y: Any, *, kinds: Kinds = None, sizes: Sizes = DEFAULT_SIZES
 ) -> Diversity:

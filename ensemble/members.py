@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from postproc.scores.arrays import Array, as_array, as_numpy
 from postproc.scores.checks import fail, fail_type
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
+from postproc.scores.names import some
 from postproc.scores.predictions import MissingClass, Predictions
 
 
@@ -109,11 +111,14 @@ class Members(Sequence[Predictions]):
         )
 
 
+@takes_frames("members")
 def check_members(
     members: Iterable[Any],
     *,
     kinds: Sequence[Kind | None] | Kind | None = None,
     names: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+    ids: Sequence[str] | NDArray[np.str_] | None = None,
 ) -> Members:
     """Validate arrays whose rows and columns correspond by position.
 
@@ -126,6 +131,10 @@ def check_members(
         the whole member.
     names : sequence of M str, optional
         Names of the members; by default "members[0]" and so on.
+    classes : sequence of C str, optional
+        Class names; those of the columns of tables by default.
+    ids : sequence of n str, optional
+        Row names; those of tables by default.
 
     Returns
     -------
@@ -148,6 +157,8 @@ def check_members(
     if isinstance(members, Members):
         if kinds is not None or names is not None:
             fail("kinds", "omitted for members that are checked already", "kinds or names")
+        if classes is not None and members.classes != tuple(classes):
+            fail("classes", "those of the members", some(list(classes)))
         return members
     arrays = _as_arrays(members)
     labels = [f"members[{m}]" for m in range(len(arrays))] if names is None else list(names)
@@ -155,11 +166,16 @@ def check_members(
         fail("names", f"one per member ({len(arrays)})", f"{len(labels)} names")
     declared = _check_kinds(kinds, len(arrays))
     each = zip(arrays, labels, declared, strict=True)
-    return Members(tuple(Predictions.check(a, kind=kind, name=name) for a, name, kind in each))
+    return Members(
+        tuple(
+            Predictions.check(array, kind=kind, classes=classes, ids=ids, name=name)
+            for array, name, kind in each
+        )
+    )
 
 
 def align_members(
-    predictions: Sequence[Predictions],
+    predictions: Sequence[Any],
     *,
     missing_class: MissingClass = "error",
     classes: Sequence[str] | None = None,
@@ -171,8 +187,8 @@ def align_members(
 
     Parameters
     ----------
-    predictions : sequence of M Predictions
-        Checked scores with their names.
+    predictions : sequence of M Predictions or tables
+        Scores with their names.
     missing_class : {"error", "zero"}
         Whether a member may lack classes that others have. With "zero" it gives them probability
         zero, and `missing` of the result lists them.
@@ -198,7 +214,10 @@ def align_members(
     >>> align_members([a, b])[1].classes
     ('cat', 'dog')
     """
-    predictions = tuple(predictions)
+    predictions = tuple(
+        p if isinstance(p, Predictions) else Predictions.check(p, name=f"members[{m}]")
+        for m, p in enumerate(predictions)
+    )
     named = [p.classes for p in predictions if p.classes is not None]
     if classes is None and named:
         known = dict.fromkeys(name for names in named for name in names)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ensemble.pools import linear_pool, log_linear_pool, majority, max_pool, median_pool
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_cuts
 from postproc.scores.checks import check_choice, fail
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.names import some
 from postproc.scores.predictions import Predictions
 
@@ -90,19 +91,21 @@ class PoolRows:
         return out
 
 
+@takes_frames("predictions", stacked=True)
 def pool_rows(
-    predictions: Predictions | Sequence[Predictions],
+    predictions: Any,
     ids: Any = None,
     *,
     rule: Rule = "soft",
     order: Any = None,
+    classes: Sequence[str] | None = None,
 ) -> Predictions:
     """Pool rows that share an id into one row.
 
     Parameters
     ----------
-    predictions : Predictions or sequence of Predictions
-        Predictions of shape (n, C) with the same classes; rows of several follow each other.
+    predictions : Predictions or table, or sequence of them
+        Scores of shape (n, C) of the same classes; rows of several follow each other.
     ids : array_like of shape (n,), optional
         Id of every row, in place of those that the predictions carry.
     rule : {"soft", "log", "median", "max", "hard"}
@@ -110,6 +113,8 @@ def pool_rows(
         sum 1, or share of the votes.
     order : array_like of shape (g,), optional
         Ids in the wanted order; the order of first appearance by default.
+    classes : sequence of C str, optional
+        Class names, where the predictions carry none.
 
     Returns
     -------
@@ -128,7 +133,11 @@ def pool_rows(
     array([[0.6, 0.4]])
     """
     check_choice(rule, "rule", RULES)
-    files = (predictions,) if isinstance(predictions, Predictions) else tuple(predictions)
+    several = isinstance(predictions, list | tuple)
+    files = tuple(
+        each if isinstance(each, Predictions) else Predictions.check(each, classes=classes)
+        for each in (predictions if several else (predictions,))
+    )
     part = PoolRows(files, RowGroups.of(row_ids(files, ids), order), rule)
     pooled = [part(cut)[0] for cut in part.cuts()]
     return Predictions(np.concatenate(pooled), "probs", files[0].classes, part.groups.ids)

@@ -22,6 +22,7 @@ from ensemble.pools import (
 )
 from postproc.scores.arrays import Array
 from postproc.scores.checks import check_choice, check_count
+from postproc.scores.frames.arguments import takes_frames
 
 Method = Literal["soft", "hard", "log", "median", "rank"]
 METHODS = ("soft", "hard", "log", "median", "rank")
@@ -89,6 +90,7 @@ class Voting(Ensemble):
         return majority([member.winners(rows) for member in members], probs, w, self.tie, draws)
 
 
+@takes_frames("members", returns="scores")
 def soft_vote(
     members: Iterable[Any],
     *,
@@ -134,6 +136,7 @@ def soft_vote(
     return _vote(members, kinds, Voting(method, weights=weights))
 
 
+@takes_frames("members", returns="scores")
 def log_pool(members: Iterable[Any], *, weights: Any = None, kinds: Kinds = None) -> Array:
     r"""Average the members' log-probabilities: their weighted geometric mean.
 
@@ -160,6 +163,7 @@ def log_pool(members: Iterable[Any], *, weights: Any = None, kinds: Kinds = None
     return _vote(members, kinds, Voting("log", weights=weights))
 
 
+@takes_frames("members", returns="scores")
 def hard_vote(
     members: Iterable[Any],
     *,
@@ -198,6 +202,7 @@ def hard_vote(
     return _vote(members, kinds, Voting("hard", weights=weights, tie=tie, seed=seed))
 
 
+@takes_frames("members", returns="scores")
 def median_vote(members: Iterable[Any], *, weights: Any = None, kinds: Kinds = None) -> Array:
     """Take the weighted median of the members for each row and class, scaled to sum to 1.
 
@@ -213,6 +218,7 @@ def median_vote(members: Iterable[Any], *, weights: Any = None, kinds: Kinds = N
     return _vote(members, kinds, Voting("median", weights=weights))
 
 
+@takes_frames("members", returns="scores")
 def rank_vote(
     members: Iterable[Any],
     *,

@@ -27,6 +27,7 @@ from postproc.jobs.engine import LocalEngine, map_blocks
 from postproc.scores.arrays import Array
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_cuts
 from postproc.scores.checks import check_count, check_number, fail
+from postproc.scores.frames.arguments import takes_frames
 from postproc.shift.streaming import ReadRows, in_temporary_file
 
 
@@ -107,6 +108,7 @@ class AutoPostprocessor(MemberEstimator):
         self.n_folds = n_folds
         self.seed = seed
 
+    @takes_frames("members")
     def adapt_to(self, members: Iterable[Any], *, kinds: Kinds = None) -> AdaptedPipeline:
         """Decide what to do to a target, from all of its rows.
 
@@ -174,6 +176,7 @@ class AutoPostprocessor(MemberEstimator):
             )
         return AdaptedPipeline(self, decision)
 
+    @takes_frames("members", returns="scores")
     def predict_proba(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
         """Adapt to a target and return its probabilities.
 
@@ -211,7 +214,7 @@ class AutoPostprocessor(MemberEstimator):
                 f"{len(y)} labelled rows are too few to learn from (fewer than {FEWEST_FIT_ROWS}); "
                 "predictions are unchanged"
             )
-            warnings.warn(msg, UserWarning, stacklevel=3)
+            warnings.warn(msg, UserWarning, stacklevel=4)
             self.combination_, self.combiner_ = "best", None
             self.best_ = int(np.argmax(self.solo_accuracy_))
             self.candidates_: dict[str, Candidate] = {}
@@ -288,7 +291,14 @@ class AdaptedPipeline(Ensemble):
         combination = Combination(pipeline.names_, pipeline.names_[pipeline.best_], way, gain)
         self.summary_ = explain(combination, pipeline.policy_, decision)
 
-    def fit(self, members: Iterable[Any], y: Any = None, *, kinds: Kinds = None) -> Self:
+    def fit(
+        self,
+        members: Iterable[Any],
+        y: Any = None,
+        *,
+        kinds: Kinds = None,
+        classes: Sequence[str] | None = None,
+    ) -> Self:
         """Return the pipeline unchanged: it is fitted, and its decision is for one target."""
         return self
 

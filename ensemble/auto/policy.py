@@ -180,7 +180,7 @@ class Policy:
                 "effective after re-weighting, so the expected gain is not reliable; check that "
                 "rows and classes of all files are in the same order"
             )
-            warnings.warn(msg, UserWarning, stacklevel=4)
+            warnings.warn(msg, UserWarning, stacklevel=5)
         return Decision(start, "adapt", test, rehearsed, expected, effective, source, prior)
 
     def _quote(
@@ -238,7 +238,7 @@ class Policy:
                 f"is only {confidence:.3f}; the fit rows must not be rows that the model was "
                 "trained on"
             )
-            warnings.warn(msg, UserWarning, stacklevel=5)
+            warnings.warn(msg, UserWarning, stacklevel=6)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from postproc.evaluation.paired import Comparison, compare
 from postproc.reports.report import AccuracyReport, accuracy_report
 from postproc.scores.arrays import Array, softmax
 from postproc.scores.checks import check_choice, check_count, check_number, fail
+from postproc.scores.frames.arguments import takes_frames
 
 if TYPE_CHECKING:
     from ensemble.devil.fit import Trained, Training
@@ -176,6 +177,7 @@ class DevilsAdvocate(Ensemble):
         checked = self.check_members(members, kinds=kinds)
         return self._with(published(self.heads_, weight)).predict_proba(checked)
 
+    @takes_frames("members", returns="scores")
     def contestants(self, members: Iterable[Any], *, kinds: Kinds = None) -> dict[str, Array]:
         """Probabilities of all that the ensemble is to be compared with, and its own.
 
@@ -197,6 +199,7 @@ class DevilsAdvocate(Ensemble):
         found[FULL] = self.predict_proba(checked)
         return found
 
+    @takes_frames("members", labels={"y": "members"})
     def compare(self, members: Iterable[Any], y: Any, *, kinds: Kinds = None) -> AccuracyReport:
         """Report on all contestants side by side; the soft vote is the baseline.
 
@@ -213,6 +216,7 @@ class DevilsAdvocate(Ensemble):
             self.contestants(checked), labels, baseline=SOFT, classes=checked.classes
         )
 
+    @takes_frames("members", labels={"y": "members"})
     def devil_share(self, members: Iterable[Any], y: Any, *, kinds: Kinds = None) -> Comparison:
         """What the devil adds: the ensemble against the discussion without the devil.
 

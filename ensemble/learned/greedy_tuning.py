@@ -22,6 +22,7 @@ from postproc.evaluation.choice import (
     make_plan,
 )
 from postproc.scores.arrays import as_numpy
+from postproc.scores.frames.arguments import takes_frames
 
 #: The default grid of greedy selection. The number of additions needs no choice: the best prefix
 #: is kept.
@@ -32,6 +33,7 @@ GREEDY_GRID: Mapping[str, tuple[Any, ...]] = {
 }
 
 
+@takes_frames("members", labels={"y": "members"})
 def tune_greedy(
     members: Iterable[Any],
     y: Any,

@@ -66,7 +66,7 @@ def warn_unseen(
             f"({', '.join(names)}{', ...' if len(unseen) > 3 else ''}); nothing is learned of "
             f"them, and {fate}"
         )
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warnings.warn(msg, UserWarning, stacklevel=5)
 
 
 def label_log_loss(probs: Matrix, y: NDArray[np.int64]) -> float:

@@ -281,7 +281,7 @@ def warn_unconverged(converged: bool, n_iter: int) -> None:
     """Warn where an optimiser gave up."""
     if not converged:
         msg = f"the optimiser has not converged after {n_iter} iterations; the fit is rough"
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warnings.warn(msg, UserWarning, stacklevel=5)
 
 
 def _pool(weights: Matrix, logs: Matrix) -> Matrix:

@@ -34,6 +34,7 @@ from postproc.calibration.score_maps import apply_map, as_logs, check_like_fitte
 from postproc.evaluation.folds import random_folds
 from postproc.scores.arrays import Array
 from postproc.scores.checks import check_count, check_labels, check_number, fail
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
 from postproc.scores.threads import one_blas_thread
@@ -66,6 +67,7 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
     converged_: bool
     n_iter_: int
 
+    @takes_frames("scores", labels={"y": "scores"})
     def fit(self, scores: Array, y: Any, *, classes: Sequence[str] | None = None) -> Self:
         """Fit on labelled scores.
 
@@ -108,7 +110,7 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
         self.n_rows_, self.n_features_in_ = map(int, logs.shape)
         self.unseen_ = unseen_classes(labels, logs.shape[1])
         if len(self.unseen_):
-            warnings.warn(unseen_message(self.unseen_, logs.shape[1]), UserWarning, stacklevel=2)
+            warnings.warn(unseen_message(self.unseen_, logs.shape[1]), UserWarning, stacklevel=3)
         with one_blas_thread():
             self._search(logs, labels)
         if abs(np.log(self.inverse_temperature_)) > LOG_BETA - 0.01:
@@ -116,12 +118,12 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
                 f"the temperature is {self.temperature_:.3g}, at the bound of its range, so the "
                 "scores are not calibrated; scale them to log-odds first"
             )
-            warnings.warn(msg, UserWarning, stacklevel=2)
+            warnings.warn(msg, UserWarning, stacklevel=3)
         self.identity_log_loss_ = mean_log_loss(logs, labels)
         alike = bool((logs == logs[0]).all())
         if alike:
             msg = "all rows of the fit split are the same, so nothing can be learned from them"
-            warnings.warn(msg, UserWarning, stacklevel=2)
+            warnings.warn(msg, UserWarning, stacklevel=3)
         self.improved_ = bool(self.held_out_log_loss_ < self.identity_log_loss_) and not alike
         if not self.improved_:
             self.model_, self.out_of_fold_ = identity_map(logs.shape[1]), logs
@@ -131,9 +133,10 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
                 f"{type(self).__name__} has not converged after {self.n_iter_} iterations; "
                 "raise `max_iter`"
             )
-            warnings.warn(msg, UserWarning, stacklevel=2)
+            warnings.warn(msg, UserWarning, stacklevel=3)
         return self
 
+    @takes_frames("scores", returns="scores")
     def predict_log_proba(self, scores: Array) -> Floats:
         """Calibrated log-probabilities of scores (n, C) of the kind that `fit` has seen.
 
@@ -152,6 +155,7 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
         checked = check_like_fitted(self, scores)
         return apply_map(self.model_, checked, self.kind_)
 
+    @takes_frames("scores", returns="scores")
     def predict_proba(self, scores: Array) -> Array:
         """Calibrated probabilities of scores (n, C) of the kind that `fit` has seen.
 
@@ -162,6 +166,7 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
         """
         return like_scores(np.exp(self.predict_log_proba(scores)), scores)
 
+    @takes_frames("scores", returns="classes")
     def predict(self, scores: Array) -> Array:
         """Class with the highest calibrated probability in each row; the lowest of tied classes."""
         probs = self.predict_proba(scores)

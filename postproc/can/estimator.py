@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import array_api_compat as api
@@ -15,6 +16,7 @@ from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.blocks import row_blocks
 from postproc.scores.checks import check_labels, fail
 from postproc.scores.confidence import TopK
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind, check_scores, probabilities, two_class_rows
 from postproc.scores.prior import check_multilabels, class_prior, multilabel_prior
 
@@ -62,6 +64,8 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         The reference, iterated.
     n_features_in_ : int
         Number of columns.
+    classes_ : list of C str, or None
+        Class names, if `fit` was given them.
 
     Raises
     ------
@@ -108,7 +112,8 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         self.multilabel = multilabel
         self.random_state = random_state
 
-    def fit(self, scores: Array, y: Any = None) -> CAN:
+    @takes_frames("scores", labels={"y": "scores"})
+    def fit(self, scores: Array, y: Any = None, *, classes: Sequence[str] | None = None) -> CAN:
         """Take the confident rows of `scores` as the reference.
 
         Parameters
@@ -117,6 +122,8 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
             Logits or probabilities.
         y : array_like of shape (n,), optional
             Labels, (n, C) zeros and ones with `multilabel`; they give the prior if it is None.
+        classes : sequence of C str, optional
+            Class names; those of the columns by default.
 
         Warns
         -----
@@ -134,13 +141,15 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         )
         scores, self.kind_ = check_scores(scores, kind=self.kind, multilabel=self.multilabel)
         self.n_features_in_ = int(scores.shape[1])
+        self.classes_ = None if classes is None else list(classes)
         self.prior_ = self._prior(scores, y)
         blocks = (self._probabilities(scores[rows, :]) for rows in row_blocks(*scores.shape))
         self.model_ = CANModel.fit(blocks, self.prior_, options, seed=self.random_state)
         for risk in self.model_.risks():
-            warnings.warn(risk, UserWarning, stacklevel=2)
+            warnings.warn(risk, UserWarning, stacklevel=3)
         return self
 
+    @takes_frames("scores", returns="scores")
     def predict_proba(self, scores: Array) -> Array:
         """Adjust the ambiguous rows; the others pass through as probabilities.
 
@@ -175,10 +184,11 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         found = Moments(len(self.prior_))
         found.add(as_numpy(probs))
         if found.n_rows and (far := self.model_.mismatch(found.mean, found.standard_error)):
-            warnings.warn(far, UserWarning, stacklevel=2)
+            warnings.warn(far, UserWarning, stacklevel=3)
         adjusted, _ = self.model_.adjust(probs)
         return xp.reshape(adjusted[:, 0], scores.shape) if self.multilabel else adjusted
 
+    @takes_frames("scores", returns="classes")
     def predict(self, scores: Array) -> Array:
         """Predicted class of each row, ties to the lowest; (n, C) zeros and ones if multi-label."""
         probs = self.predict_proba(scores)
@@ -191,7 +201,8 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         n_rows, n_columns = scores.shape
         n_classes = 2 if self.multilabel else n_columns
         if self.prior is not None:
-            return class_prior(self.prior, n_classes=n_classes)
+            classes = None if self.multilabel else self.classes_
+            return class_prior(self.prior, n_classes=n_classes, classes=classes)
         if y is None:
             fail("prior", "given, or labels in `fit`", None)
         if self.multilabel:

@@ -21,6 +21,7 @@ import numpy as np
 
 from postproc.scores.arrays import Array, as_array, as_floating
 from postproc.scores.checks import check_count, check_number, fail
+from postproc.scores.frames.arguments import takes_frames
 
 #: Larger exponents and more iterations are taken for a slip: by then one entry of each row has all
 #: the mass, and the iterates have long converged.
@@ -28,6 +29,7 @@ MAX_ALPHA = 1000.0
 MAX_ITERATIONS = 1000
 
 
+@takes_frames("rows", "reference", priors=("prior",), returns="scores")
 def alternating_normalization_loop(
     rows: Array,
     reference: Array,

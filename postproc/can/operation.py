@@ -7,8 +7,10 @@ import array_api_compat as api
 from postproc.can.loop import check_arrays, check_parameters
 from postproc.can.reference import Reference
 from postproc.scores.arrays import Array
+from postproc.scores.frames.arguments import takes_frames
 
 
+@takes_frames("rows", "reference", priors=("prior",), returns="scores")
 def alternating_normalization(
     rows: Array,
     reference: Array,

@@ -29,6 +29,7 @@ from postproc.evaluation.registry import label_metric
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.checks import check_labels
 from postproc.scores.confidence import TopK, top_k_entropy
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind, check_scores, probabilities
 from postproc.scores.prior import class_prior
 from postproc.scores.threads import available_cores, one_blas_thread
@@ -60,6 +61,7 @@ GRIDS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
 PSEUDO_ROWS = 0.5
 
 
+@takes_frames("scores", labels={"labels": "scores"}, priors=("prior",))
 def tune_can(
     scores: Array,
     labels: Any,
@@ -150,7 +152,7 @@ def tune_can(
             f"{len(bare)} of {n_classes} classes have no label, class {bare[0]} first: they keep "
             "a small prior; pass the prior if it is known"
         )
-        warnings.warn(msg, UserWarning, stacklevel=2)
+        warnings.warn(msg, UserWarning, stacklevel=3)
     probs = as_numpy(probabilities(values, found))
     plan = make_plan(
         probs,

@@ -18,6 +18,7 @@ from postproc.scores.arrays import Array, as_array, as_floating, as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_cuts, sub_blocks
 from postproc.scores.checks import check_choice, check_count, check_labels, fail
 from postproc.scores.detection import KINDS
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import LEAST_PROBABILITY, Kind, check_scores
 
 #: The k of top-k accuracy.
@@ -162,6 +163,7 @@ class MetricAccumulator:
             fail(where, rule, block[row])
 
 
+@takes_frames("scores", labels={"labels": "scores"})
 def evaluate(
     scores: Array, labels: Any, *, kind: Kind | None = None, name: str = "scores"
 ) -> Metrics:

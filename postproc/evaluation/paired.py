@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from postproc.scores.checks import check_count, check_number, fail, fail_type
+from postproc.scores.frames.arguments import takes_frames
 
 #: Coverage of the intervals that reports quote.
 CONFIDENCE = 0.95
@@ -50,13 +51,14 @@ class Comparison:
         }
 
 
+@takes_frames(labels=dict.fromkeys(("labels", "base_predictions", "new_predictions"), "labels"))
 def compare(base_predictions: Any, new_predictions: Any, labels: Any) -> Comparison:
     """Count the rows that new predictions fixed (wrong to right) and broke (right to wrong).
 
     Parameters
     ----------
     base_predictions, new_predictions : array_like of shape (n,)
-        Predicted classes, before and after.
+        Predicted classes, before and after: integers or names.
     labels : array_like of shape (n,)
         True classes.
 
@@ -68,7 +70,7 @@ def compare(base_predictions: Any, new_predictions: Any, labels: Any) -> Compari
     Raises
     ------
     TypeError
-        If an argument does not hold integers.
+        If an argument holds neither integers nor names, or not what `labels` holds.
     ValueError
         If the arguments are not vectors of one length, or are empty.
 
@@ -85,7 +87,7 @@ def compare(base_predictions: Any, new_predictions: Any, labels: Any) -> Compari
         ("base_predictions", base_predictions),
         ("new_predictions", new_predictions),
     ):
-        predicted = _check_classes(values, name)
+        predicted = _check_classes(values, name, y)
         if len(predicted) != len(y):
             fail(name, f"as long as `labels` ({len(y)} rows)", f"{len(predicted)} rows")
         right.append(predicted == y)
@@ -313,10 +315,14 @@ def _normal_quantile(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
-def _check_classes(values: Any, name: str) -> np.ndarray[Any, Any]:
+def _check_classes(
+    values: Any, name: str, like: np.ndarray[Any, Any] | None = None
+) -> np.ndarray[Any, Any]:
     array = np.asarray(values)
     if array.ndim != 1:
         fail(name, "a vector of classes, shape (n,)", f"shape {array.shape}")
-    if len(array) and array.dtype.kind not in "iub":
-        fail_type(name, "a vector of integers", f"dtype {array.dtype}")
+    if len(array) and array.dtype.kind not in "iubU":
+        fail_type(name, "a vector of integers or class names", f"dtype {array.dtype}")
+    if len(array) and like is not None and (array.dtype.kind == "U") != (like.dtype.kind == "U"):
+        fail_type(name, f"classes of the type of `labels` ({like.dtype})", f"dtype {array.dtype}")
     return array

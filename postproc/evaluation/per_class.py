@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.checks import check_count, check_labels, fail
+from postproc.scores.frames.arguments import takes_frames
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class ClassMetrics:
         return float(np.nanmean(self.f1))
 
 
+@takes_frames(labels={"labels": "labels", "predicted": "labels"})
 def class_metrics(predicted: Any, labels: Any, *, n_classes: int) -> ClassMetrics:
     """Precision, recall, F1 and support of every class.
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from postproc.evaluation.tallies import Columns, run_starts, sums_of_runs, tally
 from postproc.scores.checks import check_count, fail
+from postproc.scores.frames.arguments import takes_frames
 
 #: Number of bins of the expected calibration error.
 ECE_BINS = 15
@@ -30,6 +31,7 @@ class ReliabilityBins:
         return float(np.sum(self.rows * gaps) / np.sum(self.rows))
 
 
+@takes_frames(labels={"confidence": "confidence", "correct": "confidence"})
 def reliability_bins(confidence: Any, correct: Any, *, n_bins: int = ECE_BINS) -> ReliabilityBins:
     """Divide rows into bins of equal mass by confidence, for a reliability diagram or the ECE.
 

@@ -19,10 +19,10 @@ from postproc.files.contents import (
     class_tuple,
     id_array,
     pick_key,
-    refuse,
 )
 from postproc.files.reading import Reading
 from postproc.scores.checks import one_line
+from postproc.scores.tables.tables import refuse
 
 if TYPE_CHECKING:
     import torch

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files.reading import Reading
 from postproc.scores.kinds import Kind
+from postproc.scores.tables.columns import SCORE_KEYS
+from postproc.scores.tables.tables import is_integer, refuse
 
-#: Names under which formats with keys hold scores; some declare the kind.
-SCORE_KEYS: Mapping[str, Kind | None] = {
-    "scores": None,
-    "logits": "logits",
-    "probs": "probs",
-    "predictions": None,
-    "probabilities": "probs",
-    "log_probs": "logits",
-}
 LABEL_KEYS = ("labels", "label", "y", "label_ids", "targets")
 
 #: Keys under which formats with keys hold names.
@@ -55,11 +48,6 @@ class Contents:
 
 #: Bytes of memory that any file may take, and how many times its own size a larger one may.
 MOST_EXPANDED, LARGEST_RATIO = 2**29, 200
-
-
-def refuse(reason: str) -> NoReturn:
-    """Raise the ValueError of a file that cannot be read or written; the caller adds its name."""
-    raise ValueError(reason)
 
 
 def check_expansion(path: Path, n_bytes: int) -> None:
@@ -126,18 +114,3 @@ def _strings(values: Any, what: str) -> NDArray[np.str_]:
         got = f"{array.dtype} of shape {array.shape}"
         refuse(f"{what} must be a list of names or integers, got {got}")
     return array.astype(np.str_)
-
-
-def is_number(text: str) -> bool:
-    """Whether text is what Python reads as a float, without underscores."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text
-
-
-def is_integer(text: str) -> bool:
-    """Whether text is a whole number in plain digits."""
-    digits = text.removeprefix("-")
-    return digits.isascii() and digits.isdigit()

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.column_names import ID_ENDING
-from postproc.files.contents import Contents, check_expansion, is_number, refuse
+from postproc.files.contents import Contents, check_expansion
 from postproc.files.dialects import Dialect, has_label_header, is_decimal, is_header, sniff
-from postproc.files.tables import MISSING, Column, Table
+from postproc.scores.tables.column_names import ID_ENDING
+from postproc.scores.tables.tables import MISSING, Column, Table, is_number, refuse
 
 #: Rows whose cells are turned into numbers at once.
 ROWS = 4096

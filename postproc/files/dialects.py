@@ -12,9 +12,9 @@ from math import inf
 from pathlib import Path
 from typing import IO
 
-from postproc.files.column_names import ID_ENDING, ID_NAME, is_suspect
-from postproc.files.contents import LABEL_KEYS, is_integer, is_number, refuse
-from postproc.files.tables import MISSING
+from postproc.files.contents import LABEL_KEYS
+from postproc.scores.tables.column_names import ID_ENDING, ID_NAME, is_suspect
+from postproc.scores.tables.tables import MISSING, is_integer, is_number, refuse
 
 #: What may separate cells.
 DELIMITERS = (",", ";", "\t")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from postproc.files.shards import ShardSource
 from postproc.scores.arrays import as_floating, as_numpy
-from postproc.scores.detection import SUM_TOLERANCE_FLOAT16
 from postproc.scores.predictions import Predictions
+from postproc.scores.rounding import SUM_TOLERANCE_FLOAT16
 
 #: Rows are sampled in so many blocks, evenly spread, each of so many rows and bytes at most.
 SAMPLE_BLOCKS = 4

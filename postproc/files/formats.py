@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.column_names import may_be_ids
 from postproc.files.containers import (
     read_npz,
     read_pt,
@@ -20,7 +19,7 @@ from postproc.files.containers import (
     write_pt,
     write_safetensors,
 )
-from postproc.files.contents import Contents, refuse
+from postproc.files.contents import Contents
 from postproc.files.delimited import (
     read_delimited,
     read_delimited_labels,
@@ -32,6 +31,8 @@ from postproc.files.paths import suffix_of
 from postproc.files.reading import Reading
 from postproc.files.records import read_records, write_records
 from postproc.files.table_contents import labels_of, scores_of
+from postproc.scores.tables.column_names import may_be_ids
+from postproc.scores.tables.tables import refuse
 
 
 def read(path: Path, reading: Reading | None = None, *, labels: bool = False) -> Contents:

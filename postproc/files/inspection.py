@@ -16,6 +16,7 @@ from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
 from postproc.scores.confidence import DEFAULT_TOP_K, top_k_entropy
 from postproc.scores.predictions import Predictions
+from postproc.scores.prior import class_prior
 
 #: Bins of the histograms, each 1/N_BINS wide over [0, 1].
 N_BINS = 10
@@ -71,9 +72,9 @@ class Inspection:
 
 
 def inspect_predictions(
-    predictions: Predictions,
+    predictions: Any,
     *,
-    prior: NDArray[np.float64] | None = None,
+    prior: Any = None,
     declared: bool = False,
     map_blocks: MapBlocks = in_order,
     sizes: Sizes = DEFAULT_SIZES,
@@ -82,10 +83,10 @@ def inspect_predictions(
 
     Parameters
     ----------
-    predictions : Predictions
-        Scores of shape (n, C), n >= 1.
-    prior : ndarray of shape (C,), optional
-        A class prior to hold the mean prediction against.
+    predictions : Predictions, or array, tensor or table of shape (n, C)
+        Scores, n >= 1.
+    prior : array_like of shape (C,), optional
+        A class prior to hold the mean prediction against; a Series may name the classes.
     declared : bool
         Whether the kind was declared, and not seen from the values.
     map_blocks : callable
@@ -102,7 +103,11 @@ def inspect_predictions(
     ValueError
         If the prior has another length.
     """
+    if not isinstance(predictions, Predictions):
+        predictions = Predictions.check(predictions)
     n_rows, n_classes = predictions.n_rows, predictions.n_classes
+    if prior is not None and not isinstance(prior, np.ndarray):
+        prior = class_prior(prior, n_classes=n_classes, classes=predictions.classes)
     if prior is not None and prior.shape != (n_classes,):
         fail("prior", f"of shape ({n_classes},)", f"shape {prior.shape}")
     first = as_numpy(predictions.probabilities(slice(0, 1)))

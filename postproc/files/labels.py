@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
-from postproc.files.contents import Contents, is_integer, is_number
+from postproc.files.contents import Contents
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.scores.checks import check_choice, check_label_rows, check_labels, fail
 from postproc.scores.names import check_unique, matching_order, some
 from postproc.scores.prior import PriorKind, check_multilabels, class_prior, multilabel_prior
+from postproc.scores.tables.tables import is_integer, is_number
 
 PathLike = str | os.PathLike[str]
 

@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
-from postproc.files.column_names import drop_prefix
-from postproc.files.columns import SAMPLE_ROWS, odd_columns
 from postproc.files.contents import Contents
 from postproc.files.labels import CLASS_FILE, load_class_names
 from postproc.files.paths import (
@@ -30,6 +28,8 @@ from postproc.scores.detection import examine
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import Picked, Source, as_source
+from postproc.scores.tables.column_names import drop_prefix
+from postproc.scores.tables.columns import SAMPLE_ROWS, odd_columns
 
 PathLike = str | os.PathLike[str]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from postproc.files.contents import Contents, check_expansion, refuse
+from postproc.files.contents import Contents, check_expansion
 from postproc.files.delimited import header_of
-from postproc.files.tables import Column, Table
+from postproc.scores.tables.tables import Column, Table, refuse
 
 
 def read_parquet(path: Path) -> Table:

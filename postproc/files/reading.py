@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from postproc.scores.kinds import Kind
+from postproc.scores.tables.choice import ColumnChoice
 
 
 class ReadingWarning(UserWarning):
@@ -12,7 +13,7 @@ class ReadingWarning(UserWarning):
 
 
 @dataclass(frozen=True)
-class Reading:
+class Reading(ColumnChoice):
     """Options of reading predictions and labels.
 
     Parameters
@@ -40,9 +41,6 @@ class Reading:
     ('prob_*',)
     """
 
-    columns: tuple[str, ...] = ()
-    id_column: str | None = None
-    label_column: str | None = None
     key: str | None = None
     kind: Kind | None = None
     multilabel: bool = False

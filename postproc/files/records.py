@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from postproc.files.contents import Contents, refuse
+from postproc.files.contents import Contents
 from postproc.files.delimited import header_of
 from postproc.files.dialects import lines_of, open_text
-from postproc.files.tables import Column, Table
+from postproc.scores.tables.tables import Column, Table, refuse
 
 #: What a list that is a record of its own is called.
 LIST_NAME = "scores"

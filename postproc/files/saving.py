@@ -14,12 +14,14 @@ from postproc.files import formats
 from postproc.files.contents import Contents
 from postproc.files.paths import PREDICTION_SUFFIXES, atomic_path, check_output, suffix_of
 from postproc.scores.arrays import as_array, as_numpy
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
 
 PathLike = str | os.PathLike[str]
 
 
+@takes_frames("probs")
 def save_predictions(
     path: PathLike,
     probs: Any,

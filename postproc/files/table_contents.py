@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.column_names import is_suspect, listed
-from postproc.files.columns import Roles, find_ids, find_roles, named_column
-from postproc.files.contents import SCORE_KEYS, Contents, id_array, refuse
+from postproc.files.contents import Contents, id_array
 from postproc.files.reading import Reading
-from postproc.files.tables import MISSING, Table, as_floats, is_list
+from postproc.scores.tables.column_names import is_suspect, listed
+from postproc.scores.tables.columns import SCORE_KEYS, Roles, find_ids, find_roles, named_column
+from postproc.scores.tables.tables import MISSING, Table, as_floats, is_list, refuse
 
 
 def scores_of(table: Table, reading: Reading) -> Contents:

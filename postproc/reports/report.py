@@ -19,6 +19,7 @@ from postproc.reports.results import Aligned, model_reports
 from postproc.reports.tables import tables
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import check_label_rows, fail, fail_type
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.names import check_unique, matching_order
 from postproc.scores.predictions import Predictions
@@ -77,6 +78,7 @@ class AccuracyReport(ReportNumbers):
         return text.renderable(tables(self))
 
 
+@takes_frames("predictions", labels={"labels": "predictions"})
 def accuracy_report(
     predictions: Mapping[str, Any],
     labels: Any,

@@ -8,6 +8,8 @@ import array_api_compat as api
 import numpy as np
 
 from postproc.scores.checks import fail, fail_type
+from postproc.scores.frames.arguments import takes_frames
+from postproc.scores.frames.native import is_native
 
 #: A NumPy array or a torch tensor; outputs are of the type of the input.
 Array = Any
@@ -19,6 +21,8 @@ def as_array(values: Any, name: str) -> Array:
         if values.is_complex():
             fail_type(name, "an array of real numbers", f"dtype {values.dtype}")
         return values
+    if is_native(values):  # its columns have names, which must not be lost
+        fail_type(name, "an array", f"a {type(values).__name__}", "call to_numpy() first")
     try:
         array = np.asarray(values)
     except ValueError:
@@ -63,6 +67,7 @@ def row_sums(x: Array) -> Array:
     return np.einsum("ij->i", x)
 
 
+@takes_frames("logits", returns="scores")
 def softmax(logits: Array, *, axis: int = -1) -> Array:
     """Softmax: the exponentials of the scores, divided by their sum.
 
@@ -97,6 +102,7 @@ def softmax(logits: Array, *, axis: int = -1) -> Array:
     return exponentials / xp.sum(exponentials, axis=axis, keepdims=True)
 
 
+@takes_frames("logits", returns="scores")
 def log_softmax(logits: Array, *, axis: int = -1) -> Array:
     """Logarithm of the softmax, more precise than computing both in turn.
 
@@ -129,6 +135,7 @@ def log_softmax(logits: Array, *, axis: int = -1) -> Array:
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 
 
+@takes_frames("probs", returns="scores")
 def undo_softmax(probs: Array) -> Array:
     r"""Undo one softmax too many: from softmax(p) back to probabilities p.
 

@@ -133,7 +133,9 @@ def check_label_rows(
     if array.ndim != 1:
         fail(name, "one label a row, shape (n,)", f"shape {array.shape}")
     if array.dtype.kind not in "iubf":
-        fail_type(name, f"integers in 0..{n_classes - 1}", f"dtype {array.dtype}")
+        mend = "class names need scores with named columns, or `classes`"
+        mend = mend if array.dtype.kind in "UTO" else ""
+        fail_type(name, f"integers in 0..{n_classes - 1}", f"dtype {array.dtype}", mend)
     if n_rows is not None and len(array) != n_rows:
         fail(name, f"as long as the predictions ({n_rows} rows)", f"{len(array)} labels")
     for rows in row_blocks(len(array), 1, block_bytes=DEFAULT_SIZES.cached):

@@ -10,6 +10,7 @@ import numpy as np
 
 from postproc.scores.arrays import Array, as_array, as_floating
 from postproc.scores.checks import check_count, fail
+from postproc.scores.frames.arguments import takes_frames
 
 TopK = int | Literal["max"]
 
@@ -30,6 +31,7 @@ def check_top_k(top_k: object, n_classes: int) -> TopK:
     return check_count(top_k, "top_k", low=2, high=n_classes)
 
 
+@takes_frames("probs", returns="rows")
 def top_k_entropy(probs: Array, k: TopK = DEFAULT_TOP_K) -> Array:
     r"""Entropy of the k largest entries of each row, renormalized and scaled to [0, 1].
 

@@ -13,16 +13,13 @@ from numpy.typing import NDArray
 from postproc.scores.arrays import Array, as_array, as_floating, row_sums
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_cuts
 from postproc.scores.checks import check_choice, fail
-from postproc.scores.findings import CheckRows, Decimals, Entry, Found, rounding, row_name
+from postproc.scores.findings import CheckRows, Decimals, Entry, Found, row_name
+from postproc.scores.rounding import SUM_TOLERANCE, SUM_TOLERANCE_FLOAT16, rounding
 from postproc.scores.sources import Source
 
 Kind = Literal["logits", "probs", "votes"]
 
 KINDS: tuple[Kind, ...] = ("logits", "probs", "votes")
-
-#: How far the sum of a row of probabilities may lie from 1.
-SUM_TOLERANCE = 1e-3
-SUM_TOLERANCE_FLOAT16 = 1e-2
 
 #: Sums further from 1 than this, and than rounding to the dtype explains, are worth a note.
 EXACT_SUM = 1e-6

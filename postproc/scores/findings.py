@@ -12,17 +12,8 @@ from numpy.typing import NDArray
 from postproc.scores.arrays import Array, as_floating, as_numpy, row_sums
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, sub_blocks
 from postproc.scores.checks import fail
+from postproc.scores.rounding import decimals_of
 from postproc.scores.sources import Source
-
-#: Most decimals that probabilities count as rounded to, and what may be left of the last one, by
-#: the width of their floats in bytes.
-ROUNDED = {4: (4, 1e-3), 8: (6, 1e-7)}
-
-
-def rounding(decimals: int, n_classes: int) -> float:
-    """How far numbers rounded to some decimals may take the sum of a row from 1."""
-    return min(0.5, 0.5 * 10.0**-decimals * n_classes)
-
 
 Entry = tuple[int, int, float]
 
@@ -172,17 +163,6 @@ class Decimals:
     def __call__(self, rows: slice) -> int:
         """Count those of the rows start..stop."""
         return decimals_of(as_numpy(as_floating(self.values[rows, :])))
-
-
-def decimals_of(block: NDArray[np.floating]) -> int:
-    """The least number of decimals that all numbers are rounded to; 99 where they are not."""
-    wide = np.abs(block[np.isfinite(block)]).astype(np.float64)
-    most, left = ROUNDED[block.dtype.itemsize]
-    for decimals in range(1, most + 1):
-        scaled = wide * 10.0**decimals
-        if (np.abs(scaled - np.rint(scaled)) < left).all():
-            return decimals
-    return 99
 
 
 def row_name(array: Array, row: int) -> str:

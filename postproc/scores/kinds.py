@@ -9,6 +9,7 @@ import array_api_compat as api
 from postproc.scores.arrays import Array, as_array, as_floating, log_softmax, row_sums, softmax
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.detection import Kind, examine
+from postproc.scores.frames.arguments import takes_frames
 
 __all__ = ["Kind", "check_scores", "log_probabilities", "probabilities", "two_class_rows"]
 
@@ -16,6 +17,7 @@ __all__ = ["Kind", "check_scores", "log_probabilities", "probabilities", "two_cl
 LEAST_PROBABILITY = 1.1754943508222875e-38
 
 
+@takes_frames("scores")
 def check_scores(
     scores: Array,
     *,
@@ -84,6 +86,7 @@ def check_scores(
     return array, verdict.kind
 
 
+@takes_frames("scores", returns="scores")
 def probabilities(scores: Array, kind: Kind) -> Array:
     """Turn checked scores into probabilities whose rows sum to 1, in float32 or float64.
 
@@ -105,6 +108,7 @@ def probabilities(scores: Array, kind: Kind) -> Array:
     return x / row_sums(x)[:, None]
 
 
+@takes_frames("scores", returns="scores")
 def log_probabilities(scores: Array, kind: Kind) -> Array:
     """Turn checked scores into normalized log-probabilities; exact zeros count as 1.2e-38.
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from postproc.scores.arrays import Array, as_floating
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_blocks, row_cuts
 from postproc.scores.checks import check_choice, fail
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import (
     LEAST_PROBABILITY,
     Kind,
@@ -58,6 +59,7 @@ class Predictions:
     predicted: NDArray[np.bool_] | None = None
 
     @classmethod
+    @takes_frames("scores")
     def check(
         cls,
         scores: Any,

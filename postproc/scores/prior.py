@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -9,12 +10,19 @@ from numpy.typing import NDArray
 
 from postproc.scores.arrays import as_numpy
 from postproc.scores.checks import check_choice, check_count, check_labels, fail, fail_type
+from postproc.scores.frames.arguments import takes_frames
 
 PriorKind = Literal["labels", "counts", "vector"]
 
 
+@takes_frames(priors=("source",))
 def class_prior(
-    source: Any, *, n_classes: int, kind: PriorKind | None = None, name: str = "prior"
+    source: Any,
+    *,
+    n_classes: int,
+    kind: PriorKind | None = None,
+    name: str = "prior",
+    classes: Sequence[str] | None = None,
 ) -> NDArray[np.float64]:
     """Class distribution q from labels, counts, a vector or the word "uniform".
 
@@ -32,6 +40,8 @@ def class_prior(
         What `source` is.
     name : str
         What messages call the source.
+    classes : sequence of C str, optional
+        Class names, which labels may be given by, and a Series or mapping of shares by class.
 
     Returns
     -------
@@ -73,6 +83,7 @@ def class_prior(
     return _normalize(array, n_classes, name, detected=kind is None)
 
 
+@takes_frames(labels={"labels": "labels"})
 def multilabel_prior(labels: Any, *, name: str = "prior") -> NDArray[np.float64]:
     """Shares of positive and negative labels in an (n, m) array of zeros and ones.
 

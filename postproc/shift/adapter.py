@@ -28,6 +28,7 @@ from postproc.scores.checks import (
     fail,
     fail_type,
 )
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
 from postproc.shift.bbse import N_BOOTSTRAP, one_hot_winners, solve_confusion
@@ -135,6 +136,7 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
         self.kind = kind
         self.random_state = random_state
 
+    @takes_frames("scores", labels={"y": "scores"})
     def fit(self, scores: Array, y: Any, *, classes: Sequence[str] | None = None) -> Self:
         """Fit on labelled scores.
 
@@ -187,6 +189,7 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
             self.reference_ = as_numpy(rows.probabilities(slice(0, given.n_rows)))
         return self
 
+    @takes_frames("scores")
     def adapt_to(self, scores: Array) -> Adaptation:
         """Estimate the prior of a target, from all of its rows.
 
@@ -210,6 +213,7 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
         """
         return self._adapt(self._checked(scores))
 
+    @takes_frames("scores", returns="scores")
     def predict_proba(self, scores: Array) -> Array:
         """Adapt to a target and return its probabilities.
 
@@ -226,6 +230,7 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
         part = AdaptedRows(rows, found.factors, found.can)
         return like_scores(np.concatenate([part(cut)[0] for cut in rows.target.cuts()]), scores)
 
+    @takes_frames("scores", returns="classes")
     def predict(self, scores: Array) -> Array:
         """Class with the highest adapted probability in each row; the lowest of tied classes."""
         probs = self.predict_proba(scores)
@@ -242,14 +247,14 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
             can = CANModel.fit([reference], prior.prior, CANOptions())
             mismatch = can.mismatch(moments.mean, moments.standard_error)
             for risk in filter(None, (*can.risks(self.classes_), mismatch)):
-                warnings.warn(risk, UserWarning, stacklevel=4)
+                warnings.warn(risk, UserWarning, stacklevel=5)
         elif self.method == "sinkhorn":
             sums = target_likelihood(read, factors, map_blocks, "matching columns")
             factors = match_columns(sums, prior.prior, self.strength)
         else:
             factors = prior_factors(source, prior.prior)
         for doubt in self._doubts(test, prior, moments.n_rows):
-            warnings.warn(doubt, UserWarning, stacklevel=4)
+            warnings.warn(doubt, UserWarning, stacklevel=5)
         return Adaptation(test, prior, factors, can)
 
     def _adapt(self, rows: CalibratedRows) -> Adaptation:

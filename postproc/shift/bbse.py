@@ -9,6 +9,7 @@ import numpy as np
 from postproc.calibration.affine import Floats, Ints, class_counts
 from postproc.scores.arrays import Array
 from postproc.scores.checks import check_count, check_labels, fail
+from postproc.scores.frames.arguments import takes_frames
 from postproc.shift.evidence import PredictionMoments, check_probabilities
 from postproc.shift.prior import PriorEstimate
 
@@ -16,6 +17,7 @@ from postproc.shift.prior import PriorEstimate
 N_BOOTSTRAP = 100
 
 
+@takes_frames("probs", "fit_probs", labels={"fit_labels": "fit_probs"})
 def bbse_prior(
     probs: Array,
     fit_probs: Array,

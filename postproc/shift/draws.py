@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.checks import check_count, check_labels, fail
+from postproc.scores.frames.arguments import takes_frames
 
 #: The shifts that benchmarks report.
 SHIFTS = ("none", "dirichlet:0.5", "longtail:50")
 
 
+@takes_frames(labels={"labels": "labels"})
 def draw_target(labels: Any, shift: str, rows: int, seed: int, n_classes: int) -> NDArray[np.int64]:
     """Draw the row numbers of one target, with replacement.
 

@@ -9,6 +9,7 @@ import numpy as np
 from postproc.calibration.affine import Floats
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.checks import fail
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import check_scores, probabilities
 
 #: Floor of the source prior: a share of zero would make all likelihood ratios of a class infinite.
@@ -66,6 +67,7 @@ class NoShiftTest:
     dof: int
 
 
+@takes_frames("probs", "fit_probs")
 def no_shift_test(probs: Array, fit_probs: Array) -> NoShiftTest:
     """Test whether target rows have the same mean prediction as the fit rows.
 

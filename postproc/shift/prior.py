@@ -24,6 +24,7 @@ import numpy as np
 from postproc.calibration.affine import Floats
 from postproc.scores.arrays import Array, as_numpy, beside
 from postproc.scores.checks import check_count, check_number, fail
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.prior import class_prior
 from postproc.shift.evidence import (
     LEAST_SHARE,
@@ -71,6 +72,7 @@ class PriorEstimate:
     strength: float = 0.0
 
 
+@takes_frames("probs", priors=("source_prior",))
 def em_prior(
     probs: Array, source_prior: Any, *, max_iter: int = MAX_ITER, tol: float = TOLERANCE
 ) -> PriorEstimate:
@@ -94,6 +96,7 @@ def em_prior(
     return map_prior(probs, source_prior, strength=0.0, max_iter=max_iter, tol=tol)
 
 
+@takes_frames("probs", "fit_probs", priors=("source_prior",))
 def map_prior(
     probs: Array,
     source_prior: Any,
@@ -221,7 +224,7 @@ def estimate_prior(
     )
     if not converged:
         msg = f"the prior has not converged after {n_iter} iterations; raise `max_iter`"
-        warnings.warn(msg, UserWarning, stacklevel=3)
+        warnings.warn(msg, UserWarning, stacklevel=4)
     gain = likelihood.value(q) - likelihood.value(source)
     std = _standard_errors(likelihood, q)
     return PriorEstimate(q, std, n_iter, converged, gain, float(pseudo.sum()))

@@ -12,11 +12,13 @@ from postproc.calibration.affine import Floats
 from postproc.calibration.score_maps import like_scores
 from postproc.scores.arrays import Array, beside
 from postproc.scores.checks import check_count, check_number
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.prior import class_prior
 from postproc.shift.evidence import LEAST_SHARE, check_probabilities
 from postproc.shift.prior import TINY, Likelihood
 
 
+@takes_frames("probs", priors=("source_prior", "target_prior"), returns="scores")
 def reweight(probs: Array, source_prior: Any, target_prior: Any) -> Array:
     r"""Turn posteriors under one class prior into posteriors under another.
 
@@ -75,6 +77,7 @@ def scale_columns(probs: Array, factors: Floats) -> Array:
     return xp.where(has_mass, scaled / xp.where(has_mass, total, xp.ones_like(total)), probs)
 
 
+@takes_frames("probs", priors=("prior",), returns="scores")
 def joint_normalization(
     probs: Array, prior: Any, *, strength: float = 1.0, max_iter: int = 1000, tol: float = 1e-8
 ) -> Array:
@@ -151,5 +154,5 @@ def match_columns(
         if moved <= tol:
             return factors
     msg = f"joint normalization has not converged after {max_iter} iterations"
-    warnings.warn(f"{msg}; raise `max_iter`", UserWarning, stacklevel=3)
+    warnings.warn(f"{msg}; raise `max_iter`", UserWarning, stacklevel=4)
     return factors

@@ -576,7 +576,7 @@ BAD = [
     (["preds", *UNIFORM, "--smoothing", "-1"], 2, "`smoothing` must be in [0, inf), got -1.0"),
     (["preds", *UNIFORM, "--seed", "-1"], 2, "`seed` must be an integer >= 0, got -1"),
     (["preds", *UNIFORM, "--preset", "magic"], 2, "'magic' is not one of 'blog', 'paper-code'"),
-    (["preds", *UNIFORM, "--config", "no.json"], 1, "no.json: No such file or directory"),
+    (["preds", *UNIFORM, "--config", "no.json"], 1, "no.json: no such file"),
     (["preds", *UNIFORM, "--classes", "no.txt"], 1, "no.txt: no such file"),
     (["preds", *UNIFORM, "--reference", "no"], 1, "no: no such file, nor one with a suffix of "),
     (["preds", *UNIFORM, "--reference", "nan"], 1, "`nan.npy, row 17, column 3` must be a finite"),

@@ -132,7 +132,8 @@ def test_labels_are_checked(method, fit_split):
     with pytest.raises(TypeError) as error:
         FITTED[method]().fit(members, y.astype(str))
     message = (
-        "`y` must be integers in 0..4, got dtype <U21; use integers, or members with class names"
+        "`y` must be integers in 0..4, got dtype <U21; class names need scores with named "
+        "columns, or `classes`"
     )
     assert str(error.value) == message
     with pytest.raises(ValueError) as error:
@@ -158,7 +159,7 @@ def test_labels_may_be_class_names(fit_split):
     np.testing.assert_array_equal(model.member_weights_, expected.member_weights_)
     with pytest.raises(ValueError) as error:
         ensemble.LearnedLogPool().fit(aligned, ["a"] * 119 + ["q"])
-    assert str(error.value) == "`y[119]` must be one of the class names, got 'q'"
+    assert str(error.value) == "`y[119]` must be one of the class names 'a', 'b', 'c', ..., got 'q'"
 
 
 def test_another_set_of_members_is_refused(fit_split):

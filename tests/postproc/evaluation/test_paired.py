@@ -213,7 +213,7 @@ def test_comparison_derives_everything_from_counts():
         (
             lambda: compare([0.0], [0], [0]),
             TypeError,
-            "`base_predictions` must be a vector of integers, got dtype float64",
+            "`base_predictions` must be a vector of integers or class names, got dtype float64",
         ),
         (
             lambda: compare([], [], []),

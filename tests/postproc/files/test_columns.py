@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from postproc.files import Reading, ReadingWarning, load_labels, load_members, load_predictions
-from postproc.files.column_names import drop_prefix, is_suspect
-from postproc.files.columns import find_roles, odd_columns
-from postproc.files.tables import Table
+from postproc.scores.tables.column_names import drop_prefix, is_suspect
+from postproc.scores.tables.columns import find_roles, odd_columns
+from postproc.scores.tables.tables import Table
 from tests.postproc.files import fuzz
 
 CLASSES = ("cat", "dog", "orchid")

@@ -99,4 +99,5 @@ def test_bad_labels_of_later_blocks_are_named_by_their_row():
 def test_names_are_no_labels_here():
     with pytest.raises(TypeError) as error:
         check_labels(["a", "b"], n_classes=3)
-    assert str(error.value) == "`labels` must be integers in 0..2, got dtype <U1"
+    message = "`labels` must be integers in 0..2, got dtype <U1; class names need scores with "
+    assert str(error.value) == message + "named columns, or `classes`"

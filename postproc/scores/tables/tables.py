@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any, NoReturn, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
-
-from postproc.files.contents import is_integer, is_number, refuse
 
 #: Cells, in lower case, that stand for a value that is missing.
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "<na>"))
@@ -42,6 +40,8 @@ class Table:
     classes: Sequence[str] | None = None
     #: What was done aloud.
     notes: tuple[str, ...] = ()
+    #: Whether it is a DataFrame, whose columns need no header to be told from rows.
+    in_memory: bool = False
 
     def numbers(self, column: int) -> NDArray[Any]:
         """A column as numbers; names the first cell that is none."""
@@ -104,3 +104,23 @@ def is_mixed(values: list[str]) -> bool:
         return bool(cells) and all(map(NEAR_NUMBER.fullmatch, cells))
     ids = all(is_integer(cell) and cell not in ("0", "1") for cell in numbers)
     return not ids or 2 * len(numbers) > len(cells)
+
+
+def refuse(reason: str) -> NoReturn:
+    """Raise the ValueError of a file that cannot be read or written; the caller adds its name."""
+    raise ValueError(reason)
+
+
+def is_number(text: str) -> bool:
+    """Whether text is what Python reads as a float, without underscores."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
+
+
+def is_integer(text: str) -> bool:
+    """Whether text is a whole number in plain digits."""
+    digits = text.removeprefix("-")
+    return digits.isascii() and digits.isdigit()

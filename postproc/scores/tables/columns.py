@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import combinations
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.column_names import (
+from postproc.scores.rounding import SUM_TOLERANCE, decimals_of, rounding
+from postproc.scores.tables.choice import ColumnChoice
+from postproc.scores.tables.column_names import (
     ID_ENDING,
     ID_NAME,
     INDEX_NAME,
@@ -20,9 +22,7 @@ from postproc.files.column_names import (
     is_suspect,
     listed,
 )
-from postproc.files.contents import SCORE_KEYS, refuse
-from postproc.files.reading import Reading
-from postproc.files.tables import (
+from postproc.scores.tables.tables import (
     MISSING,
     Table,
     all_differ,
@@ -30,9 +30,18 @@ from postproc.files.tables import (
     is_list,
     is_mixed,
     is_text,
+    refuse,
 )
-from postproc.scores.detection import SUM_TOLERANCE
-from postproc.scores.findings import decimals_of, rounding
+
+#: Names under which formats with keys hold scores; some declare the kind.
+SCORE_KEYS: Mapping[str, Literal["logits", "probs"] | None] = {
+    "scores": None,
+    "logits": "logits",
+    "probs": "probs",
+    "predictions": None,
+    "probabilities": "probs",
+    "log_probs": "logits",
+}
 
 #: Rows that are looked at for columns without which rows sum to 1, and most columns that are.
 SAMPLE_ROWS = 1000
@@ -49,7 +58,7 @@ class Roles:
     notes: tuple[str, ...] = ()
 
 
-def find_roles(table: Table, reading: Reading) -> Roles:
+def find_roles(table: Table, reading: ColumnChoice) -> Roles:
     """Decide what the columns of a table of predictions hold; ValueError names those in doubt."""
     names, columns = table.names, table.columns
     labels = named_column(table, reading.label_column)
@@ -84,7 +93,8 @@ def find_roles(table: Table, reading: Reading) -> Roles:
         _refuse_suspects(table, reasons, left)
     if not left:
         refuse("it has no columns of scores")
-    if not table.has_header and doubtful and not _sum_to_one(_sampled(table, left)):
+    is_bare = not table.has_header and not table.in_memory
+    if is_bare and doubtful and not _sum_to_one(_sampled(table, left)):
         refuse(
             "without a header it must hold probabilities, got rows that do not sum to 1; add a "
             "header of class names, or give the numbers of the score columns with columns= "
@@ -109,7 +119,7 @@ def named_column(table: Table, pattern: str | None) -> int | None:
 
 
 def find_ids(
-    table: Table, reading: Reading, taken: Collection[int | None]
+    table: Table, reading: ColumnChoice, taken: Collection[int | None]
 ) -> tuple[int | None, set[int]]:
     """The column of ids, and all columns that have such names."""
     chosen = named_column(table, reading.id_column)
@@ -284,8 +294,10 @@ def _refuse_suspects(table: Table, reasons: dict[int, str], left: Sequence[int])
     what = "the column {} looks" if len(named) == 1 else "the columns {} look"
     rest = [table.names[column] for column in left]
     scores = f" ({','.join(rest)})" if 2 <= len(rest) <= 5 else ""
-    refuse(
-        f"{what.format(', '.join(named))} like labels or ids, not scores; name the score columns"
-        f"{scores} with columns= (--columns), labels with label_column= (--label-column), ids with "
-        "id_column= (--id-column)"
+    mend = (
+        f"name the score columns{scores} with columns= (--columns), labels with label_column= "
+        "(--label-column), ids with id_column= (--id-column)"
     )
+    if table.in_memory:
+        mend = f"give only the score columns{scores}"
+    refuse(f"{what.format(', '.join(named))} like labels or ids, not scores; {mend}")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from os.path import commonprefix
 
-from postproc.files.reading import Reading
+from postproc.scores.tables.choice import ColumnChoice
 
 #: Words that name what is no score, alone or together with each other and with COMPANIONS.
 WORDS = frozenset(
@@ -66,7 +66,7 @@ def is_suspect(name: str) -> bool:
     return joined in WORDS or (JOINED.fullmatch(joined) is not None and joined not in COMPANIONS)
 
 
-def may_be_ids(name: str, reading: Reading) -> bool:
+def may_be_ids(name: str, reading: ColumnChoice) -> bool:
     """Whether a column may hold ids or labels by its name, which are kept as they are written."""
     named = (reading.id_column, reading.label_column)
     if any(pattern is not None and _fits(name, pattern) for pattern in named):
