@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from postproc.decisions.rules import DecideRows, Floats, Ints, Rule, probabilities_of
 from postproc.scores.arrays import Array
 from postproc.scores.checks import check_labels, fail
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
 
@@ -25,6 +26,7 @@ class Decider(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     #: Whether `fit` needs labels.
     needs_labels = True
 
+    @takes_frames("scores", labels={"y": "scores"})
     def fit(self, scores: Array, y: Any = None, *, classes: Sequence[str] | None = None) -> Self:
         """Fit on labelled scores.
 
@@ -63,6 +65,7 @@ class Decider(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         self._learn(probabilities_of(given), labels)
         return self
 
+    @takes_frames("scores", returns="classes")
     def predict(self, scores: Array) -> Array:
         """Label each row of scores (n, C) of the kind that `fit` has seen.
 

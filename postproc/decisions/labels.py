@@ -10,10 +10,12 @@ from postproc.decisions.costs import LeastCost, check_costs
 from postproc.decisions.rules import DecideRows, HighestWeighted, Ints, Rule
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.checks import fail
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
 
 
+@takes_frames("scores", returns="classes")
 def decide(
     scores: Array, *, kind: Kind | None = None, weights: Any = None, costs: Any = None
 ) -> Ints:

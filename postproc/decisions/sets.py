@@ -16,6 +16,7 @@ from postproc.decisions.decider import Decider
 from postproc.decisions.rules import Decided, Floats, Ints
 from postproc.scores.arrays import Array
 from postproc.scores.checks import check_choice, check_number, fail
+from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.prior import class_prior
 
@@ -195,6 +196,7 @@ class ConformalSets(Decider):
         self.prior = prior
         self.kind = kind
 
+    @takes_frames("scores", returns="scores")
     def predict_set(self, scores: Array) -> Array:
         """Set of each row of scores (n, C) of the kind that `fit` has seen.
 
@@ -213,6 +215,7 @@ class ConformalSets(Decider):
         """
         return self._decide(scores, self.rule_)
 
+    @takes_frames("scores", returns="classes")
     def predict(self, scores: Array) -> Array:
         """Likeliest class of each row, an integer in 0..C-1; the lowest of tied classes."""
         return self._decide(scores, None)

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
-from postproc.files.contents import is_number
-from postproc.files.decided import ABSTAIN
 from postproc.files.dialects import sniff
 from postproc.files.paths import resolve_path, suffix_of
 from postproc.files.saving import PathLike
 from postproc.scores.checks import fail
-from postproc.scores.names import matching_order
+from postproc.scores.names import ABSTAIN, matching_order
+from postproc.scores.tables.tables import is_number
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".npy")
 

@@ -18,15 +18,13 @@ from postproc.files.parquet import import_parquet
 from postproc.files.paths import atomic_path, check_output, suffix_of
 from postproc.files.saving import PathLike
 from postproc.scores.checks import fail
+from postproc.scores.names import ABSTAIN
 
 #: Formats of labels; those of sets are the same but for text.
 DECISION_SUFFIXES = (
     *(".csv", ".tsv", ".csv.gz", ".tsv.gz", ".jsonl", ".parquet", ".npy"),
     ".txt",
 )
-
-#: What a row without a class is called; its number is -1.
-ABSTAIN = "abstain"
 
 #: Between the classes of a set in a cell of text.
 BETWEEN = "|"

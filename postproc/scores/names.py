@@ -13,6 +13,9 @@ from postproc.scores.checks import fail
 Names = Sequence[str] | NDArray[np.str_]
 Positions = NDArray[np.int64]
 
+#: What a row is called that is given no class; its number is -1.
+ABSTAIN = "abstain"
+
 
 def positions(have: Names, want: Names) -> Positions:
     """Position in `have` of each name in `want`; -1 for a name that is not there."""
