@@ -70,11 +70,6 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         classes : sequence of C str, optional
             Class names; by default those that the members have.
 
-        Returns
-        -------
-        MemberEstimator
-            The estimator itself.
-
         Raises
         ------
         TypeError, ValueError

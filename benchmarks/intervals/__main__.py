@@ -2,26 +2,31 @@
 
 Rows are drawn anew in every repeat from a population whose metrics are known from very many rows;
 the table shows how often the interval of the drawn rows holds them. Two models with shared noise
-judge four unequal classes, or two; in groups, five rows share a part of their scores and classes.
+judge unequal classes; in groups, five rows share a part of their scores and of their classes.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from postproc.evaluation.paired import compare
+from postproc.evaluation.paired import compare, wilson_interval
 from postproc.evaluation.registry import METRICS, Metric, cost_metric, find_metric
-from postproc.evaluation.sums import wilson_interval
+from postproc.scores.threads import available_cores
 
-PRIORS = {4: (0.5, 0.3, 0.15, 0.05), 2: (0.8, 0.2)}
+PRIORS = {
+    "4 classes": (0.4, 0.3, 0.2, 0.1),
+    "4 classes, one of them rare": (0.5, 0.3, 0.15, 0.05),
+    "2 classes": (0.8, 0.2),
+}
 GROUP = 5
-POPULATION = 4_000_000
+POPULATION = 2_000_000
 REPEATS = 2000
 SIZES = (300, 3000)
 
@@ -35,15 +40,15 @@ class Drawn(NamedTuple):
     groups: NDArray[np.int64] | None
 
 
-def draw(rng: np.random.Generator, n: int, n_classes: int, *, grouped: bool) -> Drawn:
-    """Rows of the population."""
+def draw(rng: np.random.Generator, n: int, prior: Sequence[float], *, grouped: bool) -> Drawn:
+    """Rows of a population with these class frequencies (C,)."""
+    n_classes = len(prior)
     groups = np.arange(n) // GROUP if grouped else None
-    prior = np.array(PRIORS[n_classes])
     noise = rng.normal(size=(n, n_classes))
     if groups is None:
         y = rng.choice(n_classes, n, p=prior)
     else:
-        own = rng.dirichlet(4 * prior, n // GROUP)[groups]
+        own = rng.dirichlet(4 * np.asarray(prior), n // GROUP)[groups]
         y = (own.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1).clip(max=n_classes - 1)
         noise = 0.7 * noise + 0.7 * rng.normal(size=(n // GROUP, n_classes))[groups]
     signal = np.eye(n_classes)[y]
@@ -82,42 +87,49 @@ def intervals(metric: Metric, rows: Drawn) -> tuple[tuple[float, float], tuple[f
 
 
 def coverage(
-    n_classes: int, n: int, *, grouped: bool, repeats: int, population: int
-) -> Iterator[tuple[str, float, float]]:
+    prior: Sequence[float], n: int, *, grouped: bool, repeats: int, population: int
+) -> list[tuple[str, float, float]]:
     """Metrics with the coverage of their intervals and of those of gains."""
-    metrics = metrics_of(n_classes)
-    rng = np.random.default_rng([n_classes, n, int(grouped)])
-    many = draw(rng, population, n_classes, grouped=grouped)
+    metrics = metrics_of(len(prior))
+    rng = np.random.default_rng([*(int(1000 * share) for share in prior), n, int(grouped)])
+    many = draw(rng, population, prior, grouped=grouped)
     wanted = [truth(metric, many) for metric in metrics]
     del many
     held = np.zeros((len(metrics), 2))
     for _ in range(repeats):
-        rows = draw(rng, n, n_classes, grouped=grouped)
+        rows = draw(rng, n, prior, grouped=grouped)
         for each, metric, values in zip(held, metrics, wanted, strict=True):
             for k, (low, high) in enumerate(intervals(metric, rows)):
                 each[k] += low <= values[k] <= high
-    for metric, shares in zip(metrics, held / repeats, strict=True):
-        yield metric.name, float(shares[0]), float(shares[1])
+    return [
+        (metric.name, float(shares[0]), float(shares[1]))
+        for metric, shares in zip(metrics, held / repeats, strict=True)
+    ]
 
 
 def main() -> None:
-    """Print the table in Markdown."""
+    """Print the tables in Markdown: coverage of values / of gains, in per cent."""
     quick = "--quick" in sys.argv[1:]
     repeats, population = (50, 50_000) if quick else (REPEATS, POPULATION)
     cases = [(n, grouped) for n in SIZES for grouped in (False, True)]
-    for n_classes in PRIORS:
-        table: dict[str, list[str]] = {}
-        for n, grouped in cases:
-            for name, value, gain in coverage(
-                n_classes, n, grouped=grouped, repeats=repeats, population=population
-            ):
-                table.setdefault(name, []).append(f"{100 * value:.1f} / {100 * gain:.1f}")
-        heads = [f"n = {n}, {n // GROUP} groups" if g else f"n = {n}" for n, g in cases]
-        print(f"| {n_classes} classes | {' | '.join(heads)} |")
-        print("|---" * (len(cases) + 1) + "|")
-        for name, cells in table.items():
-            print(f"| {name} | {' | '.join(cells)} |")
-        print(flush=True)
+    heads = [f"n = {n}, {n // GROUP} groups" if g else f"n = {n}" for n, g in cases]
+    with ProcessPoolExecutor(available_cores()) as pool:
+        found = {
+            name: [
+                pool.submit(
+                    coverage, prior, n, grouped=grouped, repeats=repeats, population=population
+                )
+                for n, grouped in cases
+            ]
+            for name, prior in PRIORS.items()
+        }
+        for name, futures in found.items():
+            print(f"| {name} | {' | '.join(heads)} |")
+            print("|---" * (len(cases) + 1) + "|")
+            for lines in zip(*(future.result() for future in futures), strict=True):
+                cells = (f"{100 * value:.1f} / {100 * gain:.1f}" for _, value, gain in lines)
+                print(f"| {lines[0][0]} | {' | '.join(cells)} |")
+            print(flush=True)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
 
     from cli.run.decided import write_decisions
     from cli.run.one_file import apply_to_file
-    from cli.task.load import in_order_of, load, load_ordered_labels
+    from cli.task.load import in_order_of, load, load_judging_labels
     from cli.task.members import open_run
     from cli.task.output import decision_path, output_path
     from postproc.decisions.decider import Decider
@@ -111,12 +111,11 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
     from postproc.scores.checks import fail
     from postproc.scores.predictions import Predictions
 
-    inputs = runner.inputs
     if len(paths) > 1 or open_run(paths) is not None:
         got = f"{len(paths)}" if len(paths) > 1 else "a run directory"
         message = f"must be one file for the {type(fitted).__name__} of {model.name}, got {got}"
         raise click.BadParameter(message, param_hint="PREDS")
-    if inputs.missing_class != "error":
+    if runner.inputs.missing_class != "error":
         message = f"--missing-class is for ensembles, and {model.name} is not one"
         raise click.UsageError(message)
     classes = None if fitted.classes_ is None else tuple(fitted.classes_)
@@ -133,9 +132,7 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
         raise click.UsageError(message)
     make_path = partial(decision_path, sets=isinstance(fitted, ConformalSets))
     output = (make_path if decides else output_path)(target.name, runner)
-    labels = None
-    if inputs.labels is not None:
-        labels = load_ordered_labels(inputs.labels, own, target.classes, runner, judges=True)
+    labels = load_judging_labels(own, target, runner)
     if isinstance(fitted, Decider):
         return write_decisions(fitted, None, target, labels, output, runner)
     return apply_to_file(fitted, target, labels, output, runner)

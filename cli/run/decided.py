@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cli.messages import note_written
+from cli.messages import note_written, noting
 from cli.options import Fit, Prior
 from cli.run.decisions import Tally, decision_doubts, fitted_summary, show_decisions
 from cli.run.outcome import Outcome, save
 from cli.task.doubts import fit_doubts, same_rows
-from cli.task.load import in_order_of, load, load_ordered_labels
+from cli.task.load import in_order_of, load, load_judging_labels, load_ordered_labels
 from cli.task.output import decision_path, lost_ids
 from cli.task.runner import Runner
 from postproc.decisions.costs import CostCheck, LeastCost, check_costs
@@ -48,12 +47,9 @@ def decide_file(
     target = load(path, runner)
     output = decision_path(target.name, runner, sets=rule == "sets")
     rows, y = _load_fit(target, fit, runner)
-    labels = None
-    if runner.inputs.labels is not None:
-        judges = cost is None  # a label of no class is wrong, but has no cost
-        labels = load_ordered_labels(
-            runner.inputs.labels, target, target.classes, runner, judges=judges
-        )
+    labels = load_judging_labels(target, target, runner)
+    if cost is not None and labels is not None and (labels >= target.n_classes).any():
+        fail("labels", "those of the classes, as the table of costs has no others", "some others")
     notes = [] if y is None or rows is None else fit_doubts([rows], y)
     notes += same_rows([path], fit.fit_files)
     decider, costs = None, None
@@ -64,13 +60,11 @@ def decide_file(
             doubt = CostCheck.of(costs, probabilities_of(rows), y).doubt
             notes += [doubt] if doubt else []
     if make is not None:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with noting(notes):
             given = _prior_of(prior, target, rows, y, output, runner)
             decider = make(target.kind, given)
             like = target if rows is None else rows
             decider.fit(np.asarray(like.scores), y, classes=target.classes)
-        notes += [str(warning.message) for warning in caught]
     saved = None if decider is None else save(decider, runner)
     outcome = write_decisions(decider, costs, target, labels, output, runner)
     outcome.summary["warnings"] = notes + outcome.summary["warnings"]

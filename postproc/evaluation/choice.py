@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.evaluation.folds import stratified_folds
-from postproc.evaluation.influence import Estimate, standard_error
+from postproc.evaluation.influence import Estimate, spread_of
 from postproc.evaluation.paired import Comparison
 from postproc.evaluation.registry import METRICS, Metric
 from postproc.scores.checks import check_count, fail
@@ -242,7 +242,8 @@ def cross_validate(
     judged = None
     if metric.name != "accuracy":
         of_rows = gains_of(np.stack(nested), everyone).mean(axis=0)
-        judged = Estimate(float(of_rows.mean()), standard_error(of_rows - of_rows.mean()), n_rows)
+        gain = float(of_rows.mean())
+        judged = spread_of(gain, of_rows - gain).estimate()
     low = counts.gain_ci[0] if judged is None else judged.interval[0]
     return TuningResult(
         method=method,

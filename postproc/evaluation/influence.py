@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +37,17 @@ class Estimate:
     lowest: float = -math.inf  # of the values that are possible
     highest: float = math.inf
     p_holm: float | None = None  # of a gain, corrected for the number of models compared
+    freedom: float | None = None  # degrees of freedom of the standard error; None: units - 1
+
+    @property
+    def df(self) -> float:
+        """Degrees of freedom of the t-distribution behind the interval and the test."""
+        return self.units - 1 if self.freedom is None else self.freedom
 
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval: on the logit or log scale if the value is bounded."""
-        half = _quantile((1 + CONFIDENCE) / 2, self.units - 1) * self.standard_error
+        half = _quantile((1 + CONFIDENCE) / 2, self.df) * self.standard_error
         low, high, value = self.lowest, self.highest, self.value
         if math.isnan(half):
             return math.nan, math.nan
@@ -66,32 +72,62 @@ class Estimate:
 
         if self.standard_error == 0:
             return 1.0 if self.value == 0 else 0.0
-        return float(2 * stdtr(self.units - 1, -abs(self.value) / self.standard_error))
+        return float(2 * stdtr(self.df, -abs(self.value) / self.standard_error))
 
     @property
     def detectable(self) -> float:
         """The gain that these rows would show to be real with 80 % power."""
-        df = self.units - 1
-        return (_quantile((1 + CONFIDENCE) / 2, df) + _quantile(POWER, df)) * self.standard_error
+        quantiles = (_quantile(share, self.df) for share in ((1 + CONFIDENCE) / 2, POWER))
+        return sum(quantiles) * self.standard_error
 
 
-def standard_error(
-    influence: Floats, *, weights: Floats | None = None, groups: NDArray[Any] | None = None
-) -> float:
-    """Standard error of a metric from influences (n,), weights (n,) and groups 0..G-1 (n,)."""
+class Spread(NamedTuple):
+    """A value with its standard error, the degrees of freedom of that, and the units behind it."""
+
+    value: float
+    error: float
+    freedom: float
+    units: int
+
+    @classmethod
+    def of(cls, value: float, squares: float, fourths: float, units: int, weight: float) -> Spread:
+        """From sums of second and fourth powers of weighted deviations of independent units.
+
+        Where few units make most of the variance, as rows of a rare class do, its estimate has
+        fewer degrees of freedom: with kurtosis k its relative variance is (k - 1) / n, that of
+        normal deviations 2 / n (Satterthwaite's matching).
+        """
+        if units < 2:
+            return cls(value, math.nan, 0.0, units)
+        error = math.sqrt(max(squares, 0.0) * units / (units - 1)) / weight
+        excess = units * fourths / squares**2 - 1 if squares > 0 else 0.0
+        freedom = units - 1 if excess <= 2 else max(1.0, 2 * units / excess - 1)
+        return cls(value, error, min(freedom, units - 1), units)
+
+    def estimate(self, bounds: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
+        """As an estimate of a value within bounds."""
+        return Estimate(self.value, self.error, self.units, *bounds, freedom=self.freedom)
+
+
+def spread_of(
+    value: float,
+    influence: Floats,
+    *,
+    weights: Floats | None = None,
+    groups: NDArray[Any] | None = None,
+) -> Spread:
+    """Spread of a metric from influences (n,), weights (n,) and groups 0..G-1 (n,)."""
     w = np.ones(len(influence)) if weights is None else weights
     sums = w * influence
     if groups is not None:
         sums = weighted_counts(groups, sums, int(groups.max()) + 1)
-    return error_of_sums(sums, w)
+    return spread_of_sums(value, sums, float(w.sum()))
 
 
-def error_of_sums(sums: Floats, weights: Floats) -> float:
-    """Standard error from weighted sums of influences by unit, (G,), and all weights."""
-    n_units = len(sums)
-    if n_units < 2:
-        return math.nan
-    return math.sqrt(n_units / (n_units - 1) * float(sums @ sums)) / float(weights.sum())
+def spread_of_sums(value: float, sums: Floats, weight: float) -> Spread:
+    """Spread from weighted sums of influences by unit, (G,), and the weight of all rows."""
+    squares = sums**2
+    return Spread.of(value, float(squares.sum()), float(squares @ squares), len(sums), weight)
 
 
 def corrected(gains: Sequence[Estimate]) -> list[Estimate]:
@@ -103,7 +139,7 @@ def corrected(gains: Sequence[Estimate]) -> list[Estimate]:
     ]
 
 
-def _quantile(share: float, df: int) -> float:
+def _quantile(share: float, df: float) -> float:
     """Quantile of Student's t; NaN without degrees of freedom."""
     from scipy.special import stdtrit
 

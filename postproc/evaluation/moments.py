@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from math import comb
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.evaluation.influence import Spread, spread_of_sums
 from postproc.evaluation.tallies import Tally, weighted_counts
 
 Floats = NDArray[np.float64]
@@ -46,14 +47,6 @@ class Units:
         return np.ones(n_rows) if self.weights is None else self.weights
 
 
-class Spread(NamedTuple):
-    """A mean with its standard error, and the number of independent units behind it."""
-
-    mean: float
-    error: float
-    units: int
-
-
 class Moments:
     """Weighted sums of row values (k, b), for the mean of each and its standard error."""
 
@@ -66,8 +59,14 @@ class Moments:
         if units.groups is not None:
             self._groups = Tally(units.groups, weights, *heavy)
         else:
-            self._squares = float(weights @ weights)
-            self._mixed, self._second = heavy @ weights, np.einsum("ij,ij->i", heavy, heavy)
+            powers = np.ones((5, *values.shape))
+            for p in range(1, 5):  # many times as fast as powers by `**`
+                np.multiply(powers[p - 1], values, out=powers[p])
+            if units.weights is None:
+                self._fourth = powers.sum(axis=2)
+                self._second = self._fourth.copy()
+            else:
+                self._second, self._fourth = (powers @ weights**p for p in (2, 4))  # (5, k)
 
     def merge(self, other: Moments) -> None:
         """Add further rows."""
@@ -77,21 +76,20 @@ class Moments:
         if self._groups is not None and other._groups is not None:
             self._groups.merge(other._groups)
         else:
-            self._squares += other._squares
-            self._mixed += other._mixed
             self._second += other._second
+            self._fourth += other._fourth
 
     def spread(self, k: int) -> Spread:
         """Mean of the values of one line, and its standard error."""
         mean = float(self._first[k] / self._weight)
         if self._groups is not None:
             _, weights, *sums = self._groups.sums()
-            n, moved = len(weights), sums[k] - mean * weights
-            squares = float(moved @ moved)
-        else:
-            n = self._rows
-            squares = float(self._second[k] - 2 * mean * self._mixed[k] + mean**2 * self._squares)
-        return Spread(mean, _error(squares, n, self._weight), n)
+            return spread_of_sums(mean, sums[k] - mean * weights, self._weight)
+        squares, fourths = (
+            float(sum(comb(p, i) * (-mean) ** (p - i) * sums[i, k] for i in range(p + 1)))
+            for p, sums in ((2, self._second), (4, self._fourth))
+        )
+        return Spread.of(mean, squares, fourths, self._rows, self._weight)
 
 
 class LabelTally:
@@ -116,8 +114,8 @@ class LabelTally:
         elif base is not None:
             keys = keys * n_classes + base
         weights = np.ones(len(labels), np.int64) if units.weights is None else units.weights
-        squares = () if units.weights is None or self._grouped else (weights**2,)
-        self._tally = Tally(keys, weights, *squares)
+        powers = () if units.weights is None or self._grouped else (weights**2, weights**4)
+        self._tally = Tally(keys, weights, *powers)
 
     def merge(self, other: LabelTally) -> None:
         """Add further rows."""
@@ -137,21 +135,18 @@ class LabelTally:
         if self._grouped:
             other = base._entries()
             second = function(other.labels, other.decided, other.shares, self.n_classes)
-            sums = self._group_sums(first.influence, own) - self._group_sums(
-                second.influence, other
-            )
-            return Spread(
-                first.value - second.value, _error(float(sums @ sums), len(sums), 1.0), len(sums)
-            )
+            sums = self._group_sums(first.influence, own)
+            sums -= self._group_sums(second.influence, other)
+            return spread_of_sums(first.value - second.value, sums, 1.0)
         second = function(own.labels, own.base, own.shares, self.n_classes)
         return self._spread(first.value - second.value, first.influence - second.influence, own)
 
     def _spread(self, value: float, influence: Floats, entries: _Entries) -> Spread:
         if self._grouped:
-            sums = self._group_sums(influence, entries)
-            return Spread(value, _error(float(sums @ sums), len(sums), 1.0), len(sums))
+            return spread_of_sums(value, self._group_sums(influence, entries), 1.0)
         squares = float(entries.squares @ influence**2)
-        return Spread(value, _error(squares, self._rows, entries.total), self._rows)
+        fourths = float(entries.fourths @ influence**4)
+        return Spread.of(value, squares, fourths, self._rows, entries.total)
 
     def _group_sums(self, influence: Floats, entries: _Entries) -> Floats:
         """Shares times influences, summed over each group that occurs."""
@@ -159,15 +154,15 @@ class LabelTally:
         return weighted_counts(places, entries.shares * influence, int(places.max()) + 1)
 
     def _entries(self) -> _Entries:
-        keys, weights, *squares = self._tally.sums()
+        keys, weights, *powers = self._tally.sums()
         base = groups = keys[:0]
         if self._joint and not self._grouped:
             keys, base = np.divmod(keys, self.n_classes)
         keys, decided = np.divmod(keys, self.n_classes)
         groups, labels = np.divmod(keys, self.n_classes)
         total = float(weights.sum())
-        heavy = squares[0] if squares else weights
-        return _Entries(labels, decided, base, groups, weights / total, heavy, total)
+        squares, fourths = powers or (weights, weights)
+        return _Entries(labels, decided, base, groups, weights / total, squares, fourths, total)
 
 
 class _Entries(NamedTuple):
@@ -179,11 +174,5 @@ class _Entries(NamedTuple):
     groups: NDArray[np.int64]
     shares: Floats  # of all weight
     squares: NDArray[Any]  # sums of squared weights
+    fourths: NDArray[Any]  # of their fourth powers
     total: float
-
-
-def _error(squares: float, n_units: int, weight: float) -> float:
-    """Standard error from the sum of squares of weighted deviations; NaN of a single unit."""
-    if n_units < 2:
-        return math.nan
-    return math.sqrt(max(squares, 0.0) * n_units / (n_units - 1)) / weight

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.evaluation import label_metrics, multilabel_metrics, ranking, row_losses
-from postproc.evaluation.influence import Estimate, standard_error
+from postproc.evaluation.influence import Estimate, spread_of
 from postproc.evaluation.label_metrics import Measured
 from postproc.scores.checks import fail
 
@@ -91,8 +91,8 @@ class Metric:
         groups: NDArray[Any] | None = None,
     ) -> Estimate:
         """The value with its standard error, for weights (n,) and groups 0..G-1 (n,)."""
-        error = standard_error(found.influence, weights=weights, groups=groups)
-        return Estimate(found.value, error, _units(found, groups), *self.bounds)
+        spread = spread_of(found.value, found.influence, weights=weights, groups=groups)
+        return spread.estimate(self.bounds)
 
     def gain(
         self,
@@ -105,8 +105,8 @@ class Metric:
         """What a model gains over another on the same rows; positive is better."""
         sign = 1 if self.higher else -1
         moved = sign * (new.influence - base.influence)
-        error = standard_error(moved, weights=weights, groups=groups)
-        return Estimate(sign * (new.value - base.value), error, _units(new, groups))
+        value = sign * (new.value - base.value)
+        return spread_of(value, moved, weights=weights, groups=groups).estimate()
 
     def check_task(self, task: TaskName) -> None:
         """ValueError if the metric does not exist for a task."""
@@ -187,10 +187,6 @@ def _shares(weights: NDArray[Any] | None, n_rows: int) -> NDArray[np.float64]:
     if weights is None:
         return np.full(n_rows, 1 / n_rows)
     return np.asarray(weights / weights.sum(), dtype=np.float64)
-
-
-def _units(found: Measured, groups: NDArray[Any] | None) -> int:
-    return len(found.influence) if groups is None else int(groups.max()) + 1
 
 
 def _metrics(metrics: Sequence[Metric]) -> dict[str, Metric]:

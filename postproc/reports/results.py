@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.evaluation.influence import Estimate, corrected
+from postproc.evaluation.influence import Estimate, Spread, corrected
 from postproc.evaluation.metrics import MeasureRows
-from postproc.evaluation.moments import Moments, Spread, Units
+from postproc.evaluation.moments import Moments, Units
 from postproc.evaluation.paired import Comparison, holm
 from postproc.evaluation.rank_counts import Ranking, RankRows, rank
 from postproc.evaluation.registry import METRICS, Metric, find_metric
@@ -90,7 +90,8 @@ def model_reports(
                 Entry(RankedRows(ranking), model.rows)
                 for ranking, model in zip(every, models, strict=True)
             ]
-            ranked = pass_over(entries, labels, shape, units, map_blocks, sizes)
+            larger = replace(sizes, block=4 * sizes.block)  # several rows for each cell
+            ranked = pass_over(entries, labels, shape, units, map_blocks, larger)
     judged = list(map(_Judged, found, rankings, ranked))
     comparisons = [
         None if each.found.switches is None else each.found.switches.compare(shape[0])
@@ -183,10 +184,10 @@ def _estimates(
             assert each.ranking is not None  # rank metrics are asked for
             slack = each.ranking.slacks[k]
         assert value is not None
-        values.append(Estimate(value.mean, value.error, value.units, *metric.bounds))
+        values.append(value.estimate(metric.bounds))
         slacks.append(slack)
         if gain is not None:
-            gains.append(Estimate(sign * gain.mean, gain.error, gain.units))
+            gains.append(gain._replace(value=sign * gain.value).estimate())
     paired = zip(values, [None, *corrected(gains)], slacks, strict=True)
     return [MetricResult.of(metric, *each) for each in paired]
 
@@ -209,7 +210,7 @@ def _of_ranks(each: _Judged, base: _Judged | None, k: int) -> tuple[Spread, Spre
     assert each.ranking is not None  # rank metrics are asked for
     own, gained = _spread(each.ranked.own, k), _spread(each.ranked.gained, k)
     assert own is not None
-    value = own._replace(mean=each.ranking.values[k])
+    value = own._replace(value=each.ranking.values[k])
     if base is None or base.ranking is None or gained is None:
         return value, None
-    return value, gained._replace(mean=value.mean - base.ranking.values[k])
+    return value, gained._replace(value=value.value - base.ranking.values[k])

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from scipy.special import softmax
 
-from postproc.evaluation.influence import Estimate, corrected, error_of_sums, standard_error
+from postproc.evaluation.influence import Estimate, corrected, spread_of, spread_of_sums
 from postproc.evaluation.registry import METRICS, find_metric
 
 N, C = 400, 3
@@ -35,7 +35,12 @@ def test_standard_errors_are_those_of_the_bootstrap(name):
         return sign * (values[1] - values[0])
 
     found = stats.bootstrap(
-        (np.arange(N),), gain, n_resamples=400, vectorized=False, method="percentile", rng=3
+        (np.arange(N),),
+        gain,
+        n_resamples=400,
+        vectorized=False,
+        method="percentile",
+        random_state=np.random.default_rng(3),
     )
     estimate = metric.gain(both[1], both[0])
     assert estimate.standard_error == pytest.approx(found.standard_error, rel=0.15)
@@ -57,7 +62,12 @@ def test_groups_are_those_of_the_bootstrap_of_groups():
         return metric.measure(y[rows], base[rows]).value
 
     found = stats.bootstrap(
-        (np.arange(N // 8),), value, n_resamples=400, vectorized=False, method="percentile", rng=3
+        (np.arange(N // 8),),
+        value,
+        n_resamples=400,
+        vectorized=False,
+        method="percentile",
+        random_state=np.random.default_rng(3),
     )
     clustered = metric.estimate(metric.measure(y, base), groups=groups)
     assert clustered.standard_error == pytest.approx(found.standard_error, rel=0.25)
@@ -95,10 +105,19 @@ def test_weights_of_copies_are_copies_in_one_group():
 
 def test_standard_errors_are_textbook_ones():
     x = np.random.default_rng(0).normal(size=50)
-    assert standard_error(x - x.mean()) == pytest.approx(stats.sem(x))
-    assert np.isnan(standard_error(np.zeros(1)))
-    alone = standard_error(x, groups=np.arange(50))
-    assert alone == pytest.approx(error_of_sums(x, np.ones(50)))
+    assert spread_of(0, x - x.mean()).error == pytest.approx(stats.sem(x))
+    assert np.isnan(spread_of(0, np.zeros(1)).error)
+    assert spread_of(0, x, groups=np.arange(50)) == spread_of_sums(0, x, 50)
+
+
+def test_degrees_of_freedom_match_the_spread_of_the_variance():
+    """Those of a chi-squared variable with the relative variance of the estimated variance."""
+    rng = np.random.default_rng(0)
+    for draw in (rng.normal, lambda size: (rng.random(size) < 0.05) * rng.normal(size=size)):
+        variances = [np.mean(draw(size=300) ** 2) for _ in range(4000)]
+        wanted = 2 * np.mean(variances) ** 2 / np.var(variances)
+        found = np.median([spread_of(0, draw(size=300)).freedom for _ in range(200)])
+        assert found == pytest.approx(wanted, rel=0.25)
 
 
 def test_test_and_interval_of_a_gain_agree():

@@ -39,10 +39,8 @@ ORACLES = {
     "kappa": of_labels(sk.cohen_kappa_score),
     "quadratic_kappa": of_labels(sk.cohen_kappa_score, weights="quadratic"),
     "log_loss": lambda y, p, w: sk.log_loss(y, p, sample_weight=w),
-    "brier": lambda y, p, w: (
-        sk.brier_score_loss(y, p, sample_weight=w, scale_by_half=False)
-        if p.shape[1] > 2
-        else 2 * sk.brier_score_loss(y, p[:, 1], sample_weight=w)
+    "brier": lambda y, p, w: sum(
+        sk.brier_score_loss(y == c, p[:, c], sample_weight=w) for c in range(p.shape[1])
     ),
     "auc": auc,
     "average_precision": average_precision,
