@@ -134,6 +134,7 @@ class ModelReport:
             "log_loss": self.value("log_loss"),
             "brier": self.value("brier"),
             "ece": self.metrics.ece,
+            "risk_coverage_area": self.metrics.risk.area,
             "gain": accuracy.gain,
             "gain_ci": _limits(accuracy.gain_ci),
             "fixed": comparison and comparison.fixed,
