@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import array_api_compat as api
 import numpy as np
@@ -20,6 +20,13 @@ from postproc.scores.kinds import Kind
 from postproc.scores.threads import one_blas_thread
 
 Kinds = Sequence[Kind | None] | Kind | None
+
+
+class Combiner(Protocol):
+    """Combines blocks of rows."""
+
+    def combine(self, members: Members, rows: slice) -> Array:
+        """Probabilities of some rows, shape (k, C)."""
 
 
 class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -161,6 +168,10 @@ class Ensemble(MemberEstimator):
         """Combine a block of rows of checked members, (k, C), to write an output block by block."""
         return self._combine(members, rows)
 
+    def seen(self, members: Members) -> Combiner:
+        """What combines blocks of these members: itself, unless all rows must be seen first."""
+        return self
+
     def _combine(self, members: Members, rows: slice) -> Array:
         raise NotImplementedError
 
@@ -171,9 +182,10 @@ def combine_all(model: Ensemble, members: Members, sizes: Sizes = DEFAULT_SIZES)
     xp, device = api.array_namespace(first), api.device(first)
     dtype = xp.float32 if members.narrow else xp.float64
     shape = (members.n_rows, members.n_classes)
+    combiner = model.seen(members)
     out = xp.empty(shape, dtype=dtype, device=device)
     for rows in row_blocks(*shape, block_bytes=sizes.member):
-        out[rows, :] = xp.asarray(model.combine(members, rows), dtype=dtype, device=device)
+        out[rows, :] = xp.asarray(combiner.combine(members, rows), dtype=dtype, device=device)
     return out
 
 

@@ -86,6 +86,12 @@ Examples:
     group=options.INPUT,
     help="Treat every column as a label of its own, a two-class problem.",
 )
+@options.option(
+    "--all-rows",
+    is_flag=True,
+    help="Adjust every row, together with every row of the reference, whatever the threshold: "
+    "batch calibration, or contextual calibration with a reference of content-free rows.",
+)
 @options.group(Settings)
 @options.group(Outputs, "output", "overwrite", *LABELS_OUT, "as_json")
 @options.group(Running)
@@ -95,6 +101,7 @@ def can_command(
     reference: str | None,
     inputs: Inputs,
     multilabel: bool,
+    all_rows: bool,
     settings: Settings,
     outputs: Outputs,
     running: Running,
@@ -115,5 +122,6 @@ def can_command(
         message = "--labels-out takes one class a row, and --multilabel has none"
         raise click.UsageError(message)
     runner, chosen = Runner.of(inputs, outputs, running), settings.resolve()
-    given_files: dict[str, Any] = {"reference": reference, "multilabel": multilabel}
-    return deliver(adjust_file(predictions, prior, chosen, runner, **given_files), runner)
+    given: dict[str, Any] = {"reference": reference, "multilabel": multilabel}
+    outcome = adjust_file(predictions, prior, chosen, runner, all_rows=all_rows, **given)
+    return deliver(outcome, runner)

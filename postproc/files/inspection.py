@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.doubts import kind_doubts
+from postproc.files.doubts import kind_doubts, order_doubts
 from postproc.scores.arrays import as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
@@ -113,7 +113,8 @@ def inspect_predictions(
     first = as_numpy(predictions.probabilities(slice(0, 1)))
     cuts = predictions.cuts(sizes)
     sums = reduce(RowSums.merge, map_blocks(InspectRows(predictions, first), cuts, "inspecting"))
-    suspicions = kind_doubts(predictions, declared=declared) + _suspicions(predictions, sums)
+    suspicions = kind_doubts(predictions, declared=declared) + order_doubts(predictions)
+    suspicions += _suspicions(predictions, sums)
     if (sums.predicted == 0).any() and n_rows >= 10 * n_classes:
         never = [predictions.class_name(int(j)) for j in np.flatnonzero(sums.predicted == 0)]
         shown = ", ".join(never[:3]) + (", ..." if len(never) > 3 else "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from postproc.scores.kinds import Kind
 from postproc.scores.tables.choice import ColumnChoice
 
 
@@ -34,6 +33,8 @@ class Reading(ColumnChoice):
         Leave out rows that are all NaN or all zero, which are an error otherwise.
     repeated_ids : bool
         Rows may share an id, as those that are pooled do; an error otherwise.
+    predicted_labels : bool
+        A file may hold predicted labels in place of scores: one column of names or whole numbers.
 
     Examples
     --------
@@ -42,7 +43,7 @@ class Reading(ColumnChoice):
     """
 
     key: str | None = None
-    kind: Kind | None = None
     multilabel: bool = False
     skip_unpredicted: bool = False
     repeated_ids: bool = False
+    predicted_labels: bool = False

@@ -98,6 +98,7 @@ class ModelReport:
     confusions: Confusions = field(repr=False, compare=False)
     switches: Switches | None = field(repr=False, compare=False)
     curves: Curves | None = field(default=None, repr=False, compare=False)  # of two classes
+    labels_only: bool = False  # what needs probabilities is unknown, NaN
 
     @property
     def accuracy(self) -> MetricResult:
@@ -129,18 +130,18 @@ class ModelReport:
             "name": self.name,
             "accuracy": accuracy.value,
             "accuracy_ci": _limits(accuracy.ci),
-            "top5": self.value("top5"),
+            "top5": _known(self.value("top5")),
             "macro_f1": self.value("macro_f1"),
-            "log_loss": self.value("log_loss"),
-            "brier": self.value("brier"),
-            "ece": self.metrics.ece,
-            "risk_coverage_area": self.metrics.risk.area,
+            "log_loss": _known(self.value("log_loss")),
+            "brier": _known(self.value("brier")),
+            "ece": _known(self.metrics.ece),
             "gain": accuracy.gain,
             "gain_ci": _limits(accuracy.gain_ci),
             "fixed": comparison and comparison.fixed,
             "broken": comparison and comparison.broken,
             "p_value": _known(accuracy.p_value),
             "p_holm": _known(accuracy.p_holm),
+            "risk_coverage_area": _known(self.metrics.risk.area),
             "metrics": {name: result.to_dict() for name, result in self.results.items()},
         }
 

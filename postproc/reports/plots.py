@@ -92,12 +92,13 @@ def risk_plot(report: ReportNumbers, model: ModelReport, *, key: str) -> Plot:
     shown = [(model, "accent")]
     if model is not report.baseline:
         shown.insert(0, (report.baseline, "muted"))
+    shown = [(each, style) for each, style in shown if not each.labels_only]
     chart = _square("share of rows decided, most confident first", "share of them wrong")
     for each, style in shown:
         risk = each.metrics.risk
         chart.line(risk.coverage.tolist(), risk.risk.tolist(), style)
     areas = "; ".join(f"{each.name}: {percent(each.metrics.risk.area)}" for each, _ in shown)
-    says = f"Area under the curve, the mean error over all shares, in per cent: {areas}"
+    says = f"Area under the curve, the mean error over all shares, in per cent: {areas or '-'}"
     return chart.plot(f"{key}-risk", "Risk-coverage curve", says, SQUARE_HEIGHT)
 
 
@@ -123,6 +124,9 @@ def reliability_plot(report: ReportNumbers, model: ModelReport, *, key: str) -> 
         shown.insert(0, (report.baseline, "muted", "square"))
     says = []
     for drawn, style, shape in shown:
+        if drawn.labels_only:
+            says.append(f"{drawn.name}: no confidence is known")
+            continue
         bins = drawn.metrics.reliability
         chart.line(bins.confidence.tolist(), bins.accuracy.tolist(), f"{style} thin")
         for place in zip(bins.confidence.tolist(), bins.accuracy.tolist(), strict=True):

@@ -195,7 +195,10 @@ def _hint(array: Array) -> str:
     """Say what an array of another shape looks like, where that can be seen."""
     xp = api.array_namespace(array)
     if array.ndim == 3:
-        return "load the members of an (m, n, C) stack one by one, with load_members"
+        return (
+            "an (m, n, C) stack holds m members, which ensemble, auto, report and inspect take "
+            "(in Python, load_members)"
+        )
     if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
         if xp.isdtype(array.dtype, "integral"):
             return "one column of integers looks like labels, not predictions"

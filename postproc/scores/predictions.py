@@ -22,7 +22,7 @@ from postproc.scores.kinds import (
     log_probabilities,
     probabilities,
 )
-from postproc.scores.names import Names, check_unique, matching_order
+from postproc.scores.names import FOLDS, Names, check_unique, matching_order
 from postproc.scores.sources import Picked, as_source
 
 MissingClass = Literal["error", "zero"]
@@ -49,6 +49,8 @@ class Predictions:
         Name in tables and messages.
     predicted : array of bool, shape (n_file,), optional
         Which rows of the file these are, if rows that were never predicted are left out.
+    labels_only : bool
+        The file holds predicted labels: probabilities are 0 and 1 and say nothing of confidence.
     """
 
     scores: Any
@@ -57,6 +59,7 @@ class Predictions:
     ids: NDArray[np.str_] | None = None
     name: str = "predictions"
     predicted: NDArray[np.bool_] | None = None
+    labels_only: bool = False
 
     @classmethod
     @takes_frames("scores")
@@ -205,7 +208,8 @@ class Predictions:
             ids = self.ids
         elif self.ids is not None:
             mend = "keep only the rows that all models have"
-            rows = matching_order(self.ids, ids, f"ids of {self.name}", like=like, mend=mend)
+            what = f"ids of {self.name}"
+            rows = matching_order(self.ids, ids, what, like=like, mend=mend, others=FOLDS)
         elif len(ids) != self.n_rows:
             fail(self.name, f"an array of {len(ids)} rows like {like}", f"{self.n_rows} rows")
         scores = self.scores

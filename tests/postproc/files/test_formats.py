@@ -252,7 +252,7 @@ DAMAGED = [
     ("a.parquet", _table(id=["x", None], b=[1, 2]), "row 1, column 'id' must name the row, got n"),
     ("a.parquet", _table(a=[[0.5], [1.0, 2.0]]), "column 'a' must hold lists of one length, got 1"),
     ("a.parquet", _table(a=[[0.5], None]), "column 'a' must be without nulls, got 1"),
-    ("a.parquet", _table(a=[{"b": 1}]), "it has no columns of scores"),
+    ("a.parquet", _table(a=[[{"b": 1}]]), "it has no columns of scores"),
 ]
 
 
@@ -277,7 +277,10 @@ def test_reasons_of_other_libraries_come_with_the_file(tmp_path, name, content):
 
 
 BINARY = "of a binary task, give both columns, 1 - p and p (for a logit z, 0 and z)"
-STACK = "load the members of an (m, n, C) stack one by one, with load_members"
+STACK = (
+    "an (m, n, C) stack holds m members, which ensemble, auto, report and inspect take (in Python, "
+    "load_members)"
+)
 
 
 @pytest.mark.parametrize(

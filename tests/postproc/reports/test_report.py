@@ -23,8 +23,8 @@ from tests.postproc.shuffled import Shuffled
 
 KEYS = [
     "name", "accuracy", "accuracy_ci", "top5", "macro_f1", "log_loss", "brier", "ece",
-    "risk_coverage_area",
-    "gain", "gain_ci", "fixed", "broken", "p_value", "p_holm", "metrics",
+    "gain", "gain_ci", "fixed", "broken", "p_value", "p_holm", "risk_coverage_area",
+    "metrics",
 ]  # fmt: skip
 
 
@@ -465,7 +465,8 @@ Y = [1, 0]
                 {"a": Predictions.check(S, ids=[1, 2]), "b": Predictions.check(S, ids=[2, 3])}, Y
             ),
             ValueError,
-            "`ids of b` must be those of the other models, in any order, got '3' instead of '1'",
+            "`ids of b` must be those of the other models, in any order, got '3' instead of "
+            "'1'; postproc pool puts files of folds together",
         ),
         (
             lambda: accuracy_report({"a": S}, Y).confusions("a", top=0),

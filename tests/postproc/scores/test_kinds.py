@@ -21,7 +21,10 @@ VOTES = 'declare kind="votes" (--votes), which divides each row by its sum'
 LOGITS = 'kind="logits" (--logits)'
 MULTILABEL = "if each column is a label of its own, declare multilabel=True (--multilabel)"
 BINARY = "of a binary task, give both columns, 1 - p and p (for a logit z, 0 and z)"
-STACK = "load the members of an (m, n, C) stack one by one, with load_members"
+STACK = (
+    "an (m, n, C) stack holds m members, which ensemble, auto, report and inspect take (in Python, "
+    "load_members)"
+)
 LABELS = "one column of integers looks like labels, not predictions"
 LIBRARIES = [np.asarray, torch.as_tensor]
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
