@@ -43,6 +43,8 @@ FILES = {
     "by": "--by",
     "order": "--order",
     "labels_out": "--labels-out",
+    "groups": "--groups",
+    "row_weights": "--row-weights",
 }
 
 
