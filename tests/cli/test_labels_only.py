@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from postproc import load_predictions, mcnemar_exact, softmax
 
@@ -149,3 +149,17 @@ def test_scores_are_asked_for_elsewhere(task, run_cli):
     assert "one column" in said or "two-dimensional" in said
     write("names.csv", label=NAMES[y])
     assert "--classes" in run_cli("ensemble", "hard", "names.csv", "p.npy", code=1).stderr
+
+
+def test_predicted_labels_have_the_metrics_of_labels(task, run_cli):
+    models, y = task
+    np.save("y.npy", y)
+    np.save("w.npy", np.arange(1, N_ROWS + 1))
+    np.save("a.npy", models[0].argmax(axis=1))
+    words = ("report", "a.npy", "--labels", "y.npy", "--row-weights", "w.npy", "--metric")
+    found = json.loads(run_cli(*words, "mcc", "--json").stdout)["models"][0]
+    wanted = matthews_corrcoef(y, models[0].argmax(axis=1), sample_weight=np.arange(1, N_ROWS + 1))
+    assert found["metrics"]["mcc"]["value"] == pytest.approx(wanted)
+    assert found["log_loss"] is None
+    error = run_cli(*words, "auc", code=1).stderr
+    assert "must be one of predicted classes, as a has only these, got auc" in error
