@@ -51,7 +51,7 @@ def inspect_command(
         for loaded in load_each(path, runner, quiet=True, said=notes):  # the inspection says it all
             inspection = inspect_predictions(
                 loaded,
-                prior=prior.load(loaded.n_classes, loaded.classes),
+                prior=prior.load(loaded),
                 declared=inputs.reading.kind is not None,
                 **runner.blocks,
             )

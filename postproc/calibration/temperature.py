@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
-import array_api_compat as api
 import numpy as np
 from sklearn.base import BaseEstimator
 
@@ -33,7 +32,9 @@ from postproc.calibration.affine import (
 from postproc.calibration.score_maps import apply_map, as_logs, check_like_fitted, like_scores
 from postproc.evaluation.folds import random_folds
 from postproc.scores.arrays import Array
+from postproc.scores.binary import winners
 from postproc.scores.checks import check_count, check_labels, check_number, fail
+from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
@@ -47,7 +48,7 @@ BIAS_RIDGES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 PATIENCE = 1.002
 
 
-class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Base of all calibrators. A subclass has `_search`, which sets `model_` and `out_of_fold_`."""
 
     kind: Kind | None
@@ -169,8 +170,7 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
     @takes_frames("scores", returns="classes")
     def predict(self, scores: Array) -> Array:
         """Class with the highest calibrated probability in each row; the lowest of tied classes."""
-        probs = self.predict_proba(scores)
-        return api.array_namespace(probs).argmax(probs, axis=1)
+        return winners(self.predict_proba(scores))
 
     @property
     def temperature_(self) -> float:

@@ -7,6 +7,7 @@ import math
 import array_api_compat as api
 
 from postproc.scores.arrays import Array, as_array, as_floating, log_softmax, row_sums, softmax
+from postproc.scores.binary import as_column, is_one_column, like_given, two_columns
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.detection import Kind, examine
 from postproc.scores.frames.arguments import takes_frames
@@ -32,12 +33,14 @@ def check_scores(
 
     The kind is `probs` if every row lies in [0, 1] and sums to 1 within 1e-3 (1e-2 for 16-bit
     floats), and `logits` if a value is negative, or if some exceed 1 and the rows do not share one
-    sum; anything else is ambiguous. The whole array is read, in blocks.
+    sum; anything else is ambiguous. One column is binary: a probability of the positive class if
+    all values lie in [0, 1], else a logit. The whole array is read, in blocks.
 
     Parameters
     ----------
     scores : array or tensor of shape (n, C)
-        Scores of n rows for C >= 2 classes (C >= 1 labels with `multilabel`).
+        Scores of n rows for C >= 2 classes (C >= 1 labels with `multilabel`), or one column (n,)
+        or (n, 1) of a binary task.
     kind : {"logits", "probs", "votes"}, optional
         The declared kind; it is validated. Without it the kind is detected. Logits may be -inf, a
         probability of exactly 0, while one entry of the row is finite. Votes are counts >= 0; they
@@ -56,7 +59,7 @@ def check_scores(
     Returns
     -------
     scores : array or tensor of shape (n, C)
-        The scores, unchanged.
+        The scores, unchanged; one column as two, [1 - p, p] or [0, z] of logits z.
     kind : {"logits", "probs", "votes"}
         What they are.
 
@@ -102,6 +105,8 @@ def probabilities(scores: Array, kind: Kind) -> Array:
     array or tensor of shape (n, C)
         Float64 for float64 and integer scores, else float32.
     """
+    if is_one_column(scores):
+        return like_given(probabilities(both_classes(scores, kind), kind), scores)
     if kind == "logits":
         return softmax(scores)
     x = as_floating(scores)
@@ -124,6 +129,8 @@ def log_probabilities(scores: Array, kind: Kind) -> Array:
     array or tensor of shape (n, C)
         Finite log-probabilities, float64 for float64 and integer scores, else float32.
     """
+    if is_one_column(scores):
+        return like_given(log_probabilities(both_classes(scores, kind), kind), scores)
     if kind == "logits":
         logs = log_softmax(scores)
         xp = api.array_namespace(logs)
@@ -135,6 +142,11 @@ def log_probabilities(scores: Array, kind: Kind) -> Array:
     x = probabilities(scores, kind)
     xp = api.array_namespace(x)
     return xp.log(xp.clip(x, LEAST_PROBABILITY, None))
+
+
+def both_classes(scores: Array, kind: Kind) -> Array:
+    """Scores of both classes, (n, 2), of one column, (n,) or (n, 1)."""
+    return two_columns(as_column(as_array(scores, "scores")), kind)
 
 
 def two_class_rows(scores: Array, kind: Kind) -> Array:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-import array_api_compat as api
 import numpy as np
 from sklearn.base import BaseEstimator
 
@@ -19,6 +18,7 @@ from postproc.can.model import CANModel
 from postproc.can.options import CANOptions
 from postproc.jobs.cuda import to_device
 from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.binary import winners
 from postproc.scores.blocks import MapBlocks, in_order
 from postproc.scores.checks import (
     check_choice,
@@ -28,6 +28,7 @@ from postproc.scores.checks import (
     fail,
     fail_type,
 )
+from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
@@ -66,7 +67,7 @@ class Adaptation:
     can: CANModel | None = None  # used instead of the factors
 
 
-class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class LabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Calibrate predictions, estimate the class prior of a target, and adapt to it.
 
     `fit` learns from labelled rows. The prior is estimated for each target, from all of its rows.
@@ -233,8 +234,7 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
     @takes_frames("scores", returns="classes")
     def predict(self, scores: Array) -> Array:
         """Class with the highest adapted probability in each row; the lowest of tied classes."""
-        probs = self.predict_proba(scores)
-        return api.array_namespace(probs).argmax(probs, axis=1)
+        return winners(self.predict_proba(scores))
 
     def adapt(self, read: ReadRows, map_blocks: MapBlocks) -> Adaptation:
         """`adapt_to` a target, calibrated by `model_`, that is read block by block."""
