@@ -98,7 +98,7 @@ def _prior_of(
 ) -> NDArray[Any] | None:
     """The class prior of the target: None where it is that of the fit rows, given or estimated."""
     if prior.prior != "estimate":
-        return prior.load(target.n_classes, target.classes)
+        return prior.load(target)
     from postproc.shift.adapter import LabelShiftAdapter
     from postproc.shift.streaming import CalibratedRows
 

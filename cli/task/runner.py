@@ -21,6 +21,7 @@ from cli.options import Inputs, Outputs, Running
 from cli.progress import watching
 from postproc.files import load_predictions
 from postproc.files.decided import save_labels
+from postproc.files.reading import Reading
 from postproc.jobs.cuda import DeviceEngine, check_device
 from postproc.jobs.engine import Engine, LocalEngine, map_blocks
 from postproc.jobs.outputs import Output, has_journal
@@ -116,19 +117,23 @@ class Runner:
                 note_written(output.path)  # it takes its name before the first result is yielded
                 yield stats
         if self.outputs.labels_out is not None:
-            self._write_labels(output, self.outputs.labels_out)
+            self._write_labels(output, self.outputs.labels_out, inputs[0])
 
-    def _write_labels(self, output: Output, path: Path) -> None:
+    def _write_labels(self, output: Output, path: Path, like: Any) -> None:
         """Write the likeliest class of each row of an output beside it."""
+        classes, reading = output.classes, Reading(kind="probs")
+        if output.only is not None:  # one column of two classes
+            classes = like.classes
+            reading = Reading(kind="probs", columns=output.classes or (), positive=like.positive)
         written = load_predictions(
-            output.path, kind="probs", classes=output.classes, mapped=False, **self.blocks
+            output.path, classes=classes, reading=reading, mapped=False, **self.blocks
         )
         cuts = written.cuts(self.sizes)
         save_labels(
             path,
             self.map_blocks(written.winners, cuts, f"writing {path.name}"),
             n_rows=written.n_rows,
-            classes=output.classes,
+            classes=classes,
             ids=output.ids,
             integers=self.outputs.integers,
             columns_as=self.outputs.columns_as,

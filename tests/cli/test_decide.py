@@ -199,3 +199,19 @@ def test_bad_input_gets_one_line_and_writes_nothing(task, run_cli, tmp_path, wor
     assert message in found.stderr
     assert found.stderr.splitlines()[-1].startswith("Error: ")
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_one_column_is_two_classes(task, run_cli):
+    p = task[:, 1]
+    Path("one.csv").write_text(
+        "id,dog\n" + "".join(f"r{row},{value:.9f}\n" for row, value in enumerate(p))
+    )
+    run_cli("decide", "one.csv", "-o", "l.npy")
+    assert np.load("l.npy").tolist() == (p > 0.5).astype(int).tolist()
+    np.save("y.npy", (np.load("y.test.npy") == 1).astype(int))
+    fit = ("--fit", "one.csv", "--fit-labels", "y.npy")
+    run_cli("decide", "one.csv", "--metric", "balanced_accuracy", *fit, "-o", "m.npy")
+    assert np.load("m.npy").sum() > np.load("l.npy").sum()
+    run_cli("calibrate", "one.csv", *fit, "-o", "c.csv", "--labels-out", "c.txt", "--integers")
+    calibrated = np.loadtxt("c.csv", delimiter=",", skiprows=1, usecols=1)
+    assert Path("c.txt").read_text().split() == (calibrated > 0.5).astype(int).astype(str).tolist()
