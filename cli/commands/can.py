@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
-from cli.options import Count, Inputs, Number, Outputs, Prior, Running, given
+from cli.options import LABELS_OUT, Count, Inputs, Number, Outputs, Prior, Running, given
 
 if TYPE_CHECKING:
     from postproc.can.options import CANOptions
@@ -93,7 +93,7 @@ Examples:
     "batch calibration, or contextual calibration with a reference of content-free rows.",
 )
 @options.group(Settings)
-@options.group(Outputs, "output", "overwrite", "as_json")
+@options.group(Outputs, "output", "overwrite", *LABELS_OUT, "as_json")
 @options.group(Running)
 def can_command(
     predictions: str,
@@ -118,6 +118,9 @@ def can_command(
     from cli.run.outcome import deliver
     from cli.task.runner import Runner
 
+    if multilabel and outputs.labels_out is not None:
+        message = "--labels-out takes one class a row, and --multilabel has none"
+        raise click.UsageError(message)
     runner, chosen = Runner.of(inputs, outputs, running), settings.resolve()
     given: dict[str, Any] = {"reference": reference, "multilabel": multilabel}
     outcome = adjust_file(predictions, prior, chosen, runner, all_rows=all_rows, **given)
