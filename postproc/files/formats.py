@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,8 +46,17 @@ def read(path: Path, reading: Reading | None = None, *, labels: bool = False) ->
     ValueError
         If the file is damaged, holds Python objects, or lacks what is looked for.
     """
+    with reading_of(path):
+        contents = _READERS[suffix_of(path)](path, reading or Reading(), labels)
+        _check_text(contents.values)
+        return contents
+
+
+@contextmanager
+def reading_of(path: Path) -> Iterator[None]:
+    """Turn the errors of libraries that read a file into a ValueError that names it."""
     try:
-        return _READERS[suffix_of(path)](path, reading or Reading(), labels)
+        yield
     except ImportError as error:
         msg = f"{path}: {error}"
         raise ImportError(msg) from None
@@ -63,6 +74,14 @@ def _reason(error: Exception) -> str:
     if any(word in reason for word in ("allow_pickle", "Weights only", "Python objects in dtype")):
         return "it holds Python objects, and nothing is unpickled; save plain arrays instead"
     return reason
+
+
+def _check_text(values: Any) -> None:
+    """Refuse text whose characters do not exist, of which NumPy and Python make errors."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "U" and values.size:
+        codes = np.dtype(np.uint32).newbyteorder(values.dtype.byteorder)
+        if np.ascontiguousarray(values).view(codes).max() > sys.maxunicode:
+            refuse("its text is damaged")
 
 
 def check_writer(path: Path) -> None:
