@@ -248,9 +248,9 @@ def _try_out(model: Any) -> None:
         fail("model", "an ensemble, a calibrator, an adapter or a decider", type(model).__name__)
     if not any(key.endswith("_") for key in vars(model)):  # saved before it was fitted
         return
-    n_classes = getattr(model, "n_classes_", getattr(model, "n_features_in_", None))
     n_members = check_count(getattr(model, "n_members_", 1), "n_members_", low=1)
-    check_count(n_classes, "n_classes_", low=1, high=MOST_TRIED // n_members)
+    n_columns = getattr(model, "n_classes_", getattr(model, "n_features_in_", None))
+    n_classes = check_count(n_columns, "n_classes_", low=1, high=MOST_TRIED // n_members)
     rows = np.full((3, n_classes), 1.0 / n_classes)
     rows[1, 0] += 1.0
     rows[2, 1:] = 1e-300

@@ -184,25 +184,24 @@ def _is_cell(record: Mapping[str, Any], draws: int) -> bool:
     error, counts = record.get("error"), [record.get(name) for name in COUNTS]
     if error is not None:
         return isinstance(error, str) and counts == [[]] * len(COUNTS)
-    if not all(isinstance(each, list) and len(each) == draws for each in counts):
-        return False
-    if not all(type(count) is int for each in counts for count in each):
+    lists = [each for each in counts if isinstance(each, list) and len(each) == draws]
+    if len(lists) < len(COUNTS) or any(type(count) is not int for each in lists for count in each):
         return False
     return all(
         n > 0
         and 0 <= fixed <= n - before
         and 0 <= broken <= before <= n
         and right == before + fixed - broken
-        for n, right, before, fixed, broken in zip(*counts, strict=True)
+        for n, right, before, fixed, broken in zip(*lists, strict=True)
     )
 
 
 def _is_time(line: Mapping[str, Any]) -> bool:
     """Whether a line holds seconds of draws and of a fit, as far as they are known."""
     seconds, fit = line.get("seconds"), line.get("fit_seconds")
-    if not isinstance(seconds, list | None):
-        return False
-    return all(isinstance(each, int | float) for each in (*(seconds or ()), fit or 0.0))
+    listed = [] if seconds is None else seconds
+    known = isinstance(listed, list) and all(isinstance(each, int | float) for each in listed)
+    return known and isinstance(fit, int | float | None)
 
 
 def _key(record: Mapping[str, Any]) -> CellKey:

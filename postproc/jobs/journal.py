@@ -142,7 +142,7 @@ def read_lines(file: Iterable[bytes]) -> Iterator[tuple[dict[str, Any], int]]:
             return
         try:
             found = json.loads(line)
-        except ValueError:  # neither JSON nor, perhaps, text
+        except (ValueError, RecursionError):  # neither JSON nor, perhaps, text
             found = None
         stop += len(line)
         yield found if isinstance(found, dict) else {}, stop

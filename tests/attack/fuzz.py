@@ -190,11 +190,10 @@ def model(name: str, make: Callable[[], Any], *, inline: int, n_classes: int = 5
         if not hasattr(loaded, "n_features_in_") and not hasattr(loaded, "n_classes_"):
             return  # not fitted
         target = members if hasattr(loaded, "n_members_") else members[0]
-        if isinstance(loaded, Decider):
-            decided = np.asarray(loaded.predict(target))
-            assert np.isin(decided, range(-1, n_classes)).all()
-            return
         try:
+            if isinstance(loaded, Decider):
+                assert np.isin(loaded.predict(target), range(-1, n_classes)).all()
+                return
             probs = np.asarray(loaded.predict_proba(target))
         except (TypeError, ValueError) as error:  # of another kind, or of another number of columns
             if not is_expected(error):
