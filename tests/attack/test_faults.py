@@ -56,7 +56,7 @@ COMMANDS = {
     ],
 }
 #: Commands whose every operation is tried in each run of the tests.
-QUICK = ("can", "can to shards", "calibrate")
+QUICK = ("can", "can to shards", "decide")
 
 SLOW = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.slow, id=name)
