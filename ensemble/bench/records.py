@@ -171,7 +171,7 @@ def join_times(
         key = _key(record)
         time = found.get(key, {})
         seconds = time.get("seconds")
-        values: dict[str, Any] = {**key._asdict(), "error": record["error"]}
+        values: dict[str, Any] = {**key._asdict(), "error": record.get("error")}
         values |= {name: tuple(record[name]) for name in COUNTS}
         values["fit_seconds"] = time.get("fit_seconds")
         values["seconds"] = float(median(seconds)) if seconds else None
