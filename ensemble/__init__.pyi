@@ -1,3 +1,4 @@
+from .augmentation import aeda as aeda
 from .auto.pipeline import AdaptedPipeline as AdaptedPipeline
 from .auto.pipeline import AutoPostprocessor as AutoPostprocessor
 from .bench.runner import benchmark as benchmark

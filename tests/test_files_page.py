@@ -63,6 +63,7 @@ def files(tmp_path, monkeypatch):
     lines("records.jsonl", records)
     lines("pipeline.jsonl", pipeline)
     table("tta.csv", {"id": np.arange(N_ROWS) // 2, NAMES: a})
+    table("texts.csv", {"id": rows, "text": truth, "label": truth})
     Path("patients.txt").write_text("".join(f"p{row // 4}\n" for row in rows))
     for fold in (0, 1):
         table(f"fold{fold}.csv", {"id": rows[fold::2], NAMES: a[fold::2]})
