@@ -19,6 +19,10 @@ from .members import check_members as check_members
 from .rows import pool_rows as pool_rows
 from .saved import load_model as load_model
 from .saved import save_model as save_model
+from .training.adversarial import Adversarial as Adversarial
+from .training.child_tuning import ChildTuning as ChildTuning
+from .training.contrastive import Contrastive as Contrastive
+from .training.options import TrainingOptions as TrainingOptions
 from .training.trainer import DevilsAdvocateTrainer as DevilsAdvocateTrainer
 from .voting import Voting as Voting
 from .voting import hard_vote as hard_vote

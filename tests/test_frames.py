@@ -208,7 +208,14 @@ OTHERS = {
     "reliability_bins": "tested below",
     "class_metrics": "tested below",
     "draw_target": "tested below",
-    "DevilsAdvocateTrainer": "torch modules",
+    **dict.fromkeys(
+        (
+            *("Adversarial", "ChildTuning", "Contrastive"),
+            *("DevilsAdvocateTrainer", "TrainingOptions"),
+        ),
+        "torch modules",
+    ),
+    "aeda": "texts",
 }
 
 
