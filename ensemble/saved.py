@@ -45,6 +45,7 @@ HOMES = {
     "DevilsAdvocate": "ensemble.devil.estimator",
     "DiscriminantPool": "ensemble.learned.discriminant_pool",
     "GreedySelection": "ensemble.learned.greedy",
+    "GumbelSelection": "ensemble.learned.gumbel",
     "LearnedLogPool": "ensemble.learned.log_pool",
     "LinearHead": "ensemble.learned.heads",
     "Stacking": "ensemble.learned.stacking",

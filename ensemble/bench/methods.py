@@ -16,6 +16,7 @@ from ensemble.devil.estimator import NO_DEVIL, PLAIN
 from ensemble.learned.calibrated import CalibratedVoting
 from ensemble.learned.discriminant_pool import DiscriminantPool
 from ensemble.learned.greedy import GreedySelection
+from ensemble.learned.gumbel import GumbelSelection
 from ensemble.learned.log_pool import LearnedLogPool
 from ensemble.voting import Voting
 from postproc.scores.checks import fail
@@ -107,6 +108,12 @@ METHODS: tuple[Method, ...] = (
         "weights with linear discriminants and a kernel regression",
     ),
     _team("greedy", _seeded(GreedySelection), "greedy selection by accuracy"),
+    _team(
+        "greedy-3",
+        _seeded(partial(GreedySelection, metric="log_loss", n_steps=3)),
+        "three steps of greedy selection by log-loss",
+    ),
+    _team("gumbel", _seeded(GumbelSelection), "three members, chosen by Gumbel gates"),
     _team("stack", team.stack, "logistic regression on all members", group="stack"),
     _team("bagging", team.bagging, "stackers on ten bootstrap resamples", group="stack"),
     _team("boosting", _seeded(Boosting), "gradient-boosted trees on candidate classes"),
