@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from postproc.files.reading import Reading
+    from postproc.scores.predictions import Predictions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -240,6 +239,10 @@ class Inputs:
         "Array to read from an .npz, .safetensors or .pt file.  [default: detected from names]",
         metavar="NAME",
     )
+    positive: str | None = given(
+        "The positive class of binary predictions, which one column scores.  [default: label 1]",
+        metavar="NAME",
+    )
     skip_unpredicted: bool = given("Leave out rows that are all NaN or all zero.")
 
     @property
@@ -257,13 +260,14 @@ class Inputs:
             label_column=self.label_column,
             key=self.key,
             kind="votes" if self.votes else kinds[self.is_logits],
+            positive=self.positive,
             skip_unpredicted=self.skip_unpredicted,
         )
 
 
 #: Options of `Inputs` that say how files are read.
 READING = (
-    "is_logits", "votes", "classes", "columns", "id_column", "label_column", "key",
+    "is_logits", "votes", "classes", "columns", "id_column", "label_column", "key", "positive",
     "skip_unpredicted",
 )  # fmt: skip
 
@@ -275,8 +279,8 @@ class Prior:
     GROUP: ClassVar = INPUT
 
     prior: str | None = given(
-        "Class prior of PREDS: a file of labels, counts or probabilities; `uniform`; or "
-        "numbers separated by commas.",
+        "Class prior of PREDS: a file of labels, counts or probabilities; `uniform`; numbers "
+        "separated by commas; or the share of the positive class of two.",
         metavar="SRC",
     )
     prior_kind: Any = given(
@@ -284,20 +288,20 @@ class Prior:
         type=click.Choice(["labels", "counts", "vector"]),
     )
 
-    def load(
-        self, n_classes: int, classes: Sequence[str] | None, *, multilabel: bool = False
-    ) -> NDArray[Any] | None:
-        """The prior, shape (C,); None where none is given."""
+    def load(self, predictions: Predictions, *, multilabel: bool = False) -> NDArray[Any] | None:
+        """The prior of some predictions, shape (C,); None where none is given."""
         from postproc.files import load_prior
+        from postproc.files.reading import Reading
 
         if self.prior is None:
             return None
         return load_prior(
             self.prior,
-            n_classes=n_classes,
-            classes=classes,
+            n_classes=predictions.n_classes,
+            classes=predictions.classes,
             kind=self.prior_kind,
             multilabel=multilabel,
+            reading=Reading(positive=predictions.positive),
         )
 
 

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ensemble.members import Members, check_members
 from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.binary import winners
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_blocks
 from postproc.scores.checks import check_labels, fail
 from postproc.scores.frames.arguments import takes_frames
@@ -105,8 +106,7 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
     @takes_frames("members", returns="classes")
     def predict(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
         """Predicted class of each row, an integer in 0..C-1; ties to the lowest class."""
-        probs = self.predict_proba(members, kinds=kinds)
-        return api.array_namespace(probs).argmax(probs, axis=1)
+        return winners(self.predict_proba(members, kinds=kinds))
 
     @takes_frames("members")
     def check_members(self, members: Iterable[Any], *, kinds: Kinds = None) -> Members:
@@ -171,7 +171,7 @@ class Ensemble(MemberEstimator):
 
 
 def combine_all(model: Ensemble, members: Members, sizes: Sizes = DEFAULT_SIZES) -> Array:
-    """Combine all rows of checked members block by block, shape (n, C)."""
+    """Combine all rows of checked members block by block, (n, C) or one column like the first."""
     first = members[0].scores
     xp, device = api.array_namespace(first), api.device(first)
     dtype = xp.float32 if members.narrow else xp.float64
@@ -179,7 +179,7 @@ def combine_all(model: Ensemble, members: Members, sizes: Sizes = DEFAULT_SIZES)
     out = xp.empty(shape, dtype=dtype, device=device)
     for rows in row_blocks(*shape, block_bytes=sizes.member):
         out[rows, :] = xp.asarray(model.combine(members, rows), dtype=dtype, device=device)
-    return out
+    return members[0].as_given(out)
 
 
 def as_labels(y: Any, members: Members) -> NDArray[np.int64]:

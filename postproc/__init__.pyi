@@ -1,3 +1,6 @@
+from .calibration.binary import BetaCalibration as BetaCalibration
+from .calibration.binary import BinaryCalibration as BinaryCalibration
+from .calibration.binary import QuadraticScaling as QuadraticScaling
 from .calibration.matrix import ResidualMatrixScaling as ResidualMatrixScaling
 from .calibration.pooled import PooledScaling as PooledScaling
 from .calibration.structured import StructuredScaling as StructuredScaling
@@ -5,6 +8,7 @@ from .calibration.temperature import (
     BiasCorrectedTemperatureScaling as BiasCorrectedTemperatureScaling,
 )
 from .calibration.temperature import TemperatureScaling as TemperatureScaling
+from .calibration.venn_abers import VennAbersCalibration as VennAbersCalibration
 from .can.estimator import CAN as CAN
 from .can.operation import alternating_normalization as alternating_normalization
 from .can.tuning import tune_can as tune_can

@@ -66,7 +66,7 @@ def adapt_command(
     from cli.run.one_file import fit_and_write
     from postproc.shift.adapter import LabelShiftAdapter
 
-    def make(kind: Any) -> LabelShiftAdapter:
-        return LabelShiftAdapter(**asdict(shift), kind=kind, random_state=running.seed)
+    def make(rows: Any) -> LabelShiftAdapter:
+        return LabelShiftAdapter(**asdict(shift), kind=rows.kind, random_state=running.seed)
 
     return fit_and_write(make, predictions, fit, inputs, outputs, running)

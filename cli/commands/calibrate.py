@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli import options
 from cli.options import Fit, Inputs, Outputs, Running
 from postproc.calibration.by_name import METHODS
+
+if TYPE_CHECKING:
+    from postproc.scores.predictions import Predictions
 
 
 @options.command(
@@ -25,14 +28,19 @@ Examples:
 @options.option(
     "--method",
     type=click.Choice(list(METHODS)),
-    default="matrix",
-    help="Temperature scaling, bias-corrected temperature scaling, residual matrix scaling, or "
-    "structured scaling.",
+    help="Temperature, bias-corrected temperature, residual matrix or structured scaling. Of two "
+    "classes: beta, quadratic or Venn-Abers calibration, or binary, the mean of these weighted by "
+    "their held-out log-loss.  [default: binary for two classes, else matrix]",
 )
 @options.group(Outputs)
 @options.group(Running)
 def calibrate_command(
-    predictions: str, fit: Fit, inputs: Inputs, method: str, outputs: Outputs, running: Running
+    predictions: str,
+    fit: Fit,
+    inputs: Inputs,
+    method: str | None,
+    outputs: Outputs,
+    running: Running,
 ) -> dict[str, Any]:
     """Calibrate PREDS with a map fitted to other, labelled rows.
 
@@ -40,9 +48,10 @@ def calibrate_command(
     written unchanged, as probabilities.
     """
     from cli.run.one_file import fit_and_write
-    from postproc.calibration.by_name import make_calibrator
+    from postproc.calibration.by_name import default_method, make_calibrator
 
-    def make(kind: Any) -> Any:
-        return make_calibrator(method, kind=kind, random_state=running.seed)
+    def make(rows: Predictions) -> Any:
+        name = method or default_method(rows.n_classes)
+        return make_calibrator(name, kind=rows.kind, random_state=running.seed)
 
     return fit_and_write(make, predictions, fit, inputs, outputs, running)

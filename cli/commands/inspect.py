@@ -50,7 +50,7 @@ def inspect_command(
         loaded = load(path, runner, quiet=True)  # the inspection says it all
         inspection = inspect_predictions(
             loaded,
-            prior=prior.load(loaded.n_classes, loaded.classes),
+            prior=prior.load(loaded),
             declared=inputs.reading.kind is not None,
             **runner.blocks,
         )

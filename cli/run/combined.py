@@ -15,15 +15,13 @@ from cli.options import Fit
 from cli.run.devil import contestants_of, devil_lines, devil_summary
 from cli.run.outcome import Outcome, deliver, save
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
-from cli.task.load import compare
+from cli.task.load import compare, load_written
 from cli.task.members import Task, load_task
-from cli.task.output import edges_of, lost_ids, output_path
+from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
 from ensemble import AutoPostprocessor, Members
 from ensemble.base import Ensemble, MemberEstimator
 from ensemble.streaming import CombineRows, MemberSource, member_cuts, streamed
-from postproc.files import load_predictions
-from postproc.jobs.outputs import Output
 from postproc.reports.report import AccuracyReport
 from postproc.reports.tables import percent
 from postproc.scores.predictions import Predictions
@@ -86,8 +84,7 @@ def _write(
     members = streamed(combiner.check_members(task.members), runner.running.device)
     shape = (members.n_rows, members.n_classes)
     dtype = np.dtype(np.float32 if members.narrow else np.float64)
-    edges = edges_of(members[0].scores)
-    whole = Output(output, shape, dtype, members.classes, members.ids, edges)
+    whole = replace(output_like(output, members[0]), dtype=dtype)
     solo, judged_on = combiner.solo_accuracy_, "fit"
     judged = labels if solo is None else None
     truth = None if judged is None else as_source(judged[:, None])
@@ -162,9 +159,8 @@ def _report(
     best = members.names[0] if solo is None else members.names[int(solo.argmax())]
     models |= extra
     name = method if method not in models else f"{method} (ensemble)"
-    blocks, classes = runner.blocks, members.classes
-    models[name] = load_predictions(output, kind="probs", classes=classes, mapped=False, **blocks)
-    return compare(models, labels, classes, runner, baseline=best)
+    models[name] = load_written(output, members[0], runner)
+    return compare(models, labels, members.classes, runner, baseline=best)
 
 
 def _show(summary: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cli.messages import echo
 from cli.run.outcome import Outcome
 from cli.task.load import load
-from cli.task.output import lost_ids, output_path
+from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
 from postproc.files import atomic_path, check_output, load_class_names, save_blocks
 from postproc.files.llm import Converted, read_lm_eval, read_logprobs
@@ -50,15 +50,18 @@ def convert_file(
         found = replace(found, scores=undo_softmax(np.asarray(found.scores)), kind="probs")
     if labels_out is not None and labels is None:
         fail(path, "a file with a label in every record", "none for some")
-    scores = np.asarray(found.scores)
+    scores, like = np.asarray(found.scores), output_like(output, found)
+    if like.only is not None:
+        scores = scores[:, like.only, None]
     save_blocks(
         output,
         [scores],
         shape=scores.shape,
         dtype=scores.dtype,
-        classes=found.classes,
+        classes=like.classes,
         ids=found.ids,
         kind=found.kind,
+        flat=like.flat,
         overwrite=runner.outputs.overwrite,
     )
     if labels_out is not None and labels is not None:

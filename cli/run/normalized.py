@@ -38,7 +38,7 @@ def adjust_file(
     target = load(path, runner, multilabel=multilabel)
     output = output_path(target.name, runner)
     n_classes = 2 if multilabel else target.n_classes
-    vector: Any = prior.load(n_classes, target.classes, multilabel=multilabel)
+    vector: Any = prior.load(target, multilabel=multilabel)
     labels = _load_labels(runner, target, multilabel=multilabel)
     source, files = target, [target]
     if reference is not None:

@@ -12,39 +12,41 @@ from cli.messages import echo, noting, print_table
 from cli.options import Fit, Inputs, Outputs, Running
 from cli.run.outcome import Outcome, deliver, save
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
-from cli.task.load import compare, load_fit_and_target, load_ordered_labels
+from cli.task.load import compare, load_fit_and_target, load_ordered_labels, load_written
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
 from postproc.calibration.by_name import name_of
 from postproc.calibration.temperature import Calibrator
-from postproc.files import load_predictions
 from postproc.reports.report import AccuracyReport
 from postproc.reports.tables import percent
-from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
 from postproc.shift.adapter import LabelShiftAdapter
+from postproc.shift.prior import PriorEstimate
 from postproc.shift.streaming import AdaptedRows, CalibratedRows
+
+#: Standard errors on either side of a 95 % interval.
+Z_95 = 1.959964
 
 #: Classes that the table of the prior shows.
 SHOWN = 10
 
 
 def fit_and_write(
-    make: Callable[[Kind], Calibrator | LabelShiftAdapter],
+    make: Callable[[Predictions], Calibrator | LabelShiftAdapter],
     path: str,
     fit: Fit,
     inputs: Inputs,
     outputs: Outputs,
     running: Running,
 ) -> dict[str, Any]:
-    """Fit the estimator that `make` gives for a kind, apply it to a file, and say what it did."""
+    """Fit the estimator that `make` gives for the fit rows, apply it to a file, and say so."""
     runner = Runner.of(inputs, outputs, running)
     target, rows, y = load_fit_and_target(path, fit, runner)
     output = output_path(target.name, runner)
     labels = None
     if inputs.labels is not None:
         labels = load_ordered_labels(inputs.labels, target, target.classes, runner, judges=True)
-    estimator = make(rows.kind)
+    estimator = make(rows)
     said: list[str] = []
     with noting(said):
         estimator.fit(rows.scores, y, classes=rows.classes)
@@ -88,8 +90,7 @@ def _before_and_after(
     """Report on the written file beside the target; None without labels."""
     if labels is None:
         return None
-    blocks, classes = runner.blocks, target.classes
-    after = load_predictions(output, kind="probs", classes=classes, mapped=False, **blocks)
+    after, classes = load_written(output, target, runner), target.classes
     models = {"as given": target, name: after}
     return compare(models, labels, classes, runner, baseline="as given")
 
@@ -115,6 +116,7 @@ def _write_calibrated(
         "fit_rows": scaling.n_rows_,
         "improved": scaling.improved_,
         "temperature": scaling.temperature_,
+        "weights": getattr(scaling, "weights_", None),
         "log_loss_before": scaling.identity_log_loss_,
         "log_loss_after": scaling.held_out_log_loss_,
     }
@@ -127,6 +129,9 @@ def _show_calibrated(summary: dict[str, Any]) -> None:
         f"{summary['method']} fitted to {summary['fit_rows']} rows"
     )
     kept = f"calibrated, temperature {summary['temperature']:.3f}"
+    if summary["weights"] is not None:
+        parts = sorted(summary["weights"].items(), key=lambda part: -part[1])
+        kept = "calibrated by " + ", ".join(f"{name} ({weight:.2f})" for name, weight in parts)
     echo(
         f"held-out log-loss {summary['log_loss_before']:.4f} before, "
         f"{summary['log_loss_after']:.4f} after: "
@@ -144,7 +149,8 @@ def _write_adapted(
     """Write the target adapted to its own prior; `files` are those that this depends on."""
     rows = CalibratedRows(target, adapter.model_, runner.running.device)
     cuts, whole = target.cuts(runner.sizes), output_like(output, target)
-    with runner.keeping(output, files)(rows, cuts, shape=whole.shape, dtype=whole.dtype) as read:
+    shape = (target.n_rows, target.n_classes)
+    with runner.keeping(output, files)(rows, cuts, shape=shape, dtype=whole.dtype) as read:
         found = adapter.adapt(read, runner.map_blocks)
     part = AdaptedRows(rows, found.factors, found.can)
     counts = list(runner.write(part, cuts, whole, inputs=files))
@@ -162,10 +168,27 @@ def _write_adapted(
         "source_prior": adapter.moments_.mean.tolist(),
         "prior": prior.prior.tolist(),
         "prior_std": prior.std.tolist(),
+        "positive_share": positive_share(target, adapter.moments_.mean, prior),
         "iterations": prior.n_iter,
         "converged": prior.converged,
         "strength": prior.strength,
         "changed": sum(count["changed"] for count in counts),
+    }
+
+
+def positive_share(
+    target: Predictions, source: NDArray[Any], found: PriorEstimate
+) -> dict[str, Any] | None:
+    """Share of the positive class of two, with its interval; None for more classes."""
+    if target.task != "binary":
+        return None
+    at = target.positive_column
+    share, error = float(found.prior[at]), Z_95 * float(found.std[at])
+    return {
+        "name": target.positive or target.heading or f"class {target.class_name(at)}",
+        "source": float(source[at]),
+        "target": share,
+        "ci": [max(0.0, share - error), min(1.0, share + error)],
     }
 
 
@@ -180,6 +203,15 @@ def _show_adapted(summary: dict[str, Any]) -> None:
         f"test for label shift: p = {summary['p_value']:.3g}, "
         f"{summary['shift_ratio']:.2f} times the sampling noise"
     )
+    share = summary["positive_share"]
+    if share is not None:
+        low, high = share["ci"]
+        echo(
+            f"share of {share['name']}: {percent(share['source'])} % in the fit rows, "
+            f"{percent(share['target'])} % in the target, 95 % interval {percent(low)} to "
+            f"{percent(high)}"
+        )
+        return
     shares = (summary[key] for key in ("source_prior", "prior", "prior_std"))
     pairs = list(zip(summary["class_names"], *shares, strict=True))
     moved = sorted(pairs, key=lambda pair: -abs(pair[2] - pair[1]))[:SHOWN]

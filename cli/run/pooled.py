@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,10 @@ import numpy as np
 from cli.messages import echo
 from cli.run.outcome import Outcome
 from cli.task.load import in_order_of, load
-from cli.task.output import lost_ids, output_path
+from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
 from ensemble.rows import PoolRows, RowGroups, Rule, row_ids
 from postproc.files.labels import load_ids
-from postproc.jobs.outputs import Output
 
 
 def pool_files(
@@ -29,8 +29,14 @@ def pool_files(
     ids = row_ids(files, None if by is None else load_ids(by))
     groups = RowGroups.of(ids, None if order is None else load_ids(order))
     part = PoolRows(tuple(files), groups, rule)
-    shape = (len(groups), first.n_classes)
-    whole = Output(output, shape, part.output_dtype, first.classes, groups.ids)
+    like = output_like(output, first)
+    whole = replace(
+        like,
+        shape=(len(groups), like.shape[1]),
+        dtype=part.output_dtype,
+        ids=groups.ids,
+        edges=(),
+    )
     for _ in runner.write(part, part.cuts(runner.sizes), whole, inputs=files):
         pass
     sizes = np.diff(groups.starts)

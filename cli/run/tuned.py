@@ -34,7 +34,7 @@ def tune_can_file(
     """Tune CAN and write its configuration; return the result and the kind of the scores."""
     fit = load(path, runner, mapped=True)
     labels = load_ordered_labels(str(runner.inputs.labels), fit, fit.classes, runner)
-    vector = prior.load(fit.n_classes, fit.classes)
+    vector = prior.load(fit)
     grid = {**GRIDS[base], **grid}
     result = tune_can(fit.scores, labels, grid=grid, prior=vector, kind=fit.kind, **search)
     evidence = {key: value for key, value in result.to_dict().items() if key != "settings"}

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from cli.messages import echo, warn
 from cli.options import Fit
-from cli.task.output import edges_of
+from cli.task.output import edges_of, output_like
 from cli.task.runner import Runner
 from postproc.files import load_class_names, load_labels, load_predictions
 from postproc.files.doubts import kind_doubts
@@ -50,9 +51,24 @@ def load(
     shards = n_shards(loaded)
     if shards is not None and not quiet:  # nothing else shows that the last ones are missing
         echo(f"{path}: {shards_text(shards)}, {loaded.n_rows:,} rows", err=True)
+    if loaded.column is not None and not quiet:
+        what = "logits" if loaded.kind == "logits" else "probabilities"
+        named = loaded.positive or loaded.heading
+        of = "the positive class" if named is None else repr(named)
+        echo(f"{path}: one column, read as {what} of {of}", err=True)
     if not multilabel:
         warn(kind_doubts(loaded, declared=inputs.reading.kind is not None), quiet=quiet)
     return loaded
+
+
+def load_written(path: Path, like: Predictions, runner: Runner) -> Predictions:
+    """Load what a command has written, with the classes of what it was made from."""
+    reading = Reading(kind="probs", positive=like.positive)
+    if like.column is not None:  # whatever it is called, and whatever it holds
+        reading = replace(reading, columns=output_like(path, like).classes or ())
+    return load_predictions(
+        path, classes=like.classes, reading=reading, mapped=False, **runner.blocks
+    )
 
 
 @contextmanager
@@ -121,9 +137,14 @@ def labels_of(path: str, own: Predictions, runner: Runner, *, judges: bool) -> N
             classes=own.classes,
             ids=own.ids,
             mapped=judges,
-            reading=Reading(id_column=inputs.id_column, label_column=inputs.label_column),
+            reading=Reading(
+                id_column=inputs.id_column,
+                label_column=inputs.label_column,
+                positive=own.positive,
+            ),
             unknown="wrong" if judges else "error",
             predicted=own.predicted,
+            heading=own.heading,
         )
 
 

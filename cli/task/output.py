@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,10 @@ FILES = {
     "order": "--order",
     "labels_out": "--labels-out",
 }
+
+
+#: What a table calls the one column of binary predictions that have no name.
+ONE_COLUMN = "probability"
 
 
 def output_path(source: str, runner: Runner) -> Path:
@@ -153,9 +158,18 @@ def _check_save(outputs: Outputs, output: Path) -> None:
 
 
 def output_like(path: Path, target: Predictions) -> Output:
-    """An output with the rows, columns, names and shards of the target."""
+    """An output with the rows, columns, names and shards of the target; one column for one."""
     shape, dtype = (target.n_rows, target.n_classes), target.output_dtype
-    return Output(path, shape, dtype, target.classes, target.ids, edges_of(target.scores))
+    like = Output(path, shape, dtype, target.classes, target.ids, edges_of(target.scores))
+    if target.column is None:
+        return like
+    return replace(
+        like,
+        shape=(target.n_rows, 1),
+        classes=(target.heading or target.positive or ONE_COLUMN,),
+        only=target.positive_column,
+        flat=target.column.flat,
+    )
 
 
 def edges_of(scores: Any) -> tuple[int, ...]:

@@ -1,5 +1,9 @@
+from .binary import BetaCalibration as BetaCalibration
+from .binary import BinaryCalibration as BinaryCalibration
+from .binary import QuadraticScaling as QuadraticScaling
 from .matrix import ResidualMatrixScaling as ResidualMatrixScaling
 from .pooled import PooledScaling as PooledScaling
 from .structured import StructuredScaling as StructuredScaling
 from .temperature import BiasCorrectedTemperatureScaling as BiasCorrectedTemperatureScaling
 from .temperature import TemperatureScaling as TemperatureScaling
+from .venn_abers import VennAbersCalibration as VennAbersCalibration

@@ -15,7 +15,22 @@ METHODS: Mapping[str, tuple[str, str]] = {
     "bcts": ("postproc.calibration.temperature", "BiasCorrectedTemperatureScaling"),
     "matrix": ("postproc.calibration.matrix", "ResidualMatrixScaling"),
     "structured": ("postproc.calibration.structured", "StructuredScaling"),
+    "binary": ("postproc.calibration.binary", "BinaryCalibration"),
+    "beta": ("postproc.calibration.binary", "BetaCalibration"),
+    "quadratic": ("postproc.calibration.binary", "QuadraticScaling"),
+    "venn-abers": ("postproc.calibration.venn_abers", "VennAbersCalibration"),
 }
+
+
+def default_method(n_classes: int) -> str:
+    """The name of the calibrator that is used where none is asked for.
+
+    Examples
+    --------
+    >>> default_method(2), default_method(3)
+    ('binary', 'matrix')
+    """
+    return "binary" if n_classes == 2 else "matrix"
 
 
 def make_calibrator(name: str, **options: Any) -> Calibrator:

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from postproc.calibration.affine import Floats
 from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.binary import like_given
 from postproc.scores.blocks import row_blocks
 from postproc.scores.checks import fail
 from postproc.scores.kinds import Kind, check_scores, log_probabilities
@@ -35,7 +36,8 @@ def map_rows(model: Any, scores: Array, kind: Kind) -> Array:
 
 
 def like_scores(values: Floats, scores: Array) -> Array:
-    """Convert to the library and device of the scores; float32 if they are 32 bits or fewer."""
+    """Convert to library, device and form of the scores; float32 if they are 32 bits or fewer."""
+    values = like_given(values, scores)
     if not api.is_array_api_obj(scores):
         return values
     xp = api.array_namespace(scores)

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
-import array_api_compat as api
 import numpy as np
 from sklearn.base import BaseEstimator
 
@@ -33,6 +32,7 @@ from postproc.calibration.affine import (
 from postproc.calibration.score_maps import apply_map, as_logs, check_like_fitted, like_scores
 from postproc.evaluation.folds import random_folds
 from postproc.scores.arrays import Array
+from postproc.scores.binary import winners
 from postproc.scores.checks import check_count, check_labels, check_number, fail
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
@@ -169,8 +169,7 @@ class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untype
     @takes_frames("scores", returns="classes")
     def predict(self, scores: Array) -> Array:
         """Class with the highest calibrated probability in each row; the lowest of tied classes."""
-        probs = self.predict_proba(scores)
-        return api.array_namespace(probs).argmax(probs, axis=1)
+        return winners(self.predict_proba(scores))
 
     @property
     def temperature_(self) -> float:

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from postproc.can.model import CANModel, Moments
 from postproc.can.options import CANOptions, ReferenceSize
 from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.binary import like_given, winners
 from postproc.scores.blocks import row_blocks
 from postproc.scores.checks import check_labels, fail
 from postproc.scores.confidence import TopK
@@ -174,6 +175,7 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
             If `fit` has not been called.
         """
         check_is_fitted(self)
+        given = scores
         scores, _ = check_scores(scores, kind=self.kind_, multilabel=self.multilabel)
         if scores.shape[1] != self.n_features_in_:
             wanted = f"an array of {self.n_features_in_} columns like the reference"
@@ -186,16 +188,18 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         if found.n_rows and (far := self.model_.mismatch(found.mean, found.standard_error)):
             warnings.warn(far, UserWarning, stacklevel=3)
         adjusted, _ = self.model_.adjust(probs)
-        return xp.reshape(adjusted[:, 0], scores.shape) if self.multilabel else adjusted
+        if self.multilabel:
+            return xp.reshape(adjusted[:, 0], scores.shape)
+        return like_given(adjusted, given)
 
     @takes_frames("scores", returns="classes")
     def predict(self, scores: Array) -> Array:
         """Predicted class of each row, ties to the lowest; (n, C) zeros and ones if multi-label."""
         probs = self.predict_proba(scores)
-        xp = api.array_namespace(probs)
         if self.multilabel:
+            xp = api.array_namespace(probs)
             return xp.astype(probs >= 0.5, xp.int64)
-        return xp.argmax(probs, axis=1)
+        return winners(probs)
 
     def _prior(self, scores: Array, y: Any) -> Any:
         n_rows, n_columns = scores.shape

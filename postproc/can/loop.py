@@ -20,6 +20,7 @@ import array_api_compat as api
 import numpy as np
 
 from postproc.scores.arrays import Array, as_array, as_floating
+from postproc.scores.binary import as_column, is_one_column, like_given, two_columns
 from postproc.scores.checks import check_count, check_number, fail
 from postproc.scores.frames.arguments import takes_frames
 
@@ -61,7 +62,7 @@ def alternating_normalization_loop(
         if xp.any(row > 0):
             depths[:, number, :] = 0.0
             depths[:, number, kept] = adjust_row(a, w, q, alpha, iterations, row)
-    return depths if all_iterations else depths[-1, ...]
+    return like_given(depths if all_iterations else depths[-1, ...], rows)
 
 
 @np.errstate(over="ignore")  # logarithms of what is zero beside the largest entry of its column
@@ -145,10 +146,10 @@ def check_arrays(
 def _check_rows(rows: Array, name: str, n_columns: int | None = None) -> Array:
     x = as_floating(as_array(rows, name))
     xp = api.array_namespace(x)
+    if is_one_column(x):
+        x = two_columns(as_column(x), "probs")
     if x.ndim != 2:
         fail(name, "two-dimensional, (rows, classes)", f"shape {tuple(x.shape)}")
-    if x.shape[1] < 2:
-        fail(name, "an array of 2 or more classes", f"{x.shape[1]} column(s)")
     if n_columns is not None and x.shape[1] != n_columns:
         fail(name, f"an array of {n_columns} classes like `rows`", f"{x.shape[1]} columns")
     if not xp.all(xp.isfinite(x) & (x >= 0)):

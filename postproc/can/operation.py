@@ -7,6 +7,7 @@ import array_api_compat as api
 from postproc.can.loop import check_arrays, check_parameters
 from postproc.can.reference import Reference
 from postproc.scores.arrays import Array
+from postproc.scores.binary import like_given
 from postproc.scores.frames.arguments import takes_frames
 
 
@@ -80,4 +81,4 @@ def alternating_normalization(
         weights=weights,
         dtype=dtype,
     )
-    return model.adjust(xp.astype(b, dtype), all_depths=all_iterations)
+    return like_given(model.adjust(xp.astype(b, dtype), all_depths=all_iterations), rows)

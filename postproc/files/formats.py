@@ -103,7 +103,7 @@ def _read_npy(path: Path, reading: Reading, labels: bool) -> Contents:
 
 
 def write_npy_blocks(
-    path: Path, blocks: Iterable[NDArray[Any]], *, shape: tuple[int, int], dtype: np.dtype[Any]
+    path: Path, blocks: Iterable[NDArray[Any]], *, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> None:
     """Write an `.npy` file of a known shape from row blocks in order.
 

@@ -15,7 +15,14 @@ from postproc.files import formats
 from postproc.files.contents import Contents
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
-from postproc.scores.checks import check_choice, check_label_rows, check_labels, fail
+from postproc.scores.binary import binary_labels, plain_text
+from postproc.scores.checks import (
+    check_choice,
+    check_label_rows,
+    check_labels,
+    check_number,
+    fail,
+)
 from postproc.scores.names import check_unique, matching_order, some
 from postproc.scores.prior import PriorKind, check_multilabels, class_prior, multilabel_prior
 from postproc.scores.tables.tables import is_integer, is_number
@@ -69,11 +76,14 @@ def load_labels(
     reading: Reading | None = None,
     unknown: str = "error",
     predicted: NDArray[np.bool_] | None = None,
+    heading: str | None = None,
 ) -> NDArray[Any]:
     """Read labels: integers 0..C-1, or class names where the classes are known.
 
     Where the class names are themselves integers, labels are read as names. Labels with ids are
-    looked up by `ids`; the file may have more.
+    looked up by `ids`; the file may have more. Labels of two classes without names may be true and
+    false, yes and no, or -1 and 1, or names of which one is `reading.positive`; all others are then
+    negative.
 
     Parameters
     ----------
@@ -100,6 +110,9 @@ def load_labels(
     predicted : array of bool, shape (n_file,), optional
         The rows of the file to read, where `Predictions.predicted` leaves out others; rows with
         ids are looked up by them.
+    heading : str, optional
+        Name of the column that the predictions came in; the positive class, if the labels are two
+        names and this is one of them.
 
     Returns
     -------
@@ -128,6 +141,13 @@ def load_labels(
             rule = f"as long as the predictions ({len(predicted)} rows)"
             fail(name, rule, f"{len(values)} labels")
         values = values[predicted]
+    if classes is None and n_classes == 2:
+        if contents.header_or_label and n_rows is not None and len(values) == n_rows + 1:
+            values = values[1:]
+        positive = None if reading is None else reading.positive
+        written = values
+        values = binary_labels(values, positive=positive, heading=heading, name=name)
+        _tell_rest(written, positive, name)
     is_wrong = unknown == "wrong"
     labels = _to_integers(values, classes, n_classes, name, unknown=is_wrong)
     if is_wrong and len(labels) and np.mean(labels >= n_classes) > 0.5:  # labels of another task
@@ -137,6 +157,18 @@ def load_labels(
         labels = _count_unknown(labels, values, n_classes, name)
     check = check_label_rows if mapped else check_labels
     return check(labels, n_classes=n_classes + is_wrong, n_rows=n_rows, name=name)
+
+
+def _tell_rest(values: NDArray[Any], positive: str | None, name: str) -> None:
+    """Say which labels are the rest that one class is held against, if they are several."""
+    names = [] if positive is None else list(dict.fromkeys(plain_text(values).tolist()))
+    rest = [each for each in names if each != positive]
+    if positive in names and len(rest) > 1:
+        warnings.warn(
+            f"{name}: labels other than {positive!r} are negative ({some(rest)})",
+            ReadingWarning,
+            stacklevel=3,
+        )
 
 
 def _count_unknown(
@@ -216,8 +248,9 @@ def load_prior(
     Parameters
     ----------
     source : str
-        `uniform`; C numbers with commas, which are counts or shares; or a file (suffix optional)
-        of labels, of C counts, or of a vector of C floats.
+        `uniform`; C numbers with commas, which are counts or shares; of two classes also one
+        number, the share of the positive class; or a file (suffix optional) of labels, of C counts,
+        or of a vector of C floats.
     n_classes : int
         Number of classes C.
     classes : sequence of C str, optional
@@ -247,6 +280,9 @@ def load_prior(
             fail("prior", "numbers with commas between them, or a file", repr(source))
         numbers = [float(part) for part in source.split(",")]
         return class_prior(numbers, n_classes=n_classes, kind=kind or "vector")
+    if n_classes == 2 and not multilabel and is_number(source) and not Path(source).exists():
+        share = check_number(float(source), "prior", low=0.0, high=1.0)
+        return class_prior([1 - share, share], n_classes=2, kind=kind or "vector")
     found = resolve_path(source, LABEL_SUFFIXES)
     contents = formats.read(found, reading, labels=True)
     name = str(found)
@@ -260,6 +296,9 @@ def load_prior(
             row = row[_order(contents.classes, names, f"class names of {name}")]
         return class_prior(row, n_classes=n_classes, kind=kind or "counts", name=name)
     values = _one_column(contents, classes, name)
+    if n_classes == 2 and classes is None and (len(values) != 2 or kind == "labels"):
+        positive = None if reading is None else reading.positive
+        values = binary_labels(values, positive=positive, heading=None, name=name)
     if len(values) != n_classes or kind == "labels":
         values = _to_integers(values, classes, n_classes, name)
     elif contents.ids is not None and set(contents.ids.tolist()) == set(names):

@@ -22,6 +22,7 @@ from postproc.files.paths import (
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.files.shards import find_shards, open_shards, shard_name
 from postproc.files.zarr import ZarrSource, is_zarr
+from postproc.scores.binary import OneColumn, as_column, is_one_column
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
 from postproc.scores.detection import examine
@@ -174,12 +175,16 @@ def _checked(
 ) -> Predictions:
     """Validate what a file holds, its rows walked through as `how` says; adds to the notes."""
     values, kind = contents.values, reading.kind
-    if values.ndim == 2 and values.shape[0] == 0:
+    if values.ndim in (1, 2) and not len(values):
         fail(notes.name, "an array of one row or more", "0 rows")
     if values.dtype.kind in "UST":
         fail(notes.name, "an array of real numbers", "text")
     if kind is not None and contents.kind is not None and kind != contents.kind:
         fail(notes.name, kind, f"the key {contents.kind}")
+    column = None
+    if not reading.multilabel and is_one_column(values):
+        column, contents = _one_column(contents)
+        values = contents.values
     names, order = _class_names(found, contents, classes, notes)
     if order is not None:
         values = values[:, order]
@@ -193,9 +198,11 @@ def _checked(
         skip_unpredicted=reading.skip_unpredicted,
         **(how or {}),
     )
-    if verdict.kind == "logits" and not (kind or contents.kind or reading.multilabel):
+    if verdict.kind == "logits" and not (kind or contents.kind or reading.multilabel or column):
         _check_columns(source, notes.name)
-    scores = np.asarray(values) if isinstance(values, np.ndarray) and mapped else source
+    scores = source
+    if isinstance(values, np.ndarray) and mapped:
+        scores = np.asarray(values if column is None else source)
     checked = Predictions.named(
         scores,
         verdict.kind,
@@ -203,6 +210,9 @@ def _checked(
         ids=contents.ids,
         name=notes.name,
         repeated_ids=reading.repeated_ids,
+        multilabel=reading.multilabel,
+        column=column,
+        positive=reading.positive,
     )
     if verdict.n_off:
         notes.notes.append(
@@ -210,6 +220,15 @@ def _checked(
             f"{verdict.largest_off:.2g}; each is divided by its sum"
         )
     return _without(checked, verdict.unpredicted, notes)
+
+
+def _one_column(contents: Contents) -> tuple[OneColumn, Contents]:
+    """How a single column came, and its contents as (n, 1), without its heading."""
+    values, classes = contents.values, contents.classes
+    heading = classes[0] if classes is not None and len(classes) == 1 else None
+    column = OneColumn(heading, flat=values.ndim == 1)
+    kept = None if heading is not None else classes
+    return column, replace(contents, values=as_column(values), classes=kept)
 
 
 def _check_columns(scores: Any, name: str) -> None:
@@ -296,7 +315,7 @@ def _names_beside(path: Path, values: Any) -> tuple[str, ...] | None:
     beside = inside if inside.is_file() else path.parent / CLASS_FILE
     if values.ndim != 2 or not beside.is_file():
         return None
-    n_columns = values.shape[1]
+    n_columns = max(2, values.shape[1])  # one column is binary
     names = load_class_names(beside)
     if len(names) != n_columns:
         fail(

@@ -30,6 +30,8 @@ class Reading(ColumnChoice):
         The declared kind; without it the key of the file or the values decide.
     multilabel : bool
         Columns do not exclude each other.
+    positive : str, optional
+        The positive class of a binary task: the one that a single column scores.
     skip_unpredicted : bool
         Leave out rows that are all NaN or all zero, which are an error otherwise.
     repeated_ids : bool
@@ -44,5 +46,6 @@ class Reading(ColumnChoice):
     key: str | None = None
     kind: Kind | None = None
     multilabel: bool = False
+    positive: str | None = None
     skip_unpredicted: bool = False
     repeated_ids: bool = False

@@ -100,7 +100,12 @@ class RunDirectory:
         like = load_predictions(file or self._file(self.models[0], "val"), classes=self.classes)
         n_rows = None if file is None else like.n_rows
         return load_labels(
-            path, n_classes=like.n_classes, n_rows=n_rows, classes=self.classes, mapped=mapped
+            path,
+            n_classes=like.n_classes,
+            n_rows=n_rows,
+            classes=self.classes,
+            mapped=mapped,
+            heading=like.heading,
         )
 
     def _file(self, model: str, split: str) -> Path:

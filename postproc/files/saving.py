@@ -14,9 +14,13 @@ from postproc.files import formats
 from postproc.files.contents import Contents
 from postproc.files.paths import PREDICTION_SUFFIXES, atomic_path, check_output, suffix_of
 from postproc.scores.arrays import as_array, as_numpy
+from postproc.scores.binary import as_column
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
+
+#: Formats that hold arrays of any shape.
+ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors", ".pt", ".pth")
 
 PathLike = str | os.PathLike[str]
 
@@ -39,10 +43,10 @@ def save_predictions(
     path : path-like
         The output; its suffix is one of `.npy`, `.npz`, `.csv`, `.tsv` (also `.gz`), `.jsonl`,
         `.parquet`, `.safetensors`, `.pt`, `.pth`.
-    probs : array or tensor of shape (n, C)
+    probs : array or tensor of shape (n, C), or (n,) of the positive class
         Probabilities.
     classes : sequence of C str, optional
-        Class names.
+        Class names; of one column, its name.
     ids : sequence of n str, optional
         Row names.
     overwrite : bool
@@ -62,8 +66,9 @@ def save_predictions(
         than columns, or ids than rows, or one occurs twice.
     """
     # Outputs of multi-label methods are probabilities whose rows need not sum to 1.
+    given = as_array(probs, "probs")
     checked = Predictions.check(
-        as_array(probs, "probs"),
+        as_column(given),
         kind="probs",
         classes=classes,
         ids=ids,
@@ -78,8 +83,14 @@ def save_predictions(
         dtype=values.dtype,
         classes=checked.classes,
         ids=checked.ids,
+        flat=given.ndim == 1,
         overwrite=overwrite,
     )
+
+
+def flattened(values: NDArray[Any], path: Path) -> NDArray[Any]:
+    """One column (n, 1) as (n,) in formats that hold arrays; in tables it stays a column."""
+    return values[:, 0] if suffix_of(path) in ARRAY_SUFFIXES else values
 
 
 def save_blocks(
@@ -91,6 +102,7 @@ def save_blocks(
     classes: Sequence[str] | None = None,
     ids: Sequence[str] | NDArray[np.str_] | None = None,
     kind: Kind = "probs",
+    flat: bool = False,
     overwrite: bool = False,
 ) -> Path:
     """Save scores that come in row blocks; `.npy` is written through, block by block.
@@ -107,6 +119,8 @@ def save_blocks(
         Of the output.
     kind : {"probs", "logits"}
         What the scores are, for formats that keep it.
+    flat : bool
+        Whether one column is saved as an array of shape (n,), where the format holds arrays.
 
     Returns
     -------
@@ -122,10 +136,12 @@ def save_blocks(
     formats.check_writer(target)
     with atomic_path(target, overwrite=overwrite) as temporary:
         if suffix_of(target) == ".npy":
-            formats.write_npy_blocks(temporary, blocks, shape=shape, dtype=dtype)
+            whole = shape[:1] if flat else shape
+            formats.write_npy_blocks(temporary, blocks, shape=whole, dtype=dtype)
         else:
+            values = np.concatenate([block.astype(dtype, copy=False) for block in blocks])
             contents = Contents(
-                np.concatenate([block.astype(dtype, copy=False) for block in blocks]),
+                flattened(values, target) if flat else values,
                 None if classes is None else tuple(classes),
                 None if ids is None else np.asarray(ids).astype(np.str_),
                 kind,

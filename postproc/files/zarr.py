@@ -76,7 +76,9 @@ class ZarrSource(Source):
         except Exception as error:  # damaged metadata raise many types
             msg = f"{path}: cannot be read as a Zarr array: {_reason(error)}"
             raise ValueError(msg) from None
-        if len(array.shape) != 2 or np.dtype(array.dtype).kind not in "fiub":
+        shape = tuple(map(int, array.shape))
+        shape = shape if len(shape) != 1 else (*shape, 1)  # a single column
+        if len(shape) != 2 or np.dtype(array.dtype).kind not in "fiub":
             got = f"shape {array.shape} of {array.dtype}"
             msg = f"{path}: must be an array of numbers, (rows, classes), got {got}"
             raise ValueError(msg)
@@ -87,7 +89,6 @@ class ZarrSource(Source):
                 'again with zarr.create_array(..., config={"write_empty_chunks": True})'
             )
             raise ValueError(msg)
-        shape = (int(array.shape[0]), int(array.shape[1]))
         return cls(str(Path(path).absolute()), shape, np.dtype(array.dtype), files)
 
     @cached_property
@@ -100,7 +101,8 @@ class ZarrSource(Source):
     def read(self, rows: slice) -> NDArray[Any]:
         """Read the rows start..stop."""
         try:
-            return np.asarray(self._array[rows.start : rows.stop])
+            block = np.asarray(self._array[rows.start : rows.stop])
+            return block.reshape(len(block), self.shape[1])
         except (OSError, MemoryError):
             raise
         except Exception as error:  # codecs raise many types

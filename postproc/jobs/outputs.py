@@ -29,6 +29,8 @@ class Output:
     classes: tuple[str, ...] | None = None
     ids: NDArray[np.str_] | None = field(default=None, repr=False)
     edges: tuple[int, ...] = ()  #: First row of each shard, and n; empty for shards of equal size.
+    only: int | None = None  #: The one column of each block that is written, if not all are.
+    flat: bool = False  #: Whether one column is an array of shape (n,) in formats of arrays.
 
     @property
     def is_file(self) -> bool:
@@ -60,7 +62,8 @@ def make_target(output: Output, step: int, sizes: Sizes) -> AnyTarget:
     """What is filled block by block, `step` rows each: an `.npy` for formats that cannot be."""
     n_rows, n_classes = output.shape
     if output.is_file:
-        return NpyTarget(output.partial / "rows.npy", output.shape, output.dtype)
+        is_flat = output.flat and output.is_moved
+        return NpyTarget(output.partial / "rows.npy", output.shape, output.dtype, is_flat)
     if output.path.suffix.lower() == ".zarr":
         return ZarrTarget(output.partial / "rows.zarr", output.shape, output.dtype, step)
     edges = output.edges

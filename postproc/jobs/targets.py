@@ -34,6 +34,7 @@ class NpyTarget:
     path: Path
     shape: tuple[int, int]
     dtype: np.dtype[Any]
+    flat: bool = False  #: Whether one column is stored as (n,).
 
     def create(self) -> None:
         """Write the header."""
@@ -45,9 +46,9 @@ class NpyTarget:
 
     def _header(self) -> bytes:
         kind = np.lib.format.dtype_to_descr(self.dtype)
-        file = io.BytesIO()
+        file, shape = io.BytesIO(), self.shape[:1] if self.flat else self.shape
         np.lib.format.write_array_header_1_0(
-            file, {"descr": kind, "fortran_order": False, "shape": self.shape}
+            file, {"descr": kind, "fortran_order": False, "shape": shape}
         )
         return file.getvalue()
 

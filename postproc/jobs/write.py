@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from postproc.files import formats
 from postproc.files.contents import Contents
 from postproc.files.paths import atomic_path, exchange, suffix_of
-from postproc.files.saving import save_blocks
+from postproc.files.saving import flattened, save_blocks
 from postproc.jobs.engine import Engine, Watch
 from postproc.jobs.journal import Journal
 from postproc.jobs.locks import locked
@@ -39,6 +39,19 @@ Part = Callable[[slice], tuple[NDArray[Any], dict[str, Any]]]
 
 class StoppedError(OSError):
     """A job was stopped; the blocks that it had finished are kept."""
+
+
+@dataclass(frozen=True)
+class OnlyColumn:
+    """One column of the blocks of a part, shape (rows, 1)."""
+
+    part: Part
+    column: int
+
+    def __call__(self, rows: slice) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Compute the rows start..stop and keep that column."""
+        block, stats = self.part(rows)
+        return block[:, self.column : self.column + 1], stats
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,7 @@ def write(
     A StoppedError says that blocks are kept; after errors of the data nothing is. `signature` holds
     the inputs and options, as JSON types, that must be equal for a job to be resumed.
     """
+    part = part if output.only is None else OnlyColumn(part, output.only)
     left = bool(resume) and has_journal(output.path)
     check_target(output.path, overwrite=overwrite or left)
     with locked(output.path):
@@ -148,6 +162,7 @@ def _write_at_once(
         dtype=output.dtype,
         classes=output.classes,
         ids=output.ids,
+        flat=output.flat,
         overwrite=overwrite,
     )
     return stats
@@ -271,7 +286,8 @@ def _put_in_place(output: Output, target: Any, journal: Journal) -> None:
         target.path.replace(output.path)
         return
     whole = np.load(target.path, mmap_mode="r")
-    contents = Contents(whole, output.classes, output.ids, "probs")
+    values = flattened(whole, output.path) if output.flat else whole
+    contents = Contents(values, output.classes, output.ids, "probs")
     with atomic_path(output.path, overwrite=True) as temporary:
         try:
             formats.write(temporary, contents, suffix=suffix_of(output.path))

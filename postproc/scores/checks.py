@@ -130,6 +130,8 @@ def check_label_rows(
 ) -> NDArray[Any]:
     """Check labels as `check_labels` and return the array itself, perhaps a memory map of int8."""
     array = np.asarray(labels)
+    if n_classes == 2:
+        array = signed_labels(array)
     if array.ndim != 1:
         fail(name, "one label a row, shape (n,)", f"shape {array.shape}")
     if array.dtype.kind not in "iubf":
@@ -148,3 +150,10 @@ def check_label_rows(
             rule = f"an integer in 0..{n_classes - 1}"
             fail(f"{name}[{rows.start + row}]", rule, block[row].item())
     return array
+
+
+def signed_labels(values: NDArray[Any]) -> NDArray[Any]:
+    """Labels of -1 and 1 as 0 and 1; others as they are."""
+    if values.dtype.kind not in "if" or not values.size or values.min() != -1:
+        return values
+    return (values > 0).astype(np.int64) if np.isin(values, (-1, 1)).all() else values

@@ -9,6 +9,7 @@ import array_api_compat as api
 import numpy as np
 
 from postproc.scores.arrays import Array, as_array, as_floating
+from postproc.scores.binary import as_column, is_one_column, two_columns
 from postproc.scores.checks import check_count, fail
 from postproc.scores.frames.arguments import takes_frames
 
@@ -67,6 +68,8 @@ def top_k_entropy(probs: Array, k: TopK = DEFAULT_TOP_K) -> Array:
     array([1., 0.])
     """
     p = as_floating(as_array(probs, "probs"))
+    if is_one_column(p):
+        p = two_columns(as_column(p), "probs")
     if p.ndim != 2:
         fail("probs", "two-dimensional, (rows, classes)", f"shape {tuple(p.shape)}")
     xp = api.array_namespace(p)

@@ -11,6 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.arrays import Array, as_array, as_floating, row_sums
+from postproc.scores.binary import (
+    TwoColumns,
+    as_column,
+    is_one_column,
+    two_columns,
+)
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_cuts
 from postproc.scores.checks import check_choice, fail
 from postproc.scores.findings import CheckRows, Decimals, Entry, Found, row_name
@@ -30,6 +36,13 @@ SHARED_SUM = 1e-2
 SKIP = "leave them out with skip_unpredicted=True (--skip-unpredicted)"
 VOTES = 'declare kind="votes" (--votes), which divides each row by its sum'
 LOGITS = 'kind="logits" (--logits)'
+EITHER = f'declare kind="probs" (--probs) or {LOGITS}'
+
+#: How far rounding may take a probability in one column out of [0, 1].
+SLACK = 1e-3
+
+#: One column without a negative score holds percentages if the largest lies between these.
+PERCENT = (20, 100)
 
 
 @dataclass(frozen=True)
@@ -59,8 +72,12 @@ def examine(
     """Validate an (n, C) array as `check_scores`; `rounded` allows for the decimals it is given in.
 
     With `skip_unpredicted` rows that are all NaN or all zero are no error but part of the verdict.
+    One column of a binary task comes back as two.
     """
     array = scores if isinstance(scores, Source) else as_array(scores, name)
+    one_column = not multilabel and is_one_column(array)
+    if one_column:
+        array = as_column(array)
     declared = None if kind is None else cast(Kind, check_choice(kind, "kind", KINDS))
     _check_shape(array, name, multilabel)
     if multilabel and declared == "votes":
@@ -69,7 +86,7 @@ def examine(
     tolerance = SUM_TOLERANCE_FLOAT16 if is_narrow else SUM_TOLERANCE
     values = array.detach() if api.is_torch_array(array) else array  # floats leave the graph
     exact = max(EXACT_SUM, array.shape[1] * (1e-2 if is_narrow else _epsilon(array)))
-    check = CheckRows(values, name, tolerance, exact, multilabel, sizes)
+    check = CheckRows(values, name, tolerance, exact, multilabel or one_column, sizes)
     found = Found()
     cuts = row_cuts(array.shape[0], array.shape[1], sizes)
     for each in map_blocks(check, cuts, f"checking {name}"):
@@ -82,11 +99,20 @@ def examine(
         check = replace(check, tolerance=max(tolerance, allowed))
         if found.largest_off <= check.tolerance + 1e-9:
             found.unlike = None
-    decided = decide(found, declared, check, array)
+    if one_column:
+        is_floating = api.array_namespace(array).isdtype(array.dtype, "real floating")
+        decided = decide_column(found, declared, name, is_floating=is_floating)
+        if decided == "probs":
+            _refuse_outside(found.outside, "in [0, 1] for probabilities", check, array)
+    else:
+        decided = decide(found, declared, check, array)
     unpredicted = found.unpredicted(zeros=decided != "logits" or declared is None)
     if len(unpredicted) and (not skip_unpredicted or len(unpredicted) == len(array)):
         _refuse_unpredicted(found, unpredicted, declared, decided, array, name)
-    off = (found.n_off, found.largest_off) if decided == "probs" and not multilabel else (0, 0.0)
+    off = (found.n_off, found.largest_off) if decided == "probs" else (0, 0.0)
+    if one_column:
+        whole = TwoColumns(array, decided) if isinstance(array, Source) else None
+        array = two_columns(array, decided) if whole is None else whole
     return array, Verdict(decided, unpredicted, *off)
 
 
@@ -130,6 +156,28 @@ def decide(found: Found, declared: Kind | None, check: CheckRows, array: Array) 
     row, total = found.unlike
     got = f"values all in [0, 1] whose {row_name(array, row)} sums to {total:g}"
     return fail(check.name, clearly, got, f"{_advice(found)}, or {LOGITS}")
+
+
+def decide_column(found: Found, declared: Kind | None, name: str, *, is_floating: bool) -> Kind:
+    """The kind of one column of the positive class, from what was found in all of its rows."""
+    low, high = found.range
+    if declared == "votes":
+        fail(name, "an array with a column for each class to be read as votes", "one column")
+    if declared is not None:
+        return declared
+    clearly = "a column that is clearly a probability or a logit of the positive class"
+    shown = f"values from {low:g} to {high:g}"
+    if found.n_rows and found.whole and (low >= -1 or not is_floating):
+        numbers = "zeros and ones" if low >= 0 and high <= 1 else "whole numbers"
+        mend = f"one column of integers looks like labels, not predictions; if not, {EITHER}"
+        fail(name, clearly, f"only {numbers}", mend)
+    if low >= 0 and high <= 1:
+        return "probs"
+    if low >= -SLACK and high <= 1 + SLACK:
+        fail(name, clearly, shown, f"clip probabilities to [0, 1], or {EITHER}")
+    if low >= 0 and PERCENT[0] < high <= PERCENT[1]:
+        fail(name, clearly, f"{shown}, like percentages", f"divide them by 100, or {EITHER}")
+    return "logits"
 
 
 def _advice(found: Found) -> str:
@@ -182,25 +230,13 @@ def _mend(values: Array, row: int, *, sums: bool = True) -> str:
 
 def _check_shape(array: Array, name: str, multilabel: bool) -> None:
     if array.ndim != 2:
-        rule = "two-dimensional, (rows, classes)"
-        fail(name, rule, f"shape {tuple(array.shape)}", _hint(array))
-    least = 1 if multilabel else 2
-    if array.shape[1] < least:
-        what = "label" if multilabel else "classes"
-        rule = f"an array of {least} or more {what}"
-        fail(name, rule, f"{array.shape[1]} column(s)", _hint(array))
-
-
-def _hint(array: Array) -> str:
-    """Say what an array of another shape looks like, where that can be seen."""
-    xp = api.array_namespace(array)
-    if array.ndim == 3:
-        return "load the members of an (m, n, C) stack one by one, with load_members"
-    if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
-        if xp.isdtype(array.dtype, "integral"):
-            return "one column of integers looks like labels, not predictions"
-        return "of a binary task, give both columns, 1 - p and p (for a logit z, 0 and z)"
-    return ""
+        mend = ""
+        if array.ndim == 3:
+            mend = "load the members of an (m, n, C) stack one by one, with load_members"
+        fail(name, "two-dimensional, (rows, classes)", f"shape {tuple(array.shape)}", mend)
+    if array.shape[1] < 1:
+        what = "label" if multilabel else "column"
+        fail(name, f"an array of 1 or more {what}s", "0 columns")
 
 
 def _bits(array: Array) -> int:

@@ -31,8 +31,9 @@ class Found:
     sums: tuple[float, float] = (math.inf, -math.inf)
     n_off: int = 0
     largest_off: float = 0.0
-    #: Whether all scores are whole numbers.
+    #: Whether all scores are whole numbers, and the least and largest of them.
     whole: bool = True
+    range: tuple[float, float] = (math.inf, -math.inf)
     #: Rows that were predicted, and numbers of those that are all NaN or all zero.
     n_rows: int = 0
     missing: list[NDArray[np.int64]] = field(default_factory=list)
@@ -53,6 +54,7 @@ class Found:
         self.n_off += other.n_off
         self.largest_off = max(self.largest_off, other.largest_off)
         self.whole = self.whole and other.whole
+        self.range = min(self.range[0], other.range[0]), max(self.range[1], other.range[1])
         self.n_rows += other.n_rows
         self.missing += other.missing
         self.zeros += other.zeros
@@ -99,6 +101,8 @@ class CheckRows:
                 if not len(block):
                     return
         found.n_rows += len(block)
+        found.range = min(found.range[0], low), max(found.range[1], high)
+        found.whole = found.whole and bool(xp.all(block == xp.floor(block)))
 
         def entry(mask: Array) -> Entry:
             row, column = _first(mask)
@@ -111,7 +115,6 @@ class CheckRows:
             found.above = entry(block > 1)
         if found.negative is not None or self.multilabel:
             return
-        found.whole = found.whole and bool(xp.all(block == xp.floor(block)))
         with np.errstate(over="ignore"):
             sums = row_sums(block)
         off = xp.abs(sums - 1)

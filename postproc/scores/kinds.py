@@ -32,12 +32,14 @@ def check_scores(
 
     The kind is `probs` if every row lies in [0, 1] and sums to 1 within 1e-3 (1e-2 for 16-bit
     floats), and `logits` if a value is negative, or if some exceed 1 and the rows do not share one
-    sum; anything else is ambiguous. The whole array is read, in blocks.
+    sum; anything else is ambiguous. One column is binary: a probability of the positive class if
+    all values lie in [0, 1], else a logit. The whole array is read, in blocks.
 
     Parameters
     ----------
     scores : array or tensor of shape (n, C)
-        Scores of n rows for C >= 2 classes (C >= 1 labels with `multilabel`).
+        Scores of n rows for C >= 2 classes (C >= 1 labels with `multilabel`), or one column (n,)
+        or (n, 1) of a binary task.
     kind : {"logits", "probs", "votes"}, optional
         The declared kind; it is validated. Without it the kind is detected. Logits may be -inf, a
         probability of exactly 0, while one entry of the row is finite. Votes are counts >= 0; they
@@ -56,7 +58,7 @@ def check_scores(
     Returns
     -------
     scores : array or tensor of shape (n, C)
-        The scores, unchanged.
+        The scores, unchanged; one column as two, [1 - p, p] or [0, z] of logits z.
     kind : {"logits", "probs", "votes"}
         What they are.
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.arrays import Array, as_floating
+from postproc.scores.binary import POSITIVE, OneColumn, is_one_column, name_classes
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_blocks, row_cuts
 from postproc.scores.checks import check_choice, fail
 from postproc.scores.frames.arguments import takes_frames
@@ -26,6 +27,7 @@ from postproc.scores.names import Names, check_unique, matching_order
 from postproc.scores.sources import Picked, as_source
 
 MissingClass = Literal["error", "zero"]
+Task = Literal["multiclass", "binary", "multilabel"]
 
 #: The class of labels that are none of the classes.
 UNKNOWN_CLASS = "(unknown)"
@@ -49,6 +51,14 @@ class Predictions:
         Name in tables and messages.
     predicted : array of bool, shape (n_file,), optional
         Which rows of the file these are, if rows that were never predicted are left out.
+    multilabel : bool
+        Every column is a question of its own.
+    column : OneColumn, optional
+        How binary predictions came in one column, in which results go out, too. The scores have
+        both columns here, the negative class first.
+    positive : str, optional
+        Name of the positive class of a binary task, which labels are compared with if the classes
+        have no names.
     """
 
     scores: Any
@@ -57,6 +67,9 @@ class Predictions:
     ids: NDArray[np.str_] | None = None
     name: str = "predictions"
     predicted: NDArray[np.bool_] | None = None
+    multilabel: bool = False
+    column: OneColumn | None = None
+    positive: str | None = None
 
     @classmethod
     @takes_frames("scores")
@@ -83,6 +96,7 @@ class Predictions:
             As `check_scores`; also if the number of class names or ids is not that of the columns
             or rows, or if one occurs more than once.
         """
+        given, column = scores, None
         scores, found = check_scores(
             scores,
             kind=kind,
@@ -92,7 +106,17 @@ class Predictions:
             map_blocks=map_blocks,
             sizes=sizes,
         )
-        return cls.named(scores, found, classes=classes, ids=ids, name=name)
+        if not multilabel and is_one_column(given):
+            column = OneColumn(flat=np.ndim(given) == 1)
+        return cls.named(
+            scores,
+            found,
+            classes=classes,
+            ids=ids,
+            name=name,
+            multilabel=multilabel,
+            column=column,
+        )
 
     @classmethod
     def named(
@@ -104,9 +128,17 @@ class Predictions:
         ids: Sequence[str] | NDArray[np.str_] | None = None,
         name: str = "predictions",
         repeated_ids: bool = False,
+        multilabel: bool = False,
+        column: OneColumn | None = None,
+        positive: str | None = None,
     ) -> Predictions:
         """Put names to scores that have been validated; raises as `check`."""
         n_rows, n_classes = scores.shape
+        if column is not None:
+            classes = name_classes(classes, positive, column.heading, name)
+            positive = positive if classes is None else classes[POSITIVE]
+        elif positive is not None:
+            _check_positive(positive, n_classes, classes, multilabel, name)
         names = None if classes is None else tuple(str(c) for c in classes)
         if names is not None:
             _check_names(names, n_classes, f"class names of {name}", "column")
@@ -116,7 +148,23 @@ class Predictions:
                 fail(f"ids of {name}", "one-dimensional", f"shape {row_names.shape}")
             mend = "" if repeated_ids else "postproc pool makes one row of those that share an id"
             _check_names(row_names, n_rows, f"ids of {name}", "row", repeated_ids, mend)
-        return cls(scores, kind, names, row_names, name)
+        return cls(
+            scores,
+            kind,
+            names,
+            row_names,
+            name,
+            multilabel=multilabel,
+            column=column,
+            positive=positive,
+        )
+
+    @property
+    def task(self) -> Task:
+        """What the columns are: classes that exclude each other, two of them, or labels."""
+        if self.multilabel:
+            return "multilabel"
+        return "binary" if self.n_classes == 2 else "multiclass"
 
     @property
     def n_rows(self) -> int:
@@ -127,6 +175,27 @@ class Predictions:
     def n_classes(self) -> int:
         """Number of classes C."""
         return int(self.scores.shape[1])
+
+    @property
+    def heading(self) -> str | None:
+        """Name of the one column that binary predictions came in, where it has one."""
+        return None if self.column is None else self.column.heading
+
+    @property
+    def positive_column(self) -> int:
+        """Which of two columns belongs to the positive class."""
+        known = self.classes or ()
+        for name in (self.positive, self.heading):
+            if name in known:
+                return known.index(name)
+        return POSITIVE
+
+    def as_given(self, probs: Array) -> Array:
+        """Probabilities of both classes (n, 2) in one column where the scores came so."""
+        if self.column is None:
+            return probs
+        at = self.positive_column
+        return probs[:, at] if self.column.flat else probs[:, at : at + 1]
 
     @property
     def output_dtype(self) -> np.dtype[Any]:
@@ -186,6 +255,7 @@ class Predictions:
         """
         check_choice(missing_class, "missing_class", ("error", "zero"))
         columns = rows = None
+        positive = self.positive
         if classes is None:
             classes = self.classes
         elif self.classes is not None:
@@ -197,6 +267,10 @@ class Predictions:
                 mend='missing_class="zero" (--missing-class zero) gives them probability 0',
                 may_lack=missing_class == "zero",
             )
+        elif self.column is not None and len(classes) == 2:
+            named = name_classes(classes, self.positive, self.column.heading, self.name)
+            if named is not None:
+                columns, positive = matching_order(named, classes, self.name), named[POSITIVE]
         elif len(classes) != self.n_classes:
             rule = f"an array of {len(classes)} classes like {like}"
             mend = "add class names (--classes), so that columns can be matched"
@@ -213,7 +287,7 @@ class Predictions:
             fill = -np.inf if self.kind == "logits" else 0.0
             scores = Picked.of(scores, rows, columns, fill)
         names = None if classes is None else tuple(classes)
-        return replace(self, scores=scores, classes=names, ids=ids)
+        return replace(self, scores=scores, classes=names, ids=ids, positive=positive)
 
     def with_unknown_class(self) -> Predictions:
         """Add a class of probability 0 at the end, for labels that are none of the classes.
@@ -226,7 +300,8 @@ class Predictions:
         """
         names = self.classes or tuple(map(str, range(self.n_classes)))
         wanted = (*names, UNKNOWN_CLASS)
-        return replace(self, classes=names).align(classes=wanted, missing_class="zero")
+        named = replace(self, classes=names, column=None)
+        return named.align(classes=wanted, missing_class="zero")
 
     def streamed(self) -> Predictions:
         """The same predictions with scores that are read from their file block by block.
@@ -271,6 +346,17 @@ class Predictions:
     def class_name(self, column: int) -> str:
         """Name of a class, or its number where it has none."""
         return self.classes[column] if self.classes is not None else str(column)
+
+
+def _check_positive(
+    positive: str, n_classes: int, classes: Sequence[str] | None, multilabel: bool, name: str
+) -> None:
+    """Check that a positive class is one of two."""
+    if multilabel or n_classes != 2:
+        got = f"{n_classes} {'labels' if multilabel else 'classes'} in {name}"
+        fail("positive", "given for binary predictions alone", got)
+    if classes is not None and positive not in classes:
+        fail("positive", f"one of the classes {', '.join(classes)}", repr(positive))
 
 
 def _check_names(

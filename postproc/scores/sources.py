@@ -145,6 +145,7 @@ class NpySource(Source):
                 msg = f"{path}: cannot be read: it is not an .npy file"
                 raise ValueError(msg) from None
             offset, status = stream.tell(), os.fstat(stream.fileno())
+        shape = shape if len(shape) != 1 else (*shape, 1)  # a single column
         if len(shape) != 2 or dtype.kind not in "fiub":
             got = f"shape {shape} of {dtype}"
             msg = f"{path}: must be an array of numbers, (rows, classes), got {got}"

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-import array_api_compat as api
 import numpy as np
 from sklearn.base import BaseEstimator
 
@@ -19,6 +18,7 @@ from postproc.can.model import CANModel
 from postproc.can.options import CANOptions
 from postproc.jobs.cuda import to_device
 from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.binary import winners
 from postproc.scores.blocks import MapBlocks, in_order
 from postproc.scores.checks import (
     check_choice,
@@ -233,8 +233,7 @@ class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is
     @takes_frames("scores", returns="classes")
     def predict(self, scores: Array) -> Array:
         """Class with the highest adapted probability in each row; the lowest of tied classes."""
-        probs = self.predict_proba(scores)
-        return api.array_namespace(probs).argmax(probs, axis=1)
+        return winners(self.predict_proba(scores))
 
     def adapt(self, read: ReadRows, map_blocks: MapBlocks) -> Adaptation:
         """`adapt_to` a target, calibrated by `model_`, that is read block by block."""

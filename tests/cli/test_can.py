@@ -511,9 +511,7 @@ def _bad_files():
     blown = probs * 9
     blown[17, 3] = np.inf
     _save("objects.npy", np.array([[1, None]], dtype=object))
-    _save("flat.npy", probs[0])
     _save("deep.npy", probs[None])
-    _save("narrow.npy", probs[:, :1])
     _save("empty.npy", probs[:0])
     _save("nan.npy", hurt)
     _save("inf.npy", blown)
@@ -538,9 +536,7 @@ BAD = [
     (["preds.pkl", *UNIFORM], 1, "preds.pkl: the suffix must be one of .npy, .npz, .csv, .tsv, "),
     (["folder.npy", *UNIFORM], 1, "folder.npy: must be a file, got a folder"),
     (["objects.npy", *UNIFORM], 1, "objects.npy: cannot be read: it holds Python objects, and "),
-    (["flat.npy", *UNIFORM], 1, "`flat.npy` must be two-dimensional, (rows, classes), got shape"),
     (["deep.npy", *UNIFORM], 1, "`deep.npy` must be two-dimensional, (rows, classes), got shape"),
-    (["narrow.npy", *UNIFORM], 1, "`narrow.npy` must be an array of 2 or more classes, got 1 "),
     (["empty.npy", *UNIFORM], 1, "`empty.npy` must be an array of one row or more, got 0 rows"),
     (["nan.npy", *UNIFORM], 1, "`nan.npy, row 17, column 3` must be a finite number, got nan"),
     (["inf.npy", *UNIFORM], 1, "`inf.npy, row 17, column 3` must be a finite number, got inf"),

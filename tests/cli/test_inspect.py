@@ -103,7 +103,7 @@ def test_declared_kind_and_classes(here, run_cli, probs):
 def test_labels_among_predictions_are_told(tmp_path, run_cli):
     np.save(tmp_path / "labels.test.npy", np.array([0, 2, 1]))
     said = run_cli("inspect", tmp_path / "labels.test.npy", code=1).stderr
-    assert "got shape (3,); one column of integers looks like labels" in said
+    assert "got only whole numbers; one column of integers looks like labels" in said
 
 
 def test_shards_are_counted(here, run_cli, probs):

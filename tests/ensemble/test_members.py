@@ -206,10 +206,9 @@ def test_declared_kinds():
             "`members` must be a sequence of (n, C) arrays, got one array of shape (2, 3)",
         ),
         (
-            [np.zeros(3)],
+            [np.float64(3)],
             {},
-            "`members[0]` must be two-dimensional, (rows, classes), got shape (3,); "
-            "of a binary task, give both columns, 1 - p and p (for a logit z, 0 and z)",
+            "`members[0]` must be two-dimensional, (rows, classes), got shape ()",
         ),
         (
             [np.eye(2), np.full((3, 2), 0.5)],

@@ -79,7 +79,8 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
         doubtful = scores
     if any(not names[column] for column in scores):
         refuse("each column must have a class name, got ''")
-    reasons = dict(_suspects(table, doubtful))
+    single = _single_column(table, doubtful)
+    reasons = {} if single else dict(_suspects(table, doubtful))
     left = [c for c in scores if c not in reasons and not (c in doubtful and _is_other(table, c))]
     reasons |= {
         column: "all rows sum to 1 without it"
@@ -94,7 +95,7 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
     if not left:
         refuse("it has no columns of scores")
     is_bare = not table.has_header and not table.in_memory
-    if is_bare and doubtful and not _sum_to_one(_sampled(table, left)):
+    if is_bare and doubtful and not single and not _sum_to_one(_sampled(table, left)):
         refuse(
             "without a header it must hold probabilities, got rows that do not sum to 1; add a "
             "header of class names, or give the numbers of the score columns with columns= "
@@ -103,6 +104,14 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
     other = [names[c] for c in scores if c not in left] + [names[c] for c in named_ids - aside]
     notes = (f"no scores are read from {listed(other)}",) if other and not reading.columns else ()
     return Roles(tuple(left), ids, labels, notes)
+
+
+def _single_column(table: Table, among: Sequence[int]) -> bool:
+    """Whether all but one column are set aside, and it holds anything but whole numbers."""
+    if len(among) != 1 or is_list(table.columns[among[0]]):
+        return False
+    values = as_floats(table.columns[among[0]])
+    return values is not None and not bool((values[~np.isnan(values)] % 1 == 0).all())
 
 
 def named_column(table: Table, pattern: str | None) -> int | None:

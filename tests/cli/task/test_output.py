@@ -107,6 +107,7 @@ def test_all_parameters_that_may_name_files_are_known():
         "columns",
         "id_column",
         "label_column",
+        "positive",
         "key",
         "title",
         "baseline",

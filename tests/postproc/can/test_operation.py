@@ -332,8 +332,11 @@ def test_the_reference_is_not_copied_where_alpha_is_one():
             {"rows": [[0.5, 0.5]]},
             "`reference` must be an array of 2 classes like `rows`, got 3 columns",
         ),
-        ({"rows": [0.5, 0.5]}, "`rows` must be two-dimensional, (rows, classes), got shape (2,)"),
-        ({"rows": [[1.0]]}, "`rows` must be an array of 2 or more classes, got 1 column(s)"),
+        ({"rows": 0.5}, "`rows` must be two-dimensional, (rows, classes), got shape ()"),
+        (
+            {"rows": [1.5]},
+            "`rows, row 0, column 0` must be a finite number >= 0, got -0.5; pass probabilities",
+        ),
         (
             {"rows": [[0.5, -0.5, 1.0]]},
             "`rows, row 0, column 1` must be a finite number >= 0, got -0.5; pass probabilities",

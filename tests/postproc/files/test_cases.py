@@ -13,6 +13,7 @@ from pyarrow import parquet
 
 from postproc import accuracy_report, evaluate
 from postproc.files import Reading, load_labels, load_predictions
+from postproc.scores.binary import OneColumn
 
 CLASSES = ("daisy", "roses", "tulip")
 N_ROWS = 40
@@ -114,13 +115,15 @@ def test_sigmoid_scores_of_labels_of_their_own(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["p.npy", "column.npy", "claim.csv"])
-def test_one_score_a_row_is_said_to_be_binary(tmp_path, task, name):
+def test_one_score_a_row_is_binary(tmp_path, task, name):
     probs = task[0][:, 0]
     if name == "claim.csv":
         table(tmp_path / name, ("id", "claim"), range(N_ROWS), probs)
     else:
         np.save(tmp_path / name, probs if name == "p.npy" else probs[:, None])
-    assert "of a binary task, give both columns, 1 - p and p" in refusal(tmp_path / name)
+    loaded = quietly(tmp_path / name)
+    np.testing.assert_allclose(loaded.scores, np.stack([1 - probs, probs], axis=1))
+    assert loaded.column == OneColumn("claim" if name == "claim.csv" else None, name == "p.npy")
 
 
 def test_masked_logits(tmp_path, task):

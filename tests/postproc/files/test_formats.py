@@ -276,7 +276,11 @@ def test_reasons_of_other_libraries_come_with_the_file(tmp_path, name, content):
     assert "\n" not in str(caught.value)
 
 
-BINARY = "of a binary task, give both columns, 1 - p and p (for a logit z, 0 and z)"
+COLUMN = (
+    "a column that is clearly a probability or a logit of the positive class, got only zeros and "
+    "ones; one column of integers looks like labels, not predictions; if not, declare "
+    'kind="probs" (--probs) or kind="logits" (--logits)'
+)
 STACK = "load the members of an (m, n, C) stack one by one, with load_members"
 
 
@@ -284,11 +288,11 @@ STACK = "load the members of an (m, n, C) stack one by one, with load_members"
     ("array", "message"),
     [
         (np.zeros((0, 4)), "an array of one row or more, got 0 rows"),
-        (np.zeros(4), f"two-dimensional, (rows, classes), got shape (4,); {BINARY}"),
+        (np.zeros(4), COLUMN),
         (np.float64(1), "two-dimensional, (rows, classes), got shape ()"),
         (np.zeros((1, 2, 3)), f"two-dimensional, (rows, classes), got shape (1, 2, 3); {STACK}"),
-        (np.zeros((2, 1)), f"an array of 2 or more classes, got 1 column(s); {BINARY}"),
-        (np.zeros((2, 0)), "an array of 2 or more classes, got 0 column(s)"),
+        (np.zeros((2, 1)), COLUMN),
+        (np.zeros((2, 0)), "an array of 1 or more columns, got 0 columns"),
         (np.eye(2).astype(str), "an array of real numbers, got text"),
         (np.eye(2).astype(complex), "an array of real numbers, got dtype complex128"),
         (np.zeros((2, 2), "M8[s]"), "an array of real numbers, got dtype datetime64[s]"),

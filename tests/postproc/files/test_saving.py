@@ -58,7 +58,7 @@ def test_an_output_may_replace_the_file_it_was_made_from(npy, probs):
 @pytest.mark.parametrize(
     ("values", "options", "error", "message"),
     [
-        ([0.5, 0.5], {}, ValueError, "`probs` must be two-dimensional, (rows, classes), got shape"),
+        (0.5, {}, ValueError, "`probs` must be two-dimensional, (rows, classes), got shape ()"),
         ([["x", "y"]], {}, TypeError, "`probs` must be an array of real numbers, got dtype <U1"),
         ([[1.5, -0.5]], {}, ValueError, "`probs, row 0, column 0` must be in [0, 1] for probabili"),
         (

@@ -219,11 +219,6 @@ def test_other_encodings_are_refused(tmp_path, encoding):
     ("text", "message"),
     [
         ("a,b\n", "`{}` must be an array of one row or more, got 0 rows"),
-        (
-            "a\n.5\n",
-            "`{}` must be an array of 2 or more classes, got 1 column(s); of a binary task, give "
-            "both columns, 1 - p and p (for a logit z, 0 and z)",
-        ),
         ("a,b\n1,2\n3,inf\n", "`{}, row 1, column 1` must be a finite number, got inf"),
         (
             "a,b,a\n.5,.5,0\n",

@@ -68,10 +68,12 @@ def test_bad_k(k, error, message):
     assert str(caught.value) == message
 
 
-def test_one_dimension_is_too_few():
+def test_three_dimensions_are_too_many():
     with pytest.raises(ValueError) as error:
-        top_k_entropy([0.5, 0.5], 2)
-    assert str(error.value) == "`probs` must be two-dimensional, (rows, classes), got shape (2,)"
+        top_k_entropy([[[0.5, 0.5]]], 2)
+    assert (
+        str(error.value) == "`probs` must be two-dimensional, (rows, classes), got shape (1, 1, 2)"
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -171,10 +171,10 @@ def test_a_file_that_ends_within_a_read_is_named(npy):
     ("content", "message"),
     [
         (b"not an array at all", "not an .npy file"),
-        (np.zeros(3), r"must be an array of numbers, \(rows, classes\)"),
+        (np.zeros((1, 2, 3)), r"must be an array of numbers, \(rows, classes\)"),
         (np.zeros((2, 2), dtype="U3"), "must be an array of numbers"),
     ],
-    ids=["text", "vector", "strings"],
+    ids=["text", "cube", "strings"],
 )
 def test_what_is_no_shard_is_named(tmp_path, content, message):
     path = tmp_path / "x-00000.npy"
@@ -266,9 +266,9 @@ def test_zarr_that_is_no_array_is_named(tmp_path, probs):
     zarr.create_group(str(tmp_path / "group.zarr"))
     with pytest.raises(ValueError, match=r"group.zarr: cannot be read as a Zarr array"):
         load_predictions(tmp_path / "group.zarr")
-    zarr_array(tmp_path / "vector.zarr", probs[0])
-    with pytest.raises(ValueError, match=r"vector.zarr: must be an array of numbers"):
-        load_predictions(tmp_path / "vector.zarr")
+    zarr_array(tmp_path / "cube.zarr", probs[None])
+    with pytest.raises(ValueError, match=r"cube.zarr: must be an array of numbers"):
+        load_predictions(tmp_path / "cube.zarr")
 
 
 def test_files_of_columns_are_read_by_rows_and_pickled_by_path(tmp_path, probs):
