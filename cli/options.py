@@ -159,6 +159,21 @@ class Count(Checked):
         return check_count(int(text), name, low=self.low)
 
 
+class MetricName(Checked):
+    """The name of a metric: one of the registry's or, where tables are read, `cost:FILE`."""
+
+    name = "metric"
+
+    def __init__(self, *, costs: bool = False) -> None:
+        self.costs = costs
+
+    def parse(self, text: str, name: str) -> str:
+        """Check names; the file of costs is read when the classes are known."""
+        from postproc.evaluation.registry import find_metric
+
+        return text if self.costs and text.startswith("cost:") else find_metric(text).name
+
+
 class Values(click.ParamType):  # type: ignore[type-arg]
     """Numbers or words separated by commas, each parsed by another type."""
 
@@ -330,6 +345,33 @@ fit_options = group(
     },
     fit_labels={"required": True},
 )
+
+
+#: What --metric takes, for help.
+METRIC_NAMES = (
+    "accuracy, balanced_accuracy, macro_f1, micro_f1, mcc, kappa, quadratic_kappa, log_loss, "
+    "brier, auc, average_precision, topK"
+)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What predictions are judged by, and what each row counts."""
+
+    GROUP: ClassVar = METHOD
+
+    metric: Any = given(
+        f"Metrics to show with intervals and gains: {METRIC_NAMES}, cost:FILE (a table of costs, "
+        "rows true, columns decided).",
+        metavar="NAME,NAME,...",
+        type=Values(MetricName(costs=True)),
+        default="accuracy",
+    )
+    groups: str | None = given(
+        "What each row belongs to (a patient, a document): only groups are independent.",
+        metavar="FILE",
+    )
+    row_weights: str | None = given("What each row counts: numbers >= 0.", metavar="FILE")
 
 
 @dataclass(frozen=True)

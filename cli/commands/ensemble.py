@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
-from cli.options import Fit, Inputs, Outputs, Running, given
+from cli.options import METRIC_NAMES, Fit, Inputs, MetricName, Outputs, Running, given
 from cli.run.devil import Devil
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ class Rule:
         default="support",
     )
     metric: Any = given(
-        "greedy: the metric to improve.",
-        type=click.Choice(["accuracy", "log_loss", "macro_f1"]),
+        f"greedy: the metric to improve: {METRIC_NAMES}.",
+        type=MetricName(),
+        metavar="NAME",
         default="accuracy",
     )
 

@@ -11,7 +11,7 @@ import click
 
 from cli import options
 from cli.messages import echo
-from cli.options import ENGINE, Inputs, Outputs, Running, given
+from cli.options import ENGINE, Inputs, Judging, Outputs, Running, given
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,6 +60,7 @@ Examples:
   postproc report before.npy after.npy --labels test_labels.npy
   postproc report a.npy b.npy c.npy --labels y.txt --baseline b --per-class
   postproc report a.npy b.npy --labels y.txt --html report.html --json
+  postproc report a.npy b.npy --labels y.txt --metric macro_f1,auc,log_loss --groups patients.txt
 """
 )
 @options.members_argument
@@ -77,6 +78,7 @@ Examples:
     help="The model that others are compared with: a file, or its name in the table.  [default: "
     "the first]",
 )
+@options.group(Judging)
 @options.group(Shown)
 @options.group(Outputs, "overwrite", "as_json")
 @options.group(Running, *ENGINE, "quiet")
@@ -84,6 +86,7 @@ def report_command(
     predictions: tuple[str, ...],
     inputs: Inputs,
     baseline: str | None,
+    judging: Judging,
     shown: Shown,
     outputs: Outputs,
     running: Running,
@@ -94,10 +97,14 @@ def report_command(
     model and, against the baseline, the rows fixed and broken, the gain with its interval for
     paired proportions, and the exact McNemar test with Holm's correction for several models.
 
+    --metric shows other metrics with intervals and gains, too. Gains are positive where better.
+    --groups and --row-weights change what is independent and what each row counts.
+
     Instead of files, PREDS may be one run directory: its test split is compared.
     """
     from cli.messages import warn
     from cli.task.doubts import report_doubts
+    from cli.task.judging import judging_of
     from cli.task.load import compare
     from cli.task.members import open_run
     from cli.task.runner import Runner
@@ -108,7 +115,8 @@ def report_command(
     runner = Runner.of(inputs, outputs, running)
     models, labels = _load(predictions, run, baseline, runner)
     classes = next((m.classes for m in models.values() if m.classes is not None), None)
-    found = compare(models, labels, classes, runner)
+    how = judging_of(judging, [*models.values()], classes, runner)
+    found = compare(models, labels, classes, runner, **how)
     doubts = report_doubts(found)
     warn(doubts, quiet=running.quiet)
     diversity = None

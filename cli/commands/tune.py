@@ -9,7 +9,19 @@ from typing import Any
 import click
 
 from cli import options
-from cli.options import PATH, Count, Inputs, Number, Outputs, Prior, Running, Values, given
+from cli.options import (
+    METRIC_NAMES,
+    PATH,
+    Count,
+    Inputs,
+    MetricName,
+    Number,
+    Outputs,
+    Prior,
+    Running,
+    Values,
+    given,
+)
 
 
 def _values(text: str, item: click.ParamType[Any], *names: str) -> Any:
@@ -36,8 +48,9 @@ class Search:
         click.Choice(["all", "stratified"]),
     )
     metric: Any = _values(
-        "greedy: metrics to try: accuracy, log_loss, macro_f1.",
-        click.Choice(["accuracy", "log_loss", "macro_f1"]),
+        "can: the metric of predicted classes that settings are judged by; greedy: metrics to "
+        f"try, judged by accuracy. {METRIC_NAMES}.",
+        MetricName(),
     )
     n_bags: Any = _values("greedy: numbers of bags to try.", Count(1), "--bags")
     n_folds: int = given(
@@ -67,6 +80,7 @@ Examples:
   postproc tune can val.npy --labels val_labels.npy -o can.json
   postproc can test.npy --prior val_labels.npy --reference val.npy --config can.json
   postproc tune can val.npy --labels val_labels.npy --prior uniform --alpha 0.5,1,2 --repeats 3
+  postproc tune can val.npy --labels val_labels.npy --metric macro_f1
   postproc tune greedy a.val.npy b.val.npy c.val.npy --labels val_labels.npy -o greedy.json
   postproc apply greedy.json a.test.npy b.test.npy c.test.npy
 """
@@ -127,7 +141,7 @@ def tune_command(
     from postproc.files import check_output
     from postproc.files.paths import resolve_path
 
-    _check_usage(method, predictions)
+    _check_usage(method, predictions, search)
     source = resolve_path(predictions[0]).resolve()
     target = outputs.output or source.with_name(f"{source.stem}.{method}.json")
     output = check_output(target, overwrite=outputs.overwrite, suffixes=(".json",))
@@ -144,6 +158,7 @@ def tune_command(
     with noting(notes), watching_tuning(shows=shows) as progress:
         if method == "can":
             tune = partial(tune_can_file, predictions[0], prior=prior, base=search.grid)
+            how["metric"] = (search.metric or ["accuracy"])[0]
         else:
             tune = partial(tune_greedy_files, predictions)
         result, kind = tune(output, runner, **how, progress=progress)
@@ -157,12 +172,16 @@ def tune_command(
     return deliver(Outcome(summary, partial(show_tuned, result)), runner)
 
 
-def _check_usage(method: str, paths: tuple[str, ...]) -> None:
-    """Refuse options of the other method, and several files for CAN."""
+def _check_usage(method: str, paths: tuple[str, ...], search: Search) -> None:
+    """Refuse options of the other method, and several files or metrics for CAN."""
     if method == "can" and len(paths) > 1:
         message = f"must be one file for can, got {len(paths)}"
         raise click.BadParameter(message, param_hint="VAL")
+    if method == "can" and len(search.metric or ()) > 1:
+        message = f"must be one metric for can, got {', '.join(search.metric)}"
+        raise click.BadParameter(message, param_hint="--metric")
     foreign = [name for other in PARAMETERS for name in PARAMETERS[other] if other != method]
+    foreign = [name for name in foreign if name != "metric"]
     if method != "can":
         foreign += ["prior", "prior_kind"]
     context = click.get_current_context()

@@ -99,9 +99,11 @@ def show_tuned(result: TuningResult, summary: dict[str, Any]) -> None:
     ]
     print_table(["setting", "gain, points", "SE"], rows)
     low, high = result.nested_gain_ci
+    judged = "" if result.metric == "accuracy" else f" in {result.metric}"
     echo(
-        f"on outer folds: {result.nested.fixed} rows fixed, {result.nested.broken} broken; gain "
-        f"{points(result.nested_gain)} points, 95 % interval {points(low)} to {points(high)}"
+        f"on outer folds: {result.nested.fixed} rows fixed, {result.nested.broken} broken; "
+        f"gain{judged} {points(result.nested_gain)} points, "
+        f"95 % interval {points(low)} to {points(high)}"
     )
     chosen = nothing if result.options is None else _words(summary["options"])
     echo(f"chosen: {chosen}; {result.reason}")

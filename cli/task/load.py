@@ -154,6 +154,7 @@ def compare(
     classes: Sequence[str] | None,
     runner: Runner,
     baseline: str | None = None,
+    **judging: Any,
 ) -> AccuracyReport:
     """Report on models; a label of no class becomes a class of probability 0."""
     first = next(iter(models.values()))
@@ -165,7 +166,9 @@ def compare(
             for name, model in models.items()
         }
         classes = None if classes is None else (*classes, UNKNOWN_CLASS)
-    return accuracy_report(models, labels, baseline=baseline, classes=classes, **runner.blocks)
+    return accuracy_report(
+        models, labels, baseline=baseline, classes=classes, **judging, **runner.blocks
+    )
 
 
 def in_order_of(loaded: Predictions, like: Predictions, *, quiet: bool = False) -> Predictions:

@@ -19,7 +19,7 @@ from postproc.scores.arrays import as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
 from postproc.scores.kinds import LEAST_PROBABILITY
 
-Metric = Literal["accuracy", "log_loss", "macro_f1"]
+FastMetric = Literal["accuracy", "log_loss", "macro_f1"]
 METRICS = ("accuracy", "log_loss", "macro_f1")
 
 Counts = NDArray[np.int64]
@@ -32,7 +32,9 @@ BLOCK_BYTES = DEFAULT_SIZES.cached
 class Search:
     """The members' probabilities laid out for the search: for each class and row, all members."""
 
-    def __init__(self, members: Members, y: Counts, metric: Metric, *, slack: float = 1e-4) -> None:
+    def __init__(
+        self, members: Members, y: Counts, metric: FastMetric, *, slack: float = 1e-4
+    ) -> None:
         self.slack = np.float32(slack)  # a lead in float32 that rounding may make
         self.members, self.y, self.metric = members, y, metric
         self.by_label = np.argsort(y, kind="stable")

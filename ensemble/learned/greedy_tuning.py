@@ -13,8 +13,8 @@ from ensemble.learned.greedy import GreedySelection
 from ensemble.members import Members, check_members
 from ensemble.pools import linear_pool
 from postproc.evaluation.choice import (
+    Decided,
     Progress,
-    Right,
     Rows,
     TuningResult,
     check_grid,
@@ -103,7 +103,8 @@ def tune_greedy(
     evaluation = _Evaluation(checked, labels, settings, seed, progress, plan.n_evaluations)
     return cross_validate(
         evaluation,
-        evaluation.right(np.full(len(checked), 1 / len(checked)), np.arange(len(labels))),
+        evaluation.decided(np.full(len(checked), 1 / len(checked)), np.arange(len(labels))),
+        labels,
         plan,
         settings,
         method="greedy",
@@ -113,7 +114,7 @@ def tune_greedy(
 
 
 class _Evaluation:
-    """Fits every setting to the training rows and asks which held-out rows it has right."""
+    """Fits every setting to the training rows and predicts the classes of held-out rows."""
 
     def __init__(
         self,
@@ -129,18 +130,18 @@ class _Evaluation:
         self.y, self.settings, self.seed = y, settings, seed
         self.progress, self.n_evaluations, self._n_done = progress, n_evaluations, 0
 
-    def __call__(self, train: Rows, held: Rows) -> Right:
+    def __call__(self, train: Rows, held: Rows) -> Decided:
         parts = check_members([probs[train] for probs in self.probs], kinds="probs")
-        right = np.empty((len(self.settings), len(held)), dtype=np.bool_)
+        decided = np.empty((len(self.settings), len(held)), np.int32)
         for place, parameters in enumerate(self.settings):
             selection = GreedySelection(**parameters, seed=self.seed).fit(parts, self.y[train])
-            right[place] = self.right(selection.member_weights_, held)
+            decided[place] = self.decided(selection.member_weights_, held)
             self._n_done += 1
             if self.progress is not None:
                 self.progress(self._n_done / (self.n_evaluations * len(self.settings)))
-        return right
+        return decided
 
-    def right(self, weights: Any, rows: Rows) -> Right:
-        """Which of the rows the members have right with these weights."""
+    def decided(self, weights: Any, rows: Rows) -> Decided:
+        """Classes that the members predict with these weights."""
         pooled = as_numpy(linear_pool([probs[rows] for probs in self.probs], weights))
-        return np.asarray(pooled.argmax(axis=1) == self.y[rows])
+        return np.asarray(pooled.argmax(axis=1))

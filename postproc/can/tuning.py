@@ -17,14 +17,15 @@ from postproc.can.model import stratified_sample
 from postproc.can.options import CANOptions
 from postproc.can.reference import Reference
 from postproc.evaluation.choice import (
+    Decided,
     Progress,
-    Right,
     Rows,
     TuningResult,
     check_grid,
     cross_validate,
     make_plan,
 )
+from postproc.evaluation.registry import label_metric
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.checks import check_labels
 from postproc.scores.confidence import TopK, top_k_entropy
@@ -71,6 +72,7 @@ def tune_can(
     n_repeats: int = 1,
     seed: int = 0,
     kind: Kind | None = None,
+    metric: str = "accuracy",
     progress: Progress | None = None,
 ) -> TuningResult:
     """Choose the options of CAN by repeated stratified cross-validation on a fit split.
@@ -102,6 +104,9 @@ def tune_can(
         Seed of the folds and of samples.
     kind : {"logits", "probs"}, optional
         What the scores are; None detects it.
+    metric : str
+        What settings are judged by: a metric of predicted classes, such as accuracy, macro_f1,
+        balanced_accuracy, mcc or kappa.
     progress : callable, optional
         Called with the share of the work done, in [0, 1].
 
@@ -139,6 +144,7 @@ def tune_can(
     n_rows, n_classes = values.shape
     y = check_labels(as_numpy(labels), n_classes=n_classes, n_rows=n_rows)
     settings = grid_settings(check_grid(grid, GRID), n_classes)
+    judge = label_metric(metric)
     fixed = None if prior is None else class_prior(prior, n_classes=n_classes)
     bare = np.flatnonzero(np.bincount(y, minlength=n_classes) == 0)
     if fixed is None and n_rows and len(bare):
@@ -162,12 +168,14 @@ def tune_can(
     with one_blas_thread():
         return cross_validate(
             evaluate,
-            probs.argmax(axis=1) == y,
+            probs.argmax(axis=1),
+            y,
             plan,
             settings,
             method="can",
             n_classes=n_classes,
             seed=seed,
+            metric=judge,
         )
 
 
@@ -223,7 +231,7 @@ class _Grid:
         n_evaluations: int,
     ) -> None:
         self.probs, self.y, self.prior, self.seed = probs, y, prior, seed
-        self.right = probs.argmax(axis=1) == y
+        self.decided = probs.argmax(axis=1)
         self.n_settings = len(settings)
         self.entropies: dict[TopK, NDArray[np.float64]] = {}
         #: Rule of ambiguity -> chain -> places and depths of its settings.
@@ -240,9 +248,9 @@ class _Grid:
         self.progress, self.n_evaluations, self._n_done = progress, n_evaluations, 0
         self.n_threads = available_cores()
 
-    def __call__(self, train: Rows, held: Rows) -> Right:
-        right = np.empty((self.n_settings, len(held)), dtype=np.bool_)
-        right[:] = self.right[held]
+    def __call__(self, train: Rows, held: Rows) -> Decided:
+        decided = np.empty((self.n_settings, len(held)), np.int32)
+        decided[:] = self.decided[held]
         prior = self.prior if self.prior is not None else self._prior(train)
         jobs: dict[Any, _Job] = {}
         for (top_k, threshold), chains in self.chains.items():
@@ -264,11 +272,11 @@ class _Grid:
             predicted = pool.map(lambda job: self._predict(job, held, prior), jobs.values())
             for done, (job, classes) in enumerate(zip(jobs.values(), predicted, strict=True)):
                 for place, depth in job.depths:
-                    right[place, job.places] = classes[depth - 1] == self.y[held[job.places]]
+                    decided[place, job.places] = classes[depth - 1]
                 self._report(done / len(jobs))
         self._n_done += 1
         self._report(0.0)
-        return right
+        return decided
 
     def _predict(self, job: _Job, held: Rows, prior: NDArray[Any]) -> NDArray[np.int64]:
         """Predicted classes after each depth, shape (d, k)."""

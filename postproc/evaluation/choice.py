@@ -2,8 +2,9 @@
 
 Every method is tuned in the same way. Each row of the fit split is held out once per repeat, and
 each setting predicts it. The gain of a setting is the share of rows it fixed less the share it
-broke; `choose` picks a setting from these differences. The reported gain is that of the whole
-procedure, on outer folds whose labels took no part in the choice.
+broke or, for another metric, the mean of what each row adds to the gain to first order. `choose`
+picks a setting from these differences. The reported gain is that of the whole procedure, on outer
+folds whose labels took no part in the choice.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
+from functools import partial
 from itertools import combinations
 from typing import Any, Protocol
 
@@ -18,11 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.evaluation.folds import stratified_folds
+from postproc.evaluation.influence import Estimate, spread_of
 from postproc.evaluation.paired import Comparison
+from postproc.evaluation.registry import METRICS, Metric
 from postproc.scores.checks import check_count, fail
 
 Rows = NDArray[np.int64]
-Right = NDArray[np.bool_]
+Decided = NDArray[Any]  # classes
 Progress = Callable[[float], None]
 
 #: Fewest folds: one is the outer fold, one is held out, and one must be left for training.
@@ -33,10 +37,10 @@ MOST_REPEATS = 100
 
 
 class Evaluate(Protocol):
-    """Which held-out rows each setting classifies correctly after a fit on the training rows."""
+    """The classes that each setting decides for held-out rows after a fit on the training rows."""
 
-    def __call__(self, train: Rows, held: Rows) -> Right:
-        """Shape (settings, held rows); labels of held-out rows are only used to score them."""
+    def __call__(self, train: Rows, held: Rows) -> Decided:
+        """Integers (settings, held rows); labels of held-out rows have no part in them."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Setting:
     """One point of the grid and its effect on held-out rows."""
 
     options: Any  # the hyperparameters
-    gain: float  # mean gain in accuracy over the rows of the fit split, as a fraction
+    gain: float  # mean gain over the rows of the fit split, as a fraction
     standard_error: float  # of that mean, with repeats of a row averaged first
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,6 +86,10 @@ class TuningResult:
         the interval is that of one repeat.
     n_folds, n_repeats, seed : int
         The folds.
+    metric : str
+        The metric that settings are judged by.
+    judged : Estimate or None
+        The nested gain in a metric other than accuracy, averaged over repeats.
     """
 
     method: str
@@ -96,16 +104,18 @@ class TuningResult:
     n_folds: int
     n_repeats: int
     seed: int
+    metric: str = "accuracy"
+    judged: Estimate | None = None
 
     @property
     def nested_gain(self) -> float:
-        """Gain in accuracy of the whole procedure on outer folds, as a fraction."""
-        return self.nested.gain
+        """Gain of the whole procedure on outer folds, as a fraction."""
+        return self.nested.gain if self.judged is None else self.judged.value
 
     @property
     def nested_gain_ci(self) -> tuple[float, float]:
         """The 95 % interval of the nested gain."""
-        return self.nested.gain_ci
+        return self.nested.gain_ci if self.judged is None else self.judged.interval
 
     @property
     def reason(self) -> str:
@@ -128,6 +138,7 @@ class TuningResult:
             "rows": self.rows,
             "classes": self.classes,
             "accuracy": self.accuracy,
+            "metric": self.metric,
             "nested_gain": self.nested_gain,
             "nested_gain_ci": list(self.nested_gain_ci),
             "nested_fixed": self.nested.fixed,
@@ -179,28 +190,31 @@ def make_plan(
 
 def cross_validate(
     evaluate: Evaluate,
-    right: Right,
+    base: Decided,
+    labels: NDArray[np.int64],
     plan: Plan,
     settings: list[Any],
     *,
     method: str,
     n_classes: int,
     seed: int,
+    metric: Metric = METRICS["accuracy"],
 ) -> TuningResult:
-    """Evaluate a grid, the simplest settings first, and choose from it.
+    """Evaluate a grid, the simplest settings first, and choose from it by a metric of labels.
 
-    `evaluate` is called with the numbers of training and held-out rows; `right`, shape (n,), are
-    the rows that doing nothing classifies correctly. For the outer fold o, the inner evaluation of
-    fold j trains on all other folds. It also serves the outer fold j with o held out, so each pair
-    of folds is evaluated once.
+    `evaluate` is called with the numbers of training and held-out rows; `base`, shape (n,), are
+    the classes that doing nothing decides. For the outer fold o, the inner evaluation of fold j
+    trains on all other folds. It also serves the outer fold j with o held out, so each pair of
+    folds is evaluated once.
     """
-    n_rows = len(right)
-    total = np.zeros((len(settings), n_rows), dtype=np.int8)
-    fixed = broken = 0
+    gains_of = partial(_gains, metric, labels, base, n_classes)
+    n_rows, everyone, n_repeats = len(labels), np.arange(len(labels)), len(plan.folds)
+    total: Any = 0
+    nested = []
     candidates: list[int | None] = []
     for folds in plan.folds:
         members = [np.flatnonzero(folds == fold) for fold in range(plan.n_folds)]
-        after = np.empty(total.shape, dtype=np.bool_)
+        after = np.empty((len(settings), n_rows), np.min_scalar_type(n_classes))
         for fold, held in enumerate(members):
             after[:, held] = evaluate(np.flatnonzero(folds != fold), held)
         inner = [after] * plan.n_folds
@@ -211,36 +225,69 @@ def cross_validate(
                 both = evaluate(train, np.concatenate([members[a], members[b]]))
                 inner[b][:, members[a]] = both[:, : len(members[a])]
                 inner[a][:, members[b]] = both[:, len(members[a]) :]
-        total += after.view(np.int8) - right.view(np.int8)
+        total += gains_of(after, everyone)
+        own = np.array(base)
         for fold, held in enumerate(members):
             others = np.flatnonzero(folds != fold)
-            chosen = choose(inner[fold][:, others].view(np.int8) - right[others].view(np.int8))
+            chosen = choose(gains_of(inner[fold][:, others], others))
             candidates.append(chosen)
             if chosen is not None:
-                fixed += int(np.count_nonzero(after[chosen, held] & ~right[held]))
-                broken += int(np.count_nonzero(~after[chosen, held] & right[held]))
-    n_repeats = len(plan.folds)
-    nested = Comparison(n_rows, round(fixed / n_repeats), round(broken / n_repeats))
+                own[held] = after[chosen, held]
+        nested.append(own)
+    was_right, is_right = base == labels, np.stack(nested) == labels
+    fixed, broken = np.sum(is_right & ~was_right), np.sum(~is_right & was_right)
+    counts = Comparison(n_rows, round(fixed / n_repeats), round(broken / n_repeats))
     candidate = choose(total)
-    keep = candidate is not None and nested.gain_ci[0] > 0
     gains, errors = _mean_and_error(total / n_repeats)
+    judged = None
+    if metric.name != "accuracy":
+        of_rows = gains_of(np.stack(nested), everyone).mean(axis=0)
+        gain = float(of_rows.mean())
+        judged = spread_of(gain, of_rows - gain).estimate()
+    low = counts.gain_ci[0] if judged is None else judged.interval[0]
     return TuningResult(
         method=method,
-        options=settings[candidate] if candidate is not None and keep else None,
+        options=settings[candidate] if candidate is not None and low > 0 else None,
         settings=tuple(map(Setting, settings, gains.tolist(), errors.tolist())),
         candidate=candidate,
         fold_candidates=tuple(candidates),
         rows=n_rows,
         classes=n_classes,
-        accuracy=float(right.mean()),
-        nested=nested,
+        accuracy=float(was_right.mean()),
+        nested=counts,
         n_folds=plan.n_folds,
         n_repeats=n_repeats,
         seed=seed,
+        metric=metric.name,
+        judged=judged,
     )
 
 
-def choose(differences: NDArray[np.integer[Any]]) -> int | None:
+def _gains(
+    metric: Metric,
+    labels: NDArray[np.int64],
+    base: Decided,
+    n_classes: int,
+    new: Decided,
+    rows: Rows,
+) -> NDArray[Any]:
+    """What each row adds to the gain of new classes (S, k) over the base, to first order; (S, k).
+
+    For accuracy 1, 0 or -1. A gain that is not defined is the worst.
+    """
+    y, old = labels[rows], base[rows]
+    if metric.name == "accuracy":
+        return np.asarray((new == y).view(np.int8) - (old == y).view(np.int8))
+    sign, before = (1 if metric.higher else -1), metric.measure_decided(y, old, n_classes)
+    lines = []
+    for decided in new:
+        found = metric.measure_decided(y, decided, n_classes)
+        moved = found.influence - before.influence
+        lines.append(sign * (found.value - before.value + moved))
+    return np.nan_to_num(np.stack(lines), nan=-1.0)
+
+
+def choose(differences: NDArray[Any]) -> int | None:
     """Choose a setting by the one-standard-error rule; None for doing nothing.
 
     The simplest setting is chosen whose mean gain is within one standard error of the best. The
@@ -249,20 +296,23 @@ def choose(differences: NDArray[np.integer[Any]]) -> int | None:
     shape (S, n), the simplest setting first, are 1 for fixed rows, -1 for broken ones, else 0; or
     sums of that over repeats.
     """
-    best = int(np.argmax(differences.sum(axis=1, dtype=np.int64)))
+    whole = differences.dtype.kind == "i"
+    best = int(np.argmax(differences.sum(axis=1, dtype=np.int64 if whole else np.float64)))
     if _within_one_error(differences[best : best + 1])[0]:
         return None
-    return int(np.argmax(_within_one_error(differences[best].astype(np.int16) - differences)))
+    ahead = differences[best].astype(np.int16) if whole else differences[best]
+    return int(np.argmax(_within_one_error(ahead - differences)))
 
 
 def _within_one_error(differences: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether the mean of each line of integers is at most its standard error, without rounding.
+    """Whether the mean of each line is at most its standard error; of integers without rounding.
 
     For n numbers x with sum b the mean is b / n and the squared error is
     (Σx² / n - b² / n²) / (n - 1), so the rule is b <= 0 or b² <= Σx².
     """
-    sums = differences.sum(axis=1, dtype=np.int64)
-    squares = np.einsum("ij,ij->i", differences, differences, dtype=np.int64)
+    dtype = np.int64 if differences.dtype.kind == "i" else np.float64
+    sums = differences.sum(axis=1, dtype=dtype)
+    squares = np.einsum("ij,ij->i", differences, differences, dtype=dtype)
     return np.asarray((sums <= 0) | (sums**2 <= squares))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.evaluation.changes import Confusions
+from postproc.evaluation.registry import Metric
 from postproc.evaluation.reliability import ConfidenceTally
 from postproc.evaluation.sums import Metrics, MetricSums
 from postproc.scores.arrays import Array, as_array, as_floating, as_numpy
@@ -26,7 +28,8 @@ TOP_K = 5
 class MetricAccumulator:
     """Collects the metrics of one model from consecutive blocks of its rows.
 
-    Per row it keeps the label (8 bytes), the predicted class (4) and its confidence (4 or 8).
+    Per row it keeps the label (8 bytes), the predicted class (4), its confidence (4 or 8), and the
+    values of `row_metrics` (8 each), metrics that need probabilities.
 
     >>> accumulator = MetricAccumulator([0, 1, 1], 2, kind="probs")
     >>> accumulator.update([[0.75, 0.25]])
@@ -43,6 +46,7 @@ class MetricAccumulator:
         kind: Kind,
         name: str = "scores",
         first_row: int = 0,
+        row_metrics: Sequence[Metric] = (),
     ) -> None:
         self._classes = check_count(n_classes, "n_classes", low=2)
         self._kind = cast(Kind, check_choice(kind, "kind", KINDS))
@@ -52,6 +56,8 @@ class MetricAccumulator:
         if len(self._labels) == 0:
             fail("labels", "one label or more", "0 labels")
         self._predicted = np.empty(len(self._labels), np.int32)
+        self._row_metrics = row_metrics
+        self._values = np.empty((len(row_metrics), len(self._labels)))
         self._confidence: NDArray[Any] = np.empty(0)
         self._buffer: NDArray[Any] = np.empty((0, self._classes))
         self._rows = 0
@@ -102,14 +108,23 @@ class MetricAccumulator:
         self._top5 += len(block) - _count_outside(block, labels, best != labels)
         self._log_loss.append(float(losses.sum()))
         # Σ (p - e)² = Σ p² - p_y² + (1 - p_y)²; rounding must not take it below zero.
-        brier = np.maximum(squares - shares**2, 0) + (1 - shares) ** 2
-        self._brier.append(float(brier.sum()))
+        briers = np.maximum(squares - shares**2, 0) + (1 - shares) ** 2
+        self._brier.append(float(briers.sum()))
+        known = {"log_loss": losses, "brier": briers}
+        for line, metric in zip(self._values, self._row_metrics, strict=True):
+            found = known.get(metric.name)
+            line[self._rows : end] = metric.function(labels, block) if found is None else found
         self._rows = end
 
     @property
     def predicted(self) -> NDArray[np.int32]:
         """Predicted classes of the rows so far."""
         return self._predicted[: self._rows]
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Values of the row metrics for the rows so far, one line a metric."""
+        return self._values[:, : self._rows]
 
     def sums(self) -> MetricSums:
         """Mergeable sums over all rows; ValueError if rows are missing."""
@@ -223,13 +238,19 @@ class MeasureRows:
     kind: Kind
     name: str
     sizes: Sizes = DEFAULT_SIZES
+    row_metrics: tuple[Metric, ...] = ()
 
     def __call__(self, rows: slice) -> MetricAccumulator:
         """Add all rows of a slice to a new accumulator."""
         n_classes = self.scores.shape[1]
         labels = self.labels[rows].reshape(-1)
         found = MetricAccumulator(
-            labels, n_classes, kind=self.kind, name=self.name, first_row=rows.start
+            labels,
+            n_classes,
+            kind=self.kind,
+            name=self.name,
+            first_row=rows.start,
+            row_metrics=self.row_metrics,
         )
         for part in sub_blocks(rows, n_classes, self.sizes.cached):
             found.update(self.scores[part, :])

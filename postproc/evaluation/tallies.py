@@ -21,8 +21,11 @@ def tally(keys: NDArray[Any], *columns: NDArray[Any]) -> Columns:
     if _is_dense(keys):
         present = np.flatnonzero(np.bincount(keys))
         # In float64, where counts stay whole up to 2^53.
-        sums = (np.bincount(keys, column)[present].astype(np.int64) for column in columns)
-        return present, *sums
+        sums = (np.bincount(keys, column)[present] for column in columns)
+        return present, *(
+            each if column.dtype.kind == "f" else each.astype(np.int64)
+            for each, column in zip(sums, columns, strict=True)
+        )
     order = np.argsort(keys, kind="stable")  # fast if there are few ascending runs
     keys = keys[order]
     starts = run_starts(keys)
@@ -38,6 +41,13 @@ def count(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]
     keys = np.sort(keys)  # several times as fast as argsort
     starts = run_starts(keys)
     return keys[starts], np.diff(starts, append=len(keys))
+
+
+def weighted_counts(
+    keys: NDArray[np.integer[Any]], weights: NDArray[Any] | None, n_keys: int
+) -> NDArray[np.float64]:
+    """Sums of weights, or counts, of each of the keys 0..n-1."""
+    return np.bincount(keys, weights, minlength=n_keys).astype(np.float64, copy=False)
 
 
 def _is_dense(keys: NDArray[Any]) -> bool:

@@ -133,9 +133,9 @@ def load_labels(
     found = resolve_path(path, LABEL_SUFFIXES)
     contents = formats.read(found, reading, labels=True)
     name = str(found)
-    values = _one_column(contents, classes, name)
+    values = one_column(contents, classes, name)
     if ids is not None and contents.ids is not None:
-        values = values[_lookup(contents.ids, ids, f"ids of {name}")]
+        values = values[look_up(contents.ids, ids, f"ids of {name}")]
     elif predicted is not None:
         if len(values) != len(predicted):
             rule = f"as long as the predictions ({len(predicted)} rows)"
@@ -224,11 +224,11 @@ def load_multilabels(
     found = resolve_path(path, LABEL_SUFFIXES)
     contents = formats.read(found, reading, labels=True)
     name = str(found)
-    values = _numbers(contents.values, name)
+    values = to_numbers(contents.values, name)
     if values.ndim == 1 and shape is not None and shape[1] == 1:
         values = values[:, None]
     if ids is not None and contents.ids is not None:
-        values = values[_lookup(contents.ids, ids, f"ids of {name}")]
+        values = values[look_up(contents.ids, ids, f"ids of {name}")]
     if classes is not None and contents.classes is not None:
         values = values[:, _order(contents.classes, classes, f"class names of {name}")]
     return check_multilabels(values, shape=shape, name=name)
@@ -287,31 +287,31 @@ def load_prior(
     contents = formats.read(found, reading, labels=True)
     name = str(found)
     if multilabel and (contents.values.size != 2 or kind == "labels"):
-        values = _numbers(contents.values, name)
+        values = to_numbers(contents.values, name)
         return multilabel_prior(values[:, None] if values.ndim == 1 else values, name=name)
     names = list(classes) if classes is not None else list(map(str, range(n_classes)))
     if contents.values.shape == (1, n_classes):  # one row, a column for each class
-        row = _numbers(contents.values[0], name)
+        row = to_numbers(contents.values[0], name)
         if contents.classes is not None and classes is not None and not multilabel:
             row = row[_order(contents.classes, names, f"class names of {name}")]
         return class_prior(row, n_classes=n_classes, kind=kind or "counts", name=name)
-    values = _one_column(contents, classes, name)
+    values = one_column(contents, classes, name)
     if n_classes == 2 and classes is None and (len(values) != 2 or kind == "labels"):
         positive = None if reading is None else reading.positive
         values = binary_labels(values, positive=positive, heading=None, name=name)
     if len(values) != n_classes or kind == "labels":
         values = _to_integers(values, classes, n_classes, name)
     elif contents.ids is not None and set(contents.ids.tolist()) == set(names):
-        values = _numbers(values, name)[_order(contents.ids, names, f"ids of {name}")]
+        values = to_numbers(values, name)[_order(contents.ids, names, f"ids of {name}")]
         kind = kind or "counts"
     elif values.dtype.kind not in "UST" or all(map(is_number, values)):
-        values = _numbers(values, name)
+        values = to_numbers(values, name)
     else:
         values = _to_integers(values, classes, n_classes, name)
     return class_prior(values, n_classes=n_classes, kind=kind, name=name)
 
 
-def _one_column(contents: Contents, classes: Sequence[str] | None, name: str) -> NDArray[Any]:
+def one_column(contents: Contents, classes: Sequence[str] | None, name: str) -> NDArray[Any]:
     """The values of a file with one label a row, less the heading of its column."""
     values = np.asarray(contents.values)
     if values.ndim == 2 and values.shape[1] == 1:
@@ -329,7 +329,7 @@ def _one_column(contents: Contents, classes: Sequence[str] | None, name: str) ->
     return values
 
 
-def _numbers(values: NDArray[Any], name: str) -> NDArray[Any]:
+def to_numbers(values: NDArray[Any], name: str) -> NDArray[Any]:
     """Numbers that text holds, as integers where all are; numbers stay as they are."""
     if values.dtype.kind not in "UST":
         return values
@@ -364,7 +364,7 @@ def _to_integers(
     )
     is_text = values.dtype.kind in "UST"
     if not by_name and (not is_text or all(map(is_number, values.astype(np.str_)))):
-        return _numbers(values, name)
+        return to_numbers(values, name)
     text = values.astype(np.str_)
     if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
         text = values.astype(np.int64).astype(np.str_)
@@ -386,7 +386,7 @@ def _to_integers(
     return labels
 
 
-def _lookup(have: NDArray[np.str_], want: NDArray[np.str_], name: str) -> NDArray[np.int64]:
+def look_up(have: NDArray[np.str_], want: NDArray[np.str_], name: str) -> NDArray[np.int64]:
     """Where the ids of the predictions stand among those of a file, which may have more."""
     position = {value: row for row, value in enumerate(have.tolist())}
     missing = [value for value in want.tolist() if value not in position]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from functools import partial
 from importlib.resources import files
 from importlib.util import find_spec
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
 from postproc.reports import plots
@@ -16,9 +18,12 @@ from postproc.reports.tables import (
     confusion_table,
     gain_table,
     interval,
+    metric_table,
+    more_metrics,
     percent,
-    points,
     score_table,
+    tables,
+    texts_of,
 )
 from postproc.scores.checks import printable
 
@@ -33,19 +38,31 @@ NINETY_FIVE = "95\N{NO-BREAK SPACE}%"
 def report_page(report: ReportNumbers, *, title: str) -> str:
     """The page of a report; ImportError without Jinja2."""
     models = report.compared or report.models
-    best = max(models, key=_gain)
+    best = max(models, key=partial(_gain, report))
     return render_page(
         "report.html",
         title=title,
         report=report,
         summary=_summary(report),
+        methods=_methods(report),
         scores=score_table(report),
-        gains=gain_table(report) if report.compared else None,
+        gains=gain_table(report) if report.compared and "accuracy" in report.asked else None,
         gain_plot=plots.gain_plot(report, key="gains") if report.compared else None,
+        metrics=metric_table(report, wide=True) if more_metrics(report) else None,
         sections=[
             _section(report, model, f"m{number}", is_open=model is best)
             for number, model in enumerate(models)
         ],
+    )
+
+
+def notebook_html(report: ReportNumbers) -> str:
+    """The outcome and the tables of a report for a notebook; ImportError without Jinja2."""
+    environment = make_environment()
+    from markupsafe import Markup
+
+    return environment.get_template("notebook.html").render(
+        style=Markup(_template("notebook.css")), summary=_summary(report), tables=tables(report)
     )
 
 
@@ -57,15 +74,16 @@ def render_page(template: str, **values: Any) -> str:
     environment = make_environment()
     from markupsafe import Markup
 
-    folder = files("postproc.reports").joinpath("templates")
-    style, script = (
-        folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
-    )
+    style, script = map(_template, ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = environment.get_template(template).render(
         style=Markup(style), script=Markup(script), script_hash=f"sha256-{digest}", **values
     )
     return printable(page) + "\n"
+
+
+def _template(name: str) -> str:
+    return files("postproc.reports").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def make_environment() -> Environment:
@@ -92,12 +110,15 @@ def _section(
     """What the page shows of one model."""
     compared = model.comparison is not None
     changed = compared and model.verdict != "no change"
+    result = model.results[report.first.name]
     confusions = confusion_table(report, model)
     return {
         "key": key,
         "model": model,
         "is_open": is_open,
-        "gain": points(model.comparison.gain) if model.comparison is not None else None,
+        "gain": None if result.gain is None else _gain_text(report, result.gain),
+        "verdict": result.verdict,
+        "curves": plots.curve_plots(report, model, key=key),
         "ece": percent(model.metrics.ece),
         "baseline_ece": percent(report.baseline.metrics.ece),
         "reliability": plots.reliability_plot(report, model, key=f"{key}-reliability"),
@@ -111,20 +132,22 @@ def _section(
 
 
 def _summary(report: ReportNumbers) -> str:
-    """The outcome in a sentence or two."""
-    baseline = report.baseline
+    """The outcome in a sentence or two, by the metric that was asked for first."""
+    baseline, metric = report.baseline, report.first
+    of_value, of_gain = texts_of(metric)
     if not report.compared:
-        metrics = baseline.metrics
-        within = interval(metrics.accuracy_ci, percent).text
-        return (
-            f"{baseline.name} is right on {percent(metrics.accuracy)} % of the rows "
-            f"({NINETY_FIVE} interval {within})."
-        )
-    real = [model for model in report.compared if model.verdict == "real gain"]
-    best = max(real or report.compared, key=_gain)
-    assert best.comparison is not None  # only the baseline has none
-    within = interval(best.comparison.gain_ci, points).text
-    numbers = f"{points(best.comparison.gain)} points ({NINETY_FIVE} interval {within})"
+        result = baseline.results[metric.name]
+        within = f"({NINETY_FIVE} interval {interval(result.ci, of_value).text})"
+        if metric.name == "accuracy":
+            return f"{baseline.name} is right on {percent(result.value)} % of the rows {within}."
+        return f"{baseline.name} has {metric.heading} {of_value(result.value)} {within}."
+    real = [m for m in report.compared if m.results[metric.name].verdict == "real gain"]
+    best = max(real or report.compared, key=partial(_gain, report))
+    within = interval(best.results[metric.name].gain_ci or (nan, nan), of_gain).text
+    gain = _gain_text(report, _gain(report, best))
+    if metric.name != "accuracy":
+        gain += f" in {metric.heading}"
+    numbers = f"{gain} ({NINETY_FIVE} interval {within})"
     if not real:
         return (
             f"No model is significantly better than {baseline.name}; {best.name} comes closest: "
@@ -139,6 +162,23 @@ def _summary(report: ReportNumbers) -> str:
     )
 
 
+def _methods(report: ReportNumbers) -> str:
+    """Where intervals and tests come from."""
+    exact = (
+        "Intervals: Wilson for accuracies, Tango’s score interval for paired gains. Tests: exact "
+        "McNemar, corrected by Holm."
+    )
+    others = "from the influence of each row; t-tests, corrected by Holm."
+    if report.groups is not None or report.weighted:
+        return f"Intervals: {others}"
+    return f"{exact} Other metrics: {others}" if more_metrics(report) else exact
+
+
+def _gain_text(report: ReportNumbers, gain: float) -> str:
+    _, text = texts_of(report.first)
+    return f"{text(gain)} points" if report.first.is_share else text(gain)
+
+
 def _breakable(name: str) -> Markup:
     """A name that may break after punctuation that joins its words."""
     from markupsafe import Markup, escape
@@ -146,5 +186,6 @@ def _breakable(name: str) -> Markup:
     return Markup(re.sub(r"(?<=\w)([_/.]+)(?=[^\W\d])", r"\1<wbr>", str(escape(name))))
 
 
-def _gain(model: ModelReport) -> float:
-    return model.comparison.gain if model.comparison is not None else 0.0
+def _gain(report: ReportNumbers, model: ModelReport) -> float:
+    gain = model.results[report.first.name].gain
+    return 0.0 if gain is None or isnan(gain) else gain

@@ -1,8 +1,8 @@
-"""One pass over the rows of all models of a report, which keeps only sums."""
+"""Passes over the rows of all models of a report, which keep only sums."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from postproc.evaluation.changes import Switches
 from postproc.evaluation.metrics import MeasureRows
+from postproc.evaluation.moments import LabelTally, Moments, Units
+from postproc.evaluation.rank_counts import Ranking
 from postproc.evaluation.sums import MetricSums
 from postproc.scores.blocks import MapBlocks, Sizes, row_cuts
 
@@ -18,101 +20,159 @@ from postproc.scores.blocks import MapBlocks, Sizes, row_cuts
 MODELS_A_BLOCK = 4
 
 
+class Block(NamedTuple):
+    """What a model says of some rows; None where it was found before, or not asked for."""
+
+    sums: MetricSums | None
+    predicted: NDArray[np.int32] | None
+    values: NDArray[np.float64]  # (k, b), of metrics that are means of them
+
+
 class Entry(NamedTuple):
     """A model to measure, and the position of each row in its file if that has another order."""
 
-    part: MeasureRows
+    part: Callable[[slice], Block]
     rows: NDArray[np.int64] | None = None
 
 
 class Found(NamedTuple):
-    """What is known of some rows of a model; no sums if they were computed before."""
+    """What is known of some rows of a model; None where it was found before, or not asked for."""
 
     sums: MetricSums | None
-    switches: Switches | None
+    switches: Switches | None = None
+    labels: LabelTally | None = None
+    own: Moments | None = None
+    gained: Moments | None = None  # over the baseline
+
+
+@dataclass(frozen=True)
+class MeasuredRows:
+    """Sums, predicted classes and row values of a model."""
+
+    part: MeasureRows
+
+    def __call__(self, rows: slice) -> Block:
+        """Those of a slice of rows."""
+        found = self.part(rows)  # its buffer is freed for the next model
+        return Block(found.sums(), found.predicted, found.values)
+
+
+@dataclass(frozen=True)
+class RankedRows:
+    """Influences of rows on the rank metrics of a model."""
+
+    ranking: Ranking
+
+    def __call__(self, rows: slice) -> Block:
+        """Those of a slice of rows."""
+        return Block(None, None, self.ranking.influences(rows))
+
+
+@dataclass(frozen=True)
+class HeldRows:
+    """What a model says of all rows, in the order of the baseline's."""
+
+    predicted: NDArray[np.int32] | None
+    values: NDArray[np.float64]
+
+    def __call__(self, rows: slice) -> Block:
+        """A slice of it."""
+        predicted = None if self.predicted is None else self.predicted[rows]
+        return Block(None, predicted, self.values[:, rows])
 
 
 def pass_over(
-    entries: Sequence[Entry], labels: Any, map_blocks: MapBlocks, sizes: Sizes
+    entries: Sequence[Entry],
+    labels: Any,
+    shape: tuple[int, int],
+    units: Units,
+    map_blocks: MapBlocks,
+    sizes: Sizes,
+    *,
+    tallies: bool = False,
 ) -> list[Found]:
     """Measure all models, the baseline first, and compare each with it.
 
     `labels`, shape (n,) or a source of shape (n, 1), are in the order of the baseline's rows.
     Models with rows in another order are measured first, in the order of their file, and their
-    predicted classes are kept, 4 bytes per row.
+    predicted classes are kept, 4 bytes per row, and their values, 8 bytes each. With `tallies`,
+    labels and decided classes are counted for metrics of these.
     """
-    n_rows, n_classes = entries[0].part.scores.shape
-    models: list[MeasureRows | NDArray[np.int32]] = []
+    n_rows, n_classes = shape
+    models: list[Callable[[slice], Block]] = []
     totals: list[Found] = []
     for part, rows in entries:
-        sums, predicted = (None, None) if rows is None else _hold(part, map_blocks, sizes)
-        models.append(part if predicted is None else predicted[rows])
-        totals.append(Found(sums, None))
+        sums = None
+        if rows is not None:
+            sums, predicted, values = _hold(part, shape, map_blocks, sizes)
+            held = None if predicted is None else predicted[rows]
+            part = HeldRows(held, values[:, rows])
+        models.append(part)
+        totals.append(Found(sums))
     width = n_classes * -(-len(models) // MODELS_A_BLOCK)
-    for found in map_blocks(
-        CompareRows(tuple(models), labels, n_classes), row_cuts(n_rows, width, sizes), "measuring"
-    ):
+    compare = CompareRows(tuple(models), labels, units, n_classes, tallies)
+    for found in map_blocks(compare, row_cuts(n_rows, width, sizes), "measuring"):
         totals = [_merged(total, some) for total, some in zip(totals, found, strict=True)]
     return totals
 
 
 @dataclass(frozen=True)
 class CompareRows:
-    """Measures some rows of all models, or of their predicted classes, and compares them."""
+    """Measures some rows of all models and compares them."""
 
-    models: tuple[MeasureRows | NDArray[np.int32], ...]
+    models: tuple[Callable[[slice], Block], ...]
     labels: Any  # (n,), or source of shape (n, 1)
+    units: Units
     n_classes: int
+    tallies: bool
 
     def __call__(self, rows: slice) -> list[Found]:
         """The sums of a slice of rows, model by model."""
         labels = self.labels[rows].reshape(-1).astype(np.int64)
+        units = self.units[rows]
         found: list[Found] = []
-        base = None
+        base: Block | None = None
         for model in self.models:
-            sums: MetricSums | None = None
-            if isinstance(model, MeasureRows):
-                sums, predicted = _SumRows(model)(rows)
-            else:
-                predicted = model[rows]
-            if base is None:
-                base = predicted
-                found.append(Found(sums, None))
-            else:
-                found.append(Found(sums, Switches(base, predicted, labels, self.n_classes)))
+            block = model(rows)
+            found.append(self._compare(block, base, labels, units))
+            base = base or block
         return found
 
-
-@dataclass(frozen=True)
-class _SumRows:
-    """Sums of some rows, and the predicted classes."""
-
-    part: MeasureRows
-
-    def __call__(self, rows: slice) -> tuple[MetricSums, NDArray[np.int32]]:
-        found = self.part(rows)  # its buffer is freed for the next model
-        return found.sums(), found.predicted
+    def _compare(
+        self, block: Block, base: Block | None, labels: NDArray[np.int64], units: Units
+    ) -> Found:
+        switches = tally = own = gained = None
+        if block.predicted is not None:
+            before = None if base is None else base.predicted
+            if before is not None:
+                switches = Switches(before, block.predicted, labels, self.n_classes)
+            if self.tallies:
+                tally = LabelTally(labels, block.predicted, before, units, self.n_classes)
+        if len(block.values):
+            own = Moments(block.values, units)
+            gained = None if base is None else Moments(block.values - base.values, units)
+        return Found(block.sums, switches, tally, own, gained)
 
 
 def _hold(
-    part: MeasureRows, map_blocks: MapBlocks, sizes: Sizes
-) -> tuple[MetricSums, NDArray[np.int32]]:
-    """Sums of all rows of one model, and its predicted classes in the order of its file."""
-    n_rows, n_classes = part.scores.shape
-    cuts = row_cuts(n_rows, n_classes, sizes)
+    part: Callable[[slice], Block], shape: tuple[int, int], map_blocks: MapBlocks, sizes: Sizes
+) -> Block:
+    """Sums of all rows of one model, and what it says of each in the order of its file."""
+    cuts = row_cuts(*shape, sizes)
     total: MetricSums | None = None
-    held = np.empty(n_rows, np.int32)
-    for rows, (sums, predicted) in zip(
-        cuts, map_blocks(_SumRows(part), cuts, "measuring"), strict=True
-    ):
-        held[rows] = predicted
-        total = _joined(total, sums)
-    assert total is not None  # there is at least one row
-    return total, held
+    predicted: list[NDArray[np.int32]] = []
+    values = []
+    for block in map_blocks(part, cuts, "measuring"):
+        total = _joined(total, block.sums)
+        values.append(block.values)
+        if block.predicted is not None:
+            predicted.append(block.predicted)
+    held = np.concatenate(predicted) if predicted else None
+    return Block(total, held, np.concatenate(values, axis=1))
 
 
 def _merged(total: Found, some: Found) -> Found:
-    return Found(_joined(total.sums, some.sums), _joined(total.switches, some.switches))
+    return Found(*map(_joined, total, some))
 
 
 def _joined(total: Any, some: Any) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,10 @@ from postproc.evaluation.changes import (
     Switches,
     confusion_changes,
 )
+from postproc.evaluation.curves import Curves
+from postproc.evaluation.influence import Estimate
 from postproc.evaluation.paired import CONFIDENCE, Comparison
+from postproc.evaluation.registry import Metric
 from postproc.evaluation.sums import Metrics
 from postproc.scores.checks import check_count
 
@@ -24,45 +30,117 @@ TOP_CONFUSIONS = 10
 
 
 @dataclass(frozen=True)
-class ModelReport:
-    """One model of a report; what is relative to the baseline is None for the baseline itself."""
+class MetricResult:
+    """One metric of one model; what is relative to the baseline is None for the baseline itself."""
 
-    name: str
-    metrics: Metrics
-    comparison: Comparison | None  # rows fixed and broken relative to the baseline
-    p_holm: float | None  # McNemar's test, corrected for the number of models compared
-    confusions: Confusions = field(repr=False, compare=False)
-    switches: Switches | None = field(repr=False, compare=False)
+    metric: Metric
+    value: float
+    ci: tuple[float, float]  # 95 %
+    gain: float | None = None  # positive if better
+    gain_ci: tuple[float, float] | None = None
+    p_value: float | None = None
+    p_holm: float | None = None  # corrected for the number of models compared
+    detectable: float | None = None  # gain that would be found with 80 % power
+    slack: float = 0.0  # by which the value may be off, where scores were counted in a grid
+
+    @classmethod
+    def of(
+        cls, metric: Metric, value: Estimate, gain: Estimate | None, slack: float = 0.0
+    ) -> MetricResult:
+        """From an estimate of the value and one of the gain, with Holm's correction."""
+        if gain is None:
+            return cls(metric, value.value, value.interval, slack=slack)
+        return cls(
+            metric,
+            value.value,
+            value.interval,
+            gain.value,
+            gain.interval,
+            gain.p_value,
+            math.nan if gain.p_holm is None else gain.p_holm,
+            gain.detectable,
+            slack,
+        )
 
     @property
     def verdict(self) -> str:
         """Whether the gain is real: its corrected p-value lies below 0.05."""
-        if self.comparison is None or self.p_holm is None:
+        if self.gain is None or self.p_holm is None:
             return "baseline"
-        if self.comparison.fixed == self.comparison.broken == 0:
+        if self.gain == 0 and self.gain_ci == (0.0, 0.0):
             return "no change"
-        if self.p_holm >= 1 - CONFIDENCE:
+        if math.isnan(self.p_holm) or self.p_holm >= 1 - CONFIDENCE:
             return "unclear"
-        return "real gain" if self.comparison.gain > 0 else "real loss"
+        return "real gain" if self.gain > 0 else "real loss"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers as JSON types; what is not defined is None."""
+        return {
+            "value": _known(self.value),
+            "ci": _limits(self.ci),
+            "gain": _known(self.gain),
+            "gain_ci": _limits(self.gain_ci),
+            "p_value": _known(self.p_value),
+            "p_holm": _known(self.p_holm),
+            "detectable": _known(self.detectable),
+            "slack": self.slack,
+        }
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """One model of a report; what is relative to the baseline is None for the baseline itself."""
+
+    name: str
+    metrics: Metrics  # of rows that count once each
+    comparison: Comparison | None  # rows fixed and broken relative to the baseline
+    results: Mapping[str, MetricResult]  # by name: accuracy, and the metrics asked for
+    confusions: Confusions = field(repr=False, compare=False)
+    switches: Switches | None = field(repr=False, compare=False)
+    curves: Curves | None = field(default=None, repr=False, compare=False)  # of two classes
+
+    @property
+    def accuracy(self) -> MetricResult:
+        """Accuracy, its gain over the baseline and the test of the gain."""
+        return self.results["accuracy"]
+
+    @property
+    def p_holm(self) -> float | None:
+        """The p-value of the gain in accuracy, corrected for the number of models compared."""
+        return self.accuracy.p_holm
+
+    @property
+    def verdict(self) -> str:
+        """Whether the gain in accuracy is real: its corrected p-value lies below 0.05."""
+        if self.comparison is not None and self.comparison.fixed == self.comparison.broken == 0:
+            return "no change"
+        return self.accuracy.verdict
+
+    def value(self, name: str) -> float:
+        """A metric by its name in `to_dict`, of weighted rows where weights are given."""
+        if name in self.results:
+            return self.results[name].value
+        return float(getattr(self.metrics, name))
 
     def to_dict(self) -> dict[str, Any]:
         """All but the counts by class, as JSON types; shares are fractions."""
-        metrics, comparison = self.metrics, self.comparison
+        comparison, accuracy = self.comparison, self.accuracy
         return {
             "name": self.name,
-            "accuracy": metrics.accuracy,
-            "accuracy_ci": list(metrics.accuracy_ci),
-            "top5": metrics.top5,
-            "macro_f1": metrics.macro_f1,
-            "log_loss": metrics.log_loss,
-            "brier": metrics.brier,
-            "ece": metrics.ece,
-            "gain": comparison and comparison.gain,
-            "gain_ci": comparison and list(comparison.gain_ci),
+            "accuracy": accuracy.value,
+            "accuracy_ci": _limits(accuracy.ci),
+            "top5": self.value("top5"),
+            "macro_f1": self.value("macro_f1"),
+            "log_loss": self.value("log_loss"),
+            "brier": self.value("brier"),
+            "ece": self.metrics.ece,
+            "gain": accuracy.gain,
+            "gain_ci": _limits(accuracy.gain_ci),
             "fixed": comparison and comparison.fixed,
             "broken": comparison and comparison.broken,
-            "p_value": comparison and comparison.p_value,
-            "p_holm": self.p_holm,
+            "p_value": _known(accuracy.p_value),
+            "p_holm": _known(accuracy.p_holm),
+            "metrics": {name: result.to_dict() for name, result in self.results.items()},
         }
 
 
@@ -73,6 +151,9 @@ class ReportNumbers:
     models: tuple[ModelReport, ...]
     classes: tuple[str, ...]
     rows: int
+    asked: tuple[str, ...] = ("accuracy",)  # names of the metrics that tables show with intervals
+    groups: int | None = None  # number of groups of rows, if rows do not stand alone
+    weighted: bool = False
 
     @property
     def baseline(self) -> ModelReport:
@@ -83,6 +164,29 @@ class ReportNumbers:
     def compared(self) -> tuple[ModelReport, ...]:
         """The models compared with the baseline."""
         return self.models[1:]
+
+    @property
+    def first(self) -> Metric:
+        """The metric that was asked for first: summaries and plots of gains are of it."""
+        return self.baseline.results[self.asked[0]].metric
+
+    @property
+    def signature(self) -> str:
+        """What another needs to get the same numbers: definitions, baseline, ties, rows."""
+        results = self.baseline.results
+        defined = "; ".join(f"{name}: {results[name].metric.definition}" for name in self.asked)
+        return " | ".join(
+            [
+                f"postproc {version('postproc')}",
+                defined,
+                f"baseline {self.baseline.name}",
+                "ties: lowest class",
+                "seed: none needed",
+                f"n = {self.rows}",
+                "groups: none" if self.groups is None else f"groups: {self.groups}",
+                f"row weights: {'yes' if self.weighted else 'none'}",
+            ]
+        )
 
     def __getitem__(self, name: str) -> ModelReport:
         """Return the model with this name."""
@@ -154,6 +258,8 @@ class ReportNumbers:
             "classes": len(self.classes),
             "baseline": self.baseline.name,
             "models": models,
+            "groups": self.groups,
+            "signature": self.signature,
         }
 
     def _class_dicts(self, name: str) -> list[dict[str, Any]]:
@@ -169,6 +275,18 @@ class ReportNumbers:
             columns["fixed"] = changes.fixed.tolist()
             columns["broken"] = changes.broken.tolist()
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _known(value: float | None) -> float | None:
+    """A number, None if it is NaN or infinite."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _limits(limits: tuple[float, float] | None) -> list[float | None] | None:
+    """Both limits of an interval, None if they are not defined."""
+    if limits is None or math.isnan(limits[0]):
+        return None
+    return [_known(limit) for limit in limits]
 
 
 def _nullable(values: NDArray[np.float64]) -> list[float | None]:

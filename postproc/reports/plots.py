@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from postproc.evaluation.reliability import ReliabilityBins
 from postproc.reports.numbers import ModelReport, ReportNumbers
@@ -19,40 +21,88 @@ from postproc.reports.svg import (
     interval_plot,
     list_chart,
 )
-from postproc.reports.tables import percent, points
+from postproc.reports.tables import percent, texts_of
 
 #: Classes that the plot of changes shows; the table beside it has all.
 CLASSES_SHOWN = 12
 
+#: Height of plots of one share against another.
+SQUARE_HEIGHT = 286
+
 STYLES = {"real gain": "good", "real loss": "bad"}
 
 
-def gain_plot(report: ReportNumbers, *, key: str) -> Plot:
+def gain_plot(report: ReportNumbers, *, key: str) -> Plot | None:
     """Forest plot: the gain of every model with its interval; filled marks are real."""
+    metric = report.first
+    _, text = texts_of(metric)
+    scale = 100 if metric.is_share else 1
     rows, says = [], []
     for model in report.compared:
-        comparison = model.comparison
-        if comparison is None:
+        result = model.results[metric.name]
+        if result.gain is None or result.gain_ci is None or math.isnan(result.gain_ci[0]):
             continue
-        low, high = comparison.gain_ci
-        style = STYLES.get(model.verdict, "muted hollow")
-        rows.append(Row(model.name, 100 * comparison.gain, 100 * low, 100 * high, style))
+        low, high = result.gain_ci
+        style = STYLES.get(result.verdict, "muted hollow")
+        rows.append(Row(model.name, scale * result.gain, scale * low, scale * high, style))
         says.append(
-            f"{model.name}: {points(comparison.gain)}, {points(low)} to {points(high)}, "
-            f"{model.verdict}"
+            f"{model.name}: {text(result.gain)}, {text(low)} to {text(high)}, {result.verdict}"
         )
+    if not rows:
+        return None
     limits = min(0, *(row.low for row in rows)), max(0, *(row.high for row in rows))
-    chart, height = interval_plot(rows, limits, "gain in points of accuracy")
-    title = f"Gain in accuracy over {report.baseline.name}, with 95 % intervals"
+    if limits[0] == limits[1]:
+        limits = (-1, 1)
+    unit = f"points of {metric.heading}" if metric.is_share else metric.heading
+    chart, height = interval_plot(rows, limits, f"gain in {unit}")
+    title = f"Gain in {metric.heading} over {report.baseline.name}, with 95 % intervals"
     return chart.plot(key, title, "; ".join(says), height)
+
+
+def curve_plots(report: ReportNumbers, model: ModelReport, *, key: str) -> list[Plot]:
+    """ROC and precision-recall curves of two classes, of the baseline and of a model."""
+    if model.curves is None:
+        return []
+    shown = [(model.name, model.curves, "accent")]
+    if model is not report.baseline and report.baseline.curves is not None:
+        shown.insert(0, (report.baseline.name, report.baseline.curves, "muted"))
+    positive = f"class {report.classes[1]}"
+    roc = _square("share of other rows taken", f"share of {positive} found")
+    roc.line((0, 1), (0, 1), "muted dashed")
+    precision = _square(f"share of {positive} found", "precision")
+    for _, curves, style in shown:
+        roc.line([0, *curves.false_positives], [0, *curves.recall], style)
+        precision.line(curves.recall.tolist(), curves.precision.tolist(), style)
+    half = "; ".join(
+        f"{name}: {_at_half(c.recall, c.false_positives)} of the others, precision "
+        f"{_at_half(c.recall, c.precision)}"
+        for name, c, _ in shown
+    )
+    says = f"Where half of {positive} are found, in per cent: {half}"
+    return [
+        roc.plot(f"{key}-roc", f"ROC curve of {positive}", says, SQUARE_HEIGHT),
+        precision.plot(
+            f"{key}-precision", f"Precision-recall curve of {positive}", says, SQUARE_HEIGHT
+        ),
+    ]
+
+
+def _at_half(recall: NDArray[np.float64], values: NDArray[np.float64]) -> str:
+    return percent(float(np.interp(0.5, recall, values)))
+
+
+def _square(x: str, y: str) -> Chart:
+    """A chart of two shares."""
+    top, bottom = 22, SQUARE_HEIGHT - AXIS_ROOM
+    chart = Chart(Scale(0, 1, 34, WIDTH - MARGIN), Scale(0, 1, bottom, top))
+    chart.axis(x, top=top, bottom=bottom)
+    chart.y_axis(y)
+    return chart
 
 
 def reliability_plot(report: ReportNumbers, model: ModelReport, *, key: str) -> Plot:
     """Reliability diagram: accuracy against confidence, of the baseline and of a model."""
-    top, bottom = 22, 250
-    chart = Chart(Scale(0, 1, 34, WIDTH - MARGIN), Scale(0, 1, bottom, top))
-    chart.axis("confidence", top=top, bottom=bottom)
-    chart.y_axis("accuracy")
+    chart = _square("confidence", "accuracy")
     chart.line((0, 1), (0, 1), "muted dashed")
     shown = [(model, "accent", "disc")]
     if model.comparison is not None:
@@ -68,7 +118,7 @@ def reliability_plot(report: ReportNumbers, model: ModelReport, *, key: str) -> 
         key,
         "Reliability diagram: accuracy of rows by confidence",
         "Confidence and accuracy in per cent, bin by bin. " + "; ".join(says),
-        bottom + AXIS_ROOM,
+        SQUARE_HEIGHT,
     )
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.evaluation.metrics import MeasureRows
-from postproc.evaluation.paired import Comparison, holm
+from postproc.evaluation.moments import Units
+from postproc.evaluation.registry import Metric, find_metric
 from postproc.reports import text
-from postproc.reports.html import report_page
-from postproc.reports.measure import Entry, Found, pass_over
-from postproc.reports.numbers import ModelReport, ReportNumbers
+from postproc.reports.html import notebook_html, report_page
+from postproc.reports.numbers import ReportNumbers
+from postproc.reports.results import Aligned, model_reports
 from postproc.reports.tables import tables
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import check_label_rows, fail, fail_type
@@ -38,6 +39,12 @@ class AccuracyReport(ReportNumbers):
         Class names; the class numbers if no names are known.
     rows : int
         Number of rows n.
+    asked : tuple of str
+        Names of the metrics that are shown with intervals.
+    groups : int or None
+        Number of groups, if rows do not stand alone.
+    weighted : bool
+        Whether rows have weights.
     """
 
     def to_text(self, *, per_class: bool = False, width: int = 100) -> str:
@@ -62,6 +69,10 @@ class AccuracyReport(ReportNumbers):
         """
         return report_page(self, title=title)
 
+    def _repr_html_(self) -> str | None:
+        """Tables for a notebook, which shows the text where Jinja2 is missing."""
+        return notebook_html(self) if find_spec("jinja2") is not None else None
+
     def __rich__(self) -> Any:
         """Tables for a rich console."""
         return text.renderable(tables(self))
@@ -75,6 +86,9 @@ def accuracy_report(
     baseline: str | None = None,
     kinds: Kind | Mapping[str, Kind] | None = None,
     classes: Sequence[str] | None = None,
+    metrics: Sequence[str | Metric] = ("accuracy",),
+    groups: Any = None,
+    row_weights: Any = None,
     map_blocks: MapBlocks = in_order,
     sizes: Sizes = DEFAULT_SIZES,
 ) -> AccuracyReport:
@@ -84,6 +98,9 @@ def accuracy_report(
     fixed and broke relative to the baseline. The gain, Tango's score interval for paired
     proportions and the exact p-value of McNemar's test, with Holm's correction for the number of
     models compared, follow from these counts.
+
+    Intervals and tests of other metrics, of rows in groups and of weighted rows follow from the
+    influence of each row on the metric: p-values are those of a t-test, corrected metric by metric.
 
     Parameters
     ----------
@@ -99,6 +116,15 @@ def accuracy_report(
         Kinds of the arrays; by default each is detected from the whole array.
     classes : sequence of C str, optional
         Class names; by default those that the predictions carry.
+    metrics : sequence of str or Metric
+        Metrics to show with intervals and gains: accuracy, balanced_accuracy, macro_f1, micro_f1,
+        mcc, kappa, quadratic_kappa, log_loss, brier, auc, average_precision, or topK.
+    groups : array_like of shape (n,), optional
+        What each row belongs to: rows of one patient or document vary together, and only groups
+        are independent.
+    row_weights : array_like of shape (n,), optional
+        What each row counts, >= 0. Counts of rows (fixed and broken, by class) and the calibration
+        error stay those of rows that count once.
     map_blocks : callable
         Maps a function over row slices and yields its results in order, as `map` does; may show
         progress or run on other machines.
@@ -114,7 +140,14 @@ def accuracy_report(
         If an argument is of the wrong type.
     ValueError
         If there are no predictions, a model is unknown, scores fail `check_scores`, shapes, class
-        names or ids differ between the models, or the labels do not fit.
+        names or ids differ between the models, the labels do not fit, or a metric is unknown or
+        says nothing of these labels.
+
+    References
+    ----------
+    DeLong, DeLong, Clarke-Pearson (1988). Comparing the areas under two or more correlated receiver
+    operating characteristic curves. Biometrics 44, 837-845. Efron, Tibshirani (1993). An
+    Introduction to the Bootstrap, chapter 22 (influence functions).
 
     Examples
     --------
@@ -139,24 +172,59 @@ def accuracy_report(
     if class_names is not None:
         check_unique(class_names, "classes")
 
-    entries = [_entry(model, first, y, class_names, ids, sizes) for model in checked]
-    found = pass_over(entries, entries[0].part.labels, map_blocks, sizes)
-    compared = [each.switches.compare(len(y)) for each in found if each.switches is not None]
-    corrected = holm([comparison.p_value for comparison in compared])
-    models = zip(names, found, [None, *compared], [None, *corrected], strict=True)
+    wanted = _check_metrics(metrics, first.n_classes)
+    units = Units(
+        None if row_weights is None else check_weights(row_weights, len(y)),
+        None if groups is None else check_groups(groups, len(y)),
+    )
+    models = [_align(model, first, y, class_names, ids, units) for model in checked]
     return AccuracyReport(
-        models=tuple(_model_report(*model) for model in models),
+        models=model_reports(models, models[0].labels, wanted, units, map_blocks, sizes),
         classes=class_names or tuple(str(j) for j in range(first.n_classes)),
         rows=len(y),
+        asked=tuple(metric.name for metric in wanted),
+        groups=None if units.groups is None else int(units.groups.max()) + 1,
+        weighted=units.weights is not None,
     )
 
 
-def _model_report(
-    name: str, found: Found, comparison: Comparison | None, p_holm: float | None
-) -> ModelReport:
-    assert found.sums is not None  # there is at least one row
-    metrics, confusions = found.sums.result(), found.sums.confusions
-    return ModelReport(name, metrics, comparison, p_holm, confusions, found.switches)
+def _check_metrics(metrics: object, n_classes: int) -> list[Metric]:
+    """The metrics by their names, each once and of a task with so many classes."""
+    if isinstance(metrics, str) or not isinstance(metrics, Sequence):
+        fail_type("metrics", "a sequence of names", repr(metrics))
+    found = [each if isinstance(each, Metric) else find_metric(each) for each in metrics]
+    check_unique([metric.name for metric in found], "metrics")
+    for metric in found:
+        metric.check_task("binary" if n_classes == 2 else "multiclass")
+    return found
+
+
+def check_weights(weights: Any, n_rows: int, name: str = "row_weights") -> NDArray[np.float64]:
+    """Weights of rows, (n,): finite, >= 0, and not all 0."""
+    array = np.asarray(weights)
+    if array.shape != (n_rows,):
+        fail(name, f"one number a row, shape ({n_rows},)", f"shape {array.shape}")
+    if array.dtype.kind not in "iubf":
+        fail_type(name, "numbers", f"dtype {array.dtype}")
+    wide = array.astype(np.float64)
+    bad = ~(np.isfinite(wide) & (wide >= 0))
+    if bad.any():
+        row = int(np.argmax(bad))
+        fail(f"{name}[{row}]", "a finite number >= 0", array[row].item())
+    if not wide.any():
+        fail(name, "above 0 in a row or more", "only zeros")
+    return wide
+
+
+def check_groups(groups: Any, n_rows: int, name: str = "groups") -> NDArray[np.int64]:
+    """Groups of rows, (n,), as numbers 0..G-1."""
+    array = np.asarray(groups)
+    if array.shape != (n_rows,):
+        fail(name, f"one name or number a row, shape ({n_rows},)", f"shape {array.shape}")
+    known, numbers = np.unique(array, return_inverse=True)
+    if len(known) < 2:
+        fail(name, "two or more", f"{len(known)}: intervals come from differences between groups")
+    return numbers.astype(np.int64)
 
 
 def _check_names(predictions: object, baseline: str | None) -> list[str]:
@@ -194,14 +262,14 @@ def _check_model(
     return replace(scores, name=name)
 
 
-def _entry(
+def _align(
     model: Predictions,
     first: Predictions,
     labels: NDArray[Any],
     classes: tuple[str, ...] | None,
     ids: NDArray[np.str_] | None,
-    sizes: Sizes,
-) -> Entry:
+    units: Units,
+) -> Aligned:
     """One model to measure, its columns and rows matched by name."""
     if model.n_classes != first.n_classes:
         rule = f"an array of {first.n_classes} classes like `{first.name}`"
@@ -214,7 +282,7 @@ def _entry(
         rows = matching_order(model.ids, ids, f"ids of {model.name}")
     if rows is None:
         own_labels = as_source(labels[:, None])  # a memory map is pickled by path
-    else:
-        own_labels = np.empty(len(labels), np.int64)
-        own_labels[rows] = labels
-    return Entry(MeasureRows(scores, own_labels, model.kind, model.name, sizes), rows)
+        return Aligned(scores, model.kind, model.name, own_labels, units, None)
+    own_labels, own_units = np.empty(len(labels), np.int64), units.at(rows)
+    own_labels[rows] = labels
+    return Aligned(scores, model.kind, model.name, own_labels, own_units, rows)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from postproc.evaluation.changes import ClassChanges
+from postproc.evaluation.registry import Metric
 from postproc.reports.numbers import ModelReport, ReportNumbers
 
 #: With fewer classes top-5 accuracy is trivial.
@@ -24,7 +25,10 @@ class Cell(NamedTuple):
 
 
 class Table(NamedTuple):
-    """One table for every format; the first `n_texts` columns hold text, the others numbers."""
+    """One table for every format; the first `n_texts` columns hold text, the others numbers.
+
+    A table without columns is its note alone.
+    """
 
     title: str
     columns: tuple[str, ...]
@@ -78,12 +82,14 @@ def interval(limits: tuple[float, float], text: Callable[[float], str]) -> Cell:
 def tables(report: ReportNumbers, *, per_class: bool = False) -> list[Table]:
     """All tables of a report; with `per_class` also classes and confusions of every model."""
     found = [score_table(report)]
-    if report.compared:
+    if report.compared and "accuracy" in report.asked:
         found.append(gain_table(report))
+    if more_metrics(report):
+        found.append(metric_table(report))
     if per_class:
         for model in report.compared or report.models:
             found += [class_table(report, model), confusion_table(report, model)]
-    return found
+    return [*found, Table("", (), (), report.signature)]
 
 
 #: Metrics after the accuracy: heading, attribute, text.
@@ -102,17 +108,20 @@ def score_table(report: ReportNumbers) -> Table:
     rows = (
         (
             named(model.name),
-            number(model.metrics.accuracy, percent),
-            interval(model.metrics.accuracy_ci, percent),
-            *(number(getattr(model.metrics, key), text) for _, key, text in shown),
+            number(model.accuracy.value, percent),
+            interval(model.accuracy.ci, percent),
+            *(number(model.value(key), text) for _, key, text in shown),
         )
         for model in report.models
     )
+    note = "Shares and ECE (expected calibration error) in per cent; log-loss in nats."
+    if report.weighted:
+        note += " All but ECE of weighted rows."
     return Table(
-        f"{report.rows:,} rows, {len(report.classes):,} classes",
+        f"{report.rows:,} rows{_groups(report)}, {len(report.classes):,} classes",
         ("model", "accuracy", "95 % interval", *(heading for heading, _, _ in shown)),
         tuple(rows),
-        "Shares and ECE (expected calibration error) in per cent; log-loss in nats.",
+        note,
     )
 
 
@@ -121,25 +130,120 @@ def gain_table(report: ReportNumbers) -> Table:
     rows = tuple(
         (
             named(model.name),
-            number(model.comparison.gain, points),
-            interval(model.comparison.gain_ci, points),
+            _number(model.accuracy.gain, points),
+            _interval(model.accuracy.gain_ci, points),
             count(model.comparison.fixed),
             count(model.comparison.broken),
-            number(model.comparison.p_value, p_text),
-            number(model.p_holm, p_text),
+            _number(model.accuracy.p_value, p_text),
+            _number(model.p_holm, p_text),
             named(model.verdict),
         )
         for model in report.compared
-        if model.comparison is not None and model.p_holm is not None
+        if model.comparison is not None
+    )
+    is_exact = report.groups is None and not report.weighted
+    note = (
+        f"Gain in points of accuracy; p of the {'exact McNemar test' if is_exact else 't-test'}, "
+        f"corrected by Holm for {len(rows)} comparison{'s' if len(rows) > 1 else ''}. A gain or "
+        "loss is called real if the corrected p is below 0.05."
     )
     return Table(
         f"Against {report.baseline.name}",
         ("model", "gain", "95 % interval", "fixed", "broken", "p", "p (Holm)", "verdict"),
         rows,
-        "Gain in points of accuracy; p of the exact McNemar test, corrected by Holm for "
-        f"{len(rows)} comparison{'s' if len(rows) > 1 else ''}. A gain or loss is called real if "
-        "the corrected p is below 0.05.",
+        " ".join([note, *_detectable(report, ["accuracy"])]),
     )
+
+
+def more_metrics(report: ReportNumbers) -> list[str]:
+    """Names of the metrics asked for besides accuracy, which has tables of its own."""
+    return [name for name in report.asked if name != "accuracy"]
+
+
+def metric_table(report: ReportNumbers, *, wide: bool = False) -> Table:
+    """Metrics of every model with intervals, and gains over the baseline; if `wide` with p."""
+    columns: tuple[str, ...] = ("metric", "model", "value", "95 % interval")
+    if report.compared:
+        columns += ("gain", "95 % interval", *["p (Holm)"] * wide, "verdict")
+    rows = []
+    for name in more_metrics(report):
+        for model in report.models:
+            result = model.results[name]
+            of_value, of_gain = texts_of(result.metric)
+            cells = [
+                named(result.metric.heading),
+                named(model.name),
+                number(result.value, of_value),
+                interval(result.ci, of_value),
+            ]
+            if report.compared:
+                cells += [
+                    _number(result.gain, of_gain),
+                    _interval(result.gain_ci, of_gain),
+                    *[_number(result.p_holm, p_text)] * wide,
+                    named(result.verdict),
+                ]
+            rows.append(tuple(cells))
+    return Table(
+        f"Metrics with intervals{_groups(report)}",
+        columns,
+        tuple(rows),
+        _metric_note(report),
+        n_texts=2,
+    )
+
+
+def texts_of(metric: Metric) -> tuple[Callable[[float], str], Callable[[float], str]]:
+    """How values of a metric and gains in it are written."""
+    return (percent, points) if metric.is_share else (four_digits, "{:+z.4f}".format)
+
+
+def _metric_note(report: ReportNumbers) -> str:
+    names = more_metrics(report)
+    known = [report.baseline.results[name].metric for name in names]
+    notes = []
+    if any(metric.is_share for metric in known):
+        notes.append("Shares in per cent, their gains in points.")
+    if report.compared:
+        n = len(report.compared)
+        notes.append(
+            f"Gains are over {report.baseline.name}, positive where better; p of the t-test, "
+            f"corrected by Holm for {n} comparison{'s' if n > 1 else ''} in each metric."
+        )
+    notes += _detectable(report, names)
+    for name in names:
+        slack = max(model.results[name].slack for model in report.models)
+        if slack > 0:
+            heading = report.baseline.results[name].metric.heading
+            notes.append(f"{heading} is of scores in a grid, to within {100 * slack:.2g} points.")
+    return " ".join(notes)
+
+
+def _detectable(report: ReportNumbers, names: Sequence[str]) -> list[str]:
+    """A sentence on the gains that these rows could show; none where nothing can be said."""
+    found = []
+    for name in names:
+        metric = report.baseline.results[name].metric
+        sizes = [model.results[name].detectable for model in report.compared]
+        able = sorted(size for size in sizes if size is not None and size > 0)
+        if able:
+            shown = [f"{100 * s:.2f}" if metric.is_share else f"{s:.4f}" for s in able]
+            ends = dict.fromkeys([shown[0], shown[-1]])
+            unit = " points" if metric.is_share else ""
+            found.append(f"{' to '.join(ends)}{unit} of {metric.heading}")
+    return [f"Gains that these rows can show (power 80 %): {', '.join(found)}."] if found else []
+
+
+def _groups(report: ReportNumbers) -> str:
+    return "" if report.groups is None else f" in {report.groups:,} groups"
+
+
+def _number(value: float | None, text: Callable[[float], str]) -> Cell:
+    return number(math.nan if value is None else value, text)
+
+
+def _interval(limits: tuple[float, float] | None, text: Callable[[float], str]) -> Cell:
+    return interval(limits or (math.nan, math.nan), text)
 
 
 def class_table(report: ReportNumbers, model: ModelReport) -> Table:

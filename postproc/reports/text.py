@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 
+#: Longest texts that keep their line where another column of text can give way.
+WHOLE = 14
+
+
 def renderable(shown: Iterable[Table]) -> Group:
     """Tables for a rich console."""
     from rich.console import Group
@@ -26,6 +30,7 @@ def renderable(shown: Iterable[Table]) -> Group:
     for table in shown:
         if table.rows:
             parts.append(rich_table(table))
+        if table.rows or not table.columns:
             parts.append(Text(printable(table.note + "\n" if table.note else ""), style="dim"))
     return Group(*parts)
 
@@ -45,7 +50,9 @@ def rich_table(table: Table) -> RichTable:
     )
     for number, column in enumerate(table.columns):
         if number < table.n_texts:
-            grid.add_column(Text(printable(column)), overflow="fold")
+            longest = max((len(row[number].text) for row in table.rows), default=0)
+            is_whole = number < table.n_texts - 1 and longest <= WHOLE
+            grid.add_column(Text(printable(column)), overflow="fold", no_wrap=is_whole)
         else:
             grid.add_column(Text(printable(column)), justify="right", no_wrap=True)
     for row in table.rows:
@@ -69,6 +76,8 @@ def to_markdown(shown: Iterable[Table]) -> str:
 
 
 def _markdown(table: Table) -> str:
+    if not table.columns:
+        return _escaped(table.note) + "\n"
     lines = [f"**{_escaped(table.title)}**", ""]
     lines.append(_line(_escaped(column) for column in table.columns))
     lines.append(_line("---" if j < table.n_texts else "---:" for j in range(len(table.columns))))
@@ -89,8 +98,18 @@ def to_csv(report: ReportNumbers) -> str:
     """One line per model, shares as fractions; what the baseline lacks is empty."""
     lines = []
     for model in report.models:
+        numbers = model.to_dict()
+        for name, result in numbers.pop("metrics").items():
+            if name in report.asked and name != "accuracy":
+                numbers |= {
+                    name if key == "value" else f"{name}_{key}": result[key] for key in result
+                }
         line: dict[str, Any] = {}
-        for key, value in {**model.to_dict(), "verdict": model.verdict}.items():
+        for key, value in {
+            **numbers,
+            "verdict": model.verdict,
+            "signature": report.signature,
+        }.items():
             if key.endswith("_ci"):
                 stem = key.removesuffix("_ci")
                 line[f"{stem}_low"], line[f"{stem}_high"] = value or (None, None)

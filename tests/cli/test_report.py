@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cli.task.members import file_names, member_names
+from postproc import softmax
 from postproc.files import save_predictions
 from postproc.reports.report import accuracy_report
 
@@ -216,3 +217,109 @@ def test_errors(run, folder, arguments, code, message):
     result = run(*arguments, code=code)
     assert result.stderr.splitlines()[-1] == f"Error: {message}"
     assert result.stdout == ""
+
+
+JUDGED = ("--metric", "macro_f1,auc,log_loss,top2")
+
+
+@pytest.fixture
+def judged(folder):
+    """Groups and weights of the rows, and a table of costs."""
+    rng = np.random.default_rng(1)
+    groups, weights = np.arange(200) // 4, rng.uniform(0, 2, 200)
+    np.save("groups.npy", groups)
+    np.save("weights.npy", weights)
+    np.savetxt("costs.csv", np.arange(49).reshape(7, 7) % 5, delimiter=",", fmt="%d")
+    return groups, weights
+
+
+def test_metrics_groups_and_weights_are_those_of_the_report(run, folder, judged):
+    units = ("--groups", "groups", "--row-weights", "weights")
+    found = json.loads(run("old", "new", "--labels", "y", *JUDGED, *units, "--json").stdout)
+    predictions = {name: np.load(f"{name}.npy") for name in ("old", "new")}
+    wanted = accuracy_report(
+        predictions, np.load("y.npy"), metrics=JUDGED[1].split(","),
+        groups=judged[0], row_weights=judged[1],
+    )  # fmt: skip
+    assert found == {**wanted.to_dict(), "warnings": []}
+    assert found["groups"] == 50
+
+
+def test_groups_and_weights_are_looked_up_by_id(run, folder, judged):
+    ids = np.array([f"r{i}" for i in range(200)])
+    for name in ("old", "new"):
+        save_predictions(f"{name}.csv", softmax(np.load(f"{name}.npy")), ids=ids)
+    order = np.random.default_rng(2).permutation(200)
+    for name, values in (("g", judged[0]), ("w", judged[1]), ("l", np.load("y.npy"))):
+        lines = [f"{ids[i]},{values[i]}" for i in order]
+        (folder / f"{name}.csv").write_text("\n".join([f"id,{name}", "more,1", *lines]))
+    plain = run("old.npy", "new.npy", "--labels", "y.npy", *JUDGED, "--groups", "groups.npy",
+                "--row-weights", "weights.npy", "--json")  # fmt: skip
+    by_id = run("old.csv", "new.csv", "--labels", "l.csv", *JUDGED,
+                "--groups", "g.csv", "--row-weights", "w.csv", "--json")  # fmt: skip
+    for one, other in zip(
+        json.loads(plain.stdout)["models"], json.loads(by_id.stdout)["models"], strict=True
+    ):
+        for name in JUDGED[1].split(","):
+            for key in ("value", "ci"):
+                value = one["metrics"][name][key]
+                assert other["metrics"][name][key] == pytest.approx(value, rel=1e-5)
+
+
+@pytest.mark.parametrize("names", [False, True])
+def test_costs_from_a_table(run, folder, judged, names):
+    table = np.loadtxt("costs.csv", delimiter=",")
+    if names:
+        classes = list("abcdefg")
+        (folder / "classes.txt").write_text("\n".join(classes))
+        order = [3, 1, 0, 2, 6, 5, 4]
+        lines = [",".join(["true", *(classes[j] for j in order)])]
+        lines += [",".join([classes[i], *(f"{table[i, j]:g}" for j in order)]) for i in range(7)]
+        (folder / "costs.csv").write_text("\n".join(lines))
+    found = json.loads(run("old", "--labels", "y", "--metric", "cost:costs.csv", "--json").stdout)
+    right, decided = np.load("y.npy"), np.load("old.npy").argmax(axis=1)
+    value = found["models"][0]["metrics"]["cost:costs.csv"]["value"]
+    assert value == pytest.approx(table[right, decided].mean())
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (("--metric", "f2"), 2, "`metric` must be one of accuracy, balanced_accuracy"),
+        (("--metric", "auc,"), 2, "`metric` must be one of accuracy"),
+        (("--metric", "auc,auc"), 1, "`metrics` must be unique, got 'auc' more than once"),
+        (("--metric", "cost:none.csv"), 1, "none.csv: no such file"),
+        (("--metric", "cost:y.npy"), 1, "a row and a column for each of 7 classes"),
+        (("--groups", "none.npy"), 1, "none.npy: no such file"),
+        (("--groups", "short.npy"), 1, "as long as the predictions (200 rows), got 3 rows"),
+        (("--row-weights", "short.npy"), 1, "as long as the predictions (200 rows), got 3 rows"),
+        (("--row-weights", "negative.npy"), 1, "negative.npy[0]` must be a finite number >= 0"),
+        (("--row-weights", "words.txt"), 1, "words.txt, row 0` must be numbers, got 'many'"),
+    ],
+)
+def test_bad_judging(run, folder, judged, options, code, message):
+    np.save("short.npy", np.arange(3))
+    np.save("negative.npy", np.full(200, -1.0))
+    (folder / "words.txt").write_text("many\n" * 200)
+    error = run("old", "new", "--labels", "y", *options, code=code).stderr
+    assert message in error
+    assert error.count("\n") == (1 if code == 1 else 4)
+
+
+@pytest.mark.parametrize("name", ["top3"])
+def test_metrics_that_two_classes_lack(run, folder, name):
+    np.save("two.npy", np.load("old.npy")[:, :2])
+    np.save("bits.npy", np.load("y.npy") % 2)
+    error = run("two", "--labels", "bits", "--metric", name, code=1).stderr
+    assert "for binary predictions, got top3" in error
+
+
+def test_the_page_shows_curves_of_two_classes(run, folder):
+    np.save("two.npy", np.load("old.npy")[:, :2])
+    np.save("bits.npy", np.load("y.npy") % 2)
+    run("two", "--labels", "bits", "--html", "two.html")
+    page = (folder / "two.html").read_text()
+    assert "ROC curve of class 1" in page
+    assert "Precision-recall curve of class 1" in page
+    run("old", "--labels", "y", "--html", "seven.html")
+    assert "ROC curve" not in (folder / "seven.html").read_text()

@@ -12,8 +12,15 @@ from postproc import softmax
 from postproc.can.options import CANOptions, load_can_options, save_can_options
 from postproc.can.tuning import tune_can
 
-KEYS = ["method", "options", "reason", "rows", "classes", "accuracy", "nested_gain"]
-KEYS += ["nested_gain_ci", "nested_fixed", "nested_broken", "candidate", "fold_candidates"]
+KEYS = ["method", "options", "reason", "rows", "classes", "accuracy", "metric"]
+KEYS += [
+    "nested_gain",
+    "nested_gain_ci",
+    "nested_fixed",
+    "nested_broken",
+    "candidate",
+    "fold_candidates",
+]
 KEYS += ["n_folds", "n_repeats", "seed", "settings", "kind", "output", "warnings"]
 QUICK = ("--alpha", "1,2", "--iterations", "1,2", "--threshold", "0.5", "--folds", "3")
 
@@ -53,6 +60,22 @@ def test_can_reads_what_tune_writes(here, run_cli):
     evidence = json.loads((here / "can.json").read_text())["evidence"]
     assert evidence["nested_gain"] == tuned.nested_gain > 0
     assert "settings" not in evidence
+
+
+def test_can_is_judged_by_another_metric(here, run_cli):
+    words = ("helped.val.npy", "--labels", "labels", *QUICK, "--metric", "macro_f1", "--json")
+    found = json.loads(run_cli("tune", "can", *words, "-o", "can.json").stdout)
+    grid = {"alpha": [1, 2], "iterations": [1, 2], "threshold": [0.5]}
+    arrays = np.load("helped.val.npy"), np.load("labels.npy")
+    tuned = tune_can(*arrays, grid=grid, n_folds=3, metric="macro_f1")
+    assert found["metric"] == "macro_f1"
+    assert found["nested_gain"] == tuned.nested_gain > 0
+
+
+def test_can_is_judged_by_one_metric_of_classes(here, run_cli):
+    words = ("tune", "can", "helped.val.npy", "--labels", "labels", "--metric")
+    assert "must be one metric for can" in run_cli(*words, "mcc,kappa", code=2).stderr
+    assert "one of predicted classes" in run_cli(*words, "auc", code=1).stderr
 
 
 def test_nothing_to_gain_is_written_as_such_and_can_leaves_all_rows(here, run_cli):

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, f1_score, log_loss
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    f1_score,
+    log_loss,
+    matthews_corrcoef,
+    roc_auc_score,
+)
 
 import ensemble
 from ensemble import check_members
+from ensemble.learned.greedy_by_metric import MetricSearch
 from ensemble.learned.greedy_search import Search
 from postproc import softmax
+from postproc.evaluation.registry import find_metric
 from tests.ensemble.conftest import make_members
 
 SCORES = {
@@ -56,6 +65,30 @@ def test_selects_what_the_loop_selects(metric, case):
     sign = -1 if metric == "log_loss" else 1
     np.testing.assert_allclose(sign * ours_scores, scores, atol=1e-6)
     np.testing.assert_array_equal(ours, selected)
+
+
+MORE_SCORES = {
+    "balanced_accuracy": lambda y, p: balanced_accuracy_score(y, p.argmax(axis=1)),
+    "mcc": lambda y, p: matthews_corrcoef(y, p.argmax(axis=1)),
+    "auc": lambda y, p: roc_auc_score(y, p / p.sum(1, keepdims=True), multi_class="ovr"),
+    "brier": lambda y, p: -np.mean(np.sum((p - np.eye(p.shape[1])[y]) ** 2, axis=1)),
+}
+
+
+@pytest.mark.parametrize("metric", MORE_SCORES)
+def test_any_metric_selects_what_the_loop_selects(metric, monkeypatch):
+    probs, y = weak_members(0, 200, 3, 5)
+    monkeypatch.setitem(SCORES, metric, MORE_SCORES[metric])
+    selected, scores = naive([p.astype(np.float64) for p in probs], y, metric, 8)
+    search = MetricSearch(check_members(probs), y, find_metric(metric))
+    ours, ours_scores = search.run(np.arange(len(probs)), 8)
+    np.testing.assert_array_equal(ours, selected)
+    np.testing.assert_allclose(abs(ours_scores), np.abs(scores), atol=1e-6)
+    model = ensemble.GreedySelection(metric=metric, n_steps=8).fit(probs, y)
+    kept = int(np.argmax(scores)) + 1
+    np.testing.assert_allclose(
+        model.member_weights_, np.bincount(selected[:kept], minlength=5) / kept
+    )
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])

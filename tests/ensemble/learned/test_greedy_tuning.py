@@ -68,5 +68,5 @@ def test_faults():
     arrays, y = members(n=20)
     with pytest.raises(ValueError, match="`grid` must be of the parameters n_bags, metric"):
         tune_greedy(arrays, y, grid={"alpha": [1]})
-    with pytest.raises(ValueError, match='`metric` must be one of "accuracy"'):
+    with pytest.raises(ValueError, match="`metric` must be one of accuracy"):
         tune_greedy(arrays, y, grid={"metric": ["gain"]})

@@ -15,6 +15,7 @@ from postproc.can.options import CANOptions
 from postproc.can.tuning import GRID, GRIDS, grid_settings, tune_can
 from postproc.evaluation.choice import check_grid, choose, cross_validate, make_plan
 from postproc.evaluation.paired import paired_gain_interval
+from postproc.evaluation.registry import find_metric
 
 SMALL = {
     "alpha": [0.5, 1.0, 2.0],
@@ -111,6 +112,35 @@ def test_nested_gain_against_nested_loops():
     assert result.reason.endswith("is above zero")
 
 
+@pytest.mark.parametrize("metric", ["macro_f1", "mcc", "balanced_accuracy"])
+def test_settings_are_judged_by_other_metrics(metric):
+    probs, y = shifted_task(n=400)
+    grid = {"alpha": [1.0], "iterations": [1], "threshold": [0.5], "top_k": [3]}
+    grid |= {"smoothing": [0.0], "reference_sample": ["all"]}
+    result = tune_can(probs, y, grid=grid, n_folds=4, prior=[0.1, 0.45, 0.45], metric=metric)
+    folds = make_plan(probs, y, n_folds=4, n_repeats=1, seed=0, learns_labels=False).folds[0]
+    prior, options = np.array([0.1, 0.45, 0.45]), result.settings[0].options
+    after = probs.argmax(axis=1)
+    for fold in range(4):
+        model = CANModel.fit([probs[folds != fold]], prior, options)
+        after[folds == fold] = model.adjust(probs[folds == fold])[0].argmax(axis=1)
+    judge = find_metric(metric)
+    found = [judge.measure_decided(y, decided, 3) for decided in (after, probs.argmax(axis=1))]
+    gain = judge.gain(*found)
+    assert result.metric == metric
+    assert result.settings[0].gain == pytest.approx(gain.value)
+    assert result.settings[0].standard_error == pytest.approx(gain.standard_error)
+    assert result.nested_gain == pytest.approx(gain.value)
+    assert result.nested_gain_ci == pytest.approx(gain.interval)
+    assert result.options is not None
+    assert "above zero" in result.reason
+
+
+def test_metrics_that_need_more_than_classes_are_refused():
+    with pytest.raises(ValueError, match=r"one of predicted classes \(accuracy, .*got log_loss"):
+        tune_can(*shifted_task(n=60), metric="log_loss")
+
+
 @pytest.mark.parametrize("prior", [None, "uniform"])
 def test_labels_of_an_outer_fold_cannot_change_the_choice_without_it(prior):
     probs, y = shifted_task(n=240)
@@ -140,12 +170,12 @@ def test_held_out_labels_only_score():
     def evaluate(train, held):
         assert not set(train) & set(held)
         calls.append((len(train), len(held)))
-        return np.ones((1, len(held)), bool)
+        return y[held][None]
 
     features, y = np.random.default_rng(0).random((20, 2)), np.arange(20) % 2
     plan = make_plan(features, y, n_folds=5, n_repeats=2, seed=0, learns_labels=True)
-    right = np.arange(20) < 10
-    result = cross_validate(evaluate, right, plan, ["only"], method="x", n_classes=2, seed=0)
+    base = np.where(np.arange(20) < 10, y, 1 - y)
+    result = cross_validate(evaluate, base, y, plan, ["only"], method="x", n_classes=2, seed=0)
     assert calls == 2 * ([(16, 4)] * 5 + [(12, 8)] * 10)
     assert plan.n_evaluations == len(calls)
     assert (result.nested.fixed, result.nested.broken, result.options) == (10, 0, "only")

@@ -264,3 +264,16 @@ def test_browser_reads_tables_and_plots_to_a_screen_reader(browser, url):
     plots = named.get("image", []) + named.get("img", [])
     assert any("Gain in accuracy over base" in name for name in plots)
     assert all(plots)
+
+
+def test_a_notebook_shows_the_tables_without_a_script():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 90)
+    scores = rng.normal(size=(90, 3))
+    better = scores + 3 * np.eye(3)[labels]
+    names = {"a<b": scores, "c": better}
+    shown = accuracy_report(names, labels, metrics=["accuracy", "macro_f1"])._repr_html_()
+    for part in ("a&lt;b", "c beats", "macro-F1", "real-gain", "ties: lowest class"):
+        assert part in shown
+    assert "<script" not in shown
+    assert len(shown) < 8000

@@ -1,0 +1,51 @@
+"""The search of greedy selection for any metric: every mean is measured anew in each step."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble.members import Members
+from postproc.evaluation.registry import Metric, find_metric
+from postproc.scores.arrays import as_numpy
+
+
+class MetricSearch:
+    """The members' probabilities (n, C), and the metric of each mean with one member more."""
+
+    def __init__(self, members: Members, y: NDArray[np.int64], metric: Metric) -> None:
+        metric.check_task("binary" if members.n_classes == 2 else "multiclass")
+        self.y, self.metric = y, metric
+        everyone = slice(0, len(y))
+        self.probs = [
+            as_numpy(member.probabilities(everyone)).astype(np.float32) for member in members
+        ]
+
+    def run(
+        self, candidates: NDArray[np.int64], n_steps: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Members in the order of their addition, and the metric after each."""
+        sign, log_loss = (1.0 if self.metric.higher else -1.0), find_metric("log_loss")
+        total = np.zeros_like(self.probs[0])
+        selected, scores = [], []
+        for step in range(1, n_steps + 1):
+            means = ((m, (total + self.probs[m]) / np.float32(step)) for m in candidates.tolist())
+            score, _, first = max(
+                (
+                    _known(sign * self.metric.measure(self.y, mean).value),
+                    -log_loss.measure(self.y, mean).value,
+                    -m,
+                )
+                for m, mean in means
+            )
+            selected.append(-first)
+            scores.append(sign * score)
+            total += self.probs[-first]
+        return np.array(selected), np.array(scores)
+
+
+def _known(value: float) -> float:
+    """A value that compares; one that is not defined is the worst."""
+    return -math.inf if math.isnan(value) else value

@@ -1,0 +1,250 @@
+"""The metrics by name: what each needs, which way is better, its value and influences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.evaluation import label_metrics, multilabel_metrics, ranking, row_losses
+from postproc.evaluation.influence import Estimate, spread_of
+from postproc.evaluation.label_metrics import Measured
+from postproc.scores.checks import fail
+
+Needs = Literal["labels", "probabilities", "scores"]
+TaskName = Literal["multiclass", "binary", "multilabel"]
+
+#: The names of `METRICS` and the patterns beyond them, for help and messages.
+MORE_NAMES = ("topK", "cost:FILE")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric of predictions; made by `find_metric` or `cost_metric`.
+
+    `function` depends on what the metric needs: decided labels (see `label_metrics`), row values
+    of probabilities whose mean is the metric (`row_losses`), or the ranking (`ranking`).
+    """
+
+    name: str  # as --metric takes it and JSON shows it
+    heading: str  # in tables
+    definition: str  # what another needs to get the same number
+    needs: Needs
+    function: Callable[..., Any] = field(repr=False, compare=False)
+    higher: bool = True  # whether higher is better
+    bounds: tuple[float, float] = (0.0, 1.0)  # of the values that are possible
+    several: bool = False  # whether it says nothing where all labels are of one class
+    tasks: frozenset[str] = frozenset(("multiclass", "binary"))
+    of_matrix: Callable[..., Measured] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is shown in per cent, its gains in points."""
+        return self.bounds == (0.0, 1.0)
+
+    def measure(
+        self, labels: NDArray[Any], probs: NDArray[Any], weights: NDArray[Any] | None = None
+    ) -> Measured:
+        """Value and influences (n,) of probabilities (n, C).
+
+        Labels are classes (n,), or zeros and ones (n, m) of a multi-label task, whose labels are
+        decided at 1/2; `weights` (n,) are >= 0.
+        """
+        if self.needs == "labels":
+            decided = probs >= 0.5 if labels.ndim == 2 else probs.argmax(axis=1)
+            return self.measure_decided(labels, decided, probs.shape[1], weights)
+        shares = _shares(weights, len(labels))
+        if self.needs == "scores":
+            return ranking.mean_of_columns(self.function, labels, probs, shares)
+        rows = self.function(labels, probs)
+        value = float(shares @ rows)
+        return Measured(value, rows - value)
+
+    def measure_decided(
+        self,
+        labels: NDArray[Any],
+        decided: NDArray[Any],
+        n_classes: int,
+        weights: NDArray[Any] | None = None,
+    ) -> Measured:
+        """Value and influences (n,) of decided classes (n,), or of zeros and ones (n, m)."""
+        if self.needs != "labels":
+            fail("metric", "one of decided labels", f"{self.name}, which needs {self.needs}")
+        shares = _shares(weights, len(labels))
+        if labels.ndim == 2:
+            self.check_task("multilabel")
+            assert self.of_matrix is not None  # as tasks say
+            return self.of_matrix(labels, decided, shares)
+        found: Measured = self.function(labels, decided, shares, n_classes)
+        return found
+
+    def estimate(
+        self,
+        found: Measured,
+        *,
+        weights: NDArray[Any] | None = None,
+        groups: NDArray[Any] | None = None,
+    ) -> Estimate:
+        """The value with its standard error, for weights (n,) and groups 0..G-1 (n,)."""
+        spread = spread_of(found.value, found.influence, weights=weights, groups=groups)
+        return spread.estimate(self.bounds)
+
+    def gain(
+        self,
+        new: Measured,
+        base: Measured,
+        *,
+        weights: NDArray[Any] | None = None,
+        groups: NDArray[Any] | None = None,
+    ) -> Estimate:
+        """What a model gains over another on the same rows; positive is better."""
+        sign = 1 if self.higher else -1
+        moved = sign * (new.influence - base.influence)
+        value = sign * (new.value - base.value)
+        return spread_of(value, moved, weights=weights, groups=groups).estimate()
+
+    def check_task(self, task: TaskName) -> None:
+        """ValueError if the metric does not exist for a task."""
+        if task not in self.tasks:
+            able = ", ".join(name for name, each in METRICS.items() if task in each.tasks)
+            fail("metric", f"one of {able} for {task} predictions", self.name)
+
+
+def find_metric(name: str) -> Metric:
+    """The metric of a name: one of `METRICS`, or topK; ValueError for any other.
+
+    Examples
+    --------
+    >>> find_metric("log_loss").higher
+    False
+    """
+    if name in METRICS:
+        return METRICS[name]
+    match = re.fullmatch(r"top([1-9][0-9]{0,5})", str(name))
+    if match is None:
+        fail("metric", f"one of {', '.join([*METRICS, *MORE_NAMES])}", repr(name))
+    k = int(match[1])
+    return Metric(
+        name=name,
+        heading=f"top-{k}",
+        definition=f"label among the first {k} by score, then by class",
+        needs="probabilities",
+        function=partial(row_losses.top_k_hits, k=k),
+        tasks=frozenset(("multiclass",)),
+    )
+
+
+def label_metric(name: str) -> Metric:
+    """The metric of a name, which must be one of decided labels; ValueError for others."""
+    metric = find_metric(name)
+    if metric.needs != "labels":
+        able = ", ".join(each.name for each in METRICS.values() if each.needs == "labels")
+        fail("metric", f"one of predicted classes ({able})", name)
+    return metric
+
+
+def cost_metric(costs: Any, *, name: str = "cost") -> Metric:
+    """The mean cost of decisions by a table (C, C): rows are true, columns decided classes.
+
+    Raises
+    ------
+    ValueError
+        If the table is not a square of two or more finite numbers a side.
+    """
+    table = np.asarray(costs, dtype=np.float64)
+    if table.ndim != 2 or table.shape[0] != table.shape[1] or len(table) < 2:
+        fail(name, "a square table, a row and a column for each class", f"shape {table.shape}")
+    if not np.isfinite(table).all():
+        fail(name, "finite costs", repr(float(table[~np.isfinite(table)][0])))
+    return Metric(
+        name=name,
+        heading="cost",
+        definition="mean cost of the decided classes",
+        needs="labels",
+        function=partial(_mean_cost, table=table),
+        higher=False,
+        bounds=(-np.inf, np.inf),
+    )
+
+
+def _mean_cost(
+    labels: NDArray[Any], decided: NDArray[Any], weights: Any, n_classes: int, *, table: Any
+) -> Measured:
+    if len(table) != n_classes:
+        fail("cost", f"a table of {n_classes} classes like the predictions", f"{len(table)}")
+    costs = table[labels, decided]
+    value = float(weights @ costs)
+    return Measured(value, costs - value)
+
+
+def _shares(weights: NDArray[Any] | None, n_rows: int) -> NDArray[np.float64]:
+    """Weights that sum to 1."""
+    if weights is None:
+        return np.full(n_rows, 1 / n_rows)
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
+
+
+def _metrics(metrics: Sequence[Metric]) -> dict[str, Metric]:
+    return {metric.name: metric for metric in metrics}
+
+
+_ALL = frozenset(("multiclass", "binary", "multilabel"))
+_AGREEMENT = (-1.0, 1.0)
+
+#: All metrics but those with a parameter, in the order of the help.
+METRICS: dict[str, Metric] = _metrics(
+    [
+        Metric(
+            "accuracy", "accuracy", "share of rows that are right", "labels",
+            label_metrics.accuracy, tasks=_ALL, of_matrix=multilabel_metrics.subset_accuracy,
+        ),
+        Metric(
+            "balanced_accuracy", "balanced acc.", "mean recall of the classes among the labels",
+            "labels", label_metrics.balanced_accuracy, several=True,
+        ),
+        Metric(
+            "macro_f1", "macro-F1", "mean F1 of the classes among labels or predictions", "labels",
+            label_metrics.macro_f1, several=True, tasks=_ALL, of_matrix=multilabel_metrics.macro_f1,
+        ),
+        Metric(
+            "micro_f1", "micro-F1", "F1 of all classes' counts together", "labels",
+            label_metrics.accuracy, tasks=_ALL, of_matrix=multilabel_metrics.micro_f1,
+        ),
+        Metric(
+            "mcc", "MCC", "Matthews correlation coefficient of all classes", "labels",
+            label_metrics.mcc, bounds=_AGREEMENT, several=True,
+        ),
+        Metric(
+            "kappa", "kappa", "Cohen's kappa", "labels", label_metrics.kappa, bounds=_AGREEMENT,
+            several=True,
+        ),
+        Metric(
+            "quadratic_kappa", "quad. kappa",
+            "Cohen's kappa with squared distances of the classes in their order", "labels",
+            label_metrics.quadratic_kappa, bounds=_AGREEMENT, several=True,
+        ),
+        Metric(
+            "log_loss", "log-loss", "nats, probabilities at least 1.2e-38", "probabilities",
+            row_losses.log_losses, higher=False, bounds=(0.0, np.inf), tasks=_ALL,
+        ),
+        Metric(
+            "brier", "Brier", "squared distance to the one-hot label, summed over classes",
+            "probabilities", row_losses.briers, higher=False, bounds=(0.0, np.inf), tasks=_ALL,
+        ),
+        Metric(
+            "auc", "AUC",
+            "area under the ROC curve, mean of each class against the rest (of two: the second)",
+            "scores", ranking.auc, several=True, tasks=_ALL,
+        ),
+        Metric(
+            "average_precision", "AP",
+            "no interpolation, mean of each class against the rest (of two: the second)", "scores",
+            ranking.average_precision, several=True, tasks=_ALL,
+        ),
+    ]
+)  # fmt: skip

@@ -1,0 +1,37 @@
+"""Metrics that are means over rows of what probabilities say of the label: their row values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.scores.kinds import LEAST_PROBABILITY
+
+Floats = NDArray[np.float64]
+
+
+def log_losses(labels: NDArray[Any], probs: NDArray[Any]) -> Floats:
+    """Negative log-probability of each row's label in nats, (n,); labels (n, m): mean over them."""
+    if labels.ndim == 2:
+        own = np.where(labels == 1, probs, 1 - probs.astype(np.float64))
+        return np.asarray(-np.log(np.maximum(own, LEAST_PROBABILITY)).mean(axis=1))
+    own = probs[np.arange(len(labels)), labels].astype(np.float64)
+    return np.asarray(-np.log(np.maximum(own, LEAST_PROBABILITY)))
+
+
+def briers(labels: NDArray[Any], probs: NDArray[Any]) -> Floats:
+    """Squared distance to the one-hot label, summed over classes; labels (n, m): mean over them."""
+    wide = probs.astype(np.float64)
+    if labels.ndim == 2:
+        return np.asarray(((wide - labels) ** 2).mean(axis=1))
+    wide[np.arange(len(labels)), labels] -= 1
+    return np.asarray((wide**2).sum(axis=1))
+
+
+def top_k_hits(labels: NDArray[Any], probs: NDArray[Any], *, k: int) -> Floats:
+    """Whether the label is among the first k by score, then by class: 0 or 1, (n,)."""
+    own = probs[np.arange(len(labels)), labels][:, None]
+    ahead = (probs > own) | ((probs == own) & (np.arange(probs.shape[1]) < labels[:, None]))
+    return np.asarray(ahead.sum(axis=1) < k, dtype=np.float64)

@@ -1,0 +1,215 @@
+"""From models to the numbers of a report: passes over their rows, estimates, tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.evaluation.influence import Estimate, Spread, corrected
+from postproc.evaluation.metrics import MeasureRows
+from postproc.evaluation.moments import Moments, Units
+from postproc.evaluation.paired import Comparison, holm
+from postproc.evaluation.rank_counts import Ranking, RankRows, rank
+from postproc.evaluation.registry import METRICS, Metric, find_metric
+from postproc.evaluation.sums import Metrics
+from postproc.reports.measure import Entry, Found, MeasuredRows, RankedRows, pass_over
+from postproc.reports.numbers import MetricResult, ModelReport
+from postproc.scores.blocks import MapBlocks, Sizes
+from postproc.scores.checks import fail
+from postproc.scores.kinds import Kind
+
+#: Metrics that every report shows, so that they are weighted where rows are.
+SHOWN = ("accuracy", "macro_f1", "log_loss", "brier", "top5")
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Scores of a model with columns in order; labels and units are in the order of its rows."""
+
+    scores: Any
+    kind: Kind
+    name: str
+    labels: Any  # array of shape (n,), or source of shape (n, 1)
+    units: Units
+    rows: NDArray[np.int64] | None  # position of each row in its file, if in another order
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """The sums of one model."""
+
+    found: Found
+    ranking: Ranking | None  # of rank metrics, or of two classes for their curves
+    ranked: Found  # of rank metrics
+
+
+def model_reports(
+    models: Sequence[Aligned],
+    labels: Any,
+    asked: Sequence[Metric],
+    units: Units,
+    map_blocks: MapBlocks,
+    sizes: Sizes,
+) -> tuple[ModelReport, ...]:
+    """Measure checked models, the baseline first, and compare each with it.
+
+    `labels`, shape (n,) or a source of shape (n, 1), are in the order of the baseline's rows.
+    """
+    metrics = {metric.name: metric for metric in (METRICS["accuracy"], *asked)}
+    if units.weights is not None:
+        metrics = {name: find_metric(name) for name in SHOWN} | metrics
+    of_rows, of_ranks = (
+        [metric for metric in metrics.values() if metric.needs == needs]
+        for needs in ("probabilities", "scores")
+    )
+    shape = models[0].scores.shape
+    found = pass_over(
+        [Entry(MeasuredRows(_measure(model, of_rows, sizes)), model.rows) for model in models],
+        labels, shape, units, map_blocks, sizes,
+        tallies=not units.are_rows
+        or any(m.needs == "labels" for m in metrics.values() if m.name != "accuracy"),
+    )  # fmt: skip
+    _check_labels(found[0], asked)
+    rankings: list[Ranking | None] = [None] * len(models)
+    ranked = [Found(None)] * len(models)
+    if of_ranks or shape[1] == 2:
+        functions = [metric.function for metric in of_ranks]
+        parts = [RankRows(each.scores, each.labels, each.kind, sizes) for each in models]
+        every = [
+            rank(part, functions, model.units, map_blocks)
+            for part, model in zip(parts, models, strict=True)
+        ]
+        rankings = list(every)
+        if of_ranks:
+            entries = [
+                Entry(RankedRows(ranking), model.rows)
+                for ranking, model in zip(every, models, strict=True)
+            ]
+            ranked = pass_over(entries, labels, shape, units, map_blocks, sizes)
+    judged = list(map(_Judged, found, rankings, ranked))
+    comparisons = [
+        None if each.found.switches is None else each.found.switches.compare(shape[0])
+        for each in judged
+    ]
+    results: list[dict[str, MetricResult]] = [{} for _ in models]
+    for metric in metrics.values():
+        if metric.name == "accuracy" and units.are_rows:
+            of_metric = _accuracies(judged, comparisons, metric)
+        else:
+            of_metric = _estimates(judged, metric, of_rows, of_ranks)
+        for own, result in zip(results, of_metric, strict=True):
+            own[metric.name] = result
+    return tuple(
+        _report(model.name, each, comparison, own)
+        for model, each, comparison, own in zip(models, judged, comparisons, results, strict=True)
+    )
+
+
+def _measure(model: Aligned, of_rows: Sequence[Metric], sizes: Sizes) -> MeasureRows:
+    return MeasureRows(model.scores, model.labels, model.kind, model.name, sizes, tuple(of_rows))
+
+
+def _report(
+    name: str, judged: _Judged, comparison: Comparison | None, results: Mapping[str, MetricResult]
+) -> ModelReport:
+    found, ranking = judged.found, judged.ranking
+    assert found.sums is not None  # there is at least one row
+    metrics: Metrics = found.sums.result()
+    return ModelReport(
+        name, metrics, comparison, results, found.sums.confusions, found.switches,
+        None if ranking is None else ranking.curves,
+    )  # fmt: skip
+
+
+def _check_labels(baseline: Found, asked: Sequence[Metric]) -> None:
+    """Refuse metrics that say nothing where all labels are of one class."""
+    assert baseline.sums is not None  # there is at least one row
+    if np.count_nonzero(baseline.sums.confusions.class_metrics().support) > 1:
+        return
+    for metric in asked:
+        if metric.several:
+            fail("labels", f"of two classes or more for {metric.name}", "one class")
+
+
+def _accuracies(
+    judged: Sequence[_Judged], comparisons: Sequence[Comparison | None], metric: Metric
+) -> list[MetricResult]:
+    """Accuracy with Wilson's and Tango's intervals and McNemar's test, all from counts."""
+    corrected_p = iter(holm([each.p_value for each in comparisons if each is not None]))
+    results = []
+    for each, comparison in zip(judged, comparisons, strict=True):
+        assert each.found.sums is not None  # there is at least one row
+        metrics = each.found.sums.result()
+        if comparison is None:
+            results.append(MetricResult(metric, metrics.accuracy, metrics.accuracy_ci))
+            continue
+        changed, n = comparison.fixed + comparison.broken, comparison.rows
+        error = math.sqrt(max(changed / n - comparison.gain**2, 0) / n)
+        results.append(
+            MetricResult(
+                metric, metrics.accuracy, metrics.accuracy_ci, comparison.gain, comparison.gain_ci,
+                comparison.p_value, next(corrected_p), Estimate(0.0, error, n).detectable,
+            )
+        )  # fmt: skip
+    return results
+
+
+def _estimates(
+    judged: Sequence[_Judged],
+    metric: Metric,
+    of_rows: Sequence[Metric],
+    of_ranks: Sequence[Metric],
+) -> list[MetricResult]:
+    """A metric of all models with intervals and tests from the influence of each row."""
+    sign = 1 if metric.higher else -1
+    values, gains, slacks = [], [], []
+    value: Spread | None
+    for each in judged:
+        base = None if each is judged[0] else judged[0]
+        slack = 0.0
+        if metric.needs == "labels":
+            value, gain = _of_labels(each, base, metric)
+        elif metric.needs == "probabilities":
+            k = of_rows.index(metric)
+            value, gain = _spread(each.found.own, k), _spread(each.found.gained, k)
+        else:
+            k = of_ranks.index(metric)
+            value, gain = _of_ranks(each, base, k)
+            assert each.ranking is not None  # rank metrics are asked for
+            slack = each.ranking.slacks[k]
+        assert value is not None
+        values.append(value.estimate(metric.bounds))
+        slacks.append(slack)
+        if gain is not None:
+            gains.append(gain._replace(value=sign * gain.value).estimate())
+    paired = zip(values, [None, *corrected(gains)], slacks, strict=True)
+    return [MetricResult.of(metric, *each) for each in paired]
+
+
+def _spread(moments: Moments | None, k: int) -> Spread | None:
+    return None if moments is None else moments.spread(k)
+
+
+def _of_labels(each: _Judged, base: _Judged | None, metric: Metric) -> tuple[Spread, Spread | None]:
+    own = each.found.labels
+    assert own is not None  # metrics of labels are asked for
+    value = own.spread(metric.function)
+    if base is None or base.found.labels is None:
+        return value, None
+    return value, own.gain(metric.function, base.found.labels)
+
+
+def _of_ranks(each: _Judged, base: _Judged | None, k: int) -> tuple[Spread, Spread | None]:
+    """Values from counts of ranks, errors from the influences, whose mean is 0."""
+    assert each.ranking is not None  # rank metrics are asked for
+    own, gained = _spread(each.ranked.own, k), _spread(each.ranked.gained, k)
+    assert own is not None
+    value = own._replace(value=each.ranking.values[k])
+    if base is None or base.ranking is None or gained is None:
+        return value, None
+    return value, gained._replace(value=value.value - base.ranking.values[k])
