@@ -258,6 +258,7 @@ class Inputs:
         "The positive class of binary predictions, which one column scores.  [default: label 1]",
         metavar="NAME",
     )
+    multilabel: bool = given("Every column is a label of its own, present or not.")
     skip_unpredicted: bool = given("Leave out rows that are all NaN or all zero.")
 
     @property
@@ -276,6 +277,7 @@ class Inputs:
             key=self.key,
             kind="votes" if self.votes else kinds[self.is_logits],
             positive=self.positive,
+            multilabel=self.multilabel,
             skip_unpredicted=self.skip_unpredicted,
         )
 
@@ -283,7 +285,7 @@ class Inputs:
 #: Options of `Inputs` that say how files are read.
 READING = (
     "is_logits", "votes", "classes", "columns", "id_column", "label_column", "key", "positive",
-    "skip_unpredicted",
+    "multilabel", "skip_unpredicted",
 )  # fmt: skip
 
 
@@ -303,8 +305,11 @@ class Prior:
         type=click.Choice(["labels", "counts", "vector"]),
     )
 
-    def load(self, predictions: Predictions, *, multilabel: bool = False) -> NDArray[Any] | None:
-        """The prior of some predictions, shape (C,); None where none is given."""
+    def load(self, predictions: Predictions) -> NDArray[Any] | None:
+        """The prior of some predictions, shape (C,); None where none is given.
+
+        Of multi-label predictions that of positives and negatives, shape (2,).
+        """
         from postproc.files import load_prior
         from postproc.files.reading import Reading
 
@@ -315,7 +320,7 @@ class Prior:
             n_classes=predictions.n_classes,
             classes=predictions.classes,
             kind=self.prior_kind,
-            multilabel=multilabel,
+            multilabel=predictions.multilabel,
             reading=Reading(positive=predictions.positive),
         )
 
@@ -362,7 +367,7 @@ class Judging:
 
     metric: Any = given(
         f"Metrics to show with intervals and gains: {METRIC_NAMES}, cost:FILE (a table of costs, "
-        "rows true, columns decided).",
+        "rows true, columns decided). Of labels that do not exclude each other, six by default.",
         metavar="NAME,NAME,...",
         type=Values(MetricName(costs=True)),
         default="accuracy",

@@ -44,6 +44,8 @@ HOMES = {
     "DiscriminantPool": "ensemble.learned.discriminant_pool",
     "GreedySelection": "ensemble.learned.greedy",
     "KernelScores": "ensemble.learned.kernel",
+    "LabelMaps": "postproc.calibration.labelwise",
+    "LabelPool": "ensemble.learned.label_pool",
     "LearnedLogPool": "ensemble.learned.log_pool",
     "LinearHead": "ensemble.learned.heads",
     "LinearScores": "ensemble.learned.discriminant_pool",
@@ -61,6 +63,7 @@ HOMES = {
     "LinearPoolMap": "postproc.calibration.binary",
     "LogOddsMap": "postproc.calibration.log_odds",
     "MatrixMap": "postproc.calibration.matrix",
+    "MultilabelCalibration": "postproc.calibration.multilabel",
     "PairedGain": "ensemble.auto.rehearsal",
     "Policy": "ensemble.auto.policy",
     "PooledMap": "postproc.calibration.pooled",
@@ -251,7 +254,10 @@ def _try_out(model: Any) -> None:
             probs = model.predict_proba(members, kinds=model.kinds_)
         else:
             probs = model.predict_proba(rows if model.kind_ == "probs" else np.log(rows))
-    if not np.allclose(probs.sum(axis=1), 1.0, atol=1e-3) or not (probs >= 0).all():
+    if getattr(model, "multilabel_", False):
+        if not ((probs >= 0) & (probs <= 1)).all():
+            fail("model", "one that predicts probabilities", f"{probs.max():.3g}")
+    elif not np.allclose(probs.sum(axis=1), 1.0, atol=1e-3) or not (probs >= 0).all():
         fail("model", "one whose predictions sum to 1", f"{probs.sum(axis=1)[0]:.3g}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,13 +57,18 @@ def apply_command(
     from cli.task.runner import Runner
     from ensemble import load_model
     from ensemble.base import MemberEstimator
+    from postproc.calibration.multilabel import MultilabelCalibration
     from postproc.calibration.temperature import Calibrator
     from postproc.scores.checks import fail
     from postproc.shift.adapter import LabelShiftAdapter
 
-    runner = Runner.of(inputs, outputs, running)
     fitted = load_model(model)
-    if not isinstance(fitted, MemberEstimator | Calibrator | LabelShiftAdapter):
+    if getattr(fitted, "multilabel_", False):
+        inputs = replace(inputs, multilabel=True)
+    runner = Runner.of(inputs, outputs, running)
+    if not isinstance(
+        fitted, MemberEstimator | Calibrator | MultilabelCalibration | LabelShiftAdapter
+    ):
         fail(model.name, "an ensemble, a calibrator or an adapter", type(fitted).__name__)
     _check_fitted(fitted, model)
     if isinstance(fitted, MemberEstimator):

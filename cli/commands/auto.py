@@ -42,7 +42,7 @@ def auto_command(
     runner = Runner.of(inputs, outputs, running)
     check_fit_usage(predictions, fit, "auto", learns=True)
 
-    def make() -> Any:
+    def make(members: Any) -> Any:
         return AutoPostprocessor(seed=running.seed)
 
     return fit_and_combine(make, "auto", predictions, fit, runner, learns=True)

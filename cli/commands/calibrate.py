@@ -49,8 +49,14 @@ def calibrate_command(
     """
     from cli.run.one_file import fit_and_write
     from postproc.calibration.by_name import default_method, make_calibrator
+    from postproc.calibration.multilabel import MultilabelCalibration
 
     def make(rows: Predictions) -> Any:
+        if rows.multilabel:
+            if method is not None:
+                message = f"--method {method} is for classes that exclude each other; omit it"
+                raise click.UsageError(message)
+            return MultilabelCalibration(kind=rows.kind, random_state=running.seed)
         name = method or default_method(rows.n_classes)
         return make_calibrator(name, kind=rows.kind, random_state=running.seed)
 

@@ -80,12 +80,6 @@ Examples:
     help="Predictions whose confident rows serve as the reference.  [default: PREDS]",
 )
 @options.group(Inputs, "labels", *options.READING)
-@options.option(
-    "--multilabel",
-    is_flag=True,
-    group=options.INPUT,
-    help="Treat every column as a label of its own, a two-class problem.",
-)
 @options.group(Settings)
 @options.group(Outputs, "output", "overwrite", "as_json")
 @options.group(Running)
@@ -94,7 +88,6 @@ def can_command(
     prior: Prior,
     reference: str | None,
     inputs: Inputs,
-    multilabel: bool,
     settings: Settings,
     outputs: Outputs,
     running: Running,
@@ -112,5 +105,4 @@ def can_command(
     from cli.task.runner import Runner
 
     runner, chosen = Runner.of(inputs, outputs, running), settings.resolve()
-    given_files: dict[str, Any] = {"reference": reference, "multilabel": multilabel}
-    return deliver(adjust_file(predictions, prior, chosen, runner, **given_files), runner)
+    return deliver(adjust_file(predictions, prior, chosen, runner, reference=reference), runner)

@@ -14,6 +14,7 @@ from cli.run.devil import Devil
 
 if TYPE_CHECKING:
     from ensemble.base import Ensemble
+    from ensemble.members import Members
 
 #: Fixed rules, and methods that are fitted to labelled rows.
 VOTES = ("soft", "hard", "log", "median", "rank")
@@ -92,8 +93,9 @@ def ensemble_command(
     check_fit_usage(predictions, fit, method, learns=learns)
     devil.check_usage(method, overwrite=outputs.overwrite)
 
-    def make() -> Ensemble:
-        return _make(method, rule, devil, running)
+    def make(members: Members) -> Ensemble:
+        name = "label weights" if members.multilabel and method == "weights" else method
+        return _make(name, rule, devil, running)
 
     def plot(combiner: Any) -> None:
         devil.draw_curves(combiner, overwrite=outputs.overwrite)
@@ -108,6 +110,7 @@ def _make(method: Any, rule: Rule, devil: Devil, running: Running) -> Ensemble:
     weights, seed = _parse(rule.weights), running.seed
     makers: dict[str, Callable[[], Ensemble]] = {
         "weights": lambda: ensemble.LearnedLogPool(),
+        "label weights": lambda: ensemble.LabelPool(seed=seed),
         "blend": lambda: ensemble.Blend(seed=seed),
         "calibrated": lambda: ensemble.CalibratedVoting(weights=weights),
         "greedy": lambda: ensemble.GreedySelection(metric=rule.metric, seed=seed),

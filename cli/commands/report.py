@@ -16,10 +16,10 @@ from cli.options import ENGINE, Inputs, Judging, Outputs, Running, given
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cli.task.load import Report
     from cli.task.runner import Runner
     from ensemble.diversity import Diversity
     from postproc.files.rundir import RunDirectory
-    from postproc.reports.report import AccuracyReport
     from postproc.scores.predictions import Predictions
 
 
@@ -168,7 +168,7 @@ def _position(baseline: str | None, names: Sequence[str], paths: Sequence[str]) 
     raise click.BadParameter(message, param_hint="--baseline")
 
 
-def _write_page(found: AccuracyReport, path: Path, title: str, *, overwrite: bool) -> None:
+def _write_page(found: Report, path: Path, title: str, *, overwrite: bool) -> None:
     from cli.messages import note_written
     from postproc.files import atomic_path
 
@@ -179,7 +179,7 @@ def _write_page(found: AccuracyReport, path: Path, title: str, *, overwrite: boo
 
 
 def _print(
-    found: AccuracyReport,
+    found: Report,
     diversity: Diversity | None,
     doubts: list[str],
     shown: Shown,
@@ -187,7 +187,6 @@ def _print(
 ) -> None:
     """Print JSON, CSV, Markdown or tables."""
     from cli.messages import print_json, print_report_tables
-    from postproc.reports.tables import tables
     from postproc.reports.text import to_markdown
 
     if runner.outputs.as_json:
@@ -197,7 +196,7 @@ def _print(
     if shown.as_csv:
         echo(found.to_csv(), nl=False)
         return
-    contents = tables(found, per_class=shown.per_class)
+    contents = found.tables(per_class=shown.per_class)
     if diversity is not None:
         contents.append(diversity.to_table())
     if shown.as_markdown:

@@ -12,17 +12,19 @@ from cli.messages import echo, noting, print_table
 from cli.options import Fit, Inputs, Outputs, Running
 from cli.run.outcome import Outcome, deliver, save
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
-from cli.task.load import compare, load_fit_and_target, load_ordered_labels, load_written
+from cli.task.load import Report, compare, load_fit_and_target, load_ordered_labels, load_written
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
 from postproc.calibration.by_name import name_of
+from postproc.calibration.multilabel import MultilabelCalibration
 from postproc.calibration.temperature import Calibrator
-from postproc.reports.report import AccuracyReport
 from postproc.reports.tables import percent
 from postproc.scores.predictions import Predictions
 from postproc.shift.adapter import LabelShiftAdapter
 from postproc.shift.prior import PriorEstimate
 from postproc.shift.streaming import AdaptedRows, CalibratedRows
+
+Estimator = Calibrator | MultilabelCalibration | LabelShiftAdapter
 
 #: Standard errors on either side of a 95 % interval.
 Z_95 = 1.959964
@@ -32,7 +34,7 @@ SHOWN = 10
 
 
 def fit_and_write(
-    make: Callable[[Predictions], Calibrator | LabelShiftAdapter],
+    make: Callable[[Predictions], Estimator],
     path: str,
     fit: Fit,
     inputs: Inputs,
@@ -56,7 +58,7 @@ def fit_and_write(
 
 
 def apply_to_file(
-    estimator: Calibrator | LabelShiftAdapter,
+    estimator: Estimator,
     target: Predictions,
     labels: NDArray[Any] | None,
     output: Path,
@@ -86,7 +88,7 @@ def apply_to_file(
 
 def _before_and_after(
     name: str, target: Predictions, output: Path, labels: NDArray[Any] | None, runner: Runner
-) -> AccuracyReport | None:
+) -> Report | None:
     """Report on the written file beside the target; None without labels."""
     if labels is None:
         return None
@@ -96,7 +98,7 @@ def _before_and_after(
 
 
 def _write_calibrated(
-    scaling: Calibrator,
+    scaling: Calibrator | MultilabelCalibration,
     target: Predictions,
     output: Path,
     runner: Runner,
@@ -109,7 +111,7 @@ def _write_calibrated(
     ):
         pass
     return {
-        "method": name_of(scaling),
+        "method": "one map a label" if target.multilabel else name_of(scaling),
         "rows": target.n_rows,
         "classes": target.n_classes,
         "kind": target.kind,
@@ -117,6 +119,7 @@ def _write_calibrated(
         "improved": scaling.improved_,
         "temperature": scaling.temperature_,
         "weights": getattr(scaling, "weights_", None),
+        "strength": getattr(scaling, "strength_", None),
         "log_loss_before": scaling.identity_log_loss_,
         "log_loss_after": scaling.held_out_log_loss_,
     }
@@ -132,6 +135,8 @@ def _show_calibrated(summary: dict[str, Any]) -> None:
     if summary["weights"] is not None:
         parts = sorted(summary["weights"].items(), key=lambda part: -part[1])
         kept = "calibrated by " + ", ".join(f"{name} ({weight:.2f})" for name, weight in parts)
+    if summary["strength"] is not None:
+        kept += f" in all labels, each shrunk to that by {summary['strength']:g} rows"
     echo(
         f"held-out log-loss {summary['log_loss_before']:.4f} before, "
         f"{summary['log_loss_after']:.4f} after: "

@@ -18,18 +18,21 @@ from cli.task.output import edges_of, output_like
 from cli.task.runner import Runner
 from postproc.files import load_class_names, load_labels, load_predictions
 from postproc.files.doubts import kind_doubts
+from postproc.files.multilabels import load_multilabels_of
 from postproc.files.reading import Reading, ReadingWarning
+from postproc.reports.multilabel import MultilabelReport, multilabel_report
 from postproc.reports.report import AccuracyReport, accuracy_report
 from postproc.scores.checks import fail
 from postproc.scores.names import matching_order, positions
 from postproc.scores.predictions import UNKNOWN_CLASS, Predictions
+
+Report = AccuracyReport | MultilabelReport
 
 
 def load(
     path: str,
     runner: Runner,
     *,
-    multilabel: bool = False,
     mapped: bool = False,
     quiet: bool | None = None,
     repeated_ids: bool = False,
@@ -43,7 +46,6 @@ def load(
         loaded = load_predictions(
             path,
             classes=None if inputs.classes is None else load_class_names(inputs.classes),
-            multilabel=multilabel,
             reading=replace(inputs.reading, repeated_ids=repeated_ids),
             mapped=mapped,
             **({} if mapped else runner.blocks),
@@ -56,14 +58,14 @@ def load(
         named = loaded.positive or loaded.heading
         of = "the positive class" if named is None else repr(named)
         echo(f"{path}: one column, read as {what} of {of}", err=True)
-    if not multilabel:
+    if not loaded.multilabel:
         warn(kind_doubts(loaded, declared=inputs.reading.kind is not None), quiet=quiet)
     return loaded
 
 
 def load_written(path: Path, like: Predictions, runner: Runner) -> Predictions:
     """Load what a command has written, with the classes of what it was made from."""
-    reading = Reading(kind="probs", positive=like.positive)
+    reading = Reading(kind="probs", positive=like.positive, multilabel=like.multilabel)
     if like.column is not None:  # whatever it is called, and whatever it holds
         reading = replace(reading, columns=output_like(path, like).classes or ())
     return load_predictions(
@@ -124,12 +126,17 @@ def load_ordered_labels(
 
 
 def labels_of(path: str, own: Predictions, runner: Runner, *, judges: bool) -> NDArray[Any]:
-    """Load the labels of some predictions.
+    """Load the labels of some predictions, zeros and ones (n, m) if they are multi-label.
 
     Labels that only judge stay in an `.npy` file, and those of no class count as wrong.
     """
     inputs = runner.inputs
+    reading = Reading(
+        id_column=inputs.id_column, label_column=inputs.label_column, positive=own.positive
+    )
     with reading_notes(quiet=runner.running.quiet):
+        if own.multilabel:
+            return load_multilabels_of(path, own, reading=reading)
         return load_labels(
             path,
             n_classes=own.n_classes,
@@ -137,11 +144,7 @@ def labels_of(path: str, own: Predictions, runner: Runner, *, judges: bool) -> N
             classes=own.classes,
             ids=own.ids,
             mapped=judges,
-            reading=Reading(
-                id_column=inputs.id_column,
-                label_column=inputs.label_column,
-                positive=own.positive,
-            ),
+            reading=reading,
             unknown="wrong" if judges else "error",
             predicted=own.predicted,
             heading=own.heading,
@@ -155,9 +158,11 @@ def compare(
     runner: Runner,
     baseline: str | None = None,
     **judging: Any,
-) -> AccuracyReport:
+) -> Report:
     """Report on models; a label of no class becomes a class of probability 0."""
     first = next(iter(models.values()))
+    if labels.ndim == 2:
+        return multilabel_report(models, labels, baseline=baseline, classes=classes, **judging)
     if len(labels) and labels.max() >= first.n_classes:
         models = {
             name: (
@@ -212,6 +217,8 @@ def in_class_order(y: Any, members: Sequence[Predictions], classes: Sequence[str
     own = next((member.classes for member in members if member.classes is not None), None)
     if y is None or own is None or classes is None or own == tuple(classes):
         return y
+    if y.ndim == 2:
+        return y[:, positions(own, classes)]
     order = np.append(positions(classes, own), len(own))  # an unknown label stays unknown
     return order[y.astype(np.intp, copy=False)]
 

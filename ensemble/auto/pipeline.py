@@ -298,6 +298,7 @@ class AdaptedPipeline(Ensemble):
         *,
         kinds: Kinds = None,
         classes: Sequence[str] | None = None,
+        multilabel: bool = False,
     ) -> Self:
         """Return the pipeline unchanged: it is fitted, and its decision is for one target."""
         return self

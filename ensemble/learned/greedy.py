@@ -83,10 +83,11 @@ class GreedySelection(Ensemble):
         fraction = check_number(self.bag_fraction, "bag_fraction", low=0.0, high=1.0, open_low=True)
         generator = np.random.default_rng(check_count(self.seed, "seed", low=0))
         n_members = len(members)
+        is_fast = metric.name == "log_loss" if self.multilabel_ else metric.name in METRICS
         search = (
             Search(members, y, cast(FastMetric, metric.name))
-            if metric.name in METRICS
-            else MetricSearch(members, y, metric)
+            if is_fast
+            else MetricSearch(members, y, metric, self.n_classes_ if self.multilabel_ else None)
         )
         self.member_weights_ = np.zeros(n_members)
         self.scores_, self.selected_ = [], []

@@ -216,6 +216,11 @@ METRICS: dict[str, Metric] = _metrics(
             label_metrics.accuracy, tasks=_ALL, of_matrix=multilabel_metrics.micro_f1,
         ),
         Metric(
+            "hamming_loss", "Hamming", "share of labels that are wrong", "labels",
+            label_metrics.accuracy, higher=False, tasks=frozenset(("multilabel",)),
+            of_matrix=multilabel_metrics.hamming_loss,
+        ),
+        Metric(
             "mcc", "MCC", "Matthews correlation coefficient of all classes", "labels",
             label_metrics.mcc, bounds=_AGREEMENT, several=True,
         ),
