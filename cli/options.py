@@ -63,10 +63,7 @@ option = partial(click.option, cls=Option)
 
 
 def given(text: str, *names: str, **attributes: Any) -> Any:
-    """A field of a dataclass that is an option: help, names and arguments of `click.option`.
-
-    It is called after the field by default; a `bool` without a default is a flag.
-    """
+    """A field that is an option: its help, names, and other arguments of `click.option`."""
     return field(
         default=attributes.get("default"),
         metadata={"names": names, "attributes": {"help": text, **attributes}},
@@ -74,10 +71,7 @@ def given(text: str, *names: str, **attributes: Any) -> Any:
 
 
 def group(kind: type, *names: str, **changes: dict[str, Any]) -> Callable[[F], F]:
-    """Add the options of a dataclass, and pass them as one argument that is named after it.
-
-    All options, or those of the fields `names` and `changes`, which hold other attributes.
-    """
+    """Add a dataclass's options, all or some and some with `changes`, passed as one argument."""
     wanted = {*names, *changes}
     chosen = [each for each in fields(kind) if not wanted or each.name in wanted]
 

@@ -76,11 +76,6 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
             Whether every column is a label of its own, and each entry a row of two classes.
             `Members` know this themselves.
 
-        Returns
-        -------
-        MemberEstimator
-            The estimator itself.
-
         Raises
         ------
         TypeError, ValueError

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ensemble.base import Kinds, as_labels
 from ensemble.members import Members, check_members
-from postproc.reports.tables import NOTHING, Cell, Table, percent
+from postproc.reports.tables import Table, named, number, percent
 from postproc.scores.arrays import as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_blocks
 from postproc.scores.checks import check_label_rows, fail
@@ -62,12 +62,11 @@ class Diversity:
         rows = []
         for a, b in combinations(range(len(self.names)), 2):
             shares = (self.difference, self.disagreement, self.double_fault)
-            q = float(self.q_statistic[a, b])
             rows.append(
                 (
-                    *(Cell(self.names[m], self.names[m]) for m in (a, b)),
-                    *(Cell(percent(values[a, b]), float(values[a, b])) for values in shares),
-                    Cell(f"{q:+z.3f}", q) if q == q else Cell(NOTHING, None),
+                    *(named(self.names[m]) for m in (a, b)),
+                    *(number(values[a, b], percent) for values in shares),
+                    number(self.q_statistic[a, b], "{:+z.3f}".format),
                 )
             )
         return Table(

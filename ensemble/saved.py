@@ -339,16 +339,11 @@ def _decode(value: Any, arrays: Arrays) -> Any:
 def _decode_object(value: dict[str, Any], arrays: Arrays) -> Any:
     name = value["type"]
     if name not in HOMES:
-        fail(
-            "type",
-            f"one of {', '.join(HOMES)}",
-            repr(name),
-            "a later version may know it",
-        )
+        fail("type", f"one of {', '.join(HOMES)}", repr(name), "a later version may know it")
     kind: Any = getattr(importlib.import_module(HOMES[name]), name)
     parameters = {key: _decode(item, arrays) for key, item in value["parameters"].items()}
     state = {key: _decode(item, arrays) for key, item in value["state"].items()}
-    plain = is_dataclass(kind)
+    plain = is_dataclass(kind)  # in a variable, as mypy takes its kind for an instance
     if plain:
         return kind(**state)
     model = kind(**parameters)

@@ -7,7 +7,7 @@ judge unequal classes; in groups, five rows share a part of their scores and of 
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
@@ -26,8 +26,6 @@ PRIORS = {
     "2 classes": (0.8, 0.2),
 }
 GROUP = 5
-POPULATION = 2_000_000
-REPEATS = 2000
 SIZES = (300, 3000)
 
 
@@ -109,15 +107,22 @@ def coverage(
 
 def main() -> None:
     """Print the tables in Markdown: coverage of values / of gains, in per cent."""
-    quick = "--quick" in sys.argv[1:]
-    repeats, population = (50, 50_000) if quick else (REPEATS, POPULATION)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=2000)
+    parser.add_argument("--population", type=int, default=2_000_000, help="rows that are the truth")
+    options = parser.parse_args()
     cases = [(n, grouped) for n in SIZES for grouped in (False, True)]
     heads = [f"n = {n}, {n // GROUP} groups" if g else f"n = {n}" for n, g in cases]
     with ProcessPoolExecutor(available_cores()) as pool:
         found = {
             name: [
                 pool.submit(
-                    coverage, prior, n, grouped=grouped, repeats=repeats, population=population
+                    coverage,
+                    prior,
+                    n,
+                    grouped=grouped,
+                    repeats=options.repeats,
+                    population=options.population,
                 )
                 for n, grouped in cases
             ]

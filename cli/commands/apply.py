@@ -104,18 +104,17 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
     import numpy as np
 
     from cli.run.one_file import apply_to_file
-    from cli.task.load import in_order_of, load, load_ordered_labels
+    from cli.task.load import in_order_of, load, load_judging_labels
     from cli.task.members import open_run
     from cli.task.output import output_path
     from postproc.scores.checks import fail
     from postproc.scores.predictions import Predictions
 
-    inputs = runner.inputs
     if len(paths) > 1 or open_run(paths) is not None:
         got = f"{len(paths)}" if len(paths) > 1 else "a run directory"
         message = f"must be one file for the {type(fitted).__name__} of {model.name}, got {got}"
         raise click.BadParameter(message, param_hint="PREDS")
-    if inputs.missing_class != "error":
+    if runner.inputs.missing_class != "error":
         message = f"--missing-class is for ensembles, and {model.name} is not one"
         raise click.UsageError(message)
     classes = None if fitted.classes_ is None else tuple(fitted.classes_)
@@ -127,7 +126,5 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
         mend = f"declare --{like.kind} if they are"
         fail(target.name, f"{like.kind}, which {model.name} was fitted to", target.kind, mend)
     output = output_path(target.name, runner)
-    labels = None
-    if inputs.labels is not None:
-        labels = load_ordered_labels(inputs.labels, own, target.classes, runner, judges=True)
+    labels = load_judging_labels(own, target, runner)
     return apply_to_file(fitted, target, labels, output, runner)

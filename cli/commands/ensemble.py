@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
-from cli.options import METRIC_NAMES, Fit, Inputs, MetricName, Outputs, Running, given
+from cli.options import (
+    METRIC_NAMES,
+    Fit,
+    Inputs,
+    MetricName,
+    Number,
+    Outputs,
+    Running,
+    Values,
+    given,
+)
 from cli.run.devil import Devil
 
 if TYPE_CHECKING:
@@ -25,7 +35,9 @@ FITTED = ("weights", "blend", "calibrated", "greedy", "stack", "bagging", "devil
 class Rule:
     """Options of single methods."""
 
-    weights: str | None = given("Weight of each member.  [default: equal]", metavar="W,W,...")
+    weights: Any = given(
+        "Weight of each member.  [default: equal]", type=Values(Number()), metavar="W,W,..."
+    )
     tie: Any = given(
         "hard, rank: which of several classes with equal votes wins: that with the largest "
         "summed probability, the lowest, or a random one.",
@@ -107,7 +119,7 @@ def _make(method: Any, rule: Rule, devil: Devil, running: Running) -> Ensemble:
     """The ensemble of a method, with the options that it has."""
     import ensemble
 
-    weights, seed = _parse(rule.weights), running.seed
+    weights, seed = rule.weights, running.seed
     makers: dict[str, Callable[[], Ensemble]] = {
         "weights": lambda: ensemble.LearnedLogPool(),
         "label weights": lambda: ensemble.LabelPool(seed=seed),
@@ -121,13 +133,3 @@ def _make(method: Any, rule: Rule, devil: Devil, running: Running) -> Ensemble:
     if method in makers:
         return makers[method]()
     return ensemble.Voting(method, weights=weights, tie=rule.tie, seed=seed)
-
-
-def _parse(weights: str | None) -> list[float] | None:
-    if weights is None:
-        return None
-    try:
-        return [float(part) for part in weights.split(",")]
-    except ValueError:
-        message = f"must be numbers separated by commas, got {weights!r}"
-        raise click.BadParameter(message, param_hint="--weights") from None

@@ -23,11 +23,7 @@ MODELS = ("naive_bayes", "neighbours", "forest")
 
 
 def make_run_directories(folder: Path, *, seed: int) -> dict[str, Path]:
-    """Train three classifiers on scikit-learn's digits and save their predictions.
-
-    Returns the run directories: `digits`, whose test classes are equally common, and
-    `digits_longtail`, the same models on a target with a long tail of classes.
-    """
+    """Train classifiers on scikit-learn's digits, and save them on even and long-tailed targets."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 

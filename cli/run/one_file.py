@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from cli.messages import echo, noting, print_table
 from cli.options import Fit, Inputs, Outputs, Running
 from cli.run.outcome import Outcome, deliver, save
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
-from cli.task.load import Report, compare, load_fit_and_target, load_ordered_labels, load_written
+from cli.task.load import Report, compare, load_fit_and_target, load_judging_labels, load_written
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
 from postproc.calibration.by_name import name_of
@@ -20,7 +21,7 @@ from postproc.calibration.multilabel import MultilabelCalibration
 from postproc.calibration.temperature import Calibrator
 from postproc.reports.tables import percent
 from postproc.scores.predictions import Predictions
-from postproc.shift.adapter import LabelShiftAdapter
+from postproc.shift.adapter import Adaptation, LabelShiftAdapter
 from postproc.shift.prior import PriorEstimate
 from postproc.shift.streaming import AdaptedRows, CalibratedRows
 
@@ -45,9 +46,7 @@ def fit_and_write(
     runner = Runner.of(inputs, outputs, running)
     target, rows, y = load_fit_and_target(path, fit, runner)
     output = output_path(target.name, runner)
-    labels = None
-    if inputs.labels is not None:
-        labels = load_ordered_labels(inputs.labels, target, target.classes, runner, judges=True)
+    labels = load_judging_labels(target, target, runner)
     estimator = make(rows)
     said: list[str] = []
     with noting(said):
@@ -68,13 +67,23 @@ def apply_to_file(
     fitted: Sequence[Predictions] = (),
 ) -> Outcome:
     """Apply a fitted estimator block by block; `fitted` are the files that it was fitted to."""
-    write: Callable[..., dict[str, Any]] = _write_calibrated
-    name, show = "calibrated", _show_calibrated
-    if isinstance(estimator, LabelShiftAdapter):
-        write, name, show = _write_adapted, "adapted", _show_adapted
+    rows = CalibratedRows(target, estimator.model_, runner.running.device)
+    cuts, whole, files = target.cuts(runner.sizes), output_like(output, target), [target, *fitted]
     said = [*notes]
     with noting(said):
-        summary = write(estimator, target, output, runner, [target, *fitted])
+        if isinstance(estimator, LabelShiftAdapter):
+            keep = runner.keeping(output, files)
+            with keep(rows, cuts, shape=whole.shape, dtype=whole.dtype) as read:
+                found = estimator.adapt(read, runner.map_blocks)
+            part = AdaptedRows(rows, found.factors, found.can)
+            counts = list(runner.write(part, cuts, whole, inputs=files))
+            changed = sum(count["changed"] for count in counts)
+            summary = _summarize_adapted(estimator, target, found) | {"changed": changed}
+            name, show = "adapted", _show_adapted
+        else:
+            deque(runner.write(rows, cuts, whole, inputs=files), maxlen=0)
+            summary = _summarize_calibrated(estimator, target)
+            name, show = "calibrated", _show_calibrated
     saved = save(estimator, runner)
     report = _before_and_after(name, target, output, labels, runner)
     summary |= {
@@ -97,19 +106,9 @@ def _before_and_after(
     return compare(models, labels, classes, runner, baseline="as given")
 
 
-def _write_calibrated(
-    scaling: Calibrator | MultilabelCalibration,
-    target: Predictions,
-    output: Path,
-    runner: Runner,
-    files: Sequence[Predictions],
+def _summarize_calibrated(
+    scaling: Calibrator | MultilabelCalibration, target: Predictions
 ) -> dict[str, Any]:
-    """Write calibrated probabilities of the target; `files` are those that they depend on."""
-    part = CalibratedRows(target, scaling.model_, runner.running.device)
-    for _ in runner.write(
-        part, target.cuts(runner.sizes), output_like(output, target), inputs=files
-    ):
-        pass
     return {
         "method": "one map a label" if target.multilabel else name_of(scaling),
         "rows": target.n_rows,
@@ -144,21 +143,9 @@ def _show_calibrated(summary: dict[str, Any]) -> None:
     )
 
 
-def _write_adapted(
-    adapter: LabelShiftAdapter,
-    target: Predictions,
-    output: Path,
-    runner: Runner,
-    files: Sequence[Predictions],
+def _summarize_adapted(
+    adapter: LabelShiftAdapter, target: Predictions, found: Adaptation
 ) -> dict[str, Any]:
-    """Write the target adapted to its own prior; `files` are those that this depends on."""
-    rows = CalibratedRows(target, adapter.model_, runner.running.device)
-    cuts, whole = target.cuts(runner.sizes), output_like(output, target)
-    shape = (target.n_rows, target.n_classes)
-    with runner.keeping(output, files)(rows, cuts, shape=shape, dtype=whole.dtype) as read:
-        found = adapter.adapt(read, runner.map_blocks)
-    part = AdaptedRows(rows, found.factors, found.can)
-    counts = list(runner.write(part, cuts, whole, inputs=files))
     prior = found.prior
     return {
         "method": adapter.method,
@@ -177,7 +164,6 @@ def _write_adapted(
         "iterations": prior.n_iter,
         "converged": prior.converged,
         "strength": prior.strength,
-        "changed": sum(count["changed"] for count in counts),
     }
 
 

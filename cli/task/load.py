@@ -37,10 +37,7 @@ def load(
     quiet: bool | None = None,
     repeated_ids: bool = False,
 ) -> Predictions:
-    """Load predictions; say how many shards there are, and warn of logits like probabilities.
-
-    Unless they are `mapped`, scores are read block by block, and checked with progress.
-    """
+    """Load predictions, block by block unless `mapped`; say what is doubtful about them."""
     inputs, quiet = runner.inputs, runner.running.quiet if quiet is None else quiet
     with reading_notes(quiet=quiet):
         loaded = load_predictions(
@@ -96,10 +93,7 @@ def shards_text(number: int) -> str:
 def load_fit_and_target(
     path: str, fit: Fit, runner: Runner
 ) -> tuple[Predictions, Predictions, NDArray[Any]]:
-    """Load the target, labelled predictions of the same model, and their labels.
-
-    Columns and labels of the fit rows are put in the order of the target's classes.
-    """
+    """The target; labelled predictions of its model, in the order of its classes; their labels."""
     target = load(path, runner)
     own = load(fit.fit_files[0], runner, mapped=True)
     ordered = in_order_of(own, target, quiet=runner.running.quiet)
@@ -125,10 +119,16 @@ def load_ordered_labels(
     return ordered
 
 
-def labels_of(path: str, own: Predictions, runner: Runner, *, judges: bool) -> NDArray[Any]:
-    """Load the labels of some predictions, zeros and ones (n, m) if they are multi-label.
+def load_judging_labels(own: Predictions, like: Predictions, runner: Runner) -> Any:
+    """The labels (n,) of --labels, as columns of `like`; None without that option."""
+    path = runner.inputs.labels
+    return path and load_ordered_labels(path, own, like.classes, runner, judges=True)
 
-    Labels that only judge stay in an `.npy` file, and those of no class count as wrong.
+
+def labels_of(path: str, own: Predictions, runner: Runner, *, judges: bool) -> NDArray[Any]:
+    """Load the labels of predictions, zeros and ones (n, m) if they are multi-label.
+
+    Those that only judge may be of no class, which is wrong.
     """
     inputs = runner.inputs
     reading = Reading(

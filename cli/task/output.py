@@ -92,10 +92,7 @@ def _is_there(path: Path) -> bool:
 
 
 def check_apart(output: Path, *, option: str = "--output") -> None:
-    """Refuse an output that is a file that the command reads, or a folder that holds one.
-
-    A single file given as PREDS may be replaced by the result.
-    """
+    """Refuse an output that is an input or holds one; a single file of PREDS may be replaced."""
     params = click.get_current_context().params
     whole = output.resolve()
     for name, called in FILES.items():

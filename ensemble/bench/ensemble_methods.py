@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ensemble.auto.pipeline import AutoPostprocessor
 from ensemble.base import Ensemble, solo_accuracy
-from ensemble.bench.member_methods import Predictor, RowWise, adapt_pipeline
+from ensemble.bench.member_methods import Predictor, adapt_pipeline
 from ensemble.bench.shared import SharedFits
 from ensemble.devil.estimator import DevilsAdvocate
 from ensemble.learned.stacking import Bagging, Stacking
@@ -68,8 +68,8 @@ def _stacking(state: TeamState) -> Any:
     )
 
 
-def _row_wise(model: Ensemble, state: TeamState) -> RowWise:
-    return RowWise(lambda: np.asarray(as_numpy(model.predict(state.test))))
+def _row_wise(model: Ensemble, state: TeamState) -> Predictor:
+    return Predictor(lambda: np.asarray(as_numpy(model.predict(state.test))))
 
 
 def devil(state: TeamState, control: str | None = None) -> Predictor:
@@ -87,13 +87,13 @@ def devil(state: TeamState, control: str | None = None) -> Predictor:
         logs = state.test.log_tensor(slice(0, state.test.n_rows))
         return np.asarray(heads.scores(logs).argmax(axis=1))
 
-    return RowWise(apply)
+    return Predictor(apply)
 
 
 def best_single(state: TeamState) -> Predictor:
     """The member that is best on the fit split."""
     best = state.best
-    return RowWise(lambda: member_classes(state.test)[best])
+    return Predictor(lambda: member_classes(state.test)[best])
 
 
 def oracle(state: TeamState) -> Predictor:
@@ -104,7 +104,7 @@ def oracle(state: TeamState) -> Predictor:
         classes = member_classes(state.test)
         return np.where((classes == state.labels).any(axis=0), state.labels, classes[best])
 
-    return RowWise(apply)
+    return Predictor(apply)
 
 
 def auto_team(state: TeamState) -> Predictor:

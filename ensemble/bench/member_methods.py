@@ -20,7 +20,7 @@ from postproc import bbse_prior, em_prior, map_prior
 from postproc.calibration.by_name import make_calibrator
 from postproc.can.model import CANModel
 from postproc.can.options import PRESETS, CANOptions
-from postproc.can.tuning import PSEUDO_ROWS, tune_can
+from postproc.can.tuning import label_prior, tune_can
 from postproc.scores.arrays import as_numpy
 from postproc.scores.blocks import row_blocks
 from postproc.scores.predictions import Predictions
@@ -42,20 +42,11 @@ class Draw:
 
 
 @dataclass(frozen=True)
-class RowWise:
-    """Prediction row by row: `apply` gives the classes of the whole test split."""
+class Predictor:
+    """Predicted classes: those of the whole test split, or of a draw where `by_draw`."""
 
-    apply: Callable[[], Ints]
-
-
-@dataclass(frozen=True)
-class Whole:
-    """Prediction of a target as a whole: `apply` gives the classes of the rows of a draw."""
-
-    apply: Callable[[Draw], Ints]
-
-
-Predictor = RowWise | Whole
+    apply: Callable[..., Ints]
+    by_draw: bool = False
 
 
 @dataclass
@@ -99,11 +90,8 @@ class MemberState:
 
     @property
     def label_prior(self) -> Floats:
-        """Class frequencies of the fit labels; half a pseudo-row per class if any has none."""
-        counts = np.bincount(self.fit_labels, minlength=self.n_classes).astype(np.float64)
-        if not counts.all():
-            counts += PSEUDO_ROWS
-        return np.asarray(counts / counts.sum())
+        """Class frequencies of the fit labels, shape (C,)."""
+        return label_prior(self.fit_labels, self.n_classes)
 
 
 def can_preset(state: MemberState, preset: str) -> Predictor:
@@ -115,7 +103,7 @@ def can_preset(state: MemberState, preset: str) -> Predictor:
         model = CANModel.fit([rows], prior, PRESETS[preset], seed=state.seed)
         return _winners(model.adjust(rows)[0])
 
-    return Whole(apply)
+    return Predictor(apply, by_draw=True)
 
 
 def can_tuned(state: MemberState) -> Predictor:
@@ -123,9 +111,9 @@ def can_tuned(state: MemberState) -> Predictor:
     probs, prior = _probabilities(state.fit), state.label_prior
     options = tune_can(probs, state.fit_labels, prior=prior, kind="probs", seed=state.seed).options
     if options is None:
-        return RowWise(lambda: _winners(_probabilities(state.test)))
+        return Predictor(lambda: _winners(_probabilities(state.test)))
     model = CANModel.fit([probs], prior, options, seed=state.seed)
-    return RowWise(lambda: _winners(model.adjust(_probabilities(state.test))[0]))
+    return Predictor(lambda: _winners(model.adjust(_probabilities(state.test))[0]))
 
 
 def can_on_fit(state: MemberState) -> Predictor:
@@ -137,13 +125,13 @@ def can_on_fit(state: MemberState) -> Predictor:
         prior = map_prior(rows, source, fit_probs=held_out).prior
         return _winners(CANModel.fit([held_out], prior, CAN_ON_FIT).adjust(rows)[0])
 
-    return Whole(apply)
+    return Predictor(apply, by_draw=True)
 
 
 def calibrate(state: MemberState, name: str) -> Predictor:
     """Calibration alone."""
     state.calibrator(name)
-    return RowWise(lambda: _winners(state.calibrated(name)))
+    return Predictor(lambda: _winners(state.calibrated(name)))
 
 
 def adapt(
@@ -156,7 +144,7 @@ def adapt(
         rows = state.calibrated(name)[draw.rows]
         return _winners(reweight_rows(rows, source, estimate(rows, source, draw)))
 
-    return Whole(apply)
+    return Predictor(apply, by_draw=True)
 
 
 def em(state: MemberState) -> Predictor:
@@ -205,9 +193,11 @@ def true_prior(state: MemberState) -> Predictor:
 def sinkhorn(state: MemberState) -> Predictor:
     """Columns scaled to the source prior, rows to 1."""
     source = state.source("bcts")
-    return Whole(
-        lambda draw: _winners(joint_normalization(state.calibrated("bcts")[draw.rows], source))
-    )
+
+    def apply(draw: Draw) -> Ints:
+        return _winners(joint_normalization(state.calibrated("bcts")[draw.rows], source))
+
+    return Predictor(apply, by_draw=True)
 
 
 def auto_member(state: MemberState) -> Predictor:
@@ -234,7 +224,7 @@ def adapt_pipeline(pipeline: AutoPostprocessor, test: Members, shared: SharedFit
         decision = policy.decide(lambda rows: np.asarray(logs[rows]), blocks)
         return _winners(decision.probabilities(logs))
 
-    return Whole(apply)
+    return Predictor(apply, by_draw=True)
 
 
 def _probabilities(member: Predictions) -> Floats:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.bench.ensemble_methods import TeamState, member_classes
-from ensemble.bench.member_methods import Draw, MemberState, RowWise
+from ensemble.bench.member_methods import Draw, MemberState
 from ensemble.bench.methods import GROUPS, Method, Scope, find_method
 from ensemble.bench.results import ALL_MEMBERS
 from ensemble.bench.shared import SharedFits
@@ -147,7 +147,7 @@ def _measure(
     shared: SharedFits = state.shared
     try:
         predictor, fit_seconds, paid = shared.timed(lambda: method.fit(state))
-        if isinstance(predictor, RowWise):
+        if not predictor.by_draw:
             classes, once, _ = shared.timed(predictor.apply, paid)
             right = np.asarray(classes) == judge.labels
     except Exception as error:  # a failed method must not stop the others
@@ -155,7 +155,7 @@ def _measure(
         return
     for cell in cells:
         draws = judge.draws[cell.shift]
-        if isinstance(predictor, RowWise):
+        if not predictor.by_draw:
             hits, seconds = [right[draw.rows] for draw in draws], [once]
         else:
             hits, seconds = [], []

@@ -131,8 +131,6 @@ def draws_interval(values: Floats) -> Estimate:
     """
     from scipy.special import stdtrit
 
-    if len(values) < 2:
-        fail("values", "of two draws or more", f"{len(values)}")
     mean = float(values.mean())
     reach = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)) * float(values.std(ddof=1))
     return Estimate(mean, mean - reach, mean + reach)
@@ -176,10 +174,7 @@ def _estimate(
 
 
 def contrast(results: Iterable[Result], others: Iterable[Result]) -> Estimate:
-    """Mean accuracy of a method less that of another on the cells that both have.
-
-    Counts of a single draw do not say on which rows the two differ: its limits are NaN.
-    """
+    """Mean accuracy of a method less that of another on common cells; one draw has no limits."""
     by_cell = {other.cell: other for other in others if other.error is None}
     own = [result for result in results if result.error is None and result.cell in by_cell]
     kept = complete([*own, *(by_cell[result.cell] for result in own)])[: len(own)]

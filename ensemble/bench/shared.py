@@ -39,10 +39,7 @@ class SharedFits:
     def timed(
         self, call: Callable[[], T], paid: Collection[str] = ()
     ) -> tuple[T, float, frozenset[str]]:
-        """The result of a call, its seconds, and the names of the shared values it used.
-
-        The seconds include all shared values used, whoever made them, except those in `paid`.
-        """
+        """A call's result, its seconds (with shared values not in `paid`), and what it shared."""
         self._used, self._inside = set(), 0.0
         begun = time.process_time()
         value = call()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from postproc.evaluation.paired import CONFIDENCE, holm
-from postproc.scores.checks import check_count, check_number, fail
 
 Floats = NDArray[np.float64]
 
@@ -30,12 +29,12 @@ class SignedRankTest(NamedTuple):
     p_holm: float
 
 
-def mean_ranks(scores: Any) -> Floats:
+def mean_ranks(scores: Floats) -> Floats:
     """Mean rank of each method, from scores of shape (blocks, methods); 1 is the highest score."""
-    return np.asarray(_ranks(_check_table(scores, "scores")).mean(axis=0))
+    return np.asarray(_ranks(scores).mean(axis=0))
 
 
-def friedman(scores: Any) -> FriedmanTest:
+def friedman(scores: Floats) -> FriedmanTest:
     r"""Friedman's test (1937) that all methods rank alike, from scores of shape (blocks, methods).
 
     With N blocks, k methods, ranks :math:`r_{ij}` that share ties and rank sums :math:`R_j`,
@@ -50,9 +49,8 @@ def friedman(scores: Any) -> FriedmanTest:
     """
     from scipy.stats import chi2, f
 
-    table = _check_table(scores, "scores", least=2)
-    n_blocks, n_methods = table.shape
-    ranks = _ranks(table)
+    ranks = _ranks(scores)
+    n_blocks, n_methods = ranks.shape
     middle = (n_methods + 1) / 2
     spread = float(((ranks - middle) ** 2).sum())
     if spread == 0:
@@ -72,36 +70,18 @@ def friedman(scores: Any) -> FriedmanTest:
 
 
 def nemenyi_difference(n_methods: int, n_blocks: int, *, confidence: float = CONFIDENCE) -> float:
-    r"""Nemenyi's critical difference: mean ranks farther apart than this differ.
-
-    .. math:: CD = q_\alpha \sqrt{\frac{k (k + 1)}{6 N}}
-
-    for k methods and N blocks, with :math:`q_\alpha` the quantile of the studentized range of k
-    groups and infinitely many degrees of freedom, divided by :math:`\sqrt 2`.
-    """
+    """Nemenyi's critical difference of mean ranks, from the studentized range."""
     from scipy.stats import studentized_range
 
-    n_methods = check_count(n_methods, "n_methods", low=2)
-    n_blocks = check_count(n_blocks, "n_blocks", low=1)
-    level = check_number(confidence, "confidence", low=0.0, high=1.0)
-    if not 0 < level < 1:
-        fail("confidence", "in (0, 1)", repr(confidence))
-    quantile = float(studentized_range.ppf(level, n_methods, math.inf)) / math.sqrt(2)
+    quantile = float(studentized_range.ppf(confidence, n_methods, math.inf)) / math.sqrt(2)
     return quantile * math.sqrt(n_methods * (n_methods + 1) / (6 * n_blocks))
 
 
-def signed_rank_exact(differences: Any) -> float:
-    """Exact two-sided p-value of Wilcoxon's signed-rank test (1945), from one difference a block.
-
-    Zeros are dropped, ties share their ranks, and the p-value is the share of all choices of signs
-    whose rank sum lies as far from its mean as the observed one. So it holds for few blocks, where
-    the normal approximation does not.
-    """
+def signed_rank_exact(differences: Floats) -> float:
+    """Exact p-value of Wilcoxon's signed-rank test; zeros are dropped, ties share their ranks."""
     from scipy.stats import rankdata
 
     values = np.asarray(differences, dtype=np.float64)
-    if values.ndim != 1 or not np.isfinite(values).all():
-        fail("differences", "a vector of finite numbers", f"shape {values.shape}: {values}")
     values = values[values != 0]
     # Shared ranks are halves, so twice the ranks are integers whose sums can be counted.
     doubled = np.rint(2 * rankdata(abs(values))).astype(np.int64)
@@ -116,28 +96,18 @@ def signed_rank_exact(differences: Any) -> float:
     return min(1.0, float(chances[distance >= abs(2 * reached - total)].sum()))
 
 
-def wilcoxon_holm(differences: Any) -> list[SignedRankTest]:
+def wilcoxon_holm(differences: Floats) -> list[SignedRankTest]:
     """Wilcoxon's test of each method's differences from a control, shape (blocks, methods)."""
-    table = _check_table(differences, "differences")
-    p_values = [signed_rank_exact(column) for column in table.T]
+    p_values = [signed_rank_exact(column) for column in differences.T]
     return [SignedRankTest(*pair) for pair in zip(p_values, holm(p_values), strict=True)]
 
 
 def least_p(n_blocks: int, n_methods: int) -> float:
     """The smallest corrected p-value that `wilcoxon_holm` can give: one method wins every block."""
-    n_blocks = check_count(n_blocks, "n_blocks", low=1)
-    return min(1.0, check_count(n_methods, "n_methods", low=1) * 2.0 ** (1 - n_blocks))
+    return min(1.0, n_methods * 2.0 ** (1 - n_blocks))
 
 
 def _ranks(table: Floats) -> Floats:
     from scipy.stats import rankdata
 
-    return np.asarray(rankdata(-table, axis=1), dtype=np.float64)
-
-
-def _check_table(values: Any, name: str, *, least: int = 1) -> Floats:
-    table = np.asarray(values, dtype=np.float64)
-    if table.ndim != 2 or min(table.shape) < least or not np.isfinite(table).all():
-        what = f"a table of finite numbers, shape (blocks, methods), each {least} or more"
-        fail(name, what, f"shape {table.shape}")
-    return table
+    return np.asarray(rankdata(-np.asarray(table), axis=1), dtype=np.float64)

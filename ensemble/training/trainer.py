@@ -289,16 +289,13 @@ class DevilsAdvocateTrainer:
             logits = [self._logits(module, inputs) for module in modules]
             if phase == "devil":
                 loss = devil_loss(logits[0], y, negatives=self.negatives)
-            elif phase == "pretraining":
-                loss = discussion_loss(torch.stack(logits), None, y, discussion_weight=0).sum()
             else:
+                heard, weight = None, 0.0
+                if phase == "discussion":
+                    heard, weight = self._heard(inputs), self.discussion_weight
                 # Neither the devil nor the next model gets a gradient: the sum will do for all.
-                loss = discussion_loss(
-                    torch.stack(logits),
-                    self._heard(inputs),
-                    y,
-                    discussion_weight=self.discussion_weight,
-                ).sum()
+                z = torch.stack(logits)
+                loss = discussion_loss(z, heard, y, discussion_weight=weight).sum()
             for optimizer in optimizers:
                 optimizer.zero_grad()
             loss.backward()

@@ -26,7 +26,6 @@ the row is computed exactly. So the predicted class is that of the exact method,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, reduce
 from operator import add
@@ -130,10 +129,7 @@ class Condensed:
         return result, clear
 
     def bounded(self, b: Array) -> tuple[Array, Array, Array]:
-        """The middle of the bounds of rows b (k, C), their widths, and which classes are certain.
-
-        A width (k,) is infinite where nothing is known of the row.
-        """
+        """Middles of the bounds of rows b (k, C), widths (k,), and which classes are certain."""
         xp, it = api.array_namespace(b), self.exact.iterates
         rounding = ROUNDING * float(xp.finfo(it.dtype).eps)
         lowest, highest = self._bounds(b, rounding)
@@ -159,7 +155,10 @@ class Condensed:
         q = xp.astype(it.q, it.dtype)[:, None]
         h = xp.empty((b.shape[1], b.shape[0]), dtype=it.dtype, device=api.device(b))
         h[...] = b.T
-        power = _powers(it.alpha)
+
+        def power(x: Array) -> Array:
+            return x if it.alpha == 1.0 else x**it.alpha
+
         low = high = lowest = highest = h
         least: Any = 1.0
         most: Any = 1.0
@@ -190,8 +189,3 @@ class Condensed:
             least = (1.0 - rounding) * power(middle / highest_total)
             most = (1.0 + rounding) * power(middle / lowest_total)
         return lowest, highest
-
-
-def _powers(alpha: float) -> Callable[[Array], Array]:
-    """The function that raises entries to α."""
-    return lambda x: x if alpha == 1.0 else x**alpha

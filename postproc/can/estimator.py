@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import array_api_compat as api
@@ -131,15 +132,7 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         UserWarning
             If classes lack confident mass or prior, or no row is confident.
         """
-        options = CANOptions(
-            alpha=self.alpha,
-            iterations=self.iterations,
-            top_k=self.top_k,
-            threshold=self.threshold,
-            smoothing=self.smoothing,
-            reference_sample=self.reference_sample,  # type: ignore[arg-type]  # checked below
-            reference_size=self.reference_size,
-        )
+        options = CANOptions(**{each.name: getattr(self, each.name) for each in fields(CANOptions)})
         scores, self.kind_ = check_scores(scores, kind=self.kind, multilabel=self.multilabel)
         self.n_features_in_ = int(scores.shape[1])
         self.classes_ = None if classes is None else list(classes)

@@ -33,10 +33,7 @@ def save_can_options(
     overwrite: bool = False,
     evidence: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the options of CAN and the evidence for them as JSON, whole or not at all.
-
-    None, for predictions that are best left alone, is written as a threshold of `null`.
-    """
+    """Write options and their evidence as JSON, whole or not at all; None as a null threshold."""
     parameters = {"threshold": None} if options is None else asdict(options)
     content = {"format_version": FORMAT_VERSION, "method": "can", "parameters": parameters}
     if evidence is not None:
@@ -47,7 +44,7 @@ def save_can_options(
 
 def load_can_options(path: str | os.PathLike[str]) -> CANOptions:
     """Read the options of CAN from JSON; a threshold of `null` is infinite: no row is ambiguous."""
-    parameters = _read(Path(path), method="can")
+    parameters = _read(Path(path))
     known = [field.name for field in fields(CANOptions)]
     unknown = [name for name in parameters if name not in known]
     if unknown:
@@ -64,7 +61,7 @@ def load_can_options(path: str | os.PathLike[str]) -> CANOptions:
     return options
 
 
-def _read(path: Path, *, method: str) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
         msg = f"{path}: must be a configuration with the keys method and parameters"
@@ -73,8 +70,8 @@ def _read(path: Path, *, method: str) -> dict[str, Any]:
     if version is True or version != FORMAT_VERSION:
         msg = f"{path}: format_version must be {FORMAT_VERSION}, got {version!r}"
         raise ValueError(msg)
-    if content.get("method") != method:
-        msg = f'{path}: method must be "{method}", got {content.get("method")!r}'
+    if content.get("method") != "can":
+        msg = f'{path}: method must be "can", got {content.get("method")!r}'
         raise ValueError(msg)
     return dict(content["parameters"])
 

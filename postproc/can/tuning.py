@@ -188,6 +188,14 @@ def grid_settings(grid: Mapping[str, tuple[Any, ...]], n_classes: int) -> list[C
     return sorted(dict.fromkeys(options), key=_complexity)
 
 
+def label_prior(y: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
+    """Class frequencies of labels, (C,); with half a row more for each class if one has none."""
+    counts = np.bincount(y, minlength=n_classes).astype(np.float64)
+    if not counts.all():
+        counts += PSEUDO_ROWS
+    return np.asarray(counts / counts.sum())
+
+
 def _complexity(options: CANOptions) -> tuple[Any, ...]:
     """Simple settings sort first."""
     width = math.inf if options.top_k == "max" else options.top_k
@@ -251,7 +259,8 @@ class _Grid:
     def __call__(self, train: Rows, held: Rows) -> Decided:
         decided = np.empty((self.n_settings, len(held)), np.int32)
         decided[:] = self.decided[held]
-        prior = self.prior if self.prior is not None else self._prior(train)
+        n_classes = self.probs.shape[1]
+        prior = label_prior(self.y[train], n_classes) if self.prior is None else self.prior
         jobs: dict[Any, _Job] = {}
         for (top_k, threshold), chains in self.chains.items():
             ambiguous = self.entropies[top_k] >= threshold
@@ -291,12 +300,6 @@ class _Grid:
         )
         depths = reference.adjust(self.probs[held[job.places]], all_depths=True)
         return np.asarray(depths.argmax(axis=2))
-
-    def _prior(self, train: Rows) -> NDArray[np.float64]:
-        counts = np.bincount(self.y[train], minlength=self.probs.shape[1]).astype(np.float64)
-        if not counts.all():  # else a class that the fold lacks would get no mass
-            counts += PSEUDO_ROWS
-        return np.asarray(counts / counts.sum())
 
     def _report(self, part: float) -> None:
         if self.progress is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,13 @@ class RankRows:
         assert scores is not None  # blocks have rows
         return scores, self.labels[rows].reshape(-1).astype(np.int64)
 
+    def own_rows(self, labels: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+        """Rows with the label of each ranked column."""
+        order = np.argsort(labels, kind="stable")
+        first, stop = self.columns.start, self.columns.stop
+        edges = np.searchsorted(labels[order], np.arange(first, stop + 1))
+        return [order[a:b] for a, b in pairwise(edges.tolist())]
+
     def blocks(self, rows: slice) -> Iterator[tuple[slice, NDArray[Any], NDArray[np.int64]]]:
         """Slices of some rows, with what a call returns of each."""
         for start in range(rows.start, rows.stop, ROWS):
@@ -119,9 +127,8 @@ class GridInfluences:
         for part, scores, labels in self.part.blocks(rows):
             here = slice(part.start - rows.start, part.stop - rows.start)
             looked_up = np.empty(part.stop - part.start, np.float32)
-            for place, column in enumerate(self.part.columns):
+            for place, own in enumerate(self.part.own_rows(labels)):
                 cell = grid_cells(scores[place])
-                own = np.flatnonzero(labels == column)
                 for line, (of_negative, more) in zip(found[:, here], self.tables, strict=True):
                     line += np.take(of_negative[place], cell, out=looked_up, mode="clip")
                     line[own] += more[place, cell[own]]
@@ -140,9 +147,8 @@ class CountRows:
         counts = [Cells(*np.zeros((2, GRID_CELLS))) for _ in self.part.columns]
         for part, scores, labels in self.part.blocks(rows):
             weights = self.units[part].weights
-            for line, column, total in zip(scores, self.part.columns, counts, strict=True):
+            for line, own, total in zip(scores, self.part.own_rows(labels), counts, strict=True):
                 cell = grid_cells(line)
-                own = np.flatnonzero(labels == column)
                 mine = weighted_counts(
                     cell[own], None if weights is None else weights[own], GRID_CELLS
                 )

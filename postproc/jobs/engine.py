@@ -68,14 +68,13 @@ def map_blocks(
     blocks: Sequence[slice],
     what: str = "",
     *,
-    watch: Watch | None = None,
+    watch: Watch = lambda n_rows: None,
 ) -> Iterator[T]:
     """Yield the results of all blocks in order, so that sums are equal on every engine."""
     early: dict[int, T] = {}
     turn = 0
     for number, result in engine.run(function, blocks):
-        if watch is not None:
-            watch(blocks[number].stop - blocks[number].start)
+        watch(blocks[number].stop - blocks[number].start)
         early[number] = result
         while turn in early:
             yield early.pop(turn)

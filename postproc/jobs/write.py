@@ -87,7 +87,7 @@ def write(
     signature: Mapping[str, Any],
     resume: bool | None = False,  # None: nothing is ever kept
     overwrite: bool = False,
-    watch: Watch | None = None,
+    watch: Watch = lambda n_rows: None,
     verify: Callable[[], None] = lambda: None,  # raises an error if an input has changed
     warn: Callable[[str], None] = lambda message: None,
     sizes: Sizes = DEFAULT_SIZES,
@@ -137,7 +137,7 @@ def _write_at_once(
     part: Part,
     cuts: Sequence[slice],
     output: Output,
-    watch: Watch | None,
+    watch: Watch,
     verify: Callable[[], None],
     *,
     overwrite: bool,
@@ -149,8 +149,7 @@ def _write_at_once(
         for rows in cuts:
             block, found = part(rows)
             stats.append(found)
-            if watch is not None:
-                watch(rows.stop - rows.start)
+            watch(rows.stop - rows.start)
             yield _finite(block, rows)
         verify()
 
@@ -239,18 +238,13 @@ def _fill(
     part: WritePart,
     cuts: Sequence[slice],
     journal: Journal,
-    watch: Watch | None,
+    watch: Watch,
 ) -> None:
     """Compute the blocks that are missing or damaged."""
-
-    def report(rows: slice) -> None:
-        if watch is not None:
-            watch(rows.stop - rows.start)
-
     todo = []
     for number, rows in enumerate(cuts):
         if _is_there(part.target, rows, journal, number):
-            report(rows)
+            watch(rows.stop - rows.start)
         else:
             journal.finished.pop(number, None)
             todo.append(number)
@@ -258,7 +252,7 @@ def _fill(
     try:
         for at, (checksum, stats) in results:
             journal.note(todo[at], checksum, stats)
-            report(cuts[todo[at]])
+            watch(cuts[todo[at]].stop - cuts[todo[at]].start)
     finally:  # what has started ends here, before the lock is released
         if isinstance(results, Generator):
             results.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,8 @@ def model_reports(
                 Entry(RankedRows(ranking), model.rows)
                 for ranking, model in zip(every, models, strict=True)
             ]
-            ranked = pass_over(entries, labels, shape, units, map_blocks, sizes)
+            larger = replace(sizes, block=4 * sizes.block)  # several rows for each cell
+            ranked = pass_over(entries, labels, shape, units, map_blocks, larger)
     judged = list(map(_Judged, found, rankings, ranked))
     comparisons = [
         None if each.found.switches is None else each.found.switches.compare(shape[0])

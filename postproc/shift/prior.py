@@ -233,11 +233,7 @@ def estimate_prior(
 def expectation_maximization(
     likelihood: Likelihood, start: Floats, pseudo: Floats, *, max_iter: int, tol: float
 ) -> tuple[Floats, int, bool]:
-    """Iterate q <- (Σ_i r_i + pseudo) / total, r_ij proportional to ratios_ij q_j, until `tol`.
-
-    Entries of zero stay zero where `pseudo` is zero. Returns q (C,), the number of iterations, and
-    whether they converged.
-    """
+    """Iterate q <- (Σ_i r_i + pseudo) / total: q (C,), number of steps, whether it converged."""
     total = likelihood.n_rows + pseudo.sum()
     q = start
     for step in range(1, max_iter + 1):

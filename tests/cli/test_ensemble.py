@@ -161,7 +161,7 @@ def test_a_member_that_lacks_a_class_needs_a_word(run, run_cli):
     [
         (["soft", "nope.npy"], 1, "Error: nope.npy: no such file"),
         (["soft", *TEST, "--weights", "1,2"], 1, "`weights` must be one number per member"),
-        (["soft", *TEST, "--weights", "1,2,x"], 2, "must be numbers separated by commas"),
+        (["soft", *TEST, "--weights", "1,2,x"], 2, "'x' is not a valid number"),
         (["soft", *TEST, "--weights", "1,2,-1"], 1, "`weights[2]` must be a finite number >= 0"),
         (["soft", *TEST, *FIT], 2, "soft is not fitted; omit --fit"),
         (["weights", *TEST, "--weights", "1,1,1"], 2, "weights learns its weights"),

@@ -73,11 +73,7 @@ def fit_can(
     *,
     seed: int = 0,
 ) -> CANModel:
-    """Fit `CANModel` to the confident rows of predictions of any length; prior (C,).
-
-    A ValueError says that an option is out of range, or that several iterations on a device other
-    than the CPU need more rows than fit in its memory.
-    """
+    """Fit `CANModel` to the confident rows of predictions of any length; prior (C,)."""
     options = options.check(len(prior))
     weights = None
     if options.reference_sample == "stratified":

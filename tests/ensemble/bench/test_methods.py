@@ -5,7 +5,7 @@ import pytest
 
 from ensemble.bench.boosting import Boosting
 from ensemble.bench.ensemble_methods import TeamState
-from ensemble.bench.member_methods import Draw, MemberState, RowWise
+from ensemble.bench.member_methods import Draw, MemberState
 from ensemble.bench.methods import METHODS, choose_methods
 from ensemble.bench.protocol import Settings, Unit, draw_seed, measure_unit
 from ensemble.bench.shared import SharedFits
@@ -47,7 +47,7 @@ def test_labels_of_the_target_reach_bounds_alone(make, tmp_path, scope):
         for labels in (data.labels, np.zeros_like(data.labels)):
             if scope == "ensemble":
                 state.labels = labels
-            row_wise = isinstance(predictor, RowWise)
+            row_wise = not predictor.by_draw
             found.append(
                 predictor.apply()[rows] if row_wise else predictor.apply(Draw(rows, labels[rows]))
             )
