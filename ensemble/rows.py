@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -140,7 +140,14 @@ def pool_rows(
     )
     part = PoolRows(files, RowGroups.of(row_ids(files, ids), order), rule)
     pooled = [part(cut)[0] for cut in part.cuts()]
-    return Predictions(np.concatenate(pooled), "probs", files[0].classes, part.groups.ids)
+    return replace(
+        files[0],
+        scores=np.concatenate(pooled),
+        kind="probs",
+        ids=part.groups.ids,
+        name="predictions",
+        predicted=None,
+    )
 
 
 def row_ids(files: Sequence[Predictions], ids: Any = None) -> NDArray[np.str_]:

@@ -73,7 +73,8 @@ def apply_to_file(
     with noting(said):
         if isinstance(estimator, LabelShiftAdapter):
             keep = runner.keeping(output, files)
-            with keep(rows, cuts, shape=whole.shape, dtype=whole.dtype) as read:
+            shape = (target.n_rows, target.n_classes)
+            with keep(rows, cuts, shape=shape, dtype=whole.dtype) as read:
                 found = estimator.adapt(read, runner.map_blocks)
             part = AdaptedRows(rows, found.factors, found.can)
             counts = list(runner.write(part, cuts, whole, inputs=files))
@@ -174,9 +175,10 @@ def positive_share(
     if target.task != "binary":
         return None
     at = target.positive_column
+    own = target.class_name(at) if target.classes is not None else f"class {at}"
     share, error = float(found.prior[at]), Z_95 * float(found.std[at])
     return {
-        "name": target.positive or target.heading or f"class {target.class_name(at)}",
+        "name": target.positive or target.heading or own,
         "source": float(source[at]),
         "target": share,
         "ci": [max(0.0, share - error), min(1.0, share + error)],

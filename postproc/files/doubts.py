@@ -77,7 +77,8 @@ def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str
         if _are_probabilities(sample):
             said, mend = "every row sampled is a probability vector", "--probs"
         else:
-            said, mend = "every score sampled lies in [0, 1]", "--multilabel or --probs"
+            said = "every score sampled lies in [0, 1]"
+            mend = "--probs" if predictions.column is not None else "--multilabel or --probs"
         return [f"{name}: declared logits, but {said}; declare {mend} if they are"]
     if total is None:
         return []

@@ -315,8 +315,10 @@ def _names_beside(path: Path, values: Any) -> tuple[str, ...] | None:
     beside = inside if inside.is_file() else path.parent / CLASS_FILE
     if values.ndim != 2 or not beside.is_file():
         return None
-    n_columns = max(2, values.shape[1])  # one column is binary
     names = load_class_names(beside)
+    n_columns = values.shape[1]
+    if n_columns == 1 and len(names) != 1:  # binary, and not one label
+        n_columns = 2
     if len(names) != n_columns:
         fail(
             str(beside),

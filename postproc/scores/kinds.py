@@ -7,6 +7,7 @@ import math
 import array_api_compat as api
 
 from postproc.scores.arrays import Array, as_array, as_floating, log_softmax, row_sums, softmax
+from postproc.scores.binary import as_column, is_one_column, like_given, two_columns
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.detection import Kind, examine
 from postproc.scores.frames.arguments import takes_frames
@@ -104,6 +105,8 @@ def probabilities(scores: Array, kind: Kind) -> Array:
     array or tensor of shape (n, C)
         Float64 for float64 and integer scores, else float32.
     """
+    if is_one_column(scores):
+        return like_given(probabilities(both_classes(scores, kind), kind), scores)
     if kind == "logits":
         return softmax(scores)
     x = as_floating(scores)
@@ -126,6 +129,8 @@ def log_probabilities(scores: Array, kind: Kind) -> Array:
     array or tensor of shape (n, C)
         Finite log-probabilities, float64 for float64 and integer scores, else float32.
     """
+    if is_one_column(scores):
+        return like_given(log_probabilities(both_classes(scores, kind), kind), scores)
     if kind == "logits":
         logs = log_softmax(scores)
         xp = api.array_namespace(logs)
@@ -137,6 +142,11 @@ def log_probabilities(scores: Array, kind: Kind) -> Array:
     x = probabilities(scores, kind)
     xp = api.array_namespace(x)
     return xp.log(xp.clip(x, LEAST_PROBABILITY, None))
+
+
+def both_classes(scores: Array, kind: Kind) -> Array:
+    """Scores of both classes, (n, 2), of one column, (n,) or (n, 1)."""
+    return two_columns(as_column(as_array(scores, "scores")), kind)
 
 
 def two_class_rows(scores: Array, kind: Kind) -> Array:

@@ -295,6 +295,12 @@ def test_doubts_and_wrong_combinations_get_one_clear_line(task, run_cli, name, o
     assert not Path("out.npy").exists()
 
 
+def test_probabilities_declared_as_logits_are_doubted(task, run_cli):
+    words = ["report", "a.test.flat.npy", "--logits", "--labels", "y.test.npy"]
+    said = run_cli(*words).stderr
+    assert "declared logits, but every score sampled lies in [0, 1]; declare --probs" in said
+
+
 def test_xgboost_and_lightgbm_outputs(task, run_cli):
     p = np.load("a.test.flat.npy").astype(np.float32)
     np.save("binary_logistic.npy", p)  # xgboost's objective of that name

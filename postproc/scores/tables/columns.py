@@ -94,8 +94,8 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
         _refuse_suspects(table, reasons, left)
     if not left:
         refuse("it has no columns of scores")
-    is_bare = not table.has_header and not table.in_memory
-    if is_bare and doubtful and not single and not _sum_to_one(_sampled(table, left)):
+    is_bare = not table.has_header and not table.in_memory and not single
+    if is_bare and doubtful and not _sum_to_one(_sampled(table, left)):
         refuse(
             "without a header it must hold probabilities, got rows that do not sum to 1; add a "
             "header of class names, or give the numbers of the score columns with columns= "

@@ -114,6 +114,30 @@ def test_figures_of_one_column_are_those_of_two(data):
     assert report["two"].metrics == report["one"].metrics
 
 
+def test_one_column_of_probabilities_and_their_logarithms(data):
+    z = data[1][0]
+    for given, kind in ((z, "logits"), (expit(z), "probs")):
+        for form in (given, given[:, None]):
+            p = postproc.probabilities(form, kind)
+            np.testing.assert_allclose(p, expit(z).reshape(form.shape))
+            np.testing.assert_allclose(postproc.log_probabilities(form, kind), np.log(p))
+
+
+def test_pooled_rows_keep_the_form():
+    pooled = ensemble.pool_rows(Predictions.check([0.2, 0.4, 0.9]), ids=["a", "a", "b"])
+    assert (pooled.task, pooled.column.flat) == ("binary", True)
+    np.testing.assert_allclose(pooled.as_given(pooled.scores), [0.3, 0.9])
+
+
+def test_tuning_and_diversity_take_one_column(data):
+    y, z, _ = data
+    few = {"alpha": [1.0], "iterations": [1]}
+    one, two = (postproc.tune_can(x, y, grid=few, n_folds=3) for x in (z[0], both(z[0])))
+    assert one.to_dict() == two.to_dict()
+    one, two = (ensemble.pairwise_diversity(x, y) for x in (z, [both(a) for a in z]))
+    assert one.to_dict() == two.to_dict()
+
+
 def test_tensors_come_back_as_tensors(data):
     torch = pytest.importorskip("torch")
     z = torch.tensor(data[1][0], dtype=torch.float32)
@@ -121,6 +145,27 @@ def test_tensors_come_back_as_tensors(data):
     assert isinstance(out, torch.Tensor)
     assert out.shape == z.shape
     assert ensemble.soft_vote([z, z]).shape == z.shape
+
+
+@pytest.mark.parametrize("form", ["series", "frame", "ids"])
+def test_tables_of_one_column_come_back_as_they_were(data, form):
+    pd = pytest.importorskip("pandas")
+    y, z, _ = data
+    p, index = expit(z[0]), [f"r{row}" for row in range(N)]
+    given = {
+        "series": pd.Series(p, index=index, name="claim"),
+        "frame": pd.DataFrame({"claim": p}, index=index),
+        "ids": pd.DataFrame({"id": index, "target": p}),
+    }[form]
+    fitted = postproc.BetaCalibration().fit(given, y)
+    for out in (ensemble.soft_vote([given, given]), fitted.predict_proba(given)):
+        assert type(out) is type(given)
+        assert out.shape == given.shape
+        assert (out.name if form == "series" else list(out)[-1]) in ("claim", "target")
+    column = ensemble.soft_vote([given, given])
+    column = column if form == "series" else column.iloc[:, -1]
+    np.testing.assert_allclose(column, p)
+    np.testing.assert_array_equal(fitted.predict(given), fitted.predict(p))
 
 
 def test_a_source_of_one_column_is_read_like_an_array(tmp_path):
