@@ -1,3 +1,4 @@
+from .auto.multilabel import MultilabelPostprocessor as MultilabelPostprocessor
 from .auto.pipeline import AdaptedPipeline as AdaptedPipeline
 from .auto.pipeline import AutoPostprocessor as AutoPostprocessor
 from .bench.runner import benchmark as benchmark

@@ -48,6 +48,8 @@ from .shift.bbse import bbse_prior as bbse_prior
 from .shift.draws import draw_target as draw_target
 from .shift.evidence import NoShiftTest as NoShiftTest
 from .shift.evidence import no_shift_test as no_shift_test
+from .shift.multilabel import LabelPriors as LabelPriors
+from .shift.multilabel import MultilabelShiftAdapter as MultilabelShiftAdapter
 from .shift.prior import PriorEstimate as PriorEstimate
 from .shift.prior import em_prior as em_prior
 from .shift.prior import map_prior as map_prior

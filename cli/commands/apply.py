@@ -61,13 +61,19 @@ def apply_command(
     from postproc.calibration.temperature import Calibrator
     from postproc.scores.checks import fail
     from postproc.shift.adapter import LabelShiftAdapter
+    from postproc.shift.multilabel import MultilabelShiftAdapter
 
     fitted = load_model(model)
     if getattr(fitted, "multilabel_", False):
         inputs = replace(inputs, multilabel=True)
     runner = Runner.of(inputs, outputs, running)
     if not isinstance(
-        fitted, MemberEstimator | Calibrator | MultilabelCalibration | LabelShiftAdapter
+        fitted,
+        MemberEstimator
+        | Calibrator
+        | MultilabelCalibration
+        | LabelShiftAdapter
+        | MultilabelShiftAdapter,
     ):
         fail(model.name, "an ensemble, a calibrator or an adapter", type(fitted).__name__)
     _check_fitted(fitted, model)

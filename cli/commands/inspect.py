@@ -54,27 +54,28 @@ def inspect_command(
             declared=inputs.reading.kind is not None,
             **runner.blocks,
         )
-        found.append((inspection, n_shards(loaded)))
+        found.append((inspection, n_shards(loaded), loaded.multilabel))
     if outputs.as_json:
-        shown = [{**inspection.to_dict(), "shards": shards} for inspection, shards in found]
+        shown = [{**inspection.to_dict(), "shards": shards} for inspection, shards, _ in found]
         print_json({"predictions": shown})
         return
-    for inspection, shards in found:
-        _show(inspection, shards)
+    for each in found:
+        _show(*each)
 
 
-def _show(inspection: Inspection, shards: int | None) -> None:
+def _show(inspection: Inspection, shards: int | None, is_multilabel: bool) -> None:
     from cli.messages import print_table
     from cli.task.load import shards_text
     from postproc.reports.tables import percent
     from postproc.scores.confidence import DEFAULT_TOP_K
 
     echo(inspection.name, bold=True)
+    columns = "labels" if is_multilabel else "classes"
     echo(
-        f"{inspection.rows} rows x {inspection.classes} classes, {inspection.kind}, "
+        f"{inspection.rows} rows x {inspection.classes} {columns}, {inspection.kind}, "
         f"{inspection.dtype}" + ("" if shards is None else f", in {shards_text(shards)}")
     )
-    k = min(DEFAULT_TOP_K, inspection.classes)
+    k = 2 if is_multilabel else min(DEFAULT_TOP_K, inspection.classes)
     _show_histogram(
         f"top-{k} entropy (mean {inspection.mean_entropy:.3f})", inspection.entropy_histogram
     )

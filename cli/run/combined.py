@@ -19,7 +19,7 @@ from cli.task.load import Report, compare, load_written
 from cli.task.members import Task, load_task
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
-from ensemble import AutoPostprocessor, Members
+from ensemble import AutoPostprocessor, Members, MultilabelPostprocessor
 from ensemble.base import Ensemble, MemberEstimator
 from ensemble.streaming import CombineRows, MemberSource, member_cuts, streamed
 from postproc.reports.tables import percent
@@ -57,7 +57,10 @@ def write_combined(
 ) -> Outcome:
     """Write what a fitted combiner makes of the members; a pipeline is adapted to them first."""
     if not isinstance(combiner, AutoPostprocessor):
-        return _write(combiner, combiner, task, output, runner, method, notes)
+        outcome = _write(combiner, combiner, task, output, runner, method, notes)
+        if isinstance(combiner, MultilabelPostprocessor):
+            outcome.summary["decision"] = combiner.to_dict()
+        return outcome
     checked = streamed(combiner.check_members(task.members), runner.running.device)
     keep = runner.keeping(output, [*checked, *task.fit_loaded])
     said = [*notes]

@@ -69,19 +69,26 @@ class LabelPool(Ensemble):
         labels = y.reshape(-1, self.n_classes_)
         if len(labels) < 2:
             fail("members", "arrays of 2 rows or more", f"{len(labels)}")
-        z = self._log_odds(members, slice(0, len(y)))
+        z = log_odds_of(members, slice(0, len(y)), self.n_classes_)
         found = fit_labels(z, labels, n_folds=n_folds, seed=seed)
         warn_unconverged(found.converged, MAX_STEPS)
         self.maps_, self.member_weights_ = found.maps, found.shared.weights[0]
         self.strength_, self.log_loss_ = found.strength, found.log_loss
         self.out_of_fold_ = found.held_out
 
-    def _log_odds(self, members: Members, rows: slice) -> NDArray[np.float64]:
-        """Log-odds (k, C, M) of k·C two-class rows."""
-        logs = members.log_tensor(rows)
-        z = (logs[:, :, 1] - logs[:, :, 0]).reshape(len(members), -1, self.n_classes_)
-        return np.ascontiguousarray(z.transpose(1, 2, 0))
-
     def _combine(self, members: Members, rows: slice) -> Array:
-        z = self.maps_.log_odds(self._log_odds(members, rows)).reshape(-1)
-        return softmax(np.stack([np.zeros_like(z), z], axis=1))
+        return two_columns_of(self.maps_.log_odds(log_odds_of(members, rows, self.n_classes_)))
+
+
+def log_odds_of(members: Members, rows: slice, n_labels: int) -> NDArray[np.float64]:
+    """Log-odds (k, m, M) of M members' k·m rows of two classes."""
+    logs = members.log_tensor(rows)
+    z = (logs[:, :, 1] - logs[:, :, 0]).reshape(len(members), -1, n_labels)
+    return np.ascontiguousarray(z.transpose(1, 2, 0))
+
+
+def two_columns_of(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities of both classes, (k·m, 2), of the log-odds (k, m) of labels."""
+    flat = z.reshape(-1)
+    both: NDArray[np.float64] = softmax(np.stack([np.zeros_like(flat), flat], axis=1))
+    return both

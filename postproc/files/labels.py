@@ -276,13 +276,19 @@ def one_column(contents: Contents, classes: Sequence[str] | None, name: str) -> 
             named = contents.classes
             which = f" ({', '.join(named[:5])}{', ...' if len(named) > 5 else ''})" if named else ""
             mend = f"name one of its columns{which} with --label-column"
-        if values.ndim == 2 and set(np.unique(values).tolist()) <= {0, 1, "0", "1"}:
-            mend += f"{', or ' if mend else ''}declare --multilabel if they are labels of their own"
+        if values.ndim == 2 and _is_several(values):
+            mend += ", or " * bool(mend) + "declare --multilabel if each is a label of its own"
         fail(name, "labels, one a row", f"shape {values.shape}", mend)
     if contents.header_or_label and classes is not None and len(values):
         is_label = values[0] in classes or is_number(values[0])
         values = values if is_label else values[1:]
     return values
+
+
+def _is_several(values: NDArray[Any]) -> bool:
+    """Whether rows (n, m) of zeros and ones are no classes of rows, of which each has one."""
+    text = values.astype(np.str_)
+    return bool(np.isin(text, ("0", "1")).all() and ((text == "1").sum(axis=1) != 1).any())
 
 
 def to_numbers(values: NDArray[Any], name: str) -> NDArray[Any]:
