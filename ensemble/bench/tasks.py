@@ -126,6 +126,9 @@ def _load(path: str, models: tuple[str, ...], _fingerprint: str) -> TaskData:
 
 def _check_task(path: Path, models: Sequence[str] | None) -> Task:
     run = RunDirectory.open(path)
+    if run.multilabel:
+        rule = "of classes that exclude each other for a benchmark"
+        fail("labels", rule, "several or none a row", "compare with postproc report --multilabel")
     kept = tuple(name for name in run.models if models is None or name in models)
     if not kept:
         wanted = f"one of its models ({', '.join(run.models)})"
