@@ -6,7 +6,7 @@ STAMP := .venv/installed
 # Small arrays: threads of BLAS would only get in each other's way.
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest
 
-.PHONY: demo test lint format slow search bench bench-quick clean
+.PHONY: demo test lint format slow search cases bench bench-quick clean
 
 demo: $(STAMP)
 	$(BIN)/postproc demo
@@ -25,6 +25,9 @@ format: $(STAMP)
 
 slow: $(STAMP)
 	$(PYTEST) -m slow
+
+cases: $(STAMP)
+	$(PYTEST) tests/cases tests/postproc/files/test_cases.py tests/cli/test_layouts.py tests/cli/test_labels_only.py
 
 search: $(STAMP)
 	HYPOTHESIS_PROFILE=search $(PYTEST) -m "not slow" -n 2

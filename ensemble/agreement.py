@@ -9,7 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.members import Members
-from postproc.evaluation.agreement import chance_doubts, is_chance, z_of_order
+from postproc.evaluation.agreement import (
+    chance_doubts,
+    is_chance,
+    unlabelled_doubts,
+    z_of_order,
+)
 from postproc.scores.arrays import as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_cuts
 from postproc.scores.predictions import Predictions
@@ -22,10 +27,14 @@ LEAST_SAMPLE = 100
 
 
 class Agreement(NamedTuple):
-    """Accuracy of a member, and the z of `z_of_order`."""
+    """Accuracy of a member, the z of `z_of_order`, and rows of each class, (3, C).
+
+    They are counted by label, by predicted class, and where both are the class.
+    """
 
     accuracy: float
     z: float
+    counts: NDArray[np.int64]
 
 
 def agreement(
@@ -33,27 +42,33 @@ def agreement(
 ) -> Agreement:
     """Compare a member of n rows with its labels, shape (n,), and with them in random order."""
     n, n_classes = len(labels), member.n_classes
-    shares = np.bincount(labels, minlength=n_classes) / n
+    counts = np.zeros((3, n_classes), np.int64)
+    counts[0] = np.bincount(labels, minlength=n_classes)
+    shares = counts[0] / n
     sums, squares = np.zeros(n_classes), np.zeros(n_classes)
     given = row_squares = 0.0
-    right = 0
     for rows in row_cuts(n, n_classes, sizes):
         probs = as_numpy(member.probabilities(rows)).astype(np.float64)
         truth = labels[rows]
         given += float(probs[np.arange(len(truth)), truth].sum())
-        right += int((as_numpy(member.winners(rows)) == truth).sum())
+        winners = as_numpy(member.winners(rows))
+        counts[1] += np.bincount(winners, minlength=n_classes)
+        counts[2] += np.bincount(winners[winners == truth], minlength=n_classes)
         sums += probs.sum(axis=0)
         squares += np.square(probs).sum(axis=0)
         row_squares += float(np.square(probs @ shares).sum())
     z = z_of_order(given, shares, sums / n, squares / n, row_squares / n, n)
-    return Agreement(right / n, z)
+    return Agreement(int(counts[2].sum()) / n, z, counts)
 
 
 def label_doubts(members: Sequence[Predictions], y: NDArray[np.int64], labels: str) -> list[str]:
     """Warnings of members that agree with the labels, called `labels`, no better than chance."""
     found = {member.name: agreement(member, y) for member in members}
     poor = {name: each.accuracy for name, each in found.items() if is_chance(each.z, len(y))}
-    return chance_doubts(poor, labels)
+    first = members[0]
+    classes = [first.class_name(j) for j in range(first.n_classes)]
+    odd = unlabelled_doubts(first.name, classes, *found[first.name].counts)
+    return [*chance_doubts(poor, labels), *odd]
 
 
 def member_doubts(fit: Members, target: Members) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import array_api_compat as api
 import numpy as np
@@ -22,6 +22,13 @@ from postproc.scores.multilabel import check_label_matrix, label_scores
 from postproc.scores.threads import one_blas_thread
 
 Kinds = Sequence[Kind | None] | Kind | None
+
+
+class Combiner(Protocol):
+    """Combines blocks of rows."""
+
+    def combine(self, members: Members, rows: slice) -> Array:
+        """Probabilities of some rows, shape (k, C)."""
 
 
 class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -143,7 +150,7 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         if checked.classes is not None and self.classes_ is not None:
             _check_classes(checked.classes, self.classes_)
         for name, kind, fitted in zip(checked.names, checked.kinds, self.kinds_, strict=True):
-            if kind != fitted:
+            if kind != fitted and checked.n_rows:  # no row is of any kind
                 mend = f'declare kind="{fitted}" (--{fitted}) if they are'
                 fail(name, f"{fitted} as in fit", kind, mend)
         return checked
@@ -190,6 +197,10 @@ class Ensemble(MemberEstimator):
         both = self._combine(members.two_class(), slice(rows.start * m, rows.stop * m))
         return label_scores(both, m)
 
+    def seen(self, members: Members) -> Combiner:
+        """What combines blocks of these members: itself, unless all rows must be seen first."""
+        return self
+
     def _combine(self, members: Members, rows: slice) -> Array:
         raise NotImplementedError
 
@@ -200,9 +211,10 @@ def combine_all(model: Ensemble, members: Members, sizes: Sizes = DEFAULT_SIZES)
     xp, device = api.array_namespace(first), api.device(first)
     dtype = xp.float32 if members.narrow else xp.float64
     shape = (members.n_rows, members.n_classes)
+    combiner = model.seen(members)
     out = xp.empty(shape, dtype=dtype, device=device)
     for rows in row_blocks(*shape, block_bytes=sizes.member):
-        out[rows, :] = xp.asarray(model.combine(members, rows), dtype=dtype, device=device)
+        out[rows, :] = xp.asarray(combiner.combine(members, rows), dtype=dtype, device=device)
     return members[0].as_given(out)
 
 

@@ -127,17 +127,23 @@ def save_model(
     encoder = _Encoder(most_inline)
     content: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
     content["model"] = encoder.encode(model, "model")
-    replaced = target.exists()
+    replaced = _arrays_named_by(target)
     entry = _write_arrays(target, encoder.arrays) if encoder.arrays else None
     if entry is not None:
         content["arrays"] = entry
     with atomic_path(target, overwrite=overwrite) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    for file in arrays_of(target):  # of what was replaced, or was never completed
-        if entry is None or file.name != entry["file"]:
-            file.unlink(missing_ok=True)
-    if replaced:  # by the first release, arrays of every model of this name were in one file
-        target.with_suffix(ARRAYS).unlink(missing_ok=True)
+    left = {file.name for file in arrays_of(target)} | replaced  # or of a save that was killed
+    for name in left - {entry["file"] if entry else None}:
+        target.with_name(name).unlink(missing_ok=True)
+
+
+def _arrays_named_by(model: Path) -> set[str]:
+    """The name that the first release gave to the arrays of a model, if it has such ones."""
+    try:
+        return {read_json(model)["arrays"]["file"]} & {model.with_suffix(ARRAYS).name}
+    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is no model
+        return set()
 
 
 def _write_arrays(target: Path, arrays: Arrays) -> dict[str, str]:

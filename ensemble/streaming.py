@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.base import Ensemble
+from ensemble.base import Combiner
 from ensemble.members import Members
 from postproc.jobs.cuda import OnDevice
 from postproc.scores.arrays import as_numpy
@@ -41,8 +41,8 @@ def member_cuts(members: Members, sizes: Sizes = DEFAULT_SIZES) -> tuple[slice, 
 class CombineRows:
     """Combines rows; with labels, also counts the rows that each member alone classifies right."""
 
-    combiner: Ensemble
-    #: Passed by `combiner.check_members`.
+    combiner: Combiner
+    #: Passed by `check_members` of the ensemble.
     members: Members
     #: True classes, an array or source of shape (n, 1), or labels (n, m) of multi-label members.
     labels: Any = None

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.base import Ensemble, Kinds
+from ensemble.base import Combiner, Ensemble, Kinds
+from ensemble.column_ranks import ColumnRanks
 from ensemble.members import Members, check_members, check_weights
 from ensemble.pools import (
     TIES,
@@ -21,8 +22,11 @@ from ensemble.pools import (
     row_draws,
 )
 from postproc.scores.arrays import Array
-from postproc.scores.checks import check_choice, check_count
+from postproc.scores.checks import check_choice, check_count, fail
 from postproc.scores.frames.arguments import takes_frames
+
+Over = Literal["classes", "rows"]
+OVER = ("classes", "rows")
 
 Method = Literal["soft", "hard", "log", "median", "rank"]
 METHODS = ("soft", "hard", "log", "median", "rank")
@@ -41,6 +45,8 @@ class Voting(Ensemble):
         How ties are broken by "hard" and "rank"; see `hard_vote`.
     seed : int
         Seed of `tie="random"`.
+    over : {"classes", "rows"}
+        What "rank" ranks: the classes of a row, or the rows in each column; see `rank_vote`.
 
     Attributes
     ----------
@@ -63,17 +69,27 @@ class Voting(Ensemble):
         weights: Any = None,
         tie: Tie = "support",
         seed: int = 0,
+        over: Over = "classes",
     ) -> None:
         self.method = method
         self.weights = weights
         self.tie = tie
         self.seed = seed
+        self.over = over
 
     def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
         check_choice(self.method, "method", METHODS)
         check_choice(self.tie, "tie", TIES)
         check_count(self.seed, "seed", low=0)
+        check_choice(self.over, "over", OVER)
+        if self.over == "rows" and self.method != "rank":
+            fail("over", '"classes" for any method but rank', '"rows"')
         self.member_weights_ = check_weights(self.weights, len(members))
+
+    def seen(self, members: Members) -> Combiner:
+        """The ranks of all rows where rows are ranked, else itself."""
+        ranks = self.over == "rows"
+        return ColumnRanks.of(members, self.member_weights_) if ranks else self
 
     def _combine(self, members: Members, rows: slice) -> Array:
         w = self.member_weights_
@@ -226,24 +242,41 @@ def rank_vote(
     kinds: Kinds = None,
     tie: Tie = "support",
     seed: int = 0,
+    over: Over = "classes",
 ) -> Array:
-    """Average the ranks that members give to the classes of a row (Borda count).
+    """Average the ranks that members give to the classes of a row (Borda count), or to the rows.
 
-    From each member a class gets one point for every less probable class of the row and half a
-    point for every equally probable one. Parameters and errors are those of `hard_vote`.
+    Over classes, a class gets from each member one point for every less probable class of the row
+    and half a point for every equally probable one. Over rows, the probabilities of a class are
+    replaced by their ranks among all rows, less 1/2, as is done before models of unlike
+    calibration are averaged for AUC; equal ones share the mean of their ranks.
+
+    Parameters
+    ----------
+    members, weights, kinds
+        As for `soft_vote`.
+    tie, seed
+        As for `hard_vote`; over classes only.
+    over : {"classes", "rows"}
+        What is ranked. Over rows, the ranks of all rows are held in memory, 16 bytes for each row
+        and class, and a row's result depends on the other rows.
 
     Returns
     -------
     array or tensor of shape (n, C)
-        The weighted mean of the points, scaled to sum to 1; that of the winner of a tie is raised
-        by a millionth of itself, so that the argmax of every row is the winner.
+        The weighted mean of the points or ranks, each row divided by its sum. With two classes
+        that keeps the order of the rows in both columns. Over classes, the winner of a tie is
+        raised by a millionth of itself, so that the argmax of every row is the winner.
 
     Examples
     --------
     >>> rank_vote([[[0.6, 0.3, 0.1]], [[0.2, 0.5, 0.3]]]).round(3)
     array([[0.333, 0.5  , 0.167]])
+    >>> rank_vote([[[0.6, 0.4], [0.2, 0.8]], [[0.9, 0.1], [0.8, 0.2]]], over="rows")
+    array([[0.75, 0.25],
+           [0.25, 0.75]])
     """
-    return _vote(members, kinds, Voting("rank", weights=weights, tie=tie, seed=seed))
+    return _vote(members, kinds, Voting("rank", weights=weights, tie=tie, seed=seed, over=over))
 
 
 def _vote(members: Iterable[Any], kinds: Kinds, voting: Voting) -> Array:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import datasets as sklearn_datasets
 
-from postproc.files.contents import is_number
 from postproc.scores.checks import fail
+from postproc.scores.tables.tables import is_number
 
 Ints = NDArray[np.int64]
 

@@ -16,7 +16,8 @@ from benchmarks.gains.folder import check_folder, write_task
 from benchmarks.gains.splits import SPLITS, SplitPlan
 from benchmarks.gains.task import Options, choose_models, make_task
 from benchmarks.gains.text_classifiers import DEFAULT_EMBEDDING, TEXT_MODELS
-from cli.messages import percent, print_table
+from cli.messages import print_table
+from postproc.reports.tables import percent
 from postproc.scores.checks import one_line
 
 PROGRAM = "python -m benchmarks.gains.prepare"

@@ -80,6 +80,12 @@ Examples:
     help="Predictions whose confident rows serve as the reference.  [default: PREDS]",
 )
 @options.group(Inputs, "labels", *options.READING)
+@options.option(
+    "--all-rows",
+    is_flag=True,
+    help="Adjust every row, together with every row of the reference, whatever the threshold: "
+    "batch calibration, or contextual calibration with a reference of content-free rows.",
+)
 @options.group(Settings)
 @options.group(Outputs, "output", "overwrite", "as_json")
 @options.group(Running)
@@ -88,6 +94,7 @@ def can_command(
     prior: Prior,
     reference: str | None,
     inputs: Inputs,
+    all_rows: bool,
     settings: Settings,
     outputs: Outputs,
     running: Running,
@@ -105,4 +112,7 @@ def can_command(
     from cli.task.runner import Runner
 
     runner, chosen = Runner.of(inputs, outputs, running), settings.resolve()
-    return deliver(adjust_file(predictions, prior, chosen, runner, reference=reference), runner)
+    outcome = adjust_file(
+        predictions, prior, chosen, runner, reference=reference, all_rows=all_rows
+    )
+    return deliver(outcome, runner)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -44,6 +44,13 @@ class Rule:
         type=click.Choice(["support", "lowest", "random"]),
         default="support",
     )
+    over: Any = given(
+        "rank: rank the classes of a row, or the rows in each column, as people do for AUC. Over "
+        "rows, all ranks are held in memory (16 bytes for each row and class), and each row of "
+        "the result is divided by its sum.",
+        type=click.Choice(["classes", "rows"]),
+        default="classes",
+    )
     metric: Any = given(
         f"greedy: the metric to improve: {METRIC_NAMES}.",
         type=MetricName(),
@@ -58,6 +65,7 @@ Examples:
   postproc ensemble soft a.npy b.npy c.npy --weights 2,1,1 -o soft.npy
   postproc ensemble blend a.test.npy b.test.npy --fit a.val.npy --fit b.val.npy \\
       --fit-labels labels.val.npy --labels labels.test.npy --save blend.json
+  postproc ensemble rank a.csv b.csv --over rows -o ranks.csv
   postproc ensemble weights RUNDIR -o weights.npy
   postproc ensemble devil RUNDIR --controls --plot curves.svg -o devil.npy
 """
@@ -83,7 +91,8 @@ def ensemble_command(
     """Combine PREDS by METHOD.
 
     Fixed rules: soft (mean of the probabilities), log (mean of the log-probabilities), hard
-    (majority vote), median, rank.
+    (majority vote), median, rank (Borda count of the classes within a row; with --over rows, mean
+    rank of the rows within a column).
 
     Fitted to labelled rows: weights (log pool with the lowest log-loss), blend (the same with a
     class bias and an out-of-fold stacker), calibrated (temperature scaling of each member, then
@@ -102,12 +111,18 @@ def ensemble_command(
     if rule.weights is not None and method not in (*VOTES, "calibrated"):
         message = f"{method} learns its weights; omit --weights"
         raise click.UsageError(message)
+    if rule.over == "rows" and method != "rank":
+        message = f"--over rows is for rank, not for {method}"
+        raise click.UsageError(message)
     check_fit_usage(predictions, fit, method, learns=learns)
     devil.check_usage(method, overwrite=outputs.overwrite)
 
     def make(members: Members) -> Ensemble:
-        name = "label weights" if members.multilabel and method == "weights" else method
-        return _make(name, rule, devil, running)
+        name, how = method, rule
+        if members.multilabel:  # the labels of a row are not ranked among each other
+            name = "label weights" if method == "weights" else method
+            how = replace(rule, over="rows") if method == "rank" else rule
+        return _make(name, how, devil, running)
 
     def plot(combiner: Any) -> None:
         devil.draw_curves(combiner, overwrite=outputs.overwrite)
@@ -132,4 +147,4 @@ def _make(method: Any, rule: Rule, devil: Devil, running: Running) -> Ensemble:
     }
     if method in makers:
         return makers[method]()
-    return ensemble.Voting(method, weights=weights, tie=rule.tie, seed=seed)
+    return ensemble.Voting(method, weights=weights, tie=rule.tie, seed=seed, over=rule.over)

@@ -40,42 +40,49 @@ def inspect_command(
     never predicted.
     """
     from cli.messages import print_json
-    from cli.task.load import load, n_shards
+    from cli.task.load import load_each, n_shards
     from cli.task.runner import Runner
     from postproc.files.inspection import inspect_predictions
 
     runner = Runner.of(inputs, outputs, running)
-    found = []
+    found: list[tuple[Inspection, int | None, list[str]]] = []
     for path in predictions:
-        loaded = load(path, runner, quiet=True)  # the inspection says it all
-        inspection = inspect_predictions(
-            loaded,
-            prior=prior.load(loaded),
-            declared=inputs.reading.kind is not None,
-            **runner.blocks,
-        )
-        found.append((inspection, n_shards(loaded), loaded.multilabel))
+        notes: list[str] = []
+        for loaded in load_each(path, runner, quiet=True, said=notes):  # the inspection says it all
+            inspection = inspect_predictions(
+                loaded,
+                prior=prior.load(loaded),
+                declared=inputs.reading.kind is not None,
+                **runner.blocks,
+            )
+            found.append((inspection, n_shards(loaded), notes))
+            notes = []  # said once for all members of a file
     if outputs.as_json:
-        shown = [{**inspection.to_dict(), "shards": shards} for inspection, shards, _ in found]
+        shown = [
+            {**inspection.to_dict(), "shards": shards, "notes": notes}
+            for inspection, shards, notes in found
+        ]
         print_json({"predictions": shown})
         return
     for each in found:
         _show(*each)
 
 
-def _show(inspection: Inspection, shards: int | None, is_multilabel: bool) -> None:
+def _show(inspection: Inspection, shards: int | None, notes: Sequence[str]) -> None:
     from cli.messages import print_table
     from cli.task.load import shards_text
     from postproc.reports.tables import percent
     from postproc.scores.confidence import DEFAULT_TOP_K
 
     echo(inspection.name, bold=True)
-    columns = "labels" if is_multilabel else "classes"
+    columns = "labels" if inspection.multilabel else "classes"
     echo(
         f"{inspection.rows} rows x {inspection.classes} {columns}, {inspection.kind}, "
         f"{inspection.dtype}" + ("" if shards is None else f", in {shards_text(shards)}")
     )
-    k = 2 if is_multilabel else min(DEFAULT_TOP_K, inspection.classes)
+    for note in notes:
+        echo(f"note: {note.removeprefix(f'{inspection.name}: ')}")
+    k = 2 if inspection.multilabel else min(DEFAULT_TOP_K, inspection.classes)
     _show_histogram(
         f"top-{k} entropy (mean {inspection.mean_entropy:.3f})", inspection.entropy_histogram
     )

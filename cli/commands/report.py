@@ -100,7 +100,8 @@ def report_command(
     --metric shows other metrics with intervals and gains, too. Gains are positive where better.
     --groups and --row-weights change what is independent and what each row counts.
 
-    Instead of files, PREDS may be one run directory: its test split is compared.
+    Files of predicted labels, with or without ids, are compared by accuracy, macro-F1 and the
+    paired tests. Instead of files, PREDS may be one run directory: its test split is compared.
     """
     from cli.messages import warn
     from cli.task.doubts import report_doubts
@@ -121,6 +122,9 @@ def report_command(
     warn(doubts, quiet=running.quiet)
     diversity = None
     if shown.diversity:
+        if len(models) == 1:
+            message = "--diversity needs two models or more"
+            raise click.UsageError(message)
         from ensemble import align_members, pairwise_diversity
 
         diversity = pairwise_diversity(align_members([*models.values()], classes=classes), labels)
@@ -136,8 +140,6 @@ def _check_inputs(paths: Sequence[str], inputs: Inputs, shown: Shown, *, is_run:
         message = "a run directory knows its classes and kinds; omit --classes and --logits"
     elif not is_run and inputs.labels is None:
         message = "Missing option '--labels': a report needs the true labels."
-    elif not is_run and shown.diversity and len(paths) == 1:
-        message = "--diversity needs two files or more"
     if message:
         raise click.UsageError(message)
 
@@ -149,8 +151,9 @@ def _load(
     from cli.task.members import load_target, load_target_labels, member_names
 
     names = member_names(paths) if run is None else list(run.models)
-    loaded = [one.streamed() for one in load_target(paths, names, run, runner)]
-    loaded.insert(0, loaded.pop(_position(baseline, names, paths)))
+    target = load_target(paths, names, run, runner, predicted_labels=True)
+    loaded = [one.streamed() for one in target]
+    loaded.insert(0, loaded.pop(_position(baseline, [one.name for one in loaded], paths)))
     labels = load_target_labels(loaded, run, runner)
     if labels is None:
         message = f"Missing option '--labels': {paths[0]} has no labels of its test split."
@@ -162,7 +165,7 @@ def _position(baseline: str | None, names: Sequence[str], paths: Sequence[str]) 
     if baseline is None:
         return 0
     for known in (names, paths):
-        if baseline in known:
+        if baseline in known and len(known) == len(names):
             return known.index(baseline)
     message = f"must be one of {', '.join(names)}, got {baseline}"
     raise click.BadParameter(message, param_hint="--baseline")

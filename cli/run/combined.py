@@ -23,7 +23,6 @@ from ensemble import AutoPostprocessor, Members, MultilabelPostprocessor
 from ensemble.base import Ensemble, MemberEstimator
 from ensemble.streaming import CombineRows, MemberSource, member_cuts, streamed
 from postproc.reports.tables import percent
-from postproc.scores.predictions import Predictions
 from postproc.scores.sources import Picked, as_source
 
 
@@ -39,7 +38,8 @@ def fit_and_combine(
 ) -> dict[str, Any]:
     """Load, fit, combine and report; `fitted` is called with the fitted combiner."""
     output = output_path(paths[0], runner)
-    task = load_task(paths, fit, runner, learns=learns)
+    is_hard = method == "hard"
+    task = load_task(paths, fit, runner, learns=learns, predicted_labels=is_hard)
     notes = same_rows(paths, fit.fit_files)
     with noting(notes):
         combiner = make(task.members)
@@ -49,6 +49,10 @@ def fit_and_combine(
             notes += fit_doubts(task.fit_members, task.fit_labels, task.members)
             combiner.fit(task.fit_members, task.fit_labels)
     fitted(combiner)
+    if (method, task.members.n_classes) == ("rank", 2) and getattr(combiner, "over", "") != "rows":
+        notes.append(
+            "the ranks of two classes are plain votes; --over rows averages the ranks of the rows"
+        )
     return deliver(write_combined(combiner, task, output, runner, method, notes), runner)
 
 
@@ -90,7 +94,7 @@ def _write(
     solo, judged_on = combiner.solo_accuracy_, "fit"
     judged = labels if solo is None else None
     truth = None if judged is None else as_source(judged.reshape(len(judged), -1))
-    part = CombineRows(combiner, members, truth, runner.sizes)
+    part = CombineRows(combiner.seen(members), members, truth, runner.sizes)
     right = np.zeros(len(members))
     files = [*members, *task.fit_loaded]
     cuts = member_cuts(members, runner.sizes)
@@ -112,7 +116,7 @@ def _write(
         "members": [
             {
                 "name": name,
-                "kind": kind,
+                "kind": "labels" if members[m].labels_only else kind,
                 "weight": float(combiner.member_weights_[m]),
                 "accuracy": None if solo is None else float(solo[m]),
             }
@@ -155,7 +159,7 @@ def _report(
     models: dict[str, Any] = {}
     for member, own in zip(members, task.loaded, strict=True):
         models[member.name] = (
-            Predictions(MemberSource(member), "probs", name=member.name)
+            replace(member, scores=MemberSource(member), kind="probs", classes=None, ids=None)
             if isinstance(member.scores, Picked)
             else replace(own, scores=member.scores)
         )

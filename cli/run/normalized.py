@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import inf
 from typing import Any
 
 from numpy.typing import NDArray
@@ -30,8 +32,9 @@ def adjust_file(
     runner: Runner,
     *,
     reference: str | None = None,
+    all_rows: bool = False,
 ) -> Outcome:
-    """Adjust the ambiguous rows of a file and write the result."""
+    """Adjust the ambiguous rows of a file, or all rows by all of the reference, and write them."""
     device, map_blocks = runner.running.device, runner.map_blocks
     target = load(path, runner)
     multilabel = target.multilabel
@@ -45,7 +48,10 @@ def adjust_file(
         source = in_order_of(other, target, quiet=runner.running.quiet)
         files.append(source)
     confident = ProbabilityRows(source, multilabel, device, runner.sizes)
-    model = fit_can(confident, vector, options, map_blocks, seed=runner.running.seed)
+    chosen = replace(options, threshold=inf) if all_rows else options
+    model = fit_can(confident, vector, chosen, map_blocks, seed=runner.running.seed)
+    if all_rows:
+        model = replace(model, options=replace(model.options, threshold=0.0))
     rows = ProbabilityRows(target, multilabel, device, runner.sizes)
     adjust = AdjustRows(rows, model, as_source(labels)).prepared(map_blocks)
     names = ["positive", "negative"] if multilabel else target.classes

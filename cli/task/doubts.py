@@ -9,7 +9,7 @@ from typing import Any
 from cli.task.load import Report
 from ensemble.agreement import label_doubts, member_doubts
 from ensemble.members import Members
-from postproc.evaluation.agreement import chance_doubts, is_chance
+from postproc.evaluation.agreement import chance_doubts, is_chance, unlabelled_doubts
 from postproc.files.paths import resolve_path
 from postproc.reports.report import AccuracyReport
 from postproc.scores.multilabel import two_class
@@ -53,4 +53,10 @@ def report_doubts(report: Report | None) -> list[str]:
         for model in report.models
         if is_chance(model.confusions.z_of_order(), report.rows)
     }
-    return chance_doubts(poor, "the labels")
+    first = report.models[0]
+    found = first.confusions.class_metrics()
+    counts = (found.support, found.predicted, found.correct)
+    return [
+        *chance_doubts(poor, "the labels"),
+        *unlabelled_doubts(first.name, report.classes, *counts),
+    ]

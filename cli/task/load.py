@@ -13,51 +13,72 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cli.messages import echo, warn
-from cli.options import Fit
+from cli.options import Fit, Inputs
 from cli.task.output import edges_of, output_like
 from cli.task.runner import Runner
-from postproc.files import load_class_names, load_labels, load_predictions
-from postproc.files.doubts import kind_doubts
+from postproc.files import load_class_names, load_labels, load_members, load_predictions
+from postproc.files.doubts import kind_doubts, order_doubts
+from postproc.files.labels import label_names
 from postproc.files.multilabels import load_multilabels_of
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.reports.multilabel import MultilabelReport, multilabel_report
 from postproc.reports.report import AccuracyReport, accuracy_report
 from postproc.scores.checks import fail
 from postproc.scores.names import matching_order, positions
+from postproc.scores.one_hot import share_classes
 from postproc.scores.predictions import UNKNOWN_CLASS, Predictions
 
 Report = AccuracyReport | MultilabelReport
 
 
-def load(
+def load(path: str, runner: Runner, **how: Any) -> Predictions:
+    """Load the predictions of one model, as `load_each`."""
+    (loaded,) = load_each(path, runner, stacked=False, **how)
+    return loaded
+
+
+def load_each(
     path: str,
     runner: Runner,
     *,
+    stacked: bool = True,
     mapped: bool = False,
     quiet: bool | None = None,
     repeated_ids: bool = False,
-) -> Predictions:
-    """Load predictions, block by block unless `mapped`; say what is doubtful about them."""
+    predicted_labels: bool = False,
+    said: list[str] | None = None,
+) -> list[Predictions]:
+    """Load predictions, with `stacked` all members of an (m, n, C) array.
+
+    Says how many shards there are, and warns of logits that look like probabilities.
+
+    Unless they are `mapped`, scores are read block by block, and checked with progress. What was
+    done to the file is added to `said` instead of being printed, where that is given.
+    """
     inputs, quiet = runner.inputs, runner.running.quiet if quiet is None else quiet
-    with reading_notes(quiet=quiet):
-        loaded = load_predictions(
-            path,
-            classes=None if inputs.classes is None else load_class_names(inputs.classes),
-            reading=replace(inputs.reading, repeated_ids=repeated_ids),
-            mapped=mapped,
-            **({} if mapped else runner.blocks),
-        )
-    shards = n_shards(loaded)
-    if shards is not None and not quiet:  # nothing else shows that the last ones are missing
-        echo(f"{path}: {shards_text(shards)}, {loaded.n_rows:,} rows", err=True)
-    if loaded.column is not None and not quiet:
-        what = "logits" if loaded.kind == "logits" else "probabilities"
-        named = loaded.positive or loaded.heading
-        of = "the positive class" if named is None else repr(named)
-        echo(f"{path}: one column, read as {what} of {of}", err=True)
-    if not loaded.multilabel:
-        warn(kind_doubts(loaded, declared=inputs.reading.kind is not None), quiet=quiet)
-    return loaded
+    options: dict[str, Any] = {
+        "classes": None if inputs.classes is None else load_class_names(inputs.classes),
+        "reading": replace(
+            inputs.reading, repeated_ids=repeated_ids, predicted_labels=predicted_labels
+        ),
+        "mapped": mapped,
+        **({} if mapped else runner.blocks),
+    }
+    with reading_notes(quiet=quiet, said=said):
+        found = load_members(path, **options) if stacked else [load_predictions(path, **options)]
+    for loaded in found:
+        shards = n_shards(loaded)
+        if shards is not None and not quiet:  # nothing else shows that the last ones are missing
+            echo(f"{path}: {shards_text(shards)}, {loaded.n_rows:,} rows", err=True)
+        if loaded.column is not None and not quiet:
+            what = "logits" if loaded.kind == "logits" else "probabilities"
+            named = loaded.positive or loaded.heading
+            of = "the positive class" if named is None else repr(named)
+            echo(f"{path}: one column, read as {what} of {of}", err=True)
+        if not loaded.multilabel:
+            doubts = kind_doubts(loaded, declared=inputs.reading.kind is not None)
+            warn(doubts + order_doubts(loaded), quiet=quiet)
+    return found
 
 
 def load_written(path: Path, like: Predictions, runner: Runner) -> Predictions:
@@ -71,12 +92,16 @@ def load_written(path: Path, like: Predictions, runner: Runner) -> Predictions:
 
 
 @contextmanager
-def reading_notes(*, quiet: bool) -> Iterator[None]:
-    """Print what was dropped, renormalized or skipped as files were read."""
+def reading_notes(*, quiet: bool, said: list[str] | None = None) -> Iterator[None]:
+    """Print what was dropped, renormalized or skipped as files were read, or add it to `said`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ReadingWarning)
         yield
-    warn([str(each.message) for each in caught if each.category is ReadingWarning], quiet=quiet)
+    notes = [str(each.message) for each in caught if each.category is ReadingWarning]
+    if said is None:
+        warn(notes, quiet=quiet)
+    else:
+        said += notes
 
 
 def n_shards(loaded: Predictions) -> int | None:
@@ -125,15 +150,39 @@ def load_judging_labels(own: Predictions, like: Predictions, runner: Runner) -> 
     return path and load_ordered_labels(path, own, like.classes, runner, judges=True)
 
 
+def with_labels_only(
+    loaded: Sequence[Predictions], runner: Runner, classes: Sequence[str] | None = None
+) -> list[Predictions]:
+    """Give files of predicted labels the classes of the others, and say what they lack."""
+    names = [model.name for model in loaded if model.labels_only]
+    if not names:
+        return list(loaded)
+    inputs = runner.inputs
+    known = classes if inputs.classes is None else load_class_names(inputs.classes)
+    truth = () if inputs.labels is None else label_names(inputs.labels, _label_reading(inputs))
+    few = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    has = "holds" if len(names) == 1 else "hold"
+    warn(
+        [
+            f"{few} {has} predicted labels only: probabilities would allow log-loss, Brier score, "
+            "calibration error and soft votes"
+        ],
+        quiet=runner.running.quiet,
+    )
+    return share_classes(loaded, truth, known)
+
+
+def _label_reading(inputs: Inputs) -> Reading:
+    return Reading(id_column=inputs.id_column, label_column=inputs.label_column)
+
+
 def labels_of(path: str, own: Predictions, runner: Runner, *, judges: bool) -> NDArray[Any]:
     """Load the labels of predictions, zeros and ones (n, m) if they are multi-label.
 
     Those that only judge may be of no class, which is wrong.
     """
     inputs = runner.inputs
-    reading = Reading(
-        id_column=inputs.id_column, label_column=inputs.label_column, positive=own.positive
-    )
+    reading = replace(_label_reading(inputs), positive=own.positive)
     with reading_notes(quiet=runner.running.quiet):
         if own.multilabel:
             return load_multilabels_of(path, own, reading=reading)

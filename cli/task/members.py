@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from cli.messages import warn
 from cli.options import Fit
-from cli.task.load import in_class_order, in_row_order, labels_of, load, matched_by_position
+from cli.task.load import (
+    in_class_order,
+    in_row_order,
+    labels_of,
+    load_each,
+    matched_by_position,
+    with_labels_only,
+)
 from cli.task.runner import Runner
 from ensemble import Members, align_members
 from postproc.files import RunDirectory
@@ -39,11 +46,13 @@ class Task:
     fit_labels: NDArray[Any] | None = None
 
 
-def load_task(paths: Sequence[str], fit: Fit, runner: Runner, *, learns: bool) -> Task:
+def load_task(
+    paths: Sequence[str], fit: Fit, runner: Runner, *, learns: bool, predicted_labels: bool = False
+) -> Task:
     """Load and align files, or the splits val and test of a run directory."""
     run = open_run(paths)
     names = [] if run is not None else member_names(paths)
-    loaded = load_target(paths, names, run, runner)
+    loaded = load_target(paths, names, run, runner, predicted_labels=predicted_labels)
     missing_class = runner.inputs.missing_class
     if loaded[0].multilabel and missing_class == "zero":
         message = "--missing-class zero is for classes that exclude each other, not for labels"
@@ -72,14 +81,16 @@ def load_task_of(
 ) -> Task:
     """Load the members of a fitted ensemble, and put them in the order in which it knows them."""
     run, wanted = open_run(paths), list(combiner.names_)
-    alone = len(wanted) == len(paths) == 1
-    names = wanted if by_order or alone or run is not None else member_names(paths)
-    if run is None and len(names) != len(paths):
-        message = f"must be the {len(names)} members of {model}, got {len(paths)}"
-        raise click.BadParameter(message, param_hint="PREDS")
+    names = [] if run is not None else member_names(paths)
     columns = None if combiner.classes_ is None else tuple(combiner.classes_)
     like = Predictions(np.empty((0, 0)), "probs", columns, name=model)
-    loaded = load_target(paths, names, run, runner, like=[like])
+    is_hard = getattr(combiner, "method", None) == "hard"
+    loaded = load_target(paths, names, run, runner, like=[like], predicted_labels=is_hard)
+    if run is None and by_order and len(loaded) != len(wanted):
+        message = f"must be the {len(wanted)} members of {model}, got {len(loaded)}"
+        raise click.BadParameter(message, param_hint="PREDS")
+    if run is None and (by_order or len(wanted) == len(loaded) == 1):
+        loaded = [replace(one, name=name) for one, name in zip(loaded, wanted, strict=True)]
     labels = load_target_labels(loaded, run, runner)
     target, position = loaded, {member.name: member for member in loaded}
     if set(position) == set(wanted):
@@ -101,11 +112,13 @@ def load_target(
     run: RunDirectory | None,
     runner: Runner,
     like: Sequence[Predictions] = (),
+    *,
+    predicted_labels: bool = False,
 ) -> list[Predictions]:
     """Load files, or the test split of a run directory."""
     if run is not None:
         return run.predictions("test")
-    return load_members(paths, names, runner, like=like)
+    return load_members(paths, names, runner, like=like, predicted_labels=predicted_labels)
 
 
 def load_target_labels(
@@ -124,14 +137,23 @@ def load_members(
     *,
     like: Sequence[Predictions] = (),
     mapped: bool = False,
+    predicted_labels: bool = False,
 ) -> list[Predictions]:
     """Load files, each under the name of its model; warn if only some have class names or ids.
 
+    Members of an (m, n, C) array are called `name[0]`, `name[1]` and so on.
+
     `like` are predictions of other rows whose columns the files are to match.
     """
-    loaded = [load(path, runner, mapped=mapped) for path in paths]
+    loaded: list[Predictions] = []
+    called: list[str] = []
+    for path, name in zip(paths, names, strict=True):
+        found = load_each(path, runner, mapped=mapped, predicted_labels=predicted_labels)
+        loaded += found
+        called += [name] if len(found) == 1 else [f"{name}[{m}]" for m in range(len(found))]
+    loaded = with_labels_only(loaded, runner, next((each.classes for each in like), None))
     warn(matched_by_position(loaded, like), quiet=runner.running.quiet)
-    return [replace(model, name=name) for model, name in zip(loaded, names, strict=True)]
+    return [replace(model, name=name) for model, name in zip(loaded, called, strict=True)]
 
 
 def load_member_labels(

@@ -34,6 +34,7 @@ from postproc.evaluation.folds import random_folds
 from postproc.scores.arrays import Array
 from postproc.scores.binary import winners
 from postproc.scores.checks import check_count, check_labels, check_number, fail
+from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
@@ -47,7 +48,7 @@ BIAS_RIDGES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 PATIENCE = 1.002
 
 
-class Calibrator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Base of all calibrators. A subclass has `_search`, which sets `model_` and `out_of_fold_`."""
 
     kind: Kind | None

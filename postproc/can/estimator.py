@@ -18,12 +18,13 @@ from postproc.scores.binary import like_given, winners
 from postproc.scores.blocks import row_blocks
 from postproc.scores.checks import check_labels, fail
 from postproc.scores.confidence import TopK
+from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind, check_scores, probabilities, two_class_rows
 from postproc.scores.prior import check_multilabels, class_prior, multilabel_prior
 
 
-class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class CAN(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Classification with alternating normalization: re-adjusts ambiguous predictions.
 
     `fit` takes the confident rows of its input as the reference; `predict_proba` adjusts the
@@ -134,6 +135,8 @@ class CAN(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         """
         options = CANOptions(**{each.name: getattr(self, each.name) for each in fields(CANOptions)})
         scores, self.kind_ = check_scores(scores, kind=self.kind, multilabel=self.multilabel)
+        if not scores.shape[0]:
+            fail("scores", "an array of one row or more", "no row")
         self.n_features_in_ = int(scores.shape[1])
         self.classes_ = None if classes is None else list(classes)
         self.prior_ = self._prior(scores, y)

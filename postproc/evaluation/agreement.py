@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 #: Agreement up to this z-score may be chance; labels in random order exceed it in 5 % of cases.
 LEAST_Z = 1.645
+
+#: Classes without labels are in doubt where they are rarer than this by chance.
+UNLIKELY = 1e-3
 
 #: Fewer rows give no verdict.
 LEAST_ROWS = 30
@@ -58,4 +61,29 @@ def chance_doubts(poor: Mapping[str, float], labels: str) -> list[str]:
     return [
         f"{shown} {agrees} with {labels} no better than with labels in random order; do both files "
         "have their rows and classes in the same order?"
+    ]
+
+
+def unlabelled_doubts(
+    name: str,
+    classes: Sequence[str],
+    support: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    correct: NDArray[np.int64],
+) -> list[str]:
+    """A sentence on classes that a model predicts too often to have no label.
+
+    Rows that have and are predicted as each class, and both, (C,). If the model is as right on a
+    class without labels as on the others, all its rows are wrong with a probability that is known.
+    """
+    known = support > 0
+    wrong = 1 - correct.sum() / max(1, int(predicted[known].sum()))
+    odd = np.flatnonzero(~known & (wrong**predicted < UNLIKELY / len(support)))
+    if not len(odd):
+        return []
+    shown = ", ".join(repr(classes[j]) for j in odd[:3]) + (", ..." if len(odd) > 3 else "")
+    rows = f"{predicted[odd].sum():,} of {support.sum():,} rows"
+    return [
+        f"{name} predicts {shown} for {rows}, but no label is among them: are labels numbered or "
+        "named like the columns?"
     ]

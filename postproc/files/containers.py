@@ -18,6 +18,7 @@ from postproc.files.contents import (
     check_expansion,
     class_tuple,
     id_array,
+    key_note,
     pick_key,
 )
 from postproc.files.reading import Reading
@@ -36,10 +37,11 @@ def read_npz(path: Path, reading: Reading, labels: bool) -> Contents:
         check_expansion(path, sum(member.file_size for member in archive.zip.infolist()))
         key, kind = pick_key(archive.files, reading, labels, lambda key: np.ndim(archive[key]))
         wanted = {name: archive[name] for name in (key, *NAME_KEYS) if name in archive.files}
+        said = () if labels or reading.key else key_note(key, len(archive.files))
     if any(not isinstance(member, np.ndarray) for member in wanted.values()):
         refuse("its members must be arrays")
     classes, ids = class_tuple(wanted.get("classes")), id_array(wanted.get("ids"))
-    return Contents(wanted[key], classes, ids, kind)
+    return Contents(wanted[key], classes, ids, kind, notes=said)
 
 
 def read_safetensors(path: Path, reading: Reading, labels: bool) -> Contents:
@@ -80,6 +82,10 @@ def read_pt(path: Path, reading: Reading, labels: bool) -> Contents:
     for tensor in _tensors(loaded):
         if tensor.nbytes > max(2**20, tensor.untyped_storage().nbytes()):
             refuse("a tensor in it repeats few numbers without holding them; save tensor.clone()")
+    if isinstance(loaded, list) and loaded and all(_is_pair(batch) for batch in loaded):
+        loaded = tuple(_joined([batch[part] for batch in loaded]) for part in (0, 1))
+    if _is_pair(loaded):  # what fastai's `get_preds` gives
+        loaded = {"scores": loaded[0], "labels": loaded[1]}
     if isinstance(loaded, list):
         loaded = _joined(loaded)
     if isinstance(loaded, torch.Tensor):
@@ -92,6 +98,15 @@ def read_pt(path: Path, reading: Reading, labels: bool) -> Contents:
         refuse(f'"{key}" must be a tensor, got {type(tensor).__name__}')
     classes, ids = class_tuple(loaded.get("classes")), id_array(loaded.get("ids"))
     return Contents(as_numpy(tensor), classes, ids, kind, narrow=tensor.dtype == torch.bfloat16)
+
+
+def _is_pair(value: Any) -> bool:
+    """Whether a tuple or list holds scores of some rows and their labels."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        return False
+    return [getattr(part, "ndim", None) for part in value] == [2, 1] and len(value[0]) == len(
+        value[1]
+    )
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:

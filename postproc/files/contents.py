@@ -16,7 +16,7 @@ from postproc.scores.kinds import Kind
 from postproc.scores.tables.columns import SCORE_KEYS
 from postproc.scores.tables.tables import is_integer, refuse
 
-LABEL_KEYS = ("labels", "label", "y", "label_ids", "targets")
+LABEL_KEYS = ("labels", "label", "y", "label_ids", "targets", "target", "targs", "y_true", "truth")
 
 #: Keys under which formats with keys hold names.
 NAME_KEYS = ("classes", "ids")
@@ -42,6 +42,8 @@ class Contents:
     is_table: bool = False
     #: The first value of a column of labels may be its heading.
     header_or_label: bool = False
+    #: The values are predicted labels, not scores.
+    is_labels: bool = False
     #: What was done aloud.
     notes: tuple[str, ...] = ()
 
@@ -81,11 +83,22 @@ def pick_key(
         kinds = {SCORE_KEYS.get(key) for key in known}
         declare = " or --logits or --probs" if not labels and None not in kinds else ""
         refuse(f"it holds several of the keys {', '.join(known)}; choose one with --key{declare}")
+    if not known and len(keys) != 1:  # scores are two-dimensional, labels are not
+        known = [key for key in keys if (n_dims(key) == 1) == labels and n_dims(key) > 0]
+        known = known if len(known) == 1 else []
     if not known and len(keys) != 1:
         choose = "; choose one with --key" if keys else ""
-        refuse(f"it must hold one of the keys {', '.join(wanted)}, got {listed}{choose}")
+        shown = ", ".join(wanted[: 5 if labels else 6])
+        refuse(f"it must hold one of the keys {shown}, got {listed}{choose}")
     key = (known or keys)[0]
     return key, None if labels else SCORE_KEYS.get(key)
+
+
+def key_note(key: Any, n_keys: int) -> tuple[str, ...]:
+    """What is said of scores under a key that nothing but their shape speaks for."""
+    if key in SCORE_KEYS or n_keys == 1:
+        return ()
+    return (f"its scores are read from the key {key!r}, the only two-dimensional array",)
 
 
 def class_tuple(values: Any) -> tuple[str, ...] | None:

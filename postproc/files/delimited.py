@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
@@ -15,21 +16,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files.contents import Contents, check_expansion
-from postproc.files.dialects import Dialect, has_label_header, is_decimal, is_header, sniff
+from postproc.files.dialects import (
+    Dialect,
+    has_label_header,
+    is_decimal,
+    is_header,
+    lines_of,
+    names_rows,
+    open_text,
+    sniff,
+)
 from postproc.scores.tables.column_names import ID_ENDING
 from postproc.scores.tables.tables import MISSING, Column, Table, is_number, refuse
 
+#: Lists that Python, NumPy and torch print.
+LIST = re.compile(r"(?:array\(|tensor\()?[\[(]([^\[\]()]*)[\])]\)?", re.DOTALL)
+
 #: Rows whose cells are turned into numbers at once.
 ROWS = 4096
+
+#: Rows by which the header is found.
+HEAD = 1024
 
 
 def read_delimited(path: Path, *, delimiter: str, as_text: Callable[[str], bool]) -> Table:
     """Read a table of predictions; the columns of some names are kept as text."""
     dialect = sniff(path, delimiter)
-    head = list(islice(dialect.rows(), ROWS))
+    head = list(islice(dialect.rows(), HEAD))
     if not head:
         refuse("it is empty; the first line must hold the class names")
     first, *others = ([cell.strip() for cell in cells] for _, cells in head)
+    if names_rows(first, others, dialect):
+        first = ["", *first]
     notes: tuple[str, ...] = ()
     has_header = is_header(first, others)
     is_certain = any(map(ID_ENDING.fullmatch, first)) or "" in first
@@ -48,8 +66,9 @@ def read_delimited(path: Path, *, delimiter: str, as_text: Callable[[str], bool]
     skip = int(has_header)
     while True:
         builder = _Builder(dialect, texts, len(names))
-        for chunk in _chunks(dialect, skip, len(names)):
-            builder.add(chunk)
+        if not _add_plain(builder, dialect, skip, len(names)):
+            for chunk in _chunks(dialect, skip + builder.n_rows, len(names)):
+                builder.add(chunk)
         if not builder.failed:
             break
         texts |= builder.failed  # read again, as what has been turned into numbers is lost
@@ -66,6 +85,20 @@ def read_delimited(path: Path, *, delimiter: str, as_text: Callable[[str], bool]
 def _is_numeric(cell: str, dialect: Dialect) -> bool:
     is_own = is_number if dialect.delimiter == "," else is_decimal
     return cell.lower() in MISSING or is_own(cell)
+
+
+def _add_plain(builder: _Builder, dialect: Dialect, skip: int, width: int) -> bool:
+    """Add rows from the top while lines hold numbers and no quotes; False if some are left."""
+    if dialect.delimiter != "," or len(builder.texts) == width:
+        return False
+    with open_text(dialect.path) as file:
+        lines = (line for line in lines_of(file) if line.strip("\r\n"))
+        header = [next(lines) for _ in range(skip)]
+        plain = all(line.count(",") == width - 1 and line.count('"') % 2 == 0 for line in header)
+        while plain and (chunk := list(islice(lines, ROWS))):
+            plain = all(line.count(",") == width - 1 and '"' not in line for line in chunk)
+            plain = plain and builder.add_lines(chunk)
+    return plain
 
 
 def _chunks(dialect: Dialect, skip: int, width: int) -> Iterator[list[list[str]]]:
@@ -94,16 +127,33 @@ class _Builder:
         self.dialect = dialect
         self.n_rows = 0
         self.failed: set[int] = set()
-        self._text: dict[int, list[str]] = {column: [] for column in texts}
+        self.texts: dict[int, list[str]] = {column: [] for column in texts}
         self._numbers: dict[int, list[NDArray[np.float64]]] = {
-            column: [] for column in range(width) if column not in self._text
+            column: [] for column in range(width) if column not in self.texts
         }
         self._marks: set[str] = set()
+
+    def add_lines(self, lines: Sequence[str]) -> bool:
+        """Take in lines without quotes; False, and nothing is taken, if a cell is no number."""
+        numbers = list(self._numbers)
+        try:
+            block = np.loadtxt(lines, delimiter=",", usecols=numbers, comments=None, ndmin=2)
+        except ValueError:
+            return False
+        for place, column in enumerate(numbers):
+            self._numbers[column].append(block[:, place])
+        if self.texts:
+            most = max(self.texts) + 1
+            cells = [line.split(",", most) for line in lines]
+            for column, gathered in self.texts.items():
+                gathered.extend(row[column].strip() for row in cells)
+        self.n_rows += len(lines)
+        return True
 
     def add(self, rows: Sequence[Sequence[str]]) -> None:
         """Take in rows; columns that hold anything but numbers have failed."""
         cells = list(zip(*rows, strict=True))
-        for column, gathered in self._text.items():
+        for column, gathered in self.texts.items():
             gathered.extend(cell.strip() for cell in cells[column])
         for column, parts in self._numbers.items():
             if column not in self.failed:
@@ -118,8 +168,8 @@ class _Builder:
     def columns(self) -> tuple[Column, ...]:
         """All columns in order."""
         found: dict[int, Column] = {}
-        for column, cells in self._text.items():
-            found[column] = cells
+        for column, cells in self.texts.items():
+            found[column] = as_lists(cells) if cells and LIST.fullmatch(cells[0]) else cells
             if self.dialect.delimiter != "," and any("," in cell for cell in cells):
                 with suppress(ValueError):  # numbers whose name is like that of ids
                     found[column] = self._as_numbers(cells)
@@ -144,6 +194,21 @@ class _Builder:
         return np.array(
             [np.nan if cell.strip().lower() in MISSING else float(cell) for cell in cells]
         )
+
+
+def as_lists(cells: list[str]) -> Column:
+    """Lists of numbers that were written as text, as `[0.2, 0.8]` or `[0.2 0.8]`; or the text."""
+    rows = [
+        match.group(1).replace(",", " ").split()
+        for cell in cells
+        if (match := LIST.fullmatch(cell))
+    ]
+    if len(rows) < len(cells) or len({len(row) for row in rows}) != 1 or not rows[0]:
+        return cells
+    try:
+        return np.array(rows, dtype=np.float64)
+    except ValueError:
+        return cells
 
 
 def read_delimited_labels(path: Path, *, delimiter: str) -> Table:

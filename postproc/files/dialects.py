@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,10 @@ from postproc.scores.tables.column_names import ID_ENDING, ID_NAME, is_suspect
 from postproc.scores.tables.tables import MISSING, is_integer, is_number, refuse
 
 #: What may separate cells.
-DELIMITERS = (",", ";", "\t")
+DELIMITERS = (",", ";", "\t", "|", " ")
+
+#: What Excel takes for a line that names the delimiter.
+SEPARATOR_LINE = re.compile(r"sep=.?")
 
 #: Characters of a line: a million classes take fewer.
 LONGEST_LINE = 2**24
@@ -57,14 +61,22 @@ class Dialect:
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """The number of the last line of each row, and its cells; blank lines are skipped."""
         with open_text(self.path) as file:
-            reader = csv.reader(lines_of(file), delimiter=self.delimiter)
+            blanks = self.delimiter == " "  # any number of them
+            lines = map(str.strip, lines_of(file)) if blanks else lines_of(file)
+            reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=blanks)
             for cells in reader:
-                if cells:
-                    yield reader.line_num, cells
+                is_first = reader.line_num == 1
+                if cells and not (is_first and SEPARATOR_LINE.fullmatch("".join(cells))):
+                    yield reader.line_num, cells if not is_first else _uncommented(cells)
 
     def line(self, row: int) -> str:
         """What messages call a row."""
         return f"line {next(islice(self.rows(), row, None))[0]}"
+
+
+def _uncommented(cells: list[str]) -> list[str]:
+    """The first line without the mark that `numpy.savetxt` puts before a header."""
+    return [cells[0].removeprefix("#").strip(), *cells[1:]] if cells[0].startswith("# ") else cells
 
 
 def sniff(path: Path, delimiter: str) -> Dialect:
@@ -73,14 +85,32 @@ def sniff(path: Path, delimiter: str) -> Dialect:
     return min((Dialect(path, mark) for mark in marks), key=_faults)
 
 
+def is_table(path: Path) -> bool:
+    """Whether lines have several cells, whatever separates them."""
+    return any(_faults(Dialect(path, mark)) < inf for mark in DELIMITERS)
+
+
 def _faults(dialect: Dialect) -> float:
     """How many cells of the first rows speak against a delimiter."""
     rows = [cells for _, cells in islice(dialect.rows(), SNIFFED)]
-    if len({len(cells) for cells in rows[:2]}) != 1 or len(rows[0]) < 2:
+    lengths = [len(cells) for cells in rows[:2]]
+    if not lengths or lengths[-1] < 2 or lengths[-1] - lengths[0] not in (0, 1):
         return inf
-    others = set(DELIMITERS) - {dialect.delimiter}
+    numbers = sum(map(is_decimal, rows[min(1, len(rows) - 1)]))
+    if dialect.delimiter in "| " and numbers < max(2, lengths[-1] - 1):
+        return inf  # blanks of text
+    others = {",", ";", "\t"} - {dialect.delimiter}
     cells = (cell for row in rows for cell in row if others & set(cell))
     return sum(not is_decimal(cell) for cell in cells)
+
+
+def names_rows(first: Sequence[str], others: Sequence[Sequence[str]], dialect: Dialect) -> bool:
+    """Whether a header lacks a name for the first column, as `write.table` of R writes it."""
+    if dialect.delimiter not in "\t " or not others or len(others[0]) != len(first) + 1:
+        return False
+    cells = [row[0] for row in others]
+    rows_only = all(is_integer(cell) or not is_decimal(cell) for cell in cells)
+    return rows_only and len(set(cells)) == len(cells) and not any(map(is_decimal, first))
 
 
 def is_decimal(cell: str) -> bool:
@@ -93,6 +123,8 @@ def is_header(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
 
     Numbers are no names unless all are whole, differ, and cannot be a row like the others.
     """
+    if len(first) == 1 and is_decimal(first[0]):  # one whole number names scores, not labels
+        return is_integer(first[0]) and not all(is_integer(row[0]) for row in others)
     columns = list(zip(*others, strict=False)) if others else [()] * len(first)
     pairs = list(zip(first, columns, strict=False))
     named = [(name, cells) for name, cells in pairs if name.lower() not in MISSING]
@@ -103,7 +135,7 @@ def is_header(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
     if not names:
         return True
     text = [name for name, _ in pairs if name and not is_decimal(name)]
-    missing = [name for name in text if name.lower() in MISSING]
+    missing = [name for c, (name, _) in enumerate(pairs) if name.lower() in MISSING and (name or c)]
     if not all(map(is_integer, names)) or len(set(names)) < len(names):
         return False
     rows = [row for row in zip(*(cells for _, cells in numeric), strict=True) if _are_numbers(row)]

@@ -31,8 +31,25 @@ SUM_TOLERANCE = 1e-2
 #: The share of rows that must look alike.
 NEARLY_ALL = 0.95
 
+#: Fewer rows may be in order by chance.
+LEAST_ROWS = 20
+
 #: What rows look like, by their sum.
 LOOKS = {None: "logits", 1: "probabilities", 100: "percentages"}
+
+
+def order_doubts(predictions: Predictions) -> list[str]:
+    """Say where scores fall from left to right in every row, as those of top-k lists do."""
+    if predictions.n_classes < 3 or predictions.labels_only:
+        return []
+    sample = np.concatenate([_rows(predictions, rows) for rows in _sampled(predictions)])
+    falls = (np.diff(sample, axis=1) <= 0).all() and (sample[:, 0] > sample[:, -1]).all()
+    if len(sample) < LEAST_ROWS or not falls:
+        return []
+    return [
+        f"{predictions.name}: scores fall from left to right in every row; are they top-k lists, "
+        "with other classes in each row?"
+    ]
 
 
 def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str]:

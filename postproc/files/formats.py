@@ -26,13 +26,14 @@ from postproc.files.delimited import (
     read_lines,
     write_delimited,
 )
+from postproc.files.dialects import is_table
 from postproc.files.parquet import read_parquet, write_parquet
 from postproc.files.paths import suffix_of
 from postproc.files.reading import Reading
 from postproc.files.records import read_records, write_records
 from postproc.files.table_contents import labels_of, scores_of
 from postproc.scores.tables.column_names import may_be_ids
-from postproc.scores.tables.tables import refuse
+from postproc.scores.tables.tables import is_number, refuse
 
 
 def read(path: Path, reading: Reading | None = None, *, labels: bool = False) -> Contents:
@@ -124,15 +125,27 @@ def _read_delimited(path: Path, reading: Reading, labels: bool, *, delimiter: st
 
 
 def _read_records(path: Path, reading: Reading, labels: bool) -> Contents:
-    return (labels_of if labels else scores_of)(read_records(path), reading)
+    table = read_records(path)
+    if not labels and not {"resps", "filtered_resps"}.isdisjoint(table.names):
+        refuse(
+            "it looks like a sample log of lm-evaluation-harness; turn it into predictions with "
+            "postproc convert --layout lm-eval"
+        )
+    return (labels_of if labels else scores_of)(table, reading)
 
 
 def _read_parquet(path: Path, reading: Reading, labels: bool) -> Contents:
     return (labels_of if labels else scores_of)(read_parquet(path), reading)
 
 
-def _read_lines(path: Path, reading: Reading, labels: bool) -> Contents:
-    return read_lines(path)
+def _read_text(path: Path, reading: Reading, labels: bool) -> Contents:
+    """One label a line, or a table as `numpy.savetxt` writes it."""
+    if not labels and is_table(path):
+        return _read_delimited(path, reading, labels, delimiter="\t")
+    contents = read_lines(path)
+    if labels or not all(map(is_number, contents.values)):
+        return contents
+    return Contents(contents.values.astype(np.float64))
 
 
 _READERS: dict[str, Callable[[Path, Reading, bool], Contents]] = {
@@ -147,7 +160,8 @@ _READERS: dict[str, Callable[[Path, Reading, bool], Contents]] = {
     ".safetensors": read_safetensors,
     ".pt": read_pt,
     ".pth": read_pt,
-    ".txt": _read_lines,
+    ".txt": _read_text,
+    ".json": _read_records,
 }
 _WRITERS: dict[str, Callable[[Path, Contents], None]] = {
     ".npz": write_npz,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.doubts import kind_doubts
+from postproc.files.doubts import kind_doubts, order_doubts
 from postproc.scores.arrays import as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
@@ -50,6 +50,8 @@ class Inspection:
         Total variation between it and the mean prediction.
     suspicions : list of str
         What a user should look at, a sentence each.
+    multilabel : bool
+        Whether every column is a label of its own.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Inspection:
     prior: list[float] | None
     prior_distance: float | None
     suspicions: list[str]
+    multilabel: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """All figures as plain Python objects."""
@@ -117,8 +120,8 @@ def inspect_predictions(
     first = as_numpy(predictions.probabilities(slice(0, 1)))
     cuts = predictions.cuts(sizes)
     sums = reduce(RowSums.merge, map_blocks(InspectRows(predictions, first), cuts, "inspecting"))
-    doubts = [] if predictions.multilabel else kind_doubts(predictions, declared=declared)
-    suspicions = doubts + _suspicions(predictions, sums)
+    doubts = kind_doubts(predictions, declared=declared) + order_doubts(predictions)
+    suspicions = [*([] if predictions.multilabel else doubts), *_suspicions(predictions, sums)]
     n_entries = n_rows * (n_classes if predictions.multilabel else 1)  # rows of one choice
     if (sums.predicted == 0).any() and n_rows >= 10 * n_classes:
         never = [predictions.class_name(int(j)) for j in np.flatnonzero(sums.predicted == 0)]
@@ -142,6 +145,7 @@ def inspect_predictions(
         prior=None if prior is None else prior.tolist(),
         prior_distance=None if prior is None else float(np.abs(mean - prior).sum() / 2),
         suspicions=suspicions,
+        multilabel=predictions.multilabel,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
-from postproc.files.contents import Contents
+from postproc.files.contents import WHOLE_FLOAT, Contents
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.scores.binary import binary_labels, plain_text
@@ -133,6 +134,7 @@ def load_labels(
     found = resolve_path(path, LABEL_SUFFIXES)
     contents = formats.read(found, reading, labels=True)
     name = str(found)
+    contents = _from_one_hot(contents, n_classes, name)
     values = one_column(contents, classes, name)
     if ids is not None and contents.ids is not None:
         values = values[look_up(contents.ids, ids, f"ids of {name}")]
@@ -171,6 +173,34 @@ def _tell_rest(values: NDArray[Any], positive: str | None, name: str) -> None:
         )
 
 
+def _from_one_hot(contents: Contents, n_classes: int, name: str) -> Contents:
+    """Labels of rows of zeros with a one for the class; other contents as they are."""
+    values = contents.values
+    if values.ndim != 2 or values.shape[1] != n_classes or n_classes < 2 or not len(values):
+        return contents
+    try:
+        numbers = to_numbers(np.asarray(values), name)
+    except ValueError:
+        return contents
+    if not (np.isin(numbers, (0, 1)).all() and (numbers.sum(axis=1) == 1).all()):
+        return contents
+    warnings.warn(
+        f"{name}: each row holds one 1, which is read as its label", ReadingWarning, stacklevel=3
+    )
+    labels: NDArray[Any] = numbers.argmax(axis=1)
+    if contents.classes is not None:
+        labels = np.array(contents.classes, dtype=np.str_)[labels]
+    return replace(contents, values=labels, classes=None)
+
+
+def _from_zero(labels: NDArray[Any], n_classes: int, name: str) -> NDArray[Any]:
+    """Class numbers, which must not run from 1 to C."""
+    if len(labels) and labels.min() == 1 and labels.max() == n_classes:
+        rule, got = f"integers in 0..{n_classes - 1}, or names", f"integers in 1..{n_classes}"
+        fail(name, rule, got, "subtract 1, or name the classes with --classes")
+    return labels
+
+
 def _count_unknown(
     labels: NDArray[Any], values: NDArray[Any], n_classes: int, name: str
 ) -> NDArray[Any]:
@@ -186,6 +216,18 @@ def _count_unknown(
         stacklevel=3,
     )
     return np.where(is_unknown, n_classes, labels)
+
+
+def label_names(path: PathLike, reading: Reading | None = None) -> set[str]:
+    """Names of all labels in a file, whole numbers as text."""
+    found = resolve_path(path, LABEL_SUFFIXES)
+    contents = formats.read(found, reading, labels=True)
+    values = np.unique(rows := one_column(contents, None, str(found)))
+    if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
+        values = values.astype(np.int64)
+    names = {WHOLE_FLOAT.sub(r"\1", name) for name in values.astype(np.str_).tolist()}
+    heading = str(rows[0]) if contents.header_or_label and len(rows) else None
+    return names - ({heading} if heading not in rows[1:] else set())
 
 
 def load_prior(
@@ -326,7 +368,7 @@ def _to_integers(
     )
     is_text = values.dtype.kind in "UST"
     if not by_name and (not is_text or all(map(is_number, values.astype(np.str_)))):
-        return to_numbers(values, name)
+        return _from_zero(to_numbers(values, name), n_classes, name)
     text = values.astype(np.str_)
     if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
         text = values.astype(np.int64).astype(np.str_)

@@ -49,7 +49,7 @@ def read_lm_eval(path: str | os.PathLike[str], *, normalize: Normalize = "none")
     Converted
         Logits of shape (n, C) for the largest number of choices C, -inf where a question has
         fewer, with `doc_id` as ids; the choices are class names if all questions share them. Labels
-        are None unless every `target` is a choice.
+        are None unless every `target` is a choice: its number, text or letter.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def read_lm_eval(path: str | os.PathLike[str], *, normalize: Normalize = "none")
     path = Path(path)
     rows: list[NDArray[np.float64]] = []
     texts: list[list[str]] = []
-    targets: list[Any] = []
+    found: list[int | None] = []
     ids: list[str] = []
     first_filter: Any = None
     for number, record in _records(path):
@@ -70,9 +70,12 @@ def read_lm_eval(path: str | os.PathLike[str], *, normalize: Normalize = "none")
             continue  # the same questions once more, under another filter
         likelihoods = _likelihoods(record, where)
         choices = _choices(record, len(likelihoods))
+        if _is_doubled(record, choices):
+            choices = choices[: len(choices) // 2]
+            likelihoods = likelihoods[: len(choices)]
         rows.append(likelihoods / _lengths(record, choices, len(likelihoods), normalize, where))
         texts.append(choices)
-        targets.append(record.get("target"))
+        found.append(_place(record, choices, rows[-1]))
         ids.append(str(record.get("doc_id", len(ids))))
     scores = np.full((len(rows), max(map(len, rows))), -np.inf)
     for row, values in zip(scores, rows, strict=True):
@@ -80,7 +83,6 @@ def read_lm_eval(path: str | os.PathLike[str], *, normalize: Normalize = "none")
     shared = texts[0] if texts[0] and all(text == texts[0] for text in texts) else None
     if shared is not None and len(set(shared)) < len(shared):
         shared = None
-    found = [_place(*pair) for pair in zip(targets, texts, rows, strict=True)]
     labels = None if None in found else np.array(found, dtype=np.int64)
     predictions = Predictions.check(scores, kind="logits", classes=shared, ids=ids, name=str(path))
     return Converted(predictions, labels)
@@ -215,12 +217,32 @@ def _lengths(
     return np.array(lengths, dtype=np.float64)
 
 
-def _place(target: Any, choices: list[str], row: NDArray[Any]) -> int | None:
-    """The number of the right choice; the target is that number or the text of the choice."""
-    text = str(target).strip()
-    if text in choices:
-        return choices.index(text)
-    return int(text) if text.isdecimal() and int(text) < len(row) else None
+def _is_doubled(record: dict[str, Any], choices: list[str]) -> bool:
+    """Whether all choices come once more without the question, for mutual information."""
+    half = len(choices) // 2
+    if half < 2 or choices[:half] != choices[half:]:
+        return False
+    arguments = record["arguments"]
+    pairs = (
+        [list(a.values()) for a in arguments.values()] if isinstance(arguments, dict) else arguments
+    )
+    return len({pair[0] for pair in pairs[half:]}) == 1 and pairs[0][0] != pairs[half][0]
+
+
+def _place(record: dict[str, Any], choices: list[str], row: NDArray[Any]) -> int | None:
+    """The number of the right choice: the target is that number, its text or its letter.
+
+    Where the choices are numbers themselves, the accuracy that the harness gave says which it is.
+    """
+    text = str(record.get("target")).strip()
+    letter = text.strip("().").upper()
+    places = [choices.index(text)] if text in choices else []
+    if text.isdecimal() and int(text) < len(row):
+        places.append(int(text))
+    elif not places and len(letter) == 1 and 0 <= ord(letter) - ord("A") < len(row):
+        places.append(ord(letter) - ord("A"))
+    right = {place for place in places if record.get("acc") in (None, int(row.argmax() == place))}
+    return next((place for place in places if place in right), places[0] if places else None)
 
 
 def _tokens(record: dict[str, Any], where: str) -> dict[str, float]:

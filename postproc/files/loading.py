@@ -16,6 +16,8 @@ from postproc.files import formats
 from postproc.files.contents import Contents
 from postproc.files.labels import CLASS_FILE, load_class_names
 from postproc.files.paths import (
+    LABEL_SUFFIXES,
+    NAMED_SUFFIXES,
     PREDICTION_SUFFIXES,
     resolve_path,
 )
@@ -27,9 +29,10 @@ from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
 from postproc.scores.detection import examine
 from postproc.scores.kinds import Kind
+from postproc.scores.one_hot import from_labels
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import Picked, Source, as_source
-from postproc.scores.tables.column_names import drop_prefix
+from postproc.scores.tables.column_names import drop_affixes
 from postproc.scores.tables.columns import SAMPLE_ROWS, odd_columns
 
 PathLike = str | os.PathLike[str]
@@ -96,11 +99,8 @@ def load_predictions(
         If a prefix of class names or rows were dropped, or rows renormalized.
     """
     options = _options(reading, kind, multilabel)
-    found, contents = _open(path, options)
-    notes = _Notes(str(found), list(contents.notes))
     how = {"map_blocks": map_blocks, "sizes": sizes}
-    loaded = _checked(found, contents, options, classes, notes, mapped=mapped, how=how)
-    notes.say()
+    (loaded,) = _load(path, options, classes, stacked=False, mapped=mapped, how=how)
     return loaded
 
 
@@ -111,12 +111,15 @@ def load_members(
     classes: Sequence[str] | None = None,
     multilabel: bool = False,
     reading: Reading | None = None,
+    mapped: bool = True,
+    map_blocks: MapBlocks = in_order,
+    sizes: Sizes = DEFAULT_SIZES,
 ) -> list[Predictions]:
     """Load all members of an (m, n, C) array, or the one of an (n, C) array.
 
     Parameters
     ----------
-    path, kind, classes, multilabel, reading
+    path, kind, classes, multilabel, reading, mapped, map_blocks, sizes
         As for `load_predictions`. Every member has a kind of its own unless one is declared.
 
     Returns
@@ -130,19 +133,50 @@ def load_members(
         As `load_predictions`.
     """
     options = _options(reading, kind, multilabel)
-    found, contents = _open(path, options)
-    if contents.values.ndim != 3:
-        return [load_predictions(path, classes=classes, reading=options)]
-    if not len(contents.values):
-        fail(str(found), "a stack of one member or more", "none")
+    how = {"map_blocks": map_blocks, "sizes": sizes}
+    return _load(path, options, classes, stacked=True, mapped=mapped, how=how)
+
+
+def _load(
+    path: PathLike,
+    reading: Reading,
+    classes: Sequence[str] | None,
+    *,
+    stacked: bool,
+    mapped: bool,
+    how: Mapping[str, Any],
+) -> list[Predictions]:
+    """Load a file, and if it may be `stacked` all members of an (m, n, C) array."""
+    found, contents = _open(path, reading)
     notes = _Notes(str(found), list(contents.notes))
-    members = []
-    for number, scores in enumerate(contents.values):
-        notes.name = f"{found}[{number}]"
-        member = replace(contents, values=scores)
-        members.append(_checked(found, member, options, classes, notes))
+    if reading.predicted_labels and _holds_labels(contents, reading):
+        loaded = [from_labels(np.ravel(contents.values), ids=contents.ids, name=str(found))]
+    elif not stacked or contents.values.ndim != 3:
+        loaded = [_checked(found, contents, reading, classes, notes, mapped=mapped, how=how)]
+    else:
+        if not len(contents.values):
+            fail(str(found), "a stack of one member or more", "none")
+        loaded = []
+        for number, scores in enumerate(contents.values):
+            notes.name = f"{found}[{number}]"
+            member = replace(contents, values=scores)
+            loaded.append(_checked(found, member, reading, classes, notes, mapped=mapped, how=how))
     notes.say()
-    return members
+    return loaded
+
+
+def _holds_labels(contents: Contents, reading: Reading) -> bool:
+    """Whether an array holds one name or whole number a row, and nothing declares it scores."""
+    values = contents.values
+    if contents.is_labels:
+        return True
+    one_column = values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)
+    declared = reading.kind is not None or contents.kind is not None or reading.multilabel
+    if not one_column or declared or contents.is_table or not values.size:
+        return False
+    if values.dtype.kind == "f":
+        return bool(np.isfinite(values[:]).all() and (values[:] % 1 == 0).all())
+    return values.dtype.kind in "USiub"
 
 
 @dataclass
@@ -155,7 +189,7 @@ class _Notes:
     def say(self) -> None:
         """Warn of it once all is done."""
         for note in dict.fromkeys(self.notes):
-            warnings.warn(f"{self.name}: {note}", ReadingWarning, stacklevel=3)
+            warnings.warn(f"{self.name}: {note}", ReadingWarning, stacklevel=4)
 
 
 def _options(reading: Reading | None, kind: Kind | None, multilabel: bool) -> Reading:
@@ -170,8 +204,8 @@ def _checked(
     classes: Sequence[str] | None,
     notes: _Notes,
     *,
-    mapped: bool = True,
-    how: Mapping[str, Any] | None = None,
+    mapped: bool,
+    how: Mapping[str, Any],
 ) -> Predictions:
     """Validate what a file holds, its rows walked through as `how` says; adds to the notes."""
     values, kind = contents.values, reading.kind
@@ -196,7 +230,7 @@ def _checked(
         narrow=contents.narrow,
         rounded=contents.is_table,
         skip_unpredicted=reading.skip_unpredicted,
-        **(how or {}),
+        **how,
     )
     if verdict.kind == "logits" and not (kind or contents.kind or reading.multilabel or column):
         _check_columns(source, notes.name)
@@ -246,8 +280,11 @@ def _without(predictions: Predictions, rows: NDArray[np.int64], notes: _Notes) -
         return predictions
     predicted = np.ones(predictions.n_rows, np.bool_)
     predicted[rows] = False
+    numbers = ", ".join(map(str, rows[:3].tolist())) + (", ..." if len(rows) > 3 else "")
+    where = "" if predictions.ids is not None else f"; without ids, outputs lack the rows {numbers}"
     notes.notes.append(
-        f"{len(rows)} of {predictions.n_rows} rows were never predicted and are left out"
+        f"{len(rows)} of {predictions.n_rows} rows were never predicted and are left out, of "
+        f"outputs too{where}"
     )
     ids = None if predictions.ids is None else predictions.ids[predicted]
     scores = predictions.scores
@@ -269,13 +306,19 @@ def _class_names(
     wanted = classes
     if wanted is None and beside.is_file():
         listed = load_class_names(beside)
-        short = drop_prefix(names, listed) if contents.is_table else names
+        short = drop_affixes(names, listed) if contents.is_table else names
         wanted = listed if set(short) == set(listed) else None
     if contents.is_table:
-        short = drop_prefix(names, wanted)
+        short = drop_affixes(names, wanted)
         if tuple(short) != tuple(names):
-            prefix = names[0].removesuffix(short[0])
-            notes.notes.append(f"the prefix {prefix!r} of its columns is dropped from class names")
+            prefix, suffix = _around(names[0], short[0])
+            what = " and ".join(
+                f"the {part} {text!r}"
+                for part, text in (("prefix", prefix), ("suffix", suffix))
+                if text
+            )
+            is_dropped = "is dropped" if not (prefix and suffix) else "are dropped"
+            notes.notes.append(f"{what} of its columns {is_dropped} from class names")
             names = short
     if classes is not None:
         _check_same(names, classes, notes.name)
@@ -284,11 +327,18 @@ def _class_names(
     return tuple(wanted), [names.index(name) for name in wanted]
 
 
+def _around(name: str, short: str) -> tuple[str, str]:
+    """What stands before and behind a part of a name."""
+    start = name.rindex(short)
+    return name[:start], name[start + len(short) :]
+
+
 def _open(given: PathLike, reading: Reading) -> tuple[Path, Contents]:
     """The file, Zarr array or shards that a path names, and what is in them."""
     path, is_folder = Path(given), os.fspath(given).endswith(os.sep)
+    suffixes = LABEL_SUFFIXES if reading.predicted_labels else PREDICTION_SUFFIXES
     if path.is_file():
-        found = resolve_path(path, PREDICTION_SUFFIXES)
+        found = resolve_path(path, NAMED_SUFFIXES)
         return found, formats.read(found, reading)
     if is_zarr(path):
         return path, Contents(ZarrSource.open(path))
@@ -300,7 +350,7 @@ def _open(given: PathLike, reading: Reading) -> tuple[Path, Contents]:
                 f"({SHARD_EXAMPLE}, ...)"
             )
             raise ValueError(msg)
-        found = resolve_path(path, PREDICTION_SUFFIXES)
+        found = resolve_path(path, suffixes)
         return found, formats.read(found, reading)
     file = next((f for s in PREDICTION_SUFFIXES if (f := Path(f"{path}{s}")).is_file()), None)
     if file is not None and not is_folder:

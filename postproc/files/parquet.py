@@ -17,7 +17,7 @@ def read_parquet(path: Path) -> Table:
     parquet = _import_parquet()
     found = parquet.read_metadata(path)
     check_expansion(path, 8 * found.num_rows * found.num_columns)
-    table = parquet.read_table(path)
+    table = parquet.read_table(path).flatten()  # fields of records are columns
     names = tuple(table.column_names)
     whole = (column.combine_chunks() for column in table.columns)
     columns = [_column(column, name) for column, name in zip(whole, names, strict=True)]

@@ -17,6 +17,9 @@ PREDICTION_SUFFIXES = (
 )
 LABEL_SUFFIXES = (*PREDICTION_SUFFIXES, ".txt")
 
+#: Suffixes of files that are read where they are named in full.
+NAMED_SUFFIXES = (*LABEL_SUFFIXES, ".json")
+
 #: Suffixes of files that are pickled, and are never read.
 PICKLES = (".pkl", ".pickle", ".joblib")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from postproc.scores.kinds import Kind
 from postproc.scores.tables.choice import ColumnChoice
 
 
@@ -36,6 +35,8 @@ class Reading(ColumnChoice):
         Leave out rows that are all NaN or all zero, which are an error otherwise.
     repeated_ids : bool
         Rows may share an id, as those that are pooled do; an error otherwise.
+    predicted_labels : bool
+        A file may hold predicted labels in place of scores: one column of names or whole numbers.
 
     Examples
     --------
@@ -44,8 +45,8 @@ class Reading(ColumnChoice):
     """
 
     key: str | None = None
-    kind: Kind | None = None
     multilabel: bool = False
     positive: str | None = None
     skip_unpredicted: bool = False
     repeated_ids: bool = False
+    predicted_labels: bool = False

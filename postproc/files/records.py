@@ -46,14 +46,23 @@ def read_records(path: Path) -> Table:
         tuple(columns),
         tuple(columns.values()),
         len(lines),
-        lambda row: f"line {lines[row]}",
+        lambda row: f"{'record' if path.suffix.lower() == '.json' else 'line'} {lines[row]}",
         classes=classes,
     )
 
 
 def _records(path: Path) -> Iterator[tuple[int, Any]]:
-    """Line numbers and records; blank lines are skipped."""
+    """Line numbers and records; blank lines are skipped. Of a `.json` file, those of its array."""
     with open_text(path) as file:
+        if path.suffix.lower() == ".json":
+            try:
+                records = json.load(file)
+            except ValueError:
+                refuse("it must be one array of records; for one record a line call it .jsonl")
+            if not isinstance(records, list):
+                refuse("it must be an array of records, one a row")
+            yield from enumerate(records, start=1)
+            return
         for number, text in enumerate(lines_of(file), start=1):
             if text.strip():
                 try:

@@ -69,7 +69,10 @@ class RunDirectory:
             raise ValueError(msg)
         models = tuple(sorted(having["val"]))
         if not models:
-            msg = f"{folder}: must hold <model>.val.npy and <model>.test.npy, got neither"
+            msg = (
+                f"{folder}: must hold <model>.val.npy and <model>.test.npy, got neither; "
+                "name other files one by one; postproc pool puts files of folds together"
+            )
             raise ValueError(msg)
         names = folder / CLASS_FILE
         classes = load_class_names(names) if names.is_file() else None

@@ -7,13 +7,24 @@ from numpy.typing import NDArray
 
 from postproc.files.contents import Contents, id_array
 from postproc.files.reading import Reading
-from postproc.scores.tables.column_names import is_suspect, listed
-from postproc.scores.tables.columns import SCORE_KEYS, Roles, find_ids, find_roles, named_column
-from postproc.scores.tables.tables import MISSING, Table, as_floats, is_list, refuse
+from postproc.scores.tables.column_names import is_suspect, is_truth, listed
+from postproc.scores.tables.columns import (
+    SCORE_KEYS,
+    Roles,
+    chosen_columns,
+    find_ids,
+    find_roles,
+    named_column,
+)
+from postproc.scores.tables.tables import MISSING, Table, as_floats, is_list, is_text, refuse
 
 
 def scores_of(table: Table, reading: Reading) -> Contents:
     """The scores of a table, with the names of columns and rows."""
+    if reading.predicted_labels:
+        labels = _predicted_labels(table, reading)
+        if labels is not None:
+            return labels
     roles = find_roles(table, reading)
     ids = None if roles.ids is None else _ids(table, roles.ids)
     notes = (*table.notes, *roles.notes)
@@ -27,6 +38,34 @@ def scores_of(table: Table, reading: Reading) -> Contents:
     _check_missing(table, roles, values)
     names = tuple(table.names[c] for c in roles.scores) if table.has_header else None
     return Contents(values, names, ids, is_table=True, notes=notes)
+
+
+def _predicted_labels(table: Table, reading: Reading) -> Contents | None:
+    """The only column besides ids and true labels, if it holds names or whole numbers."""
+    truth = named_column(table, reading.label_column)
+    exact, globbed = chosen_columns(table, reading.columns, truth)
+    named = [*exact, *globbed]
+    ids, named_ids = find_ids(table, reading, taken={truth, *named} - {None})
+    aside = {truth, ids, *named_ids}
+    columns = named or [c for c in range(len(table.names)) if c not in aside]
+    if len(columns) != 1 or is_list(table.columns[columns[0]]):
+        return None
+    name, values = table.names[columns[0]], table.columns[columns[0]]
+    numbers = as_floats(values)
+    if numbers is not None and not (np.isfinite(numbers).all() and (numbers % 1 == 0).all()):
+        return None
+    if table.has_header and not named and is_truth(name):
+        refuse(
+            f"the column {name!r} looks like true labels; if it holds predicted ones, name it with "
+            "columns= (--columns)"
+        )
+    text = table.text(columns[0])
+    if "" in text:
+        refuse(f"{table.where(text.index(''))}, column {name!r} must be a label, got nothing")
+    if len(table.names) == 1 and table.has_header and is_text(values) and name in text:
+        text = [name, *text]  # a label like the others, and no header
+    row_ids = None if ids is None else _ids(table, ids)
+    return Contents(np.array(text, dtype=np.str_), None, row_ids, is_labels=True, notes=table.notes)
 
 
 def _names_of_list(table: Table, roles: Roles) -> tuple[str, ...] | None:

@@ -98,6 +98,7 @@ class ModelReport:
     confusions: Confusions = field(repr=False, compare=False)
     switches: Switches | None = field(repr=False, compare=False)
     curves: Curves | None = field(default=None, repr=False, compare=False)  # of two classes
+    labels_only: bool = False  # what needs probabilities is unknown, NaN
 
     @property
     def accuracy(self) -> MetricResult:
@@ -129,11 +130,11 @@ class ModelReport:
             "name": self.name,
             "accuracy": accuracy.value,
             "accuracy_ci": _limits(accuracy.ci),
-            "top5": self.value("top5"),
+            "top5": known(self.value("top5")),
             "macro_f1": self.value("macro_f1"),
-            "log_loss": self.value("log_loss"),
-            "brier": self.value("brier"),
-            "ece": self.metrics.ece,
+            "log_loss": known(self.value("log_loss")),
+            "brier": known(self.value("brier")),
+            "ece": known(self.metrics.ece),
             "gain": accuracy.gain,
             "gain_ci": _limits(accuracy.gain_ci),
             "fixed": comparison and comparison.fixed,

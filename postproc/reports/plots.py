@@ -110,6 +110,9 @@ def reliability_plot(report: ReportNumbers, model: ModelReport, *, key: str) -> 
         shown.insert(0, (report.baseline, "muted", "square"))
     says = []
     for drawn, style, shape in shown:
+        if drawn.labels_only:
+            says.append(f"{drawn.name}: no confidence is known")
+            continue
         bins = drawn.metrics.reliability
         chart.line(bins.confidence.tolist(), bins.accuracy.tolist(), f"{style} thin")
         for place in zip(bins.confidence.tolist(), bins.accuracy.tolist(), strict=True):

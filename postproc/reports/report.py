@@ -21,7 +21,7 @@ from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import check_label_rows, fail, fail_type
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
-from postproc.scores.names import check_unique, matching_order
+from postproc.scores.names import FOLDS, check_unique, matching_order
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import as_source
 
@@ -216,13 +216,13 @@ def _align(
         fail(model.name, rule, f"{model.n_classes} columns")
     if model.n_rows != first.n_rows:
         fail(model.name, f"as long as `{first.name}` ({first.n_rows} rows)", f"{model.n_rows} rows")
-    scores = model.align(classes=classes).scores
+    scores, only = model.align(classes=classes).scores, model.labels_only
     rows = None
     if model.ids is not None and ids is not None:  # reading rows in their file's order is fast
-        rows = matching_order(model.ids, ids, f"ids of {model.name}")
+        rows = matching_order(model.ids, ids, f"ids of {model.name}", others=FOLDS)
     if rows is None:
         own_labels = as_source(labels[:, None])  # a memory map is pickled by path
-        return Aligned(scores, model.kind, model.name, own_labels, units, None)
+        return Aligned(scores, model.kind, model.name, own_labels, units, None, only)
     own_labels, own_units = np.empty(len(labels), np.int64), units.at(rows)
     own_labels[rows] = labels
-    return Aligned(scores, model.kind, model.name, own_labels, own_units, rows)
+    return Aligned(scores, model.kind, model.name, own_labels, own_units, rows, only)

@@ -16,7 +16,7 @@ from postproc.evaluation.moments import Moments, Units
 from postproc.evaluation.paired import Comparison, holm
 from postproc.evaluation.rank_counts import Ranking, RankRows, rank
 from postproc.evaluation.registry import METRICS, Metric, find_metric
-from postproc.evaluation.sums import Metrics
+from postproc.evaluation.reliability import ReliabilityBins
 from postproc.reports.measure import Entry, Found, MeasuredRows, RankedRows, pass_over
 from postproc.reports.numbers import MetricResult, ModelReport
 from postproc.scores.blocks import MapBlocks, Sizes
@@ -37,6 +37,7 @@ class Aligned:
     labels: Any  # array of shape (n,), or source of shape (n, 1)
     units: Units
     rows: NDArray[np.int64] | None  # position of each row in its file, if in another order
+    labels_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,14 @@ def model_reports(
 
     `labels`, shape (n,) or a source of shape (n, 1), are in the order of the baseline's rows.
     """
+    only = [model.name for model in models if model.labels_only]
     metrics = {metric.name: metric for metric in (METRICS["accuracy"], *asked)}
     if units.weights is not None:
-        metrics = {name: find_metric(name) for name in SHOWN} | metrics
+        shown = map(find_metric, SHOWN)
+        metrics = {m.name: m for m in shown if m.needs == "labels" or not only} | metrics
+    for metric in metrics.values():
+        if only and metric.needs != "labels":
+            fail("metric", f"one of predicted classes, as {only[0]} has only these", metric.name)
     of_rows, of_ranks = (
         [metric for metric in metrics.values() if metric.needs == needs]
         for needs in ("probabilities", "scores")
@@ -77,7 +83,7 @@ def model_reports(
     _check_labels(found[0], asked)
     rankings: list[Ranking | None] = [None] * len(models)
     ranked = [Found(None)] * len(models)
-    if of_ranks or shape[1] == 2:
+    if of_ranks or (shape[1] == 2 and not only):
         functions = [metric.function for metric in of_ranks]
         parts = [RankRows(each.scores, each.labels, each.kind, sizes) for each in models]
         every = [
@@ -106,7 +112,7 @@ def model_reports(
         for own, result in zip(results, of_metric, strict=True):
             own[metric.name] = result
     return tuple(
-        _report(model.name, each, comparison, own)
+        _report(model, each, comparison, own)
         for model, each, comparison, own in zip(models, judged, comparisons, results, strict=True)
     )
 
@@ -116,15 +122,27 @@ def _measure(model: Aligned, of_rows: Sequence[Metric], sizes: Sizes) -> Measure
 
 
 def _report(
-    name: str, judged: _Judged, comparison: Comparison | None, results: Mapping[str, MetricResult]
+    model: Aligned,
+    judged: _Judged,
+    comparison: Comparison | None,
+    results: Mapping[str, MetricResult],
 ) -> ModelReport:
     found, ranking = judged.found, judged.ranking
     assert found.sums is not None  # there is at least one row
-    metrics: Metrics = found.sums.result()
+    metrics = found.sums.result()
+    if model.labels_only:
+        nothing = ReliabilityBins(np.array([metrics.rows]), np.full(1, np.nan), np.full(1, np.nan))
+        metrics = replace(metrics, top5=np.nan, log_loss=np.nan, brier=np.nan, reliability=nothing)
     return ModelReport(
-        name, metrics, comparison, results, found.sums.confusions, found.switches,
-        None if ranking is None else ranking.curves,
-    )  # fmt: skip
+        name=model.name,
+        metrics=metrics,
+        comparison=comparison,
+        results=results,
+        confusions=found.sums.confusions,
+        switches=found.switches,
+        curves=None if ranking is None else ranking.curves,
+        labels_only=model.labels_only,
+    )
 
 
 def _check_labels(baseline: Found, asked: Sequence[Metric]) -> None:

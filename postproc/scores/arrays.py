@@ -28,6 +28,8 @@ def as_array(values: Any, name: str) -> Array:
     except ValueError:
         fail(name, "an array with rows of equal length", "rows of different lengths")
     if array.dtype.kind not in "fiub":
+        if hasattr(values, "toarray"):  # a sparse matrix of SciPy
+            fail_type(name, "a dense array", f"a {type(values).__name__}", "call toarray() first")
         fail_type(name, "an array of real numbers", f"dtype {array.dtype}")
     return array
 

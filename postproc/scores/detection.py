@@ -232,7 +232,10 @@ def _check_shape(array: Array, name: str, multilabel: bool) -> None:
     if array.ndim != 2:
         mend = ""
         if array.ndim == 3:
-            mend = "load the members of an (m, n, C) stack one by one, with load_members"
+            mend = (
+                "an (m, n, C) stack holds m members, which ensemble, auto, report and inspect take "
+                "(in Python, load_members)"
+            )
         fail(name, "two-dimensional, (rows, classes)", f"shape {tuple(array.shape)}", mend)
     if array.shape[1] < 1:
         what = "label" if multilabel else "column"

@@ -13,6 +13,9 @@ from postproc.scores.checks import fail
 Names = Sequence[str] | NDArray[np.str_]
 Positions = NDArray[np.int64]
 
+#: What to do about ids that are all others.
+FOLDS = "postproc pool puts files of folds together"
+
 
 def positions(have: Names, want: Names) -> Positions:
     """Position in `have` of each name in `want`; -1 for a name that is not there."""
@@ -27,12 +30,14 @@ def matching_order(
     *,
     like: str = "the other models",
     mend: str = "",
+    others: str = "",
     may_lack: bool = False,
 ) -> Positions | None:
     """Positions that take `have` to the order of `want`, shape (n,); None if it is in order.
 
-    Errors call `have` by `name` and `want` by `like`, and list the first few names that differ.
-    With `may_lack`, names that `have` lacks get the position -1.
+    Errors call `have` by `name` and `want` by `like`, and list the first few names that differ,
+    with `mend` for names too few or too many, `others` for other names. With `may_lack`, names
+    that `have` lacks get the position -1.
 
     Examples
     --------
@@ -50,7 +55,7 @@ def matching_order(
     known = set(wanted)
     extra = [value for value in names if value not in known]
     if missing and extra:
-        fail(name, rule, f"{some(extra)} instead of {some(missing)}")
+        fail(name, rule, f"{some(extra)} instead of {some(missing)}", others)
     if extra:
         fail(name, rule, f"{some(extra)} in addition", mend)
     if missing and not may_lack:

@@ -23,7 +23,7 @@ from postproc.scores.kinds import (
     log_probabilities,
     probabilities,
 )
-from postproc.scores.names import Names, check_unique, matching_order
+from postproc.scores.names import FOLDS, Names, check_unique, matching_order
 from postproc.scores.sources import Picked, as_source
 
 MissingClass = Literal["error", "zero"]
@@ -59,6 +59,8 @@ class Predictions:
     positive : str, optional
         Name of the positive class of a binary task, which labels are compared with if the classes
         have no names.
+    labels_only : bool
+        The file holds predicted labels: probabilities are 0 and 1 and say nothing of confidence.
     """
 
     scores: Any
@@ -70,6 +72,7 @@ class Predictions:
     multilabel: bool = False
     column: OneColumn | None = None
     positive: str | None = None
+    labels_only: bool = False
 
     @classmethod
     @takes_frames("scores")
@@ -279,7 +282,8 @@ class Predictions:
             ids = self.ids
         elif self.ids is not None:
             mend = "keep only the rows that all models have"
-            rows = matching_order(self.ids, ids, f"ids of {self.name}", like=like, mend=mend)
+            what = f"ids of {self.name}"
+            rows = matching_order(self.ids, ids, what, like=like, mend=mend, others=FOLDS)
         elif len(ids) != self.n_rows:
             fail(self.name, f"an array of {len(ids)} rows like {like}", f"{self.n_rows} rows")
         scores = self.scores

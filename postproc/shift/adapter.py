@@ -28,6 +28,7 @@ from postproc.scores.checks import (
     fail,
     fail_type,
 )
+from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
@@ -66,7 +67,7 @@ class Adaptation:
     can: CANModel | None = None  # used instead of the factors
 
 
-class LabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class LabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Calibrate predictions, estimate the class prior of a target, and adapt to it.
 
     `fit` learns from labelled rows. The prior is estimated for each target, from all of its rows.

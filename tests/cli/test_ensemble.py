@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from ensemble import rank_vote
 from postproc import load_predictions, save_predictions, softmax
 
 N_CLASSES = 3
@@ -219,3 +220,20 @@ def test_apply_refuses_other_kinds(run, run_cli):
     np.save("good.test.npy", softmax(np.load("good.test.npy")))
     result = run_cli("apply", "model.json", *TEST, "-o", "again.npy", code=1)
     assert "`good` must be logits as in fit, got probs" in result.stderr
+
+
+def test_ranks_over_rows_are_averaged_down_each_column(tmp_path, monkeypatch, run_cli):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        p = rng.random(50)
+        np.save(f"{name}.npy", np.c_[1 - p, p])
+    assert "--over rows" in run_cli("ensemble", "rank", "a.npy", "b.npy", "-o", "r.npy").stderr
+    run_cli(
+        "ensemble", "rank", "a.npy", "b.npy", "--over", "rows", "-o", "s.npy", "--save", "m.json"
+    )
+    expected = rank_vote([np.load("a.npy"), np.load("b.npy")], over="rows")
+    np.testing.assert_array_equal(np.load("s.npy"), expected)
+    run_cli("apply", "m.json", "a.npy", "b.npy", "-o", "t.npy")
+    np.testing.assert_array_equal(np.load("t.npy"), expected)
+    assert "--over rows" in run_cli("ensemble", "soft", "a.npy", "--over", "rows", code=2).stderr

@@ -139,3 +139,73 @@ def test_one_softmax_too_many_is_undone(task, run_cli):
     run_cli("convert", "twice.npy", "--undo-softmax", "-o", "once.npy")
     np.testing.assert_allclose(np.load("once.npy"), probs, atol=1e-12)
     assert "softmax" in run_cli("convert", "once.npy", "--undo-softmax", code=1).stderr
+
+
+def test_labels_that_lack_a_class_are_in_doubt(task, run_cli):
+    _, y = task
+    Path("y.txt").write_text("".join(f"{min(label, 1)}\n" for label in y))
+    assert "predicts 'tulip' for" in run_cli("report", "plain.csv", "--labels", "y.txt").stderr
+    fit = ["--fit", "plain.csv", "--fit-labels", "y.txt"]
+    assert "predicts 'tulip' for" in run_cli("calibrate", "plain.csv", *fit).stderr
+
+
+def test_files_of_folds_are_said_to_be_put_together_by_pool(task, run_cli):
+    probs, _ = task
+    rows = [[f"r{i}", *map(repr, map(float, row))] for i, row in enumerate(probs)]
+    for fold in range(2):
+        write(f"f{fold}.csv", ["id", *NAMES], rows[fold::2])
+    said = run_cli("report", "f0.csv", "f1.csv", "--labels", "labels.csv", code=1).stderr
+    assert "postproc pool" in said
+
+
+def test_sample_logs_are_said_to_be_converted(tmp_path, run_cli):
+    record = {"doc_id": 0, "filtered_resps": [[-1.0, False], [-2.0, False]], "target": 0}
+    (tmp_path / "s.jsonl").write_text(json.dumps(record) + "\n")
+    assert "--layout lm-eval" in run_cli("inspect", tmp_path / "s.jsonl", code=1).stderr
+
+
+#: Commands that take labels, each with the option for them, for rows to fit to and for the target.
+LABELLED = [
+    ["report", "plain.csv", "--labels", "LABELS"],
+    ["ensemble", "soft", "plain.csv", "-o", "o.npy", "--labels", "LABELS"],
+    ["can", "plain.csv", "--prior", "uniform", "-o", "o.npy", "--labels", "LABELS"],
+    *(
+        [*words, "plain.csv", "-o", "o.npy", "--fit", "plain.csv", "--fit-labels", "LABELS"]
+        for words in (["calibrate"], ["adapt"], ["auto"], ["ensemble", "weights"])
+    ),
+    ["tune", "can", "plain.csv", "-o", "o.json", "--labels", "LABELS"],
+]
+
+
+@pytest.mark.parametrize("words", LABELLED, ids=lambda words: " ".join(words[:2]))
+def test_labels_are_looked_up_by_id_in_a_larger_table(task, run_cli, words):
+    _, y = task
+    order = np.random.default_rng(3).permutation(70)
+    rows = [[f"r{i}", str(i % 7), NAMES[y[i]] if i < 60 else "rose", NAMES[i % 3]] for i in order]
+    write("wide.csv", ["id", "fold", "truth", "guess"], rows)
+    write("exact.csv", ["id", "truth"], [[f"r{i}", NAMES[y[i]]] for i in range(60)])
+    said = []
+    for path, more in (("exact.csv", []), ("wide.csv", ["--label-column", "truth"])):
+        call = [path if word == "LABELS" else word for word in words]
+        said.append(run_cli(*call, *more, "--json", "--quiet").stdout)
+        Path("o.npy").unlink(missing_ok=True)
+        Path("o.json").unlink(missing_ok=True)
+    assert said[0] == said[1]
+    call = ["wide.csv" if word == "LABELS" else word for word in words]
+    assert "--label-column" in run_cli(*call, code=1).stderr
+
+
+def test_rows_that_were_never_predicted_are_in_no_output(task, run_cli):
+    probs, y = task
+    probs[[3, 8]] = np.nan
+    np.save("holes.npy", probs)
+    write("named.csv", ["id", *NAMES], [[f"r{i}", *map(str, row)] for i, row in enumerate(probs)])
+    words = ["can", "--prior", "uniform", "--skip-unpredicted", "-o"]
+    assert "outputs lack the rows 3, 8" in run_cli(*words, "a.npy", "holes.npy").stderr
+    run_cli(*words, "a.csv", "named.csv")
+    found = load_predictions("a.csv")
+    assert found.ids.tolist() == [f"r{i}" for i in range(60) if i not in (3, 8)]
+    np.testing.assert_allclose(found.scores, np.load("a.npy"), atol=1e-12)
+    np.save("y.npy", y)
+    report = run_cli("report", "holes.npy", "--labels", "y.npy", "--skip-unpredicted", "--json")
+    assert json.loads(report.stdout)["rows"] == 58

@@ -183,7 +183,7 @@ def test_names_tell_the_files_apart(paths, names):
             2,
             "Missing option '--labels': task has no labels of its test split.",
         ),
-        (("old.npy", "--labels", "y", "--diversity"), 2, "--diversity needs two files or more"),
+        (("old.npy", "--labels", "y", "--diversity"), 2, "--diversity needs two models or more"),
         (
             ("task", "--logits"),
             2,

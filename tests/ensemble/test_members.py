@@ -112,7 +112,7 @@ def test_unlike_ids_are_an_error():
         align_members([a, b])
     message = (
         "`ids of m1` must be those of the other members, in any order, got 'other' instead of "
-        "'row8'"
+        "'row8'; postproc pool puts files of folds together"
     )
     assert str(error.value) == message
     b = Predictions.check(np.full((8, 4), 0.25), ids=IDS[:-1], name="m1")

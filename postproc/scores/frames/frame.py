@@ -21,7 +21,7 @@ from postproc.scores.frames.native import (
 )
 from postproc.scores.names import check_unique, matching_order
 from postproc.scores.tables.choice import ColumnChoice
-from postproc.scores.tables.column_names import drop_prefix
+from postproc.scores.tables.column_names import drop_affixes
 from postproc.scores.tables.columns import find_roles
 from postproc.scores.tables.tables import Table
 
@@ -58,7 +58,7 @@ class Frame:
             if not repeated_ids:
                 mend = "pool_rows makes one row of those that share an id"
                 check_unique(ids.tolist(), f"column {table.names[roles.ids]!r} of {name}", mend)
-        names = drop_prefix([table.names[at] for at in roles.scores], None)
+        names = drop_affixes([table.names[at] for at in roles.scores], None)
         frame = cls(name, opened, columns, scores, names, ids)
         if len(names) == 1:
             return replace(frame, classes=None)
@@ -73,7 +73,7 @@ class Frame:
         if classes is not None and self.classes is not None:
             names = self.classes
             if set(names) != set(classes):
-                names = drop_prefix([as_name(column) for column in self.columns], classes)
+                names = drop_affixes([as_name(column) for column in self.columns], classes)
             order = matching_order(names, classes, f"columns of {self.name}", like="the others")
             found = replace(self, classes=names)
             if order is not None:

@@ -30,20 +30,48 @@ WORDS = frozenset(
 )
 COMPANIONS = frozenset(("true", "actual", "ground", "gold", "gt", "correct"))
 
+#: Words that name what is no score beside logits, though classes may have such names.
+EXTRAS = frozenset(
+    (
+        *("answer", "answers", "category", "response", "outcome", "actual", "gold", "gt"),
+        *("correct", "hit", "is"),
+        *("seed", "epoch", "step", "iteration", "batch", "set", "partition", "group", "subject"),
+        *("cluster", "weight", "weights", "loss", "entropy", "confidence", "margin", "error"),
+        *("uncertainty", "variance", "std", "rank", "count", "total", "sum", "length", "argmax"),
+        *("duration", "timestamp", "n", "conf"),
+    )
+)
+
+#: Words that name true labels, and never predicted ones.
+TRUTH = frozenset(("truth", "obs", "observed", "ytrue", "groundtruth", *COMPANIONS))
+
 #: Words of a name: runs of capitals, of letters, of digits.
 TOKEN = re.compile(r"[^\W\d_a-z]+(?![a-z])|[^\W\d_a-z]?[^\W\d_A-Z]+|\d+")
 JOINED = re.compile(f"(?:{'|'.join((WORDS | COMPANIONS) - {'y'})})+")
 
 #: Names of ids, whatever they hold; and those that only look like one, as `orchid` does.
-ID_NAME = re.compile(r"(?:.*[^0-9A-Za-z])?[iI][dD]|.*[a-z0-9]I[dD]", re.DOTALL)
+ID_NAME = re.compile(r"(?:.*[^0-9A-Za-z])?[iI][dD][sS]?|.*[a-z0-9]I[dD][sS]?", re.DOTALL)
 ID_ENDING = re.compile(r".*id", re.DOTALL | re.IGNORECASE)
 
 #: How pandas calls an index without a name; in text it may have no name at all.
-INDEX_NAME = re.compile(r"(?:Unnamed: 0(?:[._]\d+)?|__index_level_\d+__)?")
+INDEX_NAME = re.compile(r"(?:Unnamed: \d+(?:[._]\d+)?|__index_level_\d+__)?")
+
+#: Words around the names of classes, and names of score columns by the number of the class.
+SCORE_WORDS = frozenset(
+    (
+        *("prob", "probs", "proba", "probability", "probabilities", "pred", "prediction", "p"),
+        *("predictions", "confidence", "score", "scores", "scored", "logit", "logits", "posterior"),
+    )
+)
+NUMBERED = re.compile(r"p\d+")
+
+#: Marks around the names of classes.
+OPENING, CLOSING = frozenset("([{\"'<"), ")]}\"'>"
 
 #: Prefixes of score columns that no class has.
 PREFIX = re.compile(
     r"(?:Probability|RawFormulaVal|LogProbability):Class=|\.pred_"
+    r"|Scored Probabilities_"
     r"|(?:prob|probs|proba|probability|probabilities|pred|prediction|confidence|score|scores"
     r"|logit|logits|p)[._:= -]",
     re.IGNORECASE,
@@ -66,6 +94,30 @@ def is_suspect(name: str) -> bool:
     return joined in WORDS or (JOINED.fullmatch(joined) is not None and joined not in COMPANIONS)
 
 
+def is_extra(name: str) -> bool:
+    """Whether a name is one of what often stands beside logits: correctness, losses, seeds.
+
+    Examples
+    --------
+    >>> [is_extra(name) for name in ("is_correct", "Loss", "sample weight", "weighty")]
+    [True, True, False, False]
+    """
+    tokens = {token.lower() for token in TOKEN.findall(name)}
+    return bool(tokens & EXTRAS) and tokens <= EXTRAS | WORDS | COMPANIONS
+
+
+def is_truth(name: str) -> bool:
+    """Whether a suspect name is that of true labels, and not of predicted ones.
+
+    Examples
+    --------
+    >>> [is_truth(name) for name in ("y_true", "Actual class", "label", "y_pred")]
+    [True, True, False, False]
+    """
+    tokens = {token.lower() for token in TOKEN.findall(name)}
+    return is_suspect(name) and bool(tokens & TRUTH or re.sub(r"[\W_]", "", name).lower() in TRUTH)
+
+
 def may_be_ids(name: str, reading: ColumnChoice) -> bool:
     """Whether a column may hold ids or labels by its name, which are kept as they are written."""
     named = (reading.id_column, reading.label_column)
@@ -78,24 +130,70 @@ def _fits(name: str, pattern: str) -> bool:
     return name == pattern or fnmatchcase(name, pattern)
 
 
-def drop_prefix(names: Sequence[str], known: Collection[str] | None) -> tuple[str, ...]:
-    """Class names without the prefix that all score columns share and classes lack.
+def drop_affixes(names: Sequence[str], known: Collection[str] | None) -> tuple[str, ...]:
+    """Class names without the prefix and suffix that all score columns share and classes lack.
 
     Examples
     --------
-    >>> drop_prefix(["prob_cat", "prob_dog"], None), drop_prefix(["LABEL_0", "LABEL_1"], None)
+    >>> drop_affixes(["prob_cat", "prob_dog"], None), drop_affixes(["LABEL_0", "LABEL_1"], None)
     (('cat', 'dog'), ('LABEL_0', 'LABEL_1'))
-    >>> drop_prefix(["LABEL_0", "LABEL_1"], ["0", "1"])
+    >>> drop_affixes(["P(y=cat)", "P(y=dog)"], None), drop_affixes(["cat_prob", "dog_prob"], None)
+    (('cat', 'dog'), ('cat', 'dog'))
+    >>> drop_affixes(["LABEL_0", "LABEL_1"], ["0", "1"])
     ('0', '1')
     """
-    shared = commonprefix(list(names))  # noqa: RUF071  # of names, not of paths
+    before = commonprefix(list(names))  # noqa: RUF071  # of names, not of paths
+    after = commonprefix([name[len(before) :][::-1] for name in names])[::-1]  # noqa: RUF071
     if known is not None:
-        lengths = [n for n in range(len(shared) + 1) if {name[n:] for name in names} == set(known)]
-        return tuple(name[lengths[0] :] for name in names) if lengths else tuple(names)
-    match = PREFIX.match(shared)
-    short = tuple(name[match.end() :] for name in names) if match else ()
+        wanted = set(known)
+        for start in range(len(before) + 1):
+            for end in range(len(after) + 1):
+                inner = tuple(name[start : len(name) - end] for name in names)
+                if set(inner) == wanted:
+                    return inner
+        return tuple(names)
+    if all(map(NUMBERED.fullmatch, names)):  # H2O calls the class 3 p3
+        numbers = [name[1:] for name in names]
+        in_order = numbers == [str(column) for column in range(len(names))]
+        return tuple(names) if in_order else tuple(numbers)
+    start, stop = _end_of_prefix(before), len(after) - _start_of_suffix(after)
+    if stop and after[-stop:].strip(CLOSING) and not start:
+        start = _last_mark(before)  # `species_cat_score`
+    if stop and not after[-stop:].strip(CLOSING) and not start:
+        stop = 0  # a bracket that no dropped prefix has opened
+    short = tuple(name[start : len(name) - stop] for name in names)
     is_good = len(names) > 1 and all(short) and len(set(short)) == len(names)
     return short if is_good else tuple(names)
+
+
+def _end_of_prefix(shared: str) -> int:
+    """How much of what names begin with speaks of scores: `prob_`, `P (species=`."""
+    end = 0
+    while (match := PREFIX.match(shared, end)) is not None:
+        end = match.end()
+    last = _last_mark(shared)
+    if OPENING & set(shared[end:last]) and _has_score_words(shared[:last]):
+        return last
+    return end
+
+
+def _start_of_suffix(shared: str) -> int:
+    """Where what names end in begins to speak of scores, or closes brackets: `_score`, `)`."""
+    marks = [place for place, mark in enumerate(shared) if not mark.isalnum()]
+    if not marks:
+        return len(shared)
+    start = marks[0]
+    is_word = _has_score_words(shared[start:]) and shared[start:].strip(CLOSING) != ""
+    return start if is_word or not shared[start:].strip(CLOSING) else len(shared)
+
+
+def _has_score_words(text: str) -> bool:
+    return not SCORE_WORDS.isdisjoint(token.lower() for token in TOKEN.findall(text))
+
+
+def _last_mark(text: str) -> int:
+    """Where the last character that is neither a letter nor a digit ends."""
+    return max((place + 1 for place, mark in enumerate(text) if not mark.isalnum()), default=0)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import combinations
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from postproc.scores.tables.column_names import (
     ID_NAME,
     INDEX_NAME,
     PREFIX,
+    is_extra,
     is_suspect,
     listed,
 )
@@ -41,11 +42,20 @@ SCORE_KEYS: Mapping[str, Literal["logits", "probs"] | None] = {
     "predictions": None,
     "probabilities": "probs",
     "log_probs": "logits",
+    # Known, but not listed in messages.
+    "preds": None,
+    "y_score": None,
+    "y_prob": "probs",
+    "y_proba": "probs",
+    "proba": "probs",
 }
 
 #: Rows that are looked at for columns without which rows sum to 1, and most columns that are.
 SAMPLE_ROWS = 1000
 MOST_COLUMNS = 40
+
+#: Decimals of a column in all, from which it does not hold whole numbers only by chance.
+LEAST_DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,7 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
     labels = named_column(table, reading.label_column)
     ids, named_ids = find_ids(table, reading, taken={labels} - {None})
     aside = {column for column in (labels, ids) if column is not None}
-    exact, globbed = _chosen(table, reading.columns, labels)
+    exact, globbed = chosen_columns(table, reading.columns, labels)
     if exact or globbed:
         scores = [column for column in (*exact, *globbed) if column not in aside or column in exact]
         if ids in exact:
@@ -73,9 +83,12 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
     else:
         lists = [column for column in range(len(names)) if is_list(columns[column])]
         if lists:
-            return Roles((_pick_list(table, lists),), ids, labels)
+            return Roles((_pick_list(table, lists, reading.kind),), ids, labels)
         scores = [column for column in range(len(names)) if column not in aside]
         scores = [column for column in scores if column not in named_ids]
+        weak = ids is not None and reading.id_column is None and _ends_like_ids(names[ids])
+        if ids is not None and weak and not is_text(columns[ids]) and _are_whole(table, scores):
+            scores, ids = sorted([*scores, ids]), None  # votes for a class, perhaps
         doubtful = scores
     if any(not names[column] for column in scores):
         refuse("each column must have a class name, got ''")
@@ -134,6 +147,7 @@ def find_ids(
     chosen = named_column(table, reading.id_column)
     free = [c for c in range(len(table.names)) if c not in taken and not is_list(table.columns[c])]
     by_name = [c for c in free if _has_ids(table, c)]
+    by_name = [c for c in by_name if not _ends_like_ids(table.names[c])] or by_name
     unnamed = [c for c in free if _is_index(table, c)]
     if chosen is None:
         by_text = [
@@ -154,6 +168,32 @@ def find_ids(
     return chosen, {*by_name, *unnamed}
 
 
+def _ends_like_ids(name: str) -> bool:
+    """Whether a name merely ends like one of ids, as `imageid` does, but `orchid`, too."""
+    return ID_NAME.fullmatch(name) is None and ID_ENDING.fullmatch(name) is not None
+
+
+def _is_whole(numbers: NDArray[Any]) -> bool:
+    """Whether all numbers are there, and whole."""
+    return bool(np.isfinite(numbers).all() and (numbers % 1 == 0).all())
+
+
+def _are_whole(table: Table, columns: Iterable[int]) -> bool:
+    """Whether all columns that hold numbers hold whole ones, like votes."""
+    found = (as_floats(table.columns[column]) for column in columns)
+    return all(_is_whole(numbers) for numbers in found if numbers is not None)
+
+
+def _may_be_ids(table: Table, column: int, among: Sequence[int]) -> bool:
+    """Whether a column that ends like ids holds numbers that are some, or votes for a class."""
+    numbers = as_floats(table.columns[column])
+    if numbers is None or not _ends_like_ids(table.names[column]) or not _is_whole(numbers):
+        return False
+    others = [each for each in among if each != column]
+    votes = _are_whole(table, others) and not all_differ(table.columns[column])
+    return bool((numbers > 1).any()) and not votes
+
+
 def _has_ids(table: Table, column: int) -> bool:
     """Whether a column has the name of ids, and values that may be some."""
     name, values = table.names[column], table.columns[column]
@@ -165,8 +205,7 @@ def _has_ids(table: Table, column: int) -> bool:
     numbers = as_floats(values)
     if numbers is None:
         return is_text(values) and (is_id or all_differ(values)) and not is_mixed(values)
-    whole = bool(np.isfinite(numbers).all() and (numbers % 1 == 0).all())
-    return whole and bool((numbers > 1).any() or is_id) and (is_id or all_differ(values))
+    return _is_whole(numbers) and (is_id or (bool((numbers > 1).any()) and all_differ(values)))
 
 
 def _is_index(table: Table, column: int) -> bool:
@@ -179,12 +218,11 @@ def _is_index(table: Table, column: int) -> bool:
         return empty or (bool(name or column == 0) and all_differ(values))
     if not isinstance(values, np.ndarray):
         return False
-    whole = bool(np.isfinite(values).all() and (values % 1 == 0).all())
-    is_ids = whole and all_differ(values) and bool(name or column == 0)
+    is_ids = _is_whole(values) and all_differ(values) and bool(name or column == 0)
     return is_ids or bool(np.isnan(values).all())
 
 
-def _chosen(
+def chosen_columns(
     table: Table, patterns: Sequence[str], labels: int | None
 ) -> tuple[list[int], list[int]]:
     """The columns that patterns name outright, and those that they match."""
@@ -202,28 +240,59 @@ def _chosen(
     return exact, globbed
 
 
-def _pick_list(table: Table, lists: Sequence[int]) -> int:
+def _pick_list(table: Table, lists: Sequence[int], kind: str | None) -> int:
     """The list column that holds the scores: one with a known name, or the only one."""
-    known = [column for column in lists if table.names[column].lower() in SCORE_KEYS] or lists
+    keys = {column: table.names[column].lower() for column in lists}
+    known = [column for column in lists if keys[column] in SCORE_KEYS] or lists
+    if len(known) > 1 and kind is not None:
+        known = [column for column in known if SCORE_KEYS.get(keys[column]) == kind] or known
     if len(known) > 1:
         several = listed([table.names[column] for column in known])
-        refuse(f"it holds several columns of lists, {several}; choose one with --columns")
+        declare = " or --logits or --probs" if all(SCORE_KEYS.get(keys[c]) for c in known) else ""
+        refuse(f"it holds several columns of lists, {several}; choose one with --columns{declare}")
     return known[0]
 
 
 def _suspects(table: Table, among: Sequence[int]) -> Iterator[tuple[int, str]]:
     """Columns that may be anything but scores, and why."""
     prefix = _prefix(table, among)
+    extras = _extras(table, among)
     for column in among:
         name, values = table.names[column], table.columns[column]
+        if prefix and not name.startswith(prefix):
+            yield column, f"no prefix {prefix!r}"
+            continue
         name = name.removeprefix(prefix) or name
-        if table.has_header and is_suspect(name):
+        is_named = is_suspect(name) or _may_be_ids(table, column, among)
+        if table.has_header and is_named:
             yield column, "by name"
+        elif table.has_header and column in extras:
+            yield column, extras[column]
         elif is_text(values) and as_floats(values) is None:
             if is_mixed(values):
                 table.numbers(column)  # names the cell that is no number
             if not all_differ(values):
                 yield column, "repeated text"
+
+
+def _extras(table: Table, among: Sequence[int]) -> dict[int, str]:
+    """Columns that often stand beside logits, or hold whole numbers as no other does, and why.
+
+    A name alone says nothing where rows sum to 1 with the column, unless it is zero throughout.
+    """
+    columns = {c: found for c in among if (found := as_floats(table.columns[c])) is not None}
+    named = {c: "by name" for c in columns if is_extra(table.names[c])}
+    block = _sampled(table, list(columns)) if len(columns) > 1 else np.empty((0, 0))
+    if not len(block):
+        return named
+    if _sum_to_one(block):
+        return {c: reason for c, reason in named.items() if not columns[c].any()}
+    whole = [c for c, values in columns.items() if (values > 0).any() and _is_whole(values)]
+    others = [columns[c] for c in columns if c not in whole]
+    # Scores with some decimals are all whole with a probability that is known.
+    if whole and others and len(block) * min(map(decimals_of, others)) >= LEAST_DECIMALS:
+        named |= {c: "whole numbers only" for c in whole if c not in named}
+    return named
 
 
 def _prefix(table: Table, among: Sequence[int]) -> str:

@@ -67,13 +67,11 @@ def test_no_output_is_another_input(here, run_cli, name):
 @pytest.mark.parametrize(
     ("words", "option", "target"),
     [
-        (("calibrate", "p", "--fit", "m.arrays.npz", "--fit-labels", "y"), "--save", "m.json"),
         (("report", "p", "--labels", "y", "--classes", "names.html"), "--html", "names.html"),
         (("bench", "run"), "--csv", "run/b.val.csv"),
     ],
 )
 def test_no_other_file_that_is_written_is_an_input(here, run_cli, words, option, target):
-    np.savez("m.arrays.npz", probs=np.load("val.npy"))
     (here / "names.html").write_text("a\nb\nc\n")
     (here / "run/b.val.csv").write_text("mine")
     before = content(here)

@@ -55,6 +55,11 @@ def make(rng: np.random.Generator) -> Made:
     columns = [(prefix + name, list(scores[:, j])) for j, name in enumerate(classes)]
     clear = not all(_is_whole(name) for name in classes) or bool(prefix)
     clear = clear and "" not in classes
+    # Whole numbers of a class like `orchid` may be ids.
+    clear = clear and not any(
+        name.lower().endswith("id") and (scores[:, j] % 1 == 0).all()
+        for j, name in enumerate(classes)
+    )
 
     unpredicted, partial = [], False
     if rng.random() < 0.15:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from postproc.files import Reading, ReadingWarning, load_labels, load_members, load_predictions
-from postproc.scores.tables.column_names import drop_prefix, is_suspect
+from postproc.scores.tables.column_names import drop_affixes, is_suspect
 from postproc.scores.tables.columns import find_roles, odd_columns
 from postproc.scores.tables.tables import Table
 from tests.postproc.files import fuzz
@@ -86,7 +86,8 @@ def test_a_column_without_which_rows_sum_to_one_is_no_score(tmp_path, scores, na
             columns.insert(place, (column, values.tolist()))
             path = write(tmp_path / name, dict(columns))
             message = (
-                rf"column '{column}' \(all rows sum to 1 without it\) looks like labels or ids"
+                rf"column '{column}' \((all rows sum to 1 without it|by name|whole numbers only)\) "
+                "looks like labels or ids"
             )
             with pytest.raises(ValueError, match=message):
                 load_predictions(path)
@@ -259,7 +260,7 @@ def test_roles_are_found_without_any_file():
     )
     roles = find_roles(table, Reading(columns=("a", "b")))
     assert (roles.scores, roles.ids, roles.labels) == ((1, 2), 0, None)
-    assert drop_prefix(["prob_", "prob_a"], None) == ("prob_", "prob_a")
+    assert drop_affixes(["prob_", "prob_a"], None) == ("prob_", "prob_a")
     assert not is_suspect("")
 
 
@@ -277,7 +278,7 @@ def read(path):
 def check(made, path):
     """What is read of a table is what was put into it, or an error says what is in doubt."""
     path.write_bytes(made.content)
-    predicted = np.delete(np.arange(len(made.scores)), made.unpredicted)
+    predicted = np.setdiff1d(np.flatnonzero(made.scores.any(axis=1)), made.unpredicted)
     loaded, notes = read(path)
     if isinstance(loaded, str):
         assert str(path) in loaded

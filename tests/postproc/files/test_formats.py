@@ -252,7 +252,7 @@ DAMAGED = [
     ("a.parquet", _table(id=["x", None], b=[1, 2]), "row 1, column 'id' must name the row, got n"),
     ("a.parquet", _table(a=[[0.5], [1.0, 2.0]]), "column 'a' must hold lists of one length, got 1"),
     ("a.parquet", _table(a=[[0.5], None]), "column 'a' must be without nulls, got 1"),
-    ("a.parquet", _table(a=[{"b": 1}]), "it has no columns of scores"),
+    ("a.parquet", _table(a=[[{"b": 1}]]), "it has no columns of scores"),
 ]
 
 
@@ -281,7 +281,10 @@ COLUMN = (
     "ones; one column of integers looks like labels, not predictions; if not, declare "
     'kind="probs" (--probs) or kind="logits" (--logits)'
 )
-STACK = "load the members of an (m, n, C) stack one by one, with load_members"
+STACK = (
+    "an (m, n, C) stack holds m members, which ensemble, auto, report and inspect take (in Python, "
+    "load_members)"
+)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,10 @@ from postproc.scores.sources import NpySource, as_source
 Y = [2, 0, 1, 1, 0, 2, 2, 2]
 NAMES = ("cat", "dog", "[bold]bird")
 IDS = [f"r{i}" for i in range(len(Y))]
+FROM_ONE = (
+    "`{}` must be integers in 0..2, or names, got integers in 1..3; subtract 1, or name the "
+    "classes with --classes"
+)
 
 
 def _lines(values, heading=()):
@@ -188,7 +192,8 @@ COLUMN = "name one of its columns (i, y) with --label-column"
         ("y.txt", "", "`{}` must be as long as the predictions (8 rows), got 0 labels"),
         ("y.txt", "1\n" * 7, "`{}` must be as long as the predictions (8 rows), got 7 labels"),
         ("y.txt", "1\n\n1\n", "{}: cannot be read: line 2 must not be empty"),
-        ("y.txt", "1\n" * 7 + "3\n", "`{}[7]` must be an integer in 0..2, got 3"),
+        ("y.txt", "1\n" * 7 + "3\n", FROM_ONE),
+        ("y.txt", "1\n" * 7 + "4\n", "`{}[7]` must be an integer in 0..2, got 4"),
         ("y.txt", "1\n" * 7 + "-1\n", "`{}[7]` must be an integer in 0..2, got -1"),
         ("y.txt", "0.5\n" * 8, "`{}[0]` must be an integer in 0..2, got 0.5"),
         ("y.txt", "nan\n" * 8, "`{}[0]` must be an integer in 0..2, got nan"),
@@ -217,8 +222,8 @@ def test_text_that_is_no_labels(tmp_path, name, text, message):
 @pytest.mark.parametrize(
     ("array", "error", "message"),
     [
-        (np.eye(3), ValueError, "`{}` must be labels, one a row, got shape (3, 3)"),
-        (np.array(Y) + 1, ValueError, "`{}[0]` must be an integer in 0..2, got 3"),
+        (np.ones((3, 3)), ValueError, "`{}` must be labels, one a row, got shape (3, 3)"),
+        (np.array(Y) + 1, ValueError, FROM_ONE),
         (np.full(8, np.inf), ValueError, "`{}[0]` must be an integer in 0..2, got inf"),
         (np.full(8, 1j), TypeError, "`{}` must be integers in 0..2, got dtype complex128"),
         (np.zeros(8, "M8[D]"), TypeError, "`{}` must be integers in 0..2, got dtype datetime64[D]"),

@@ -59,6 +59,40 @@ def test_newer_logs_name_their_arguments_and_older_ones_hold_numbers(tmp_path):
     np.testing.assert_allclose(found.scores, [[-1 / 2, -6 / 3]])
 
 
+@pytest.mark.parametrize(
+    ("target", "texts", "acc", "expected"),
+    [
+        ("B", ["long text", "other text"], None, 1),
+        ("(b)", ["long text", "other text"], 1.0, 1),
+        ("B", ["B", "A"], None, 0),
+        ("1", ["1", "2"], 1.0, 1),  # the number of a choice
+        ("1", ["1", "2"], 0.0, 0),  # its text
+        (1, ["yes", "no"], None, 1),
+        ("1", ["yes", "no"], 1.0, 1),
+    ],
+)
+def test_targets_are_numbers_texts_or_letters(tmp_path, target, texts, acc, expected):
+    record = sample(0, [-2, -1], texts, target, doc={"question": "q", "choices": texts})
+    record |= {} if acc is None else {"acc": acc}
+    assert read_lm_eval(write(tmp_path / "s.jsonl", [record])).labels.tolist() == [expected]
+
+
+def test_choices_without_the_question_are_left_out(tmp_path):
+    record = sample(0, [-1, -2, -9, -8], ["a", "b", "a", "b"], 0)
+    for arguments in record["arguments"][2:]:
+        arguments[0] = ""
+    found, _ = read_lm_eval(write(tmp_path / "s.jsonl", [record]))
+    assert (found.scores.tolist(), found.classes) == ([[-1, -2]], ("a", "b"))
+
+
+def test_logs_of_questions_that_share_their_answers(tmp_path):
+    """As of winogrande: one continuation after several contexts."""
+    record = sample(0, [-1, -2], ["end", "end"], "0")
+    record["arguments"] = [["one", "end"], ["two", "end"]]
+    found, labels = read_lm_eval(write(tmp_path / "s.jsonl", [record]))
+    assert (found.classes, labels.tolist()) == (None, [0])
+
+
 def test_tokens_are_a_field(tmp_path):
     log = write(tmp_path / "s.jsonl", [sample(0, [-6, -6], ["a b", "c"], 0, tokens=[2, 1])])
     np.testing.assert_allclose(read_lm_eval(log, normalize="tokens").predictions.scores, [[-3, -6]])

@@ -48,7 +48,8 @@ def test_a_folder_without_predictions_is_named(tmp_path):
     with pytest.raises(ValueError) as error:
         RunDirectory.open(tmp_path)
     assert str(error.value) == (
-        f"{tmp_path}: must hold <model>.val.npy and <model>.test.npy, got neither"
+        f"{tmp_path}: must hold <model>.val.npy and <model>.test.npy, got neither; name other "
+        "files one by one; postproc pool puts files of folds together"
     )
 
 

@@ -464,7 +464,8 @@ Y = [1, 0]
                 {"a": Predictions.check(S, ids=[1, 2]), "b": Predictions.check(S, ids=[2, 3])}, Y
             ),
             ValueError,
-            "`ids of b` must be those of the other models, in any order, got '3' instead of '1'",
+            "`ids of b` must be those of the other models, in any order, got '3' instead of "
+            "'1'; postproc pool puts files of folds together",
         ),
         (
             lambda: accuracy_report({"a": S}, Y).confusions("a", top=0),

@@ -20,7 +20,10 @@ from tests.postproc.shuffled import Shuffled
 VOTES = 'declare kind="votes" (--votes), which divides each row by its sum'
 LOGITS = 'kind="logits" (--logits)'
 MULTILABEL = "if each column is a label of its own, declare multilabel=True (--multilabel)"
-STACK = "load the members of an (m, n, C) stack one by one, with load_members"
+STACK = (
+    "an (m, n, C) stack holds m members, which ensemble, auto, report and inspect take (in Python, "
+    "load_members)"
+)
 COLUMN = "a column that is clearly a probability or a logit of the positive class"
 LABELS = (
     "one column of integers looks like labels, not predictions; if not, declare "

@@ -187,7 +187,7 @@ def test_a_common_prefix_is_no_part_of_class_names(frame):
         ({"truth": Y}, "the column 'truth' (by name) looks like labels"),
         ({"fold": [0, 0, 0, 1, 1, 1]}, "the column 'fold' (by name)"),
         ({"sex": [*"mfmfmf"]}, "the column 'sex' (repeated text)"),
-        ({"age": [3.0, 4, 5, 6, 7, 8]}, "'age' (all rows sum to 1 without it)"),
+        ({"age": [3.0, 4, 5, 6, 7, 8]}, "'age' (whole numbers only)"),
         ({"note": [*"abcdef"], "id": IDS}, "scores and ids, got 'note'; leave"),
     ],
 )
