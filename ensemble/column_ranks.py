@@ -13,7 +13,7 @@ from postproc.scores.arrays import Array, as_native, as_numpy
 
 @dataclass(frozen=True)
 class ColumnRanks:
-    """The rank average of all rows of some members, (n, C), each row divided by its sum, labels by n."""
+    """The rank average of all rows (n, C), each divided by its sum, or labels by n."""
 
     ranks: NDArray[np.float64]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
-from postproc.files.labels import PathLike, look_up, one_column, order_of, to_numbers
+from postproc.files.labels import PathLike, look_up, order_of, to_numbers
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.scores.checks import fail
@@ -73,19 +73,17 @@ def load_multilabels(
     found = resolve_path(path, LABEL_SUFFIXES)
     contents = formats.read(found, reading, labels=True)
     name, values = str(found), np.asarray(contents.values)
-    single = values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)
-    if single and values.dtype.kind in "UST" and classes is not None:
-        cells = [str(cell) for cell in one_column(contents, None, name)]
-        if not (len(classes) == 1 and all(map(is_number, cells))):
-            values = _from_names(cells, classes, None if shape is None else shape[0], name)
-            single = False
-    if single and shape is not None and shape[1] == 1:
-        values = values.reshape(-1, 1)
-    values = to_numbers(values, name)
     if ids is not None and contents.ids is not None:
         values = values[look_up(contents.ids, ids, f"ids of {name}")]
     elif predicted is not None and len(values) == len(predicted):
         values = values[predicted]
+    if values.ndim == 1 or values.shape[1:] == (1,):
+        cells = values.reshape(-1).astype(np.str_).tolist()
+        if classes is not None and not all(map(is_number, cells)):
+            values = _from_names(cells, classes, None if shape is None else shape[0], name)
+        elif shape is not None and shape[1] == 1:
+            values = values.reshape(-1, 1)
+    values = to_numbers(values, name)
     if classes is not None and contents.classes is not None:
         values = values[:, order_of(contents.classes, classes, f"class names of {name}")]
     return check_multilabels(values, shape=shape, name=name)
