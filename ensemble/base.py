@@ -19,7 +19,7 @@ from postproc.scores.checks import check_labels, fail
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.multilabel import check_label_matrix, label_scores
-from postproc.scores.threads import one_blas_thread
+from postproc.scores.threads import blas_threads_for
 
 Kinds = Sequence[Kind | None] | Kind | None
 
@@ -108,7 +108,7 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         elif names is not None:
             self.classes_ = list(names)
         self.solo_accuracy_ = None if labels is None else solo_accuracy(checked, labels)
-        with one_blas_thread():
+        with blas_threads_for(len(checked) * checked.n_rows * checked.n_classes):
             self._fit(checked, labels)
         self.classes_ = None if names is None else list(names)
         return self

@@ -57,25 +57,11 @@ def apply_command(
     from cli.task.runner import Runner
     from ensemble import load_model
     from ensemble.base import MemberEstimator
-    from postproc.calibration.multilabel import MultilabelCalibration
-    from postproc.calibration.temperature import Calibrator
-    from postproc.scores.checks import fail
-    from postproc.shift.adapter import LabelShiftAdapter
-    from postproc.shift.multilabel import MultilabelShiftAdapter
 
     fitted = load_model(model)
     if getattr(fitted, "multilabel_", False):
         inputs = replace(inputs, multilabel=True)
     runner = Runner.of(inputs, outputs, running)
-    if not isinstance(
-        fitted,
-        MemberEstimator
-        | Calibrator
-        | MultilabelCalibration
-        | LabelShiftAdapter
-        | MultilabelShiftAdapter,
-    ):
-        fail(model.name, "an ensemble, a calibrator or an adapter", type(fitted).__name__)
     _check_fitted(fitted, model)
     if isinstance(fitted, MemberEstimator):
         outcome = _apply_ensemble(fitted, model, predictions, runner, by_order=by_order)

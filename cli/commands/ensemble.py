@@ -94,10 +94,11 @@ def ensemble_command(
     (majority vote), median, rank (Borda count of the classes within a row; with --over rows, mean
     rank of the rows within a column).
 
-    Fitted to labelled rows: weights (log pool with the lowest log-loss), blend (the same with a
-    class bias and an out-of-fold stacker), calibrated (temperature scaling of each member, then
-    soft), greedy (forward selection with replacement), stack (logistic regression), bagging (of
-    stack), devil (Devil's Advocate: models in discussion with one that was trained to be wrong).
+    Fitted to labelled rows: weights (log pool with the lowest log-loss), blend (the same of the
+    members, of linear discriminants on them and of a kernel regression, with a class bias),
+    calibrated (temperature scaling of each member, then soft), greedy (forward selection with
+    replacement), stack (logistic regression), bagging (of stack), devil (Devil's Advocate: models
+    in discussion with one that was trained to be wrong).
 
     Instead of files, PREDS may be one run directory: its val split is fitted to and its test split
     is combined.
@@ -138,7 +139,7 @@ def _make(method: Any, rule: Rule, devil: Devil, running: Running) -> Ensemble:
     makers: dict[str, Callable[[], Ensemble]] = {
         "weights": lambda: ensemble.LearnedLogPool(),
         "label weights": lambda: ensemble.LabelPool(seed=seed),
-        "blend": lambda: ensemble.Blend(seed=seed),
+        "blend": lambda: ensemble.DiscriminantPool(seed=seed),
         "calibrated": lambda: ensemble.CalibratedVoting(weights=weights),
         "greedy": lambda: ensemble.GreedySelection(metric=rule.metric, seed=seed),
         "stack": lambda: ensemble.Stacking(seed=seed),

@@ -1,9 +1,8 @@
-"""How `auto` combines members: the best member alone, a learned log pool or a blend."""
+"""How `auto` combines members: the best member alone, a learned log pool or a discriminant pool."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import array_api_compat as api
@@ -12,17 +11,21 @@ from numpy.typing import NDArray
 
 from ensemble.auto.rehearsal import PairedGain, paired_gain
 from ensemble.base import Ensemble
-from ensemble.learned.blend import Blend
+from ensemble.learned.discriminant_pool import DiscriminantPool
 from ensemble.learned.log_pool import LearnedLogPool
-from ensemble.members import Members, check_members
+from ensemble.members import Members
 from postproc.calibration.affine import mean_log_loss
+from postproc.calibration.log_pool import PoolFit, PoolTask, left_out_scores
 from postproc.evaluation.folds import random_folds
-from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.arrays import Array, as_numpy, log_softmax
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, sub_blocks
 from postproc.scores.kinds import LEAST_PROBABILITY
 
 Matrix = NDArray[np.float64]
 Labels = NDArray[np.int64]
+
+#: Strength of the prior on the class bias of the learned log pool, in rows.
+BIAS_RIDGE = 10.0
 
 
 @dataclass(frozen=True)
@@ -73,19 +76,27 @@ def choose_combination(
     The best member alone stays unless a combination raises out-of-fold accuracy by more than
     `min_z` standard errors. Of those that do, the one with the lowest log-loss is taken.
     """
-    logs = members.log_tensor(slice(0, len(y)))
-    best = int(np.argmax(solo))
-    before = logs[best].argmax(axis=1)
-    outputs: dict[str, Matrix] = {"best": logs[best]}
+    best, everyone = int(np.argmax(solo)), slice(0, len(y))
+    alone = as_numpy(members[best].log_probabilities(everyone)).astype(np.float64)
+    before = alone.argmax(axis=1)
+    outputs: dict[str, Matrix] = {"best": alone}
     models: dict[str, Ensemble | None] = {"best": None}
     if len(members) > 1 and len(y) >= 2:
+        logs = members.log_tensor(everyone)
         folds = random_folds(logs.mean(axis=0), y, min(n_folds, len(y)), seed)
         before = _best_out_of_fold(logs.argmax(axis=2), y, folds)
+        weights = LearnedLogPool(bias=True, bias_ridge=BIAS_RIDGE).fit(members, y)
+        fit = PoolFit(weights.member_weights_, weights.bias_)
+        models["weights"] = weights
+        left_out = left_out_scores(
+            PoolTask(logs, y), fit, folds, ridge=weights.ridge, bias_ridge=BIAS_RIDGE
+        )
+        outputs["weights"] = np.asarray(log_softmax(left_out))
+        del logs
         with warnings.catch_warnings():
-            # Folds lack more classes than the whole split, of which calibration warns later.
-            warnings.simplefilter("ignore", UserWarning)
-            for name, make in _makers(seed).items():
-                models[name], outputs[name] = _cross_fit(make, members, logs, y, folds)
+            warnings.filterwarnings("ignore", ".*have no row")  # calibration warns of it later
+            blend = DiscriminantPool(n_folds=n_folds, seed=seed).fit(members, y)
+        models["blend"], outputs["blend"] = blend, blend.out_of_fold_
     candidates = {}
     for name, output in outputs.items():
         predicted = output.argmax(axis=1)
@@ -94,42 +105,6 @@ def choose_combination(
     credible = [n for n, c in candidates.items() if n != "best" and c.gain.is_credible(min_z)]
     name = min(credible, key=lambda n: candidates[n].log_loss, default="best")
     return Choice(name, models[name], best, outputs[name], before, candidates)
-
-
-#: Makes an unfitted ensemble; given a fitted one, with the penalties chosen there.
-Maker = Callable[[Ensemble | None], Ensemble]
-
-
-def _makers(seed: int) -> dict[str, Maker]:
-    def weights(like: Ensemble | None) -> Ensemble:
-        strength = like.bias_ridge_ if isinstance(like, LearnedLogPool) else None
-        return LearnedLogPool(bias=True, bias_ridge=strength, seed=seed)
-
-    def blend(like: Ensemble | None) -> Ensemble:
-        if not isinstance(like, Blend):
-            return Blend(seed=seed)
-        return Blend(ridge=like.ridge_, bias_ridge=like.bias_ridge_, seed=seed)
-
-    return {"weights": weights, "blend": blend}
-
-
-def _cross_fit(
-    make: Maker, members: Members, logs: Matrix, y: Labels, folds: Labels
-) -> tuple[Ensemble, Matrix]:
-    """Fit to all rows, and predict each fold by a fit to the others.
-
-    All folds use the one or two penalties chosen on all rows: choosing them in every fold would
-    double the cost, and two numbers leak next to nothing.
-    """
-    model = make(None).fit(members, y)
-    output = np.empty(logs.shape[1:])
-    for fold in np.unique(folds):
-        held = folds == fold
-        inside = check_members(list(logs[:, ~held]), kinds="logits")
-        outside = check_members(list(logs[:, held]), kinds="logits")
-        fitted = make(model).fit(inside, y[~held])
-        output[held] = _log_combined(fitted, outside, slice(0, held.sum()))
-    return model, output
 
 
 def _best_out_of_fold(winners: Labels, y: Labels, folds: Labels) -> Labels:

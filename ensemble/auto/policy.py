@@ -6,9 +6,13 @@ On what evidence:
    temperature is a single number, so the rows that it was fitted on are like any others.
 2. *Calibrate?* The pooled calibrator may change classes only where that raises accuracy with its
    95 % interval above zero: out of fold on the fit rows as they are, and also in those rehearsed
-   shifts that the test misses, which are large where rows are few.
-3. *Adapt?* Only if the test rejects "no shift", and if adapting paid, interval above zero, when
-   shifts of that size were rehearsed on the fit split.
+   shifts that the test misses, which are large where rows are few. In rehearsed shifts of the size
+   that the target seems to have, it must still gain more than one standard error, and with its
+   interval above zero where the test rejects "no shift".
+3. *Adapt?* Only if the test rejects "no shift", and if re-weighting paid, interval above zero, when
+   shifts of that size were rehearsed on the fit split: over calibration where that may change
+   classes, else over the saved predictions. What passes for a small shift may be rows of another
+   kind.
 4. *How far?* n / (F - 1) pseudo-rows shrink the target prior to the source prior (see
    `postproc.shift.prior.pseudo_counts`), and every class gets the number of pseudo-rows that did
    best in rehearsals of that size.
@@ -37,6 +41,7 @@ from numpy.typing import NDArray
 
 from ensemble.auto.rehearsal import PairedGain, Rehearsals, log_effect, paired_gain, rehearse
 from postproc.calibration.affine import AffineMap, Floats, Ints, class_counts, identity_map
+from postproc.calibration.discriminant_pool import DiscriminantPoolMap
 from postproc.calibration.pooled import PooledMap, PooledScaling
 from postproc.calibration.temperature import TemperatureScaling
 from postproc.evaluation.folds import canonical_order
@@ -66,6 +71,10 @@ REHEARSAL_ROWS = 2000
 #: same rows. Measured by `benchmarks/gains/coverage.py`.
 CHOICE_FACTOR = 1.25
 
+#: Standard errors that a gain must exceed in shifts of the target's size if it is credible on the
+#: fit rows already.
+SECONDING_Z = 1.0
+
 #: With fewer effective rows after re-weighting, the quoted gain is not to be trusted.
 FEW_EFFECTIVE_ROWS = 20
 
@@ -81,7 +90,7 @@ class CalibratedLogs:
     """Calibrated probabilities of rows that are read as log-probabilities."""
 
     read: Reader
-    model: PooledMap | AffineMap
+    model: DiscriminantPoolMap | PooledMap | AffineMap
 
     def __call__(self, rows: slice) -> tuple[NDArray[Any], dict[str, Any]]:
         """The rows start..stop, shape (rows, C)."""
@@ -113,7 +122,7 @@ class Policy:
     """What the fit split taught: fitted maps, and the evidence for decisions on a target."""
 
     tempered: AffineMap  # temperature scaling, which changes no class
-    calibrated: PooledMap | AffineMap
+    calibrated: DiscriminantPoolMap | PooledMap | AffineMap
     pooled: bool  # whether adaptation starts from the pooled calibrator, not from the temperature
     calibrates: bool  # whether the pooled calibrator may change classes where there is no shift
     calibration_gain: PairedGain  # of the pooled calibrator, out of fold
@@ -150,26 +159,31 @@ class Policy:
         test = compare_moments(moments, self.moments)
         shifted = test.p_value < self.alpha
         size = log_effect(test.ratio, moments.n_rows, self.moments.n_rows)
-        flat, rehearsed = self.rehearsals.choose(size)
-        if not shifted and self.calibrates:
-            quoted = self._quote(self.classes_after[1], moments.n_rows, picked=True)
-            return Decision(self.calibrated, "calibrate", test, rehearsed, *quoted)
-        adapts = shifted and rehearsed.is_credible(self.min_z)
-        if not adapts and not self.is_combined:
+        candidate, rehearsed = self.rehearsals.choose(size)
+        calibrates = self._calibrates(size, rehearsed, shifted=shifted)
+        step = self.rehearsals.gain_of_prior(candidate, size) if calibrates else rehearsed
+        adapts = shifted and step.is_credible(self.min_z)
+        if not adapts and not calibrates and not self.is_combined:
             certain = PairedGain(0.0, 0.0), float(len(self.labels))  # the very same classes
             return Decision(self.tempered, "nothing", test, rehearsed, *certain)
+
+        def without_prior(target: Likelihood | None = None) -> Decision:
+            model = self.calibrated if calibrates else self.tempered
+            after = self.classes_after[int(calibrates)]
+            quoted = self._quote(after, moments.n_rows, target, picked=calibrates)
+            action = "calibrate" if calibrates else "nothing"
+            return Decision(model, action, test, rehearsed, *quoted)
+
         if not shifted:
-            quoted = self._quote(self.classes_after[0], moments.n_rows)
-            return Decision(self.tempered, "nothing", test, rehearsed, *quoted)
+            return without_prior()
         source = self.source_prior
         start = self.calibrated if self.pooled else self.tempered
         with keep(CalibratedLogs(read, start), blocks) as rows:
             ratios = prior_factors(source, np.ones_like(source))
             likelihood = target_likelihood(rows, ratios, map_blocks, "estimating the prior")
             if not adapts:
-                # Calibration's gain on the fit rows says nothing about other class frequencies.
-                quoted = self._quote(self.classes_after[0], moments.n_rows, likelihood)
-                return Decision(self.tempered, "nothing", test, rehearsed, *quoted)
+                return without_prior(likelihood)
+            flat = float(self.rehearsals.pseudo_rows[candidate])
             pseudo = pseudo_counts(flat, test.ratio, moments.n_rows, source)
             prior = estimate_prior(likelihood, source, pseudo, max_iter=1000, tol=1e-4)
             after = reweight_rows(self.held_out, source, prior.prior).argmax(axis=1)
@@ -182,6 +196,15 @@ class Policy:
             )
             warnings.warn(msg, UserWarning, stacklevel=5)
         return Decision(start, "adapt", test, rehearsed, expected, effective, source, prior)
+
+    def _calibrates(self, size: float, rehearsed: PairedGain, *, shifted: bool) -> bool:
+        """Whether calibration may change classes of a target with a shift of about that size."""
+        if not self.calibrates:
+            return False
+        gain = self.rehearsals.gain_of_calibration(size)
+        if not shifted:
+            return gain.is_credible(SECONDING_Z)
+        return gain.is_credible(self.min_z) and rehearsed.is_credible(SECONDING_Z)
 
     def _quote(
         self, after: Ints, n_rows: int, target: Likelihood | None = None, *, picked: bool = False
@@ -245,7 +268,7 @@ class Policy:
 class Decision:
     """What is done to the rows of a target, and why."""
 
-    model: PooledMap | AffineMap  # from log-probabilities to calibrated ones
+    model: DiscriminantPoolMap | PooledMap | AffineMap  # from log-probabilities to calibrated ones
     action: str  # "nothing" (predicted classes stay), "calibrate" or "adapt"
     test: NoShiftTest | None  # None for a target without rows
     rehearsed: PairedGain | None  # of adapting, in rehearsed shifts of the same size

@@ -73,16 +73,35 @@ class Rehearsals:
     log_effect: Floats  # logarithm of the size of each shift, (R,)
     p_value: Floats  # of the test of "no shift" in each rehearsal, (R,)
     fit_rows: int  # rows m that the rehearsals were drawn from
+    #: The same against calibration without a prior, (K, R); None in models of the first release.
+    prior_gain: Floats | None = None
+    prior_disagreement: Floats | None = None
 
-    def choose(self, size: float) -> tuple[float, PairedGain]:
-        """Return the candidate that did best in shifts of about `size`, and its gain."""
+    def choose(self, size: float) -> tuple[int, PairedGain]:
+        """Number of the candidate that did best in shifts of about `size`, and its gain."""
+        best = int(np.argmax(self.gain @ self._near(size)))
+        return best, self._mean(self.gain[best], self.disagreement[best], size)
+
+    def gain_of_prior(self, candidate: int, size: float) -> PairedGain:
+        """Gain of a candidate over calibration without a prior, in shifts of about `size`."""
+        if self.prior_gain is None or self.prior_disagreement is None:
+            return self._mean(self.gain[candidate], self.disagreement[candidate], size)
+        return self._mean(self.prior_gain[candidate], self.prior_disagreement[candidate], size)
+
+    def gain_of_calibration(self, size: float) -> PairedGain:
+        """Gain of calibration without a prior, in shifts of about `size`."""
+        return self._mean(self.calibration_gain, self.calibration_disagreement, size)
+
+    def _near(self, size: float) -> Floats:
+        """Weights of the rehearsals, (R,)."""
         weights = np.exp(-0.5 * ((self.log_effect - size) / LOG_WIDTH) ** 2) + 1e-12
-        weights /= weights.sum()
-        gains = self.gain @ weights
-        best = int(np.argmax(gains))
+        return np.asarray(weights / weights.sum())
+
+    def _mean(self, gain: Floats, disagreement: Floats, size: float) -> PairedGain:
+        weights = self._near(size)
         # All rehearsals share the fit rows, so the number of these sets the standard error.
-        error = float(np.sqrt(self.disagreement[best] @ weights / self.fit_rows))
-        return float(self.pseudo_rows[best]), PairedGain(float(gains[best]), error)
+        error = float(np.sqrt(disagreement @ weights / self.fit_rows))
+        return PairedGain(float(gain @ weights), error)
 
     def unnoticed(self, alpha: float) -> PairedGain | None:
         """Gain of calibration alone in the shifts that a test at level `alpha` misses, if any."""
@@ -123,7 +142,8 @@ def rehearse(
     source = held_out.mean(axis=0)
     reference = PredictionMoments.of(tempered)
     centres = (n_classes * counts / m, np.ones(n_classes))
-    gain, disagreement = np.empty((2, len(candidates), n_rehearsals))
+    shape = len(candidates), n_rehearsals
+    gain, disagreement, prior_gain, prior_disagreement = np.empty((4, *shape))
     plain_gain, plain_disagreement, effects, p_values = np.empty((4, n_rehearsals))
     for r in range(n_rehearsals):
         spread = CONCENTRATIONS[r % len(CONCENTRATIONS)]
@@ -133,8 +153,7 @@ def rehearse(
         per_row = (prior / np.maximum(counts, 1.0) + 1e-12)[y]
         picked = rng.choice(m, rows, p=per_row / per_row.sum())
         truth = y[picked]
-        right = before[picked] == truth
-
+        right, plain = before[picked] == truth, calibrated[picked] == truth
         plain_gain[r], plain_disagreement[r] = _against(calibrated[picked], right, truth)
         test = compare_moments(PredictionMoments.of(tempered[picked]), reference)
         effects[r], p_values[r] = log_effect(test.ratio, rows, m), test.p_value
@@ -143,7 +162,9 @@ def rehearse(
         for k, candidate in enumerate(candidates):
             pseudo = pseudo_counts(candidate, test.ratio, rows, source)
             q, _, _ = expectation_maximization(likelihood, source, pseudo, max_iter=60, tol=1e-3)
-            gain[k, r], disagreement[k, r] = _against((ratios * q).argmax(axis=1), right, truth)
+            now = (ratios * q).argmax(axis=1)
+            gain[k, r], disagreement[k, r] = _against(now, right, truth)
+            prior_gain[k, r], prior_disagreement[k, r] = _against(now, plain, truth)
     return Rehearsals(
         np.array(candidates, dtype=np.float64),
         gain,
@@ -153,6 +174,8 @@ def rehearse(
         effects,
         p_values,
         m,
+        prior_gain,
+        prior_disagreement,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ensemble.auto.policy import Decision, Policy
 from ensemble.auto.rehearsal import PairedGain
 
-WAYS = {"weights": "a log pool with learned weights", "blend": "a blend"}
+WAYS = {"weights": "a log pool with learned weights", "blend": "a discriminant pool"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,12 @@ def explain(combination: Combination, policy: Policy | None, decision: Decision)
     p_value = f"p = {decision.test.p_value:.2g}"
     if decision.action == "adapt":
         said.append(_adaptation(decision, p_value))
+    elif shifted and decision.action == "calibrate":
+        said.append(
+            f"The target shows label shift ({p_value}). The predictions were calibrated but not "
+            "re-weighted: that did not significantly raise accuracy further when such a shift was "
+            "rehearsed on the fit rows."
+        )
     elif shifted:
         assert decision.rehearsed is not None
         said.append(
@@ -85,6 +91,11 @@ def _calibration(policy: Policy, p_value: str, *, calibrates: bool) -> str:
     same = f"The target shows no label shift ({p_value})"
     if calibrates:
         return f"{same}, so the predictions were calibrated but not re-weighted."
+    if policy.calibrates:
+        return (
+            f"{same}, but in shifts as small as that of the target, which the test misses, "
+            f"calibration did not raise accuracy when they were rehearsed. {UNCHANGED}"
+        )
     return (
         f"{same}, and calibration does not significantly raise out-of-fold accuracy "
         f"({_points(policy.calibration_gain)}). {UNCHANGED}"

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.base import Ensemble
-from ensemble.learned.features import FLOOR, Calibration
 from ensemble.members import Members
+from postproc.calibration.features import FLOOR, Calibration
 from postproc.scores.arrays import Array, log_softmax, softmax
 
 Matrix = NDArray[np.float64]

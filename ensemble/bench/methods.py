@@ -13,7 +13,6 @@ from ensemble.bench import member_methods as member
 from ensemble.bench.boosting import Boosting
 from ensemble.bench.member_methods import Predictor
 from ensemble.devil.estimator import NO_DEVIL, PLAIN
-from ensemble.learned.blend import Blend
 from ensemble.learned.calibrated import CalibratedVoting
 from ensemble.learned.discriminant_pool import DiscriminantPool
 from ensemble.learned.greedy import GreedySelection
@@ -97,11 +96,10 @@ METHODS: tuple[Method, ...] = (
         "temperature scaling of each member, then soft",
     ),
     _team("weights", partial(team.fitted, make=LearnedLogPool), "log pool with learned weights"),
-    _team("blend", _seeded(Blend), "weights with a class bias and a stacker", group="blend"),
     _team(
-        "discriminants",
+        "blend",
         _seeded(DiscriminantPool),
-        "weights, closed-form discriminants and a kernel regression",
+        "weights with linear discriminants and a kernel regression",
     ),
     _team("greedy", _seeded(GreedySelection), "greedy selection by accuracy"),
     _team("stack", team.stack, "logistic regression on all members", group="stack"),
@@ -130,7 +128,7 @@ METHODS: tuple[Method, ...] = (
 )
 
 #: Groups of ensemble methods, slowest first, to keep all cores busy.
-GROUPS = ("auto", "devil", "stack", "blend", "votes")
+GROUPS = ("auto", "devil", "stack", "votes")
 
 #: Words that select many methods.
 SELECTIONS = ("all", "member", "ensemble")

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ensemble.base import Ensemble, Kinds, as_labels
 from ensemble.devil.heads import DevilHeads, Matrix, centred, member_features
-from ensemble.learned.features import Calibration
 from ensemble.learned.heads import seen_classes, warn_unseen
 from ensemble.members import Members
 from ensemble.voting import log_pool, soft_vote
+from postproc.calibration.features import Calibration
 from postproc.evaluation.paired import Comparison, compare
 from postproc.reports.report import AccuracyReport, accuracy_report
 from postproc.scores.arrays import Array, softmax

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.learned.features import Calibration
+from postproc.calibration.features import Calibration
 
 Matrix = NDArray[np.float64]
 

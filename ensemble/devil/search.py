@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ensemble.devil.fit import Trained, Training, train_devil, train_norms
 from ensemble.devil.heads import Matrix, devil_map, norm_change
-from ensemble.learned.log_pool import fit_log_pool
 from postproc.calibration.affine import fit_temperature
+from postproc.calibration.log_pool import PoolTask, fit_log_pool
 from postproc.evaluation.folds import stratified_folds
 from postproc.scores.arrays import log_softmax
 
@@ -133,7 +133,7 @@ class Rehearsal:
         heard = devil and self.devil_weight != 0 and bool(self.z_0.any())
         if self.learned:
             voters = np.concatenate([z, -self.z_0[None]]) if heard else z
-            pool = fit_log_pool(voters, self.y)
+            pool = fit_log_pool(PoolTask(voters, self.y))
             losses = label_losses(pool.log_scores(voters), self.y)
             return Vote(pool.weights[:n_members], float(pool.weights[n_members:].sum()), losses)
         total = z.sum(axis=0)

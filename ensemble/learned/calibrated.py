@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.base import Ensemble
-from ensemble.learned.features import Calibration
 from ensemble.members import Members, check_weights
+from postproc.calibration.features import Calibration
 from postproc.scores.arrays import Array, softmax
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.base import Ensemble
-from ensemble.learned.features import Calibration
 from ensemble.learned.heads import (
     LinearHead,
     label_log_loss,
@@ -19,6 +18,7 @@ from ensemble.learned.heads import (
 )
 from ensemble.learned.log_pool import warn_unconverged
 from ensemble.members import Members
+from postproc.calibration.features import Calibration
 from postproc.evaluation.folds import stratified_folds
 from postproc.scores.arrays import Array
 from postproc.scores.checks import check_count, check_number, fail

@@ -69,14 +69,14 @@ class Discriminant:
         scaled = self.centers * self._precisions(shrinkage)
         return self.axes @ scaled.T, -0.5 * np.einsum("ck,ck->c", scaled, self.centers)
 
-    def left_out(self, shrinkage: float) -> Floats:
-        """Scores of each row by a fit to all others, shape (n, C)."""
+    def left_out(self, shrinkage: float, some: Ints) -> Floats:
+        """Scores of some rows, each by a fit to all others, shape (k, C)."""
         precisions = self._precisions(shrinkage)
         scaled = self.centers * precisions
         between = scaled @ self.centers.T
-        out = np.empty((len(self.y), len(self.centers)))
+        out = np.empty((len(some), len(self.centers)))
         for rows in row_blocks(*out.shape):
-            x, mine = self.rotated[rows], self.y[rows]
+            x, mine = self.rotated[some[rows]], self.y[some[rows]]
             own = np.arange(len(x)), mine
             cross = x @ scaled.T
             squares = (x**2) @ precisions
@@ -99,20 +99,19 @@ class Discriminant:
 
 def best_strength(
     strengths: Iterable[float], left_out: Callable[[float], Floats], y: Ints
-) -> tuple[float, Floats, float]:
-    """Strength whose left-out scores have the least log-loss once tempered.
+) -> tuple[float, float]:
+    """Strength whose left-out scores have the least log-loss once tempered, and their β.
 
-    Strong ones come first, and the path ends where the loss has risen. Returned are the strength,
-    the log-probabilities of its scores, shape (n, C), and their inverse temperature.
+    Strong ones come first, and the path ends where the loss has risen.
     """
     beta = None
-    best, chosen = np.inf, (np.nan, np.empty(0), np.nan)
+    best, chosen = np.inf, (np.nan, np.nan)
     for strength in strengths:
         logs = np.asarray(log_softmax(left_out(strength)))
         beta = fit_temperature(logs, y, beta)
         loss = mean_log_loss(np.asarray(temper(beta, logs)), y)
         if loss < best:
-            best, chosen = loss, (strength, logs, beta)
+            best, chosen = loss, (strength, beta)
         elif loss > PATIENCE * best:
             break
     return chosen

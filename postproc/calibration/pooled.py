@@ -1,33 +1,32 @@
-"""Log pool of residual matrix scaling and a shrunken discriminant."""
+"""Discriminant pool of one model: its scores, a linear discriminant and a kernel regression."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from postproc.calibration.affine import (
     AffineMap,
     Floats,
     Ints,
-    fit_temperature,
     keep_unseen,
     mean_log_loss,
-    temper,
 )
-from postproc.calibration.discriminant import SHRINKAGES, Discriminant, best_strength
-from postproc.calibration.matrix import MatrixMap, ResidualMatrixScaling, clipped_features
-from postproc.calibration.temperature import BiasCorrectedTemperatureScaling, Calibrator
+from postproc.calibration.discriminant import SHRINKAGES
+from postproc.calibration.discriminant_pool import CLIP, RIDGE, fit_discriminant_pool
+from postproc.calibration.matrix import MatrixMap, clipped_features
+from postproc.calibration.temperature import Calibrator
 from postproc.scores.arrays import Array, beside, log_softmax
 from postproc.scores.checks import check_number, fail
 from postproc.scores.kinds import Kind
 
+#: Most rows that the kernel regression compares with: one model says less than several.
+N_LANDMARKS = 1000
+
 
 @dataclass(frozen=True)
 class PooledMap:
-    """Fitted log pool of residual matrix scaling and a discriminant."""
+    """Log pool of residual matrix scaling and a discriminant, as the first release fitted it."""
 
     matrix: MatrixMap | AffineMap  # an AffineMap if it is the identity
     weight: Floats  # of the discriminant, on clipped and centred log-probabilities, (C, C)
@@ -48,9 +47,14 @@ class PooledMap:
 
 
 class PooledScaling(Calibrator):
-    r"""Log pool of residual matrix scaling and a shrunken discriminant.
+    r"""Log pool of the scores, of a linear discriminant on them and of a kernel regression.
 
-    .. math:: p' \propto p_\mathrm{matrix}^{w_1} p_\mathrm{discriminant}^{w_2}, \quad w \ge 0
+    .. math:: p' \propto \exp(\sum_j w_j(h_j) s_j + b), \quad w_j(h) = (1 - h) u_j + h v_j
+
+    The parts s_j are log-probabilities: the tempered ones, those of the discriminant and those of
+    the regression. A part's weight depends on h_j, its entropy in the row divided by log C. The
+    weights u, v >= 0 and a class bias b are learned on leave-one-out predictions, which have closed
+    forms. It is `ensemble.DiscriminantPool` of a single member.
 
     Parameters
     ----------
@@ -59,22 +63,27 @@ class PooledScaling(Calibrator):
         chosen by leave-one-out log-loss.
     clip : float
         Log-probabilities are clipped at -clip, clip > 0.
+    bias_ridge : float
+        Strength > 0 of a normal prior on the class bias around zero, in rows.
     kind, n_folds, max_iter, random_state
         As for `TemperatureScaling`.
 
     Attributes
     ----------
-    weights_ : ndarray of shape (2,)
-        Pool weights of the matrix and of the discriminant.
-    shrinkage_, ridge_, bias_ridge_ : float
-        The chosen penalties of the discriminant and of the matrix.
+    weights_ : ndarray of shape (2, 3)
+        Weights u and v of the scores, the discriminant and the kernel regression.
+    bias_ : ndarray of shape (C,)
+        The class bias b.
+    shrinkage_, kernel_ridge_ : float
+        The chosen penalties of the discriminant and of the regression.
     inverse_temperature_, temperature_ : float
-        Those of the features; the pool has none of its own.
-    improved_, held_out_log_loss_, identity_log_loss_, out_of_fold_, kind_, unseen_
-        As of `TemperatureScaling`. The two weights are fitted to the out-of-fold predictions that
-        they are scored on.
+        Those of the scores.
+    out_of_fold_ : ndarray of shape (n, C)
+        Log-probabilities of leave-one-out parts, pooled without the row's fold.
+    improved_, held_out_log_loss_, identity_log_loss_, kind_, unseen_
+        As of `TemperatureScaling`.
     converged_, n_iter_, model_
-        As of `TemperatureScaling`; the model is a `PooledMap`.
+        As of `TemperatureScaling`; the model is a `DiscriminantPoolMap`.
 
     References
     ----------
@@ -86,7 +95,8 @@ class PooledScaling(Calibrator):
         self,
         *,
         shrinkages: Sequence[float] = SHRINKAGES,
-        clip: float = 12.0,
+        clip: float = CLIP,
+        bias_ridge: float = 1.0,
         kind: Kind | None = None,
         n_folds: int = 5,
         max_iter: int = 500,
@@ -94,6 +104,7 @@ class PooledScaling(Calibrator):
     ) -> None:
         self.shrinkages = shrinkages
         self.clip = clip
+        self.bias_ridge = bias_ridge
         self.kind = kind
         self.n_folds = n_folds
         self.max_iter = max_iter
@@ -101,72 +112,28 @@ class PooledScaling(Calibrator):
 
     def _check_options(self) -> None:
         check_number(self.clip, "clip", low=0.0, open_low=True)
+        check_number(self.bias_ridge, "bias_ridge", low=0.0, open_low=True)
         for share in self.shrinkages:
             check_number(share, "shrinkages", low=0.0, high=1.0, open_low=True)
         if not self.shrinkages:
             fail("shrinkages", "one number in (0, 1] or more", "none")
 
     def _search(self, logs: Floats, y: Ints) -> None:
-        with warnings.catch_warnings():
-            # The pool itself warns, once, of unseen classes and convergence.
-            warnings.simplefilter("ignore", UserWarning)
-            matrix = ResidualMatrixScaling(clip=self.clip, **self._shared())  # type: ignore[arg-type]
-            matrix.fit(logs, y)
-            self.ridge_, self.bias_ridge_ = matrix.ridge_, matrix.bias_ridge_
-            beta = fit_temperature(logs, y)
-            scaling, weight, bias = self._fit_discriminant(logs, y, beta)
-        stack = np.stack([matrix.out_of_fold_, scaling.out_of_fold_])
-        self.weights_ = _pool_weights(stack, y)
-        pooled = np.tensordot(self.weights_, stack, axes=1)
-        self.out_of_fold_ = keep_unseen(pooled, beta * logs, self.unseen_)
-        self.held_out_log_loss_ = mean_log_loss(self.out_of_fold_, y)
-        self.model_ = PooledMap(
-            matrix.model_,
-            weight,
-            bias,
-            scaling.model_,
-            self.weights_,
-            beta,
-            self.clip,
-            self.unseen_,
+        found = fit_discriminant_pool(
+            logs[None],
+            y,
+            ridge=RIDGE,
+            bias_ridge=float(self.bias_ridge),
+            shrinkages=sorted(map(float, self.shrinkages), reverse=True),
+            clip=float(self.clip),
+            n_landmarks=N_LANDMARKS,
+            n_folds=self.n_folds,
+            max_iter=self.max_iter,
+            seed=self.random_state,
         )
-        self.inverse_temperature_ = beta
-        self.converged_ = matrix.converged_ and scaling.converged_
-        self.n_iter_ = max(matrix.n_iter_, scaling.n_iter_)
-
-    def _shared(self) -> dict[str, object]:
-        return {
-            "kind": "logits",
-            "n_folds": self.n_folds,
-            "max_iter": self.max_iter,
-            "random_state": self.random_state,
-        }
-
-    def _fit_discriminant(
-        self, logs: Floats, y: Ints, beta: float
-    ) -> tuple[BiasCorrectedTemperatureScaling, Floats, Floats]:
-        # One temperature for the features: it is a single number.
-        features = clipped_features(logs, beta, self.clip)
-        discriminant = Discriminant(features, np.exp(temper(beta, logs)), y)
-        strong_first = sorted(map(float, self.shrinkages), reverse=True)
-        self.shrinkage_, left_out, _ = best_strength(strong_first, discriminant.left_out, y)
-        # The discriminant knows neither the class frequencies nor its own over-confidence.
-        scaling = BiasCorrectedTemperatureScaling(**self._shared())  # type: ignore[arg-type]
-        return scaling.fit(left_out, y), *discriminant.linear(self.shrinkage_)
-
-
-def _pool_weights(stack: Floats, y: Ints) -> Floats:
-    """Weights w >= 0 with the lowest log-loss, for log-probabilities of shape (2, n, C)."""
-    from scipy.optimize import minimize
-
-    rows = np.arange(len(y))
-
-    def objective(weights: Floats) -> tuple[float, Floats]:
-        logs = np.asarray(log_softmax(np.tensordot(weights, stack, axes=1)))
-        residual = np.exp(logs)
-        residual[rows, y] -= 1.0
-        return mean_log_loss(logs, y), np.tensordot(stack, residual, axes=2) / len(y)
-
-    start = np.array([0.5, 0.5])
-    result = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * 2)
-    return np.asarray(result.x)
+        self.model_, self.out_of_fold_ = found.model, found.out_of_fold
+        self.held_out_log_loss_ = mean_log_loss(self.out_of_fold_, y)
+        self.inverse_temperature_ = float(self.model_.betas[0])
+        self.weights_, self.bias_ = self.model_.weights, self.model_.bias
+        self.shrinkage_, self.kernel_ridge_ = float(found.shrinkages[0]), found.kernel_ridge
+        self.converged_, self.n_iter_ = found.fit.converged, found.fit.n_iter

@@ -38,7 +38,7 @@ from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
-from postproc.scores.threads import one_blas_thread
+from postproc.scores.threads import blas_threads_for
 
 #: Penalties on the class bias to choose from by cross-validation, strong ones first.
 BIAS_RIDGES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
@@ -112,7 +112,7 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         self.unseen_ = unseen_classes(labels, logs.shape[1])
         if len(self.unseen_):
             warnings.warn(unseen_message(self.unseen_, logs.shape[1]), UserWarning, stacklevel=3)
-        with one_blas_thread():
+        with blas_threads_for(logs.size):
             self._search(logs, labels)
         if abs(np.log(self.inverse_temperature_)) > LOG_BETA - 0.01:
             msg = (

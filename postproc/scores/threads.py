@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
+
+#: Elements from which on products of matrices are worth several threads.
+LARGE = 10_000_000
 
 
 def available_cores() -> int:
@@ -20,3 +23,8 @@ def one_blas_thread() -> AbstractContextManager[Any]:
 
     limits: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="blas")
     return limits
+
+
+def blas_threads_for(size: int) -> AbstractContextManager[Any]:
+    """Limit BLAS to one thread for arrays of fewer than LARGE elements in all."""
+    return nullcontext() if size >= LARGE else one_blas_thread()

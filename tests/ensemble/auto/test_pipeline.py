@@ -8,7 +8,7 @@ import pytest
 
 from ensemble import AdaptedPipeline, AutoPostprocessor, load_model, save_model
 from ensemble.auto.policy import CHOICE_FACTOR
-from ensemble.auto.rehearsal import paired_gain
+from ensemble.auto.rehearsal import paired_gain, rehearse
 from postproc import em_prior, softmax
 from postproc.shift.evidence import PredictionMoments
 
@@ -294,7 +294,9 @@ def test_quoted_gains_cover_true_ones(fitted):
 
 
 def test_a_step_that_its_own_gain_chose_is_quoted_with_more_doubt(fitted):
-    policy = replace(fitted.policy_, calibrates=True)
+    gains = np.full_like(fitted.policy_.rehearsals.calibration_gain, 0.5)
+    rehearsals = replace(fitted.policy_.rehearsals, calibration_gain=gains)
+    policy = replace(fitted.policy_, calibrates=True, rehearsals=rehearsals)
     logs = np.log(softmax(2 * task(300, np.full(5, 0.2), 21)[0]))
     decision = policy.decide(lambda rows: logs[rows], [slice(0, 200), slice(200, 300)])
     assert decision.action == "calibrate"
@@ -307,3 +309,46 @@ def test_a_step_that_its_own_gain_chose_is_quoted_with_more_doubt(fitted):
     error = np.sqrt((CHOICE_FACTOR * own.std_error) ** 2 + np.sum((apart * std) ** 2))
     assert decision.expected.std_error == pytest.approx(error, rel=0.01)
     assert decision.effective_rows == len(y)
+
+
+def test_calibration_must_gain_in_shifts_of_the_size_of_the_target(fitted):
+    flat = np.zeros_like(fitted.policy_.rehearsals.calibration_gain)
+    rehearsals = replace(fitted.policy_.rehearsals, calibration_gain=flat)
+    policy = replace(fitted.policy_, calibrates=True, rehearsals=rehearsals)
+    logs = np.log(softmax(2 * task(300, np.full(5, 0.2), 21)[0]))
+    assert policy.decide(lambda rows: logs[rows], [slice(0, 300)]).action == "nothing"
+
+
+@pytest.mark.parametrize(("step", "action"), [(0.0, "calibrate"), (0.2, "adapt")])
+def test_a_shift_is_adapted_to_only_where_that_gains_over_calibration(fitted, step, action):
+    found = fitted.policy_.rehearsals
+    rehearsals = replace(
+        found,
+        calibration_gain=np.full_like(found.calibration_gain, 0.3),
+        gain=np.full_like(found.gain, 0.3),
+        prior_gain=np.full_like(found.gain, step),
+    )
+    policy = replace(fitted.policy_, calibrates=True, rehearsals=rehearsals)
+    logs = np.log(softmax(2 * task(500, SHIFTED, 22)[0]))
+    decision = policy.decide(lambda rows: logs[rows], [slice(0, 500)])
+    assert decision.test.p_value < 0.01
+    assert decision.action == action
+
+
+def test_rehearsals_against_a_hand_count():
+    """Three rows in each of two classes, one candidate: counts of right rows, before and after."""
+    y = np.array([0, 0, 0, 1, 1, 1])
+    held_out = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.1, 0.9], [0.2, 0.8], [0.6, 0.4]])
+    calibrated, before = held_out.argmax(axis=1), np.zeros(6, dtype=np.int64)
+    found = rehearse(
+        held_out, held_out, calibrated, before, y,
+        candidates=[1e9], n_rehearsals=4, max_rows=6, seed=0,
+    )  # fmt: skip
+    # So many pseudo-rows leave the prior where it is, and classes as calibrated.
+    np.testing.assert_allclose(found.prior_gain, 0.0)
+    np.testing.assert_allclose(found.gain[0], found.calibration_gain)
+    np.testing.assert_allclose(found.prior_disagreement, 0.0)
+    assert found.gain_of_prior(0, -5.0).gain == 0.0
+    near = np.exp(-0.5 * ((found.log_effect + 5.0) / np.log(2)) ** 2)
+    mean = near @ found.calibration_gain / near.sum()
+    assert found.gain_of_calibration(-5.0).gain == pytest.approx(mean)

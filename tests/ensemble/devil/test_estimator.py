@@ -15,8 +15,8 @@ import ensemble
 from ensemble.devil.estimator import FULL, LOG, NO_DEVIL, NORM, PLAIN, SOFT
 from ensemble.devil.fit import Adam
 from ensemble.devil.heads import member_features
-from ensemble.learned.features import FLOOR, fit_temperature
 from postproc import log_softmax, softmax
+from postproc.calibration.features import FLOOR, fit_temperature
 from postproc.evaluation.paired import compare
 from tests.ensemble.conftest import make_members
 

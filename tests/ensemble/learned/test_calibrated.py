@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import ensemble
-from ensemble.learned.features import FLOOR, Calibration, fit_temperature
 from postproc import log_softmax, softmax
+from postproc.calibration.features import FLOOR, Calibration, fit_temperature
 
 
 def test_temperature_is_recovered():

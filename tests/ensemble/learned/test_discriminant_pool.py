@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import ensemble
-from ensemble.learned.features import Calibration
-from ensemble.learned.log_pool import fit_log_pool
 from postproc import log_softmax, softmax
 from postproc.calibration.affine import mean_log_loss
+from postproc.calibration.features import Calibration
+from postproc.calibration.log_pool import PoolTask, fit_log_pool
 
 
 def logs_of(members):
@@ -42,8 +42,8 @@ def test_it_is_the_pool_of_its_parts(fit_split, target_split):
     logs = logs_of(target_split[0])
     features = Calibration(betas).features(logs)
     parts = [log_softmax(beta * m) for beta, m in zip(betas, logs, strict=True)]
-    parts += [log_softmax(d(features)) for d in pool.discriminants_]
-    parts += [log_softmax(pool.kernel_(features))]
+    parts += [log_softmax(d(features)) for d in pool.model_.discriminants]
+    parts += [log_softmax(pool.model_.kernel(features))]
     assert pool.weights_.shape == (2, len(parts)) == (2, 10)
     z = np.tile(pool.bias_, (len(features), 1))
     for i in range(len(z)):
@@ -67,11 +67,11 @@ def test_no_part_knows_its_own_rows_by_heart():
 def test_without_a_kernel_or_with_one_member(fit_split, target_split):
     members, y = fit_split
     plain = ensemble.DiscriminantPool(kernel=False).fit(members, y)
-    assert plain.kernel_ is None
+    assert plain.model_.kernel is None
     assert np.isnan(plain.kernel_ridge_)
     assert plain.weights_.shape == (2, 9)
     alone = ensemble.DiscriminantPool().fit(members[:1], y)
-    assert len(alone.discriminants_) == 1
+    assert len(alone.model_.discriminants) == 1
     assert alone.weights_.shape == (2, 3)
     np.testing.assert_allclose(alone.predict_proba(target_split[0][:1]).sum(axis=1), 1)
 
@@ -102,7 +102,7 @@ def test_the_order_of_rows_does_not_matter():
 def test_out_of_fold_rows_have_no_say_in_their_weights():
     members, y = confusing_task(0, n_rows=200)
     pool = ensemble.DiscriminantPool(n_folds=len(y)).fit(members, y)
-    whole = fit_log_pool(logs_of(members), y, bias_ridge=1.0)
+    whole = fit_log_pool(PoolTask(logs_of(members), y), bias_ridge=1.0)
     assert whole.loss > mean_log_loss(pool.out_of_fold_, y)
     inside = np.log(pool.predict_proba(members))
     assert mean_log_loss(inside, y) < mean_log_loss(pool.out_of_fold_, y)

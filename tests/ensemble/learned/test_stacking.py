@@ -7,9 +7,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import ensemble
-from ensemble.learned.features import Calibration
-from ensemble.learned.log_pool import fit_log_pool
 from postproc import log_softmax, softmax
+from postproc.calibration.features import Calibration
+from postproc.calibration.log_pool import PoolTask, fit_log_pool
 
 MODELS = {
     "stack": lambda: ensemble.Stacking(cs=(0.01, 0.1)),
@@ -65,7 +65,7 @@ def test_blend_learns_its_weights_on_rows_that_the_stacker_has_not_seen(fit_spli
     # Such a stacker knows its own rows by heart: weights that were learned there would trust it.
     logs = logs_of(few[0])
     inside = np.log(np.maximum(model.head_.probabilities(logs), 1e-38))
-    fooled = fit_log_pool(np.concatenate([logs, inside[None]]), few[1], bias_ridge=1.0)
+    fooled = fit_log_pool(PoolTask(np.concatenate([logs, inside[None]]), few[1]), bias_ridge=1.0)
     assert model.stacker_weight_ < 0.7 * fooled.weights[-1]
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import array_api_compat as api
 import numpy as np
 from numpy.typing import NDArray
 
 from postproc.calibration.affine import fit_temperature
-from postproc.scores.arrays import log_softmax, softmax
+from postproc.calibration.matrix import clipped_features
+from postproc.scores.arrays import Array, softmax
 
 Matrix = NDArray[np.float64]
 
@@ -36,8 +39,11 @@ class Calibration:
 
     def features(self, logs: Matrix) -> Matrix:
         """Calibrated log-probabilities, cut off and centred in each row: shape (k, M C)."""
-        blocks = []
-        for beta, member in zip(self.betas, logs, strict=True):
-            cut = np.maximum(log_softmax(beta * member), FLOOR)
-            blocks.append(cut - cut.mean(axis=1, keepdims=True))
-        return np.concatenate(blocks, axis=1)
+        return np.asarray(member_features(self.betas, list(logs), -FLOOR))
+
+
+def member_features(betas: Matrix, members: Sequence[Array], clip: float) -> Array:
+    """Tempered log-probabilities of all members, clipped and centred, shape (k, M C)."""
+    xp = api.array_namespace(*members)
+    each = zip(betas.tolist(), members, strict=True)
+    return xp.concat([clipped_features(logs, beta, clip) for beta, logs in each], axis=1)
