@@ -90,7 +90,7 @@ class MultilabelCalibration(BaseEstimator):  # type: ignore[misc]  # scikit-lear
         self.n_folds = n_folds
         self.random_state = random_state
 
-    @takes_frames("scores")
+    @takes_frames("scores", labels={"y": "scores"})
     def fit(self, scores: Array, y: Any, *, classes: Sequence[str] | None = None) -> Self:
         """Fit on labelled scores.
 

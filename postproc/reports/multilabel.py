@@ -196,7 +196,7 @@ class MultilabelReport(Compared[MultilabelModel]):
         return Table(f"Labels: {model.name}", columns, tuple(rows), note)
 
 
-@takes_frames("predictions")
+@takes_frames("predictions", labels={"labels": "predictions"})
 def multilabel_report(
     predictions: Mapping[str, Any],
     labels: Any,

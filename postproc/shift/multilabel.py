@@ -131,7 +131,7 @@ class MultilabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-lea
         self.kind = kind
         self.random_state = random_state
 
-    @takes_frames("scores")
+    @takes_frames("scores", labels={"y": "scores"})
     def fit(self, scores: Array, y: Any, *, classes: Sequence[str] | None = None) -> Self:
         """Fit on labelled scores; all is as of `MultilabelCalibration.fit`."""
         check_choice(self.method, "method", METHODS)

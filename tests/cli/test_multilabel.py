@@ -117,7 +117,7 @@ def test_report_in_every_form(task, run_cli):
     pairs = json.loads(run_cli(*words, "--json", "--diversity").stdout)["diversity"]
     decided = [np.load(f"{m}.test.array.npy") >= 0.5 for m in "ab"]
     wrong = [each != task["test"] for each in decided]
-    assert pairs["pairs"][0]["disagreement"] == pytest.approx((wrong[0] ^ wrong[1]).mean())
+    assert pairs["disagreement"][0][1] == pytest.approx((wrong[0] ^ wrong[1]).mean())
     Path("groups.txt").write_text("\n".join(str(row // 3) for row in range(N)))
     grouped = run_cli(*words, "--groups", "groups.txt", "--json").stdout
     assert json.loads(grouped)["groups"] == 50

@@ -15,7 +15,7 @@ N, M = 240, 4
 
 
 def draw(seed, n=N):
-    """Labels of falling frequency, and three members: probabilities, logits, and both in 32 bits."""
+    """Three members (probabilities, logits, logits in 32 bits), and labels of falling frequency."""
     rng = np.random.default_rng(seed)
     y = (rng.random((n, M)) < [0.5, 0.3, 0.1, 0.05]).astype(int)
     z = [s * (2 * y - 1) + 1.3 * rng.standard_normal((n, M)) - 0.5 for s in (1.5, 1.0, 0.6)]
@@ -49,7 +49,7 @@ def test_ranks_over_rows_are_those_of_each_label():
 
 FITTED = {
     "weights": ensemble.LearnedLogPool(bias=True),
-    "blend": ensemble.Blend(),
+    "blend": ensemble.DiscriminantPool(),
     "calibrated": ensemble.CalibratedVoting(),
     "greedy": ensemble.GreedySelection(metric="log_loss"),
     "stack": ensemble.Stacking(),
