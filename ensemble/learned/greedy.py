@@ -28,7 +28,8 @@ class GreedySelection(Ensemble):
     ----------
     metric : str
         What is improved on the fit split: a metric of `accuracy_report`. The search for accuracy,
-        log_loss and macro_f1 is many times as fast.
+        log_loss and macro_f1 is many times as fast. Of multi-label members a metric of
+        `multilabel_report`, where accuracy is that of whole rows.
     n_steps : int
         Number of additions >= 1.
     n_bags : int

@@ -38,8 +38,6 @@ class LabelPool(Ensemble):
         λ; infinite where all labels have the shared weights.
     log_loss_ : float
         Log-loss of a label out of fold, in nats.
-    out_of_fold_ : ndarray of shape (n, C)
-        Log-odds of the fit rows, each by a fit without its fold.
 
     Examples
     --------
@@ -49,11 +47,7 @@ class LabelPool(Ensemble):
     array([[1, 0]])
     """
 
-    #: Not written by `save_model`.
-    unsaved = ("out_of_fold_",)
-
     maps_: LabelMaps
-    out_of_fold_: NDArray[np.float64]
 
     def __init__(self, *, n_folds: int = 5, seed: int = 0) -> None:
         self.n_folds = n_folds
@@ -74,7 +68,6 @@ class LabelPool(Ensemble):
         warn_unconverged(found.converged, MAX_STEPS)
         self.maps_, self.member_weights_ = found.maps, found.shared.weights[0]
         self.strength_, self.log_loss_ = found.strength, found.log_loss
-        self.out_of_fold_ = found.held_out
 
     def _combine(self, members: Members, rows: slice) -> Array:
         return two_columns_of(self.maps_.log_odds(log_odds_of(members, rows, self.n_classes_)))

@@ -15,13 +15,14 @@ from postproc.calibration.affine import Floats
 from postproc.calibration.labelwise import LabelMaps, fit_labels, label_losses
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.checks import check_count, fail
+from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind, check_scores
 from postproc.scores.multilabel import check_label_matrix, label_log_odds
 from postproc.scores.predictions import Predictions
 
 
-class MultilabelCalibration(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class MultilabelCalibration(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     r"""One slope and offset a label: logit p' = a_l logit p + b_l, with a_l >= 0.
 
     A normal prior around a slope and an offset that all labels share, worth λ rows, keeps a label

@@ -18,6 +18,7 @@ from postproc.calibration.multilabel import MultilabelCalibration, calibrated_la
 from postproc.evaluation.paired import holm
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.checks import check_choice, check_number, fail
+from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind, check_scores
 from postproc.shift.evidence import PredictionMoments, compare_moments
@@ -73,7 +74,7 @@ class LabelPriors:
         return np.maximum(self.share - reach, 0.0), np.minimum(self.share + reach, 1.0)
 
 
-class MultilabelShiftAdapter(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class MultilabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Calibrate labels, and adapt those whose prior has shifted in a target.
 
     The prior of a label is estimated by EM on its calibrated probabilities, label by label. A label
