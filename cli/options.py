@@ -361,7 +361,7 @@ class Judging:
 
     metric: Any = given(
         f"Metrics to show with intervals and gains: {METRIC_NAMES}, cost:FILE (a table of costs, "
-        "rows true, columns decided). Of labels that do not exclude each other, six by default.",
+        "rows true, columns decided). With --multilabel also hamming_loss; six by default.",
         metavar="NAME,NAME,...",
         type=Values(MetricName(costs=True)),
         default="accuracy",

@@ -26,7 +26,7 @@ Examples:
     "--metric",
     type=MetricName(),
     metavar="NAME",
-    help="With --multilabel: the metric that decides.  [default: log_loss]",
+    help="With --multilabel: the metric that decides, as of report.  [default: log_loss]",
 )
 @options.group(Outputs)
 @options.group(Running)

@@ -75,9 +75,8 @@ def load_each(
             named = loaded.positive or loaded.heading
             of = "the positive class" if named is None else repr(named)
             echo(f"{path}: one column, read as {what} of {of}", err=True)
-        if not loaded.multilabel:
-            doubts = kind_doubts(loaded, declared=inputs.reading.kind is not None)
-            warn(doubts + order_doubts(loaded), quiet=quiet)
+        doubts = kind_doubts(loaded, declared=inputs.reading.kind is not None)
+        warn(doubts + order_doubts(loaded), quiet=quiet)
     return found
 
 

@@ -120,8 +120,8 @@ def inspect_predictions(
     first = as_numpy(predictions.probabilities(slice(0, 1)))
     cuts = predictions.cuts(sizes)
     sums = reduce(RowSums.merge, map_blocks(InspectRows(predictions, first), cuts, "inspecting"))
-    doubts = kind_doubts(predictions, declared=declared) + order_doubts(predictions)
-    suspicions = [*([] if predictions.multilabel else doubts), *_suspicions(predictions, sums)]
+    suspicions = kind_doubts(predictions, declared=declared) + order_doubts(predictions)
+    suspicions += _suspicions(predictions, sums)
     n_entries = n_rows * (n_classes if predictions.multilabel else 1)  # rows of one choice
     if (sums.predicted == 0).any() and n_rows >= 10 * n_classes:
         never = [predictions.class_name(int(j)) for j in np.flatnonzero(sums.predicted == 0)]

@@ -208,6 +208,10 @@ def test_labels_without_the_option_and_classes_with_it(task, run_cli):
     p = np.load("a.test.array.npy")
     np.save("p.npy", p / p.sum(axis=1, keepdims=True))
     np.save("one.npy", np.eye(4, dtype=int)[np.arange(N) % 4])
+    said = run_cli("convert", "p.npy", "--multilabel", "-o", "q.npy").stderr
+    assert "every row sampled sums to 1; omit --multilabel" in said
+    said = json.loads(run_cli("inspect", "p.npy", "--multilabel", "--json").stdout)
+    assert "sums to 1" in said["predictions"][0]["suspicions"][0]
     said = run_cli("report", "p.npy", "--labels", "one.npy", "--multilabel", code=1).output
     assert "omit multilabel (--multilabel)" in said
     said = run_cli("report", "p.npy", "--labels", "y.test.npy", code=1).output
