@@ -44,6 +44,8 @@ def calibrate_command(
 ) -> dict[str, Any]:
     """Calibrate PREDS with a map fitted to other, labelled rows.
 
+    With --multilabel each label gets a slope and an offset, shrunk to those that all labels share.
+
     The map is used only if it lowers the log-loss on held-out rows of --fit. Otherwise PREDS are
     written unchanged, as probabilities.
     """

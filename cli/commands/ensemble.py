@@ -100,6 +100,9 @@ def ensemble_command(
     replacement), stack (logistic regression), bagging (of stack), devil (Devil's Advocate: models
     in discussion with one that was trained to be wrong).
 
+    With --multilabel members are combined label by label; rank ranks the rows of each label, and
+    weights are learned for each label, shrunk to those that all labels share.
+
     Instead of files, PREDS may be one run directory: its val split is fitted to and its test split
     is combined.
     """

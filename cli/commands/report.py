@@ -61,6 +61,7 @@ Examples:
   postproc report a.npy b.npy c.npy --labels y.txt --baseline b --per-class
   postproc report a.npy b.npy --labels y.txt --html report.html --json
   postproc report a.npy b.npy --labels y.txt --metric macro_f1,auc,log_loss --groups patients.txt
+  postproc report toxic.csv --labels tags.csv --multilabel --per-class
 """
 )
 @options.members_argument
@@ -99,6 +100,10 @@ def report_command(
 
     --metric shows other metrics with intervals and gains, too. Gains are positive where better.
     --groups and --row-weights change what is independent and what each row counts.
+
+    With --multilabel: micro- and macro-F1, mean average precision, Hamming loss, subset accuracy
+    and log-loss, of labels decided at 1/2. The file of --labels has columns of 0 and 1, or lists
+    of names such as `a;b`.
 
     Files of predicted labels, with or without ids, are compared by accuracy, macro-F1 and the
     paired tests. Instead of files, PREDS may be one run directory: its test split is compared.

@@ -55,7 +55,9 @@ def order_doubts(predictions: Predictions) -> list[str]:
 def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str]:
     """Say where scores are read as logits though their rows look like probabilities.
 
-    Also where labels that should not exclude each other have probabilities that sum to 1. One negative value makes logits of a whole file. A few blocks of rows are sampled; the others
+    Also where labels that should not exclude each other have probabilities that sum to 1.
+
+    One negative value makes logits of a whole file. A few blocks of rows are sampled; the others
     are read only where there is a doubt, up to that value.
 
     Parameters
@@ -116,8 +118,8 @@ def _exclusive_doubts(predictions: Predictions) -> list[str]:
     if len(sample) < LEAST_ROWS or not _are_probabilities(sample):
         return []
     return [
-        f"{predictions.name}: every row sampled sums to 1; omit --multilabel if its classes exclude "
-        "each other"
+        f"{predictions.name}: every row sampled sums to 1; omit --multilabel if its classes "
+        "exclude each other"
     ]
 
 
