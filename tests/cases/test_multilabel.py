@@ -1,4 +1,4 @@
-"""Sigmoid scores: columns that do not exclude each other, as sound and toxicity models give them."""
+"""Sigmoid scores, whose columns do not exclude each other, of sound and toxicity models."""
 
 import json
 
