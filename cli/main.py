@@ -19,6 +19,7 @@ COMMANDS = {
     "calibrate": "Calibrate probabilities on labelled rows.",
     "can": "Adjust ambiguous rows by alternating normalization.",
     "convert": "Write predictions in another format or layout.",
+    "decide": "Turn probabilities into labels, abstention or sets.",
     "demo": "See it all at work on a small data set.",
     "ensemble": "Combine the predictions of several models.",
     "inspect": "Show what prediction files contain.",

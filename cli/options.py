@@ -184,6 +184,23 @@ class Values(click.ParamType):  # type: ignore[type-arg]
         return [self.item.convert(part, param, ctx) for part in parts]
 
 
+class Renames(click.ParamType):  # type: ignore[type-arg]
+    """Pairs of an old and a new name, separated by commas."""
+
+    name = "pairs"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, str]:
+        """Parse OLD:NEW,OLD:NEW."""
+        if isinstance(value, dict):
+            return value
+        pairs = [part.partition(":") for part in value.split(",")]
+        if not all(old.strip() and new.strip() for old, _, new in pairs):
+            self.fail(f"must be pairs like id:PassengerId,label:Target, got {value!r}", param, ctx)
+        return {old.strip(): new.strip() for old, _, new in pairs}
+
+
 @dataclass(frozen=True)
 class FolderPath:
     """An output that was named as a folder, with a slash at the end."""
@@ -388,7 +405,19 @@ class Outputs:
     )
     overwrite: bool = given("Replace existing output.")
     save: Path | None = given("Save the fitted model to this file, for postproc apply.")
+    labels_out: Path | None = given(
+        "Also write a file of labels, the likeliest class of each row (.csv, .npy, .txt, .jsonl, "
+        ".parquet)."
+    )
+    integers: bool = given("Write labels as integers 0..C-1, not as class names.")
+    columns_as: Any = given(
+        "Headings of the columns of labels.", metavar="id:NAME,label:NAME", type=Renames()
+    )
     as_json: bool = given("Print one JSON object and nothing else.", "--json")
+
+
+#: Options of `Outputs` that say how labels are written beside probabilities.
+LABELS_OUT = ("labels_out", "integers", "columns_as")
 
 
 @dataclass(frozen=True)

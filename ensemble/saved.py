@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import importlib
+import inspect
 import io
 import json
 import math
@@ -25,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.base import MemberEstimator
+from postproc.decisions.decider import Decider
 from postproc.files.json_arrays import decode_array, encode_array, read_json
 from postproc.files.paths import atomic_path, check_output, check_regular
 from postproc.scores.checks import check_count, fail, fail_type, one_line
@@ -49,7 +51,7 @@ HOMES = {
     "LinearHead": "ensemble.learned.heads",
     "Stacking": "ensemble.learned.stacking",
     "Voting": "ensemble.voting",
-    # The pipeline of `auto`, calibrators, and their parts.
+    # The pipeline of `auto`, calibrators, deciders, and their parts.
     "AffineMap": "postproc.calibration.affine",
     "AutoPostprocessor": "ensemble.auto.pipeline",
     "BetaCalibration": "postproc.calibration.binary",
@@ -57,6 +59,8 @@ HOMES = {
     "BinaryCalibration": "postproc.calibration.binary",
     "BiasCorrectedTemperatureScaling": "postproc.calibration.temperature",
     "Candidate": "ensemble.auto.combination",
+    "ClassWeights": "postproc.decisions.thresholds",
+    "ConformalSets": "postproc.decisions.sets",
     "DiscriminantPoolMap": "postproc.calibration.discriminant_pool",
     "KernelScores": "postproc.calibration.kernel",
     "LabelCandidate": "ensemble.auto.multilabel",
@@ -65,6 +69,7 @@ HOMES = {
     "LogOddsMap": "postproc.calibration.log_odds",
     "LinearScores": "postproc.calibration.discriminant_pool",
     "MatrixMap": "postproc.calibration.matrix",
+    "MixedMap": "postproc.calibration.mixing",
     "MultilabelCalibration": "postproc.calibration.multilabel",
     "MultilabelPostprocessor": "ensemble.auto.multilabel",
     "MultilabelShiftAdapter": "postproc.shift.multilabel",
@@ -77,6 +82,7 @@ HOMES = {
     "QuadraticScaling": "postproc.calibration.binary",
     "Rehearsals": "ensemble.auto.rehearsal",
     "ResidualMatrixScaling": "postproc.calibration.matrix",
+    "SelectiveClassifier": "postproc.decisions.abstention",
     "StructuredMap": "postproc.calibration.structured",
     "StructuredScaling": "postproc.calibration.structured",
     "TemperatureScaling": "postproc.calibration.temperature",
@@ -106,7 +112,7 @@ def save_model(
 
     Parameters
     ----------
-    model : Ensemble, calibrator or LabelShiftAdapter
+    model : Ensemble, calibrator, LabelShiftAdapter or decider
         Fitted or not. The `out_of_fold_` of a calibrator is not saved.
     path : path-like
         The file; its suffix must be `.json`.
@@ -243,9 +249,9 @@ def _read_arrays(file: Path, entry: Any) -> Arrays:
 
 
 def _try_out(model: Any) -> None:
-    """Check that a fitted model makes probabilities of three rows: even, uneven and certain."""
-    if not hasattr(model, "predict_proba"):
-        fail("model", "an ensemble, a calibrator or an adapter", type(model).__name__)
+    """Check what a fitted model makes of three rows: even, uneven and certain."""
+    if not (isinstance(model, Decider) or hasattr(model, "predict_proba")):
+        fail("model", "an ensemble, a calibrator, an adapter or a decider", type(model).__name__)
     n_classes = getattr(model, "n_classes_", getattr(model, "n_features_in_", None))
     if n_classes is None:  # saved before it was fitted
         return
@@ -257,6 +263,11 @@ def _try_out(model: Any) -> None:
     rows /= rows.sum(axis=1, keepdims=True)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
+        if isinstance(model, Decider):
+            decided = model.rule_(rows)[0]
+            if decided.shape not in ((3,), rows.shape) or not (decided < n_classes).all():
+                fail("model", f"one that decides on {n_classes} classes", f"{decided[0]}")
+            return
         if isinstance(model, MemberEstimator):
             members = [rows if kind == "probs" else np.log(rows) for kind in model.kinds_]
             if hasattr(model, "adapt_to"):
@@ -351,7 +362,11 @@ def _decode_object(value: dict[str, Any], arrays: Arrays) -> Any:
     if name not in HOMES:
         fail("type", f"one of {', '.join(HOMES)}", repr(name), "a later version may know it")
     kind: Any = getattr(importlib.import_module(HOMES[name]), name)
-    parameters = {key: _decode(item, arrays) for key, item in value["parameters"].items()}
+    parameters = {
+        key: _decode(item, arrays)
+        for key, item in value["parameters"].items()
+        if key in inspect.signature(kind).parameters  # or an earlier version had it
+    }
     state = {key: _decode(item, arrays) for key, item in value["state"].items()}
     plain = is_dataclass(kind)  # in a variable, as mypy takes its kind for an instance
     if plain:

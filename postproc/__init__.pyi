@@ -13,6 +13,10 @@ from .calibration.venn_abers import VennAbersCalibration as VennAbersCalibration
 from .can.estimator import CAN as CAN
 from .can.operation import alternating_normalization as alternating_normalization
 from .can.tuning import tune_can as tune_can
+from .decisions.abstention import SelectiveClassifier as SelectiveClassifier
+from .decisions.labels import decide as decide
+from .decisions.sets import ConformalSets as ConformalSets
+from .decisions.thresholds import ClassWeights as ClassWeights
 from .evaluation.choice import TuningResult as TuningResult
 from .evaluation.metrics import evaluate as evaluate
 from .evaluation.paired import compare as compare

@@ -84,6 +84,16 @@ def estimator(make, *, members=False, adapt=False):
     return case
 
 
+def decider(make, *methods):
+    """Fits a decider and asks it for its decisions."""
+
+    def case(given):
+        model = clone(make()).fit(given.fit[0], given.y)
+        return tuple(getattr(model, name)(given.target[0]) for name in ("predict", *methods))
+
+    return case
+
+
 def vote(function):
     return lambda given: function(given.target)
 
@@ -101,6 +111,10 @@ CASES = {
     "StructuredScaling": estimator(postproc.StructuredScaling),
     "PooledScaling": estimator(lambda: postproc.PooledScaling(n_folds=2)),
     "LabelShiftAdapter": estimator(lambda: postproc.LabelShiftAdapter(calibration="temperature")),
+    "ClassWeights": decider(lambda: postproc.ClassWeights(metric="macro_f1")),
+    "SelectiveClassifier": decider(lambda: postproc.SelectiveClassifier(max_error=0.4)),
+    "ConformalSets": decider(postproc.ConformalSets, "predict_set"),
+    "decide": lambda g: postproc.decide(g.target[0]),
     "accuracy_report": lambda g: postproc.accuracy_report(
         {"a": g.target[1], "b": g.target[0]}, g.target_y, classes=CLASSES
     ).to_dict(),

@@ -17,9 +17,10 @@ ARROWS = {
     "postproc.jobs": ("postproc.files",),
     "postproc.calibration": ("postproc.evaluation",),
     "postproc.reports": ("postproc.evaluation",),
+    "postproc.decisions": ("postproc.calibration",),
     "postproc.can": ("postproc.evaluation", "postproc.jobs"),
     "postproc.shift": ("postproc.calibration", "postproc.can", "postproc.jobs"),
-    "postproc": ("postproc.shift", "postproc.reports"),
+    "postproc": ("postproc.shift", "postproc.reports", "postproc.decisions"),
     "ensemble": ("postproc",),
     "cli": ("ensemble",),
 }

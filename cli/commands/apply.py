@@ -1,15 +1,16 @@
-"""`postproc apply`: a saved ensemble, calibrator or adapter on new predictions."""
+"""`postproc apply`: a saved ensemble, calibrator, adapter or decider on new predictions."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli import options
-from cli.options import ENGINE, Inputs, Outputs, Running
+from cli.options import ENGINE, LABELS_OUT, Inputs, Outputs, Running
 
 if TYPE_CHECKING:
     from cli.run.outcome import Outcome
@@ -22,6 +23,7 @@ Examples:
   postproc apply blend.json a.new.npy b.new.npy -o blended.npy
   postproc apply blend.json RUNDIR --labels labels.npy -o blended.npy --json
   postproc apply calibrator.json new.npy -o calibrated.npy
+  postproc apply sets.json new.npy -o sets.csv
 """
 )
 @click.argument("model", type=click.Path(path_type=Path))
@@ -33,7 +35,7 @@ Examples:
     group=options.INPUT,
     help="Match PREDS to the members of MODEL by their order and not by the names of the files.",
 )
-@options.group(Outputs, "output", "overwrite", "as_json")
+@options.group(Outputs, "output", "overwrite", *LABELS_OUT, "as_json")
 @options.group(Running, *ENGINE, "resume", "quiet")
 def apply_command(
     model: Path,
@@ -43,7 +45,7 @@ def apply_command(
     outputs: Outputs,
     running: Running,
 ) -> dict[str, Any]:
-    """Combine, calibrate or adapt PREDS with MODEL, saved by another command with --save.
+    """Combine, calibrate, adapt or decide PREDS with MODEL, saved by a command with --save.
 
     Models saved by auto or adapt look at PREDS as a whole: they decide again whether to adapt, and
     to which class prior.
@@ -95,10 +97,13 @@ def _apply_ensemble(
 def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runner) -> Outcome:
     import numpy as np
 
+    from cli.run.decided import write_decisions
     from cli.run.one_file import apply_to_file
     from cli.task.load import in_order_of, load, load_judging_labels
     from cli.task.members import open_run
-    from cli.task.output import output_path
+    from cli.task.output import decision_path, output_path
+    from postproc.decisions.decider import Decider
+    from postproc.decisions.sets import ConformalSets
     from postproc.scores.checks import fail
     from postproc.scores.predictions import Predictions
 
@@ -117,6 +122,13 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
     if target.kind != like.kind:
         mend = f"declare --{like.kind} if they are"
         fail(target.name, f"{like.kind}, which {model.name} was fitted to", target.kind, mend)
-    output = output_path(target.name, runner)
+    decides = isinstance(fitted, Decider)
+    if decides and runner.outputs.labels_out is not None:
+        message = f"--labels-out is for probabilities, and {model.name} decides; use --output"
+        raise click.UsageError(message)
+    make_path = partial(decision_path, sets=isinstance(fitted, ConformalSets))
+    output = (make_path if decides else output_path)(target.name, runner)
     labels = load_judging_labels(own, target, runner)
+    if isinstance(fitted, Decider):
+        return write_decisions(fitted, None, target, labels, output, runner)
     return apply_to_file(fitted, target, labels, output, runner)

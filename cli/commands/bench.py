@@ -45,6 +45,13 @@ class Protocol:
         multiple=True,
         default=("all",),
     )
+    decisions: bool = given(
+        "Measure decisions in place of methods: abstention and sets, whether their guarantees "
+        "hold, and what class weights gain; on members only, with --draws and --costly."
+    )
+    costly: int = given(
+        "--decisions: number of draws of what fits for long.", type=Count(0), default=20
+    )
     shifts: Sequence[str] = given(
         "Class priors of the targets: none (unchanged), dirichlet:A (random, concentration "
         "A), longtail:R (largest over smallest class R); may be repeated.",
@@ -81,6 +88,7 @@ Examples:
   postproc bench runs/*/ -o bench.jsonl --html bench.html
   postproc bench runs/digits --methods auto,map,blend --shift none,longtail:50 --draws 10
   postproc bench runs/digits --methods ensemble --models a,b --json
+  postproc bench runs/digits --decisions --draws 400
   postproc bench --list-methods
 """
 )
@@ -137,6 +145,9 @@ def bench_command(
     from ensemble.bench.runner import Plan, check_settings
     from ensemble.bench.tasks import find_tasks
 
+    if protocol.decisions:
+        _measure_decisions(ctx, paths, protocol, reports, outputs, running)
+        return
     methods, shifts = _words(protocol.methods), _words(protocol.shifts)
     draws, rows, overwrite = protocol.draws, protocol.rows, outputs.overwrite
     try:
@@ -171,6 +182,39 @@ def bench_command(
     elif not running.quiet:
         measured.show(reports.paths)
     if skipped or measured.failed:
+        ctx.exit(1)
+
+
+def _measure_decisions(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    protocol: Protocol,
+    reports: Reports,
+    outputs: Outputs,
+    running: Running,
+) -> None:
+    from cli.messages import warn
+    from cli.run.benchmark import measure_decisions
+    from ensemble.bench.tasks import find_tasks
+
+    if reports.paths:
+        message = f"--decisions has no page and no file; omit --{next(iter(reports.paths))}"
+        raise click.UsageError(message)
+    tasks, skipped = find_tasks(paths, _words(protocol.models) or None)
+    warn(f"skipped {found.path}: {found.reason}" for found in skipped)
+    if not tasks:
+        message = "there is no run directory to measure"
+        raise click.ClickException(message)
+    measure_decisions(
+        tasks,
+        as_json=outputs.as_json,
+        shifts=_words(protocol.shifts),
+        draws=protocol.draws,
+        costly=protocol.costly,
+        rows=protocol.rows,
+        seed=running.seed,
+    )
+    if skipped:
         ctx.exit(1)
 
 

@@ -28,9 +28,10 @@ Examples:
 @options.option(
     "--method",
     type=click.Choice(list(METHODS)),
-    help="Temperature, bias-corrected temperature, residual matrix or structured scaling. Of two "
-    "classes: beta, quadratic or Venn-Abers calibration, or binary, the mean of these weighted by "
-    "their held-out log-loss.  [default: binary for two classes, else matrix]",
+    help="Temperature, bias-corrected temperature, residual matrix or structured scaling; pooled: "
+    "matrix scaling with a discriminant and a kernel regression. Of two classes: beta, quadratic "
+    "or Venn-Abers calibration, or binary, the mean of these weighted by their held-out log-loss.  "
+    "[default: binary for two classes, else pooled]",
 )
 @options.group(Outputs)
 @options.group(Running)

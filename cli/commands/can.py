@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
-from cli.options import Count, Inputs, Number, Outputs, Prior, Running, given
+from cli.options import LABELS_OUT, Count, Inputs, Number, Outputs, Prior, Running, given
 
 if TYPE_CHECKING:
     from postproc.can.options import CANOptions
@@ -87,7 +87,7 @@ Examples:
     "batch calibration, or contextual calibration with a reference of content-free rows.",
 )
 @options.group(Settings)
-@options.group(Outputs, "output", "overwrite", "as_json")
+@options.group(Outputs, "output", "overwrite", *LABELS_OUT, "as_json")
 @options.group(Running)
 def can_command(
     predictions: str,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -43,12 +42,14 @@ Examples:
     "zero.",
 )
 @options.option("--undo-softmax", is_flag=True, help="Undo one softmax too many, exactly.")
-@options.group(Outputs, "output", "overwrite", "as_json")
-@options.option(
-    "--labels-out",
-    type=options.PATH,
-    group=options.OUTPUT,
-    help="File for the labels that the input holds, with --layout.",
+@options.group(
+    Outputs,
+    "output",
+    "overwrite",
+    "as_json",
+    "integers",
+    "columns_as",
+    labels_out={"help": "File for the labels that the input holds, with --layout."},
 )
 @options.group(Running, "quiet")
 def convert_command(
@@ -59,7 +60,6 @@ def convert_command(
     missing: Any,
     undo_softmax: bool,
     outputs: Outputs,
-    labels_out: Path | None,
     running: Running,
 ) -> dict[str, Any]:
     """Write PREDS in another format, as the kind of scores that they are.
@@ -70,14 +70,11 @@ def convert_command(
     from cli.run.outcome import deliver
     from cli.task.runner import Runner
 
-    if labels_out is not None and layout is None:
+    if outputs.labels_out is not None and layout is None:
         message = "--labels-out is for --layout"
         raise click.UsageError(message)
     runner = Runner.of(inputs, outputs, running)
     how = {"normalize": normalize} if layout == "lm-eval" else {"missing": missing}
     return deliver(
-        convert_file(
-            predictions, runner, layout=layout, how=how, undo=undo_softmax, labels_out=labels_out
-        ),
-        runner,
+        convert_file(predictions, runner, layout=layout, how=how, undo=undo_softmax), runner
     )

@@ -10,14 +10,14 @@ from typing import Any
 
 import click
 
-from cli.messages import echo, print_report_tables
+from cli.messages import echo, print_json, print_report_tables
 from cli.progress import watching
 from cli.task.output import check_apart
 from ensemble.bench.records import RecordsFile, make_header
 from ensemble.bench.results import Result
 from ensemble.bench.runner import Plan
 from ensemble.bench.summary import summary_tables, to_csv
-from ensemble.bench.tasks import Skipped
+from ensemble.bench.tasks import Skipped, Task
 from postproc.files import atomic_path, check_output
 from postproc.reports.html import make_environment
 from postproc.reports.text import to_markdown
@@ -120,3 +120,15 @@ def measure(plan: Plan, file: RecordsFile, *, jobs: int | None, quiet: bool) -> 
             mend += ", with fewer processes (--jobs)"
         message = f"{why}: {len(file.records)} of {total} cells are kept in {file.path}; {mend}"
         raise click.ClickException(message) from None
+
+
+def measure_decisions(tasks: Sequence[Task], *, as_json: bool, **options: Any) -> None:
+    """Measure decisions and print the tables, or the records as JSON."""
+    from ensemble.bench import decisions
+    from ensemble.bench.decision_tables import decision_tables
+
+    records = list(decisions.measure_decisions(tasks, **options))
+    if as_json:
+        print_json({"results": records, "settings": options})
+    else:
+        print_report_tables(decision_tables(records), width=200)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cli.messages import echo
 from cli.run.outcome import Outcome
 from cli.task.load import load
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
-from postproc.files import atomic_path, check_output, load_class_names, save_blocks
+from postproc.files import load_class_names, save_blocks
+from postproc.files.decided import save_labels
 from postproc.files.llm import Converted, read_lm_eval, read_logprobs
 from postproc.scores.arrays import undo_softmax
 from postproc.scores.checks import fail
-from postproc.scores.predictions import Predictions
 
 
 def convert_file(
@@ -28,12 +26,9 @@ def convert_file(
     layout: str | None,
     how: dict[str, Any],
     undo: bool,
-    labels_out: Path | None,
 ) -> Outcome:
     """Read a file in a layout and write it."""
-    output = output_path(path, runner)
-    if labels_out is not None:
-        check_output(labels_out, overwrite=runner.outputs.overwrite)
+    output, labels_out = output_path(path, runner), runner.outputs.labels_out
     if layout == "lm-eval":
         read = read_lm_eval(path, **how)
     elif layout == "logprobs":
@@ -65,29 +60,26 @@ def convert_file(
         overwrite=runner.outputs.overwrite,
     )
     if labels_out is not None and labels is not None:
-        _write_labels(labels_out, labels, found, overwrite=runner.outputs.overwrite)
+        save_labels(
+            labels_out,
+            [labels],
+            n_rows=len(labels),
+            classes=found.classes,
+            ids=found.ids,
+            integers=runner.outputs.integers,
+            columns_as=runner.outputs.columns_as,
+            overwrite=runner.outputs.overwrite,
+        )
     summary = {
         "rows": found.n_rows,
         "classes": found.n_classes,
         "kind": found.kind,
         "output": str(output),
-        "labels": None if labels_out is None else str(labels_out),
         "warnings": lost_ids(found.ids, output),
     }
     return Outcome(summary, _show)
 
 
-def _write_labels(
-    path: Path, labels: NDArray[np.int64], found: Predictions, *, overwrite: bool
-) -> None:
-    """Write labels, a class name or number per line."""
-    names = [found.class_name(label) for label in labels]
-    with atomic_path(path, overwrite=overwrite) as aside:
-        aside.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-
-
 def _show(summary: dict[str, Any]) -> None:
     """Print what was written."""
     echo(f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}")
-    if summary["labels"] is not None:
-        echo(f"labels: {summary['labels']}")

@@ -24,7 +24,9 @@ class Outcome:
 
 def deliver(outcome: Outcome, runner: Runner) -> dict[str, Any]:
     """Print warnings and the outcome; return the summary."""
-    summary = outcome.summary
+    summary, labels = outcome.summary, runner.outputs.labels_out
+    if labels is not None:
+        summary["labels"] = str(labels)
     warn(summary["warnings"], quiet=runner.running.quiet)
     if runner.outputs.as_json:
         print_json(summary)
@@ -37,6 +39,8 @@ def deliver(outcome: Outcome, runner: Runner) -> dict[str, Any]:
         if summary.get("saved") is not None:
             _print_saved(summary["saved"])
         echo(f"written: {summary['output']}")
+        if labels is not None:
+            echo(f"labels: {labels}")
     return summary
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cli.options import FolderPath, Outputs
 from cli.task.runner import Runner
 from postproc.files import check_output
+from postproc.files.decided import check_decision_path
 from postproc.files.labels import CLASS_FILE
 from postproc.files.paths import LABEL_SUFFIXES, PREDICTION_SUFFIXES
 from postproc.files.rundir import SPLITS
@@ -36,6 +37,7 @@ FILES = {
     "reference": "--reference",
     "prior": "--prior",
     "config": "--config",
+    "cost": "--cost",
     "classes": "--classes",
     "save": "--save",
     "plot": "--plot",
@@ -76,16 +78,39 @@ def output_path(source: str, runner: Runner) -> Path:
     check_target(path, overwrite=overwrite)
     check_unlocked(path)
     _check_save(runner.outputs, path)
+    _check_labels_out(runner.outputs, path)
     return path
 
 
-def _default_path(source: str) -> Path:
+def decision_path(source: str, runner: Runner, *, sets: bool = False) -> Path:
+    """The checked output of decisions that was named, or <stem>.<command>.csv."""
+    target, outputs = runner.outputs.output, runner.outputs
+    path = _default_path(source, ".csv") if target is None else getattr(target, "path", target)
+    check_decision_path(path, overwrite=outputs.overwrite, sets=sets)
+    check_apart(path)
+    _check_save(outputs, path)
+    return Path(path)
+
+
+def _check_labels_out(outputs: Outputs, output: Path) -> None:
+    """Check before anything is fitted that --labels-out can be written, and is no other file."""
+    path = outputs.labels_out
+    if path is None:
+        return
+    check_decision_path(path, overwrite=outputs.overwrite)
+    if output.resolve() == path.resolve():
+        message = f"must not be the output, {output}"
+        raise click.BadParameter(message, param_hint="--labels-out")
+    check_apart(path, option="--labels-out")
+
+
+def _default_path(source: str, suffix: str = ".npy") -> Path:
     path = Path(source)
     name = path.stem
     if path.is_dir():
         path = path.resolve()
         name = path.stem if path.suffix.lower() == ".zarr" else path.name
-    return path.with_name(f"{name}.{click.get_current_context().command.name}.npy")
+    return path.with_name(f"{name}.{click.get_current_context().command.name}{suffix}")
 
 
 def _is_there(path: Path) -> bool:
@@ -103,7 +128,7 @@ def check_apart(output: Path, *, option: str = "--output") -> None:
         values = value if isinstance(value, tuple | list) else [value]
         alone = (called, option, len(values)) == ("PREDS", "--output", 1)
         for text in map(str, values):
-            if (name, text) == ("prior", "uniform"):
+            if name == "prior" and text in ("uniform", "estimate"):
                 continue
             named = _named(text)
             in_place = alone and len(named) == 1
@@ -176,9 +201,11 @@ def edges_of(scores: Any) -> tuple[int, ...]:
     return scores.edges if isinstance(scores, Source) else ()
 
 
-def lost_ids(ids: NDArray[Any] | None, output: Path) -> list[str]:
+def lost_ids(
+    ids: NDArray[Any] | None, output: Path, formats: str = "-o x.npz or x.csv"
+) -> list[str]:
     """Warn if the format of the output does not keep row ids."""
     keeps = output.suffix.lower() in PREDICTION_SUFFIXES and output.suffix.lower() != ".npy"
     if ids is None or keeps:
         return []
-    return [f"{output.name} does not keep row ids; choose another format with -o x.npz or x.csv"]
+    return [f"{output.name} does not keep row ids; choose another format with {formats}"]

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from cli.messages import echo, note_written, warn
 from cli.options import Inputs, Outputs, Running
 from cli.progress import watching
+from postproc.files import load_predictions
+from postproc.files.decided import save_labels
+from postproc.files.reading import Reading
 from postproc.jobs.cuda import DeviceEngine, check_device
 from postproc.jobs.engine import Engine, LocalEngine, map_blocks
 from postproc.jobs.outputs import Output, has_journal
@@ -31,8 +34,8 @@ T = TypeVar("T")
 
 #: Parameters that do not change what is written, and files, whose content counts.
 WITHOUT_EFFECT = (
-    "as_json", "engine", "model", "output", "overwrite", "plot", "predictions", "quiet", "resume",
-    "save", "scheduler", "workers",
+    "as_json", "columns_as", "engine", "integers", "labels_out", "model", "output", "overwrite",
+    "plot", "predictions", "quiet", "resume", "save", "scheduler", "workers",
 )  # fmt: skip
 
 #: A job that takes less than so many times the start of Dask's workers is better done without them.
@@ -72,7 +75,7 @@ class Runner:
         """Keeps rows for several passes beside the output: `beside_output` with its options."""
         from postproc.shift.streaming import beside_output
 
-        writer = replace(self, outputs=replace(self.outputs, overwrite=True))
+        writer = replace(self, outputs=replace(self.outputs, overwrite=True, labels_out=None))
         write = partial(writer.write, inputs=inputs)
         return partial(beside_output, output=output, write=write, device=self.running.device)
 
@@ -94,6 +97,9 @@ class Runner:
                 if isinstance(each.scores, Source):
                     each.scores.verify()
 
+        if self.outputs.labels_out is not None and inputs[0].multilabel:
+            message = "--labels-out takes one class a row, and multi-label predictions have none"
+            raise click.UsageError(message)
         # One block leaves nothing to resume, but may find what another job has left.
         at_once = len(cuts) <= 1 and output.is_file and not has_journal(output.path)
         quiet = self.running.quiet
@@ -113,6 +119,30 @@ class Runner:
             ):
                 note_written(output.path)  # it takes its name before the first result is yielded
                 yield stats
+        if self.outputs.labels_out is not None:
+            self._write_labels(output, self.outputs.labels_out, inputs[0])
+
+    def _write_labels(self, output: Output, path: Path, like: Any) -> None:
+        """Write the likeliest class of each row of an output beside it."""
+        classes, reading = output.classes, Reading(kind="probs")
+        if output.only is not None:  # one column of two classes
+            classes = like.classes
+            reading = Reading(kind="probs", columns=output.classes or (), positive=like.positive)
+        written = load_predictions(
+            output.path, classes=classes, reading=reading, mapped=False, **self.blocks
+        )
+        cuts = written.cuts(self.sizes)
+        save_labels(
+            path,
+            self.map_blocks(written.winners, cuts, f"writing {path.name}"),
+            n_rows=written.n_rows,
+            classes=classes,
+            ids=output.ids,
+            integers=self.outputs.integers,
+            columns_as=self.outputs.columns_as,
+            overwrite=self.outputs.overwrite,
+        )
+        note_written(path)
 
 
 def _make_engine(running: Running, sizes: Sizes) -> Engine:

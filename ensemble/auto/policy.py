@@ -345,7 +345,7 @@ def learn_policy(
         warnings.filterwarnings(
             "ignore", message=".*no row in the fit split"
         )  # warned of once, above
-        pool = PooledScaling(**shared).fit(logs, y)
+        pool = PooledScaling(base="temperature", bias_ridge=1.0, **shared).fit(logs, y)
     calibrated = pool.out_of_fold_.argmax(axis=1)
     picked = np.arange(len(y)), y
     better = pool.out_of_fold_[picked] - temperature.out_of_fold_[picked]

@@ -69,6 +69,11 @@ METHODS: tuple[Method, ...] = (
         partial(member.calibrate, name="structured"),
         "structured scaling: a matrix with fixed penalties",
     ),
+    _member(
+        "pooled",
+        partial(member.calibrate, name="pooled"),
+        "matrix scaling, a discriminant and a kernel regression in a log pool",
+    ),
     _member("em", member.em, "bcts, then the draw's prior by maximum likelihood (EM)"),
     _member("map", member.map_em, "bcts, then EM regularized by the evidence of a shift"),
     _member("map-8c", member.map_8c, "bcts, then EM with 8 pseudo-rows per class"),

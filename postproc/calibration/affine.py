@@ -37,6 +37,9 @@ ROWS_OF_PRODUCT = 512
 #: Larger matrices of weights are multiplied with features in float32, in half the time.
 MOST_WEIGHTS_IN_FLOAT64 = 250_000
 
+#: With more classes there are no matrices of classes by classes: they would fill the memory.
+MOST_CLASSES = 3000
+
 #: Lower log-probabilities count as this, so that their squares stay finite.
 LEAST_LOG = -1e100
 
@@ -186,28 +189,35 @@ class Curvature:
 
     log_beta: float  # in log β
     values: Floats  # eigenvalues (C,) in the class bias
-    vectors: Floats  # eigenvectors (C, C)
+    vectors: Floats | None  # eigenvectors (C, C); None: those of the diagonal alone
     classes: Floats  # mean p (1 - p) of each class, (C,)
 
     @classmethod
     def at(cls, beta: float, logs: Floats) -> Curvature:
         """Measure it on log-probabilities (n, C)."""
         n_rows, n_classes = logs.shape
-        means, products = np.zeros(n_classes), np.zeros((n_classes, n_classes))
+        full = n_classes <= MOST_CLASSES
+        means, squares = np.zeros(n_classes), np.zeros(n_classes)
+        products = np.zeros((n_classes, n_classes) if full else (0, 0))
         spread = 0.0
         for rows in row_blocks(n_rows, n_classes):
             part = np.maximum(logs[rows], LEAST_LOG)
             probs = softmax(beta * part)
             means += probs.sum(axis=0)
-            products += probs.T @ probs
+            if full:
+                products += probs.T @ probs
+            else:
+                squares += np.einsum("ij,ij->j", probs, probs)
             expected = np.einsum("ij,ij->i", probs, part)
             spread += float(np.einsum("ij,ij,ij->", probs, part, part) - expected @ expected)
+        in_log_beta = (max(beta**2 * spread, 0.0) + 1.0) / n_rows
+        if not full:
+            classes = np.maximum(means - squares, 0.0) / n_rows
+            return cls(in_log_beta, classes, None, np.maximum(classes, 1e-6))
         hessian = (np.diag(means) - products) / n_rows
         values, vectors = np.linalg.eigh(hessian)
         classes = np.maximum(np.diag(hessian), 1e-6)
-        return cls(
-            (max(beta**2 * spread, 0.0) + 1.0) / n_rows, np.maximum(values, 0.0), vectors, classes
-        )
+        return cls(in_log_beta, np.maximum(values, 0.0), vectors, classes)
 
 
 def affine_loss(
@@ -306,7 +316,10 @@ class AffineProblem:
 
         def precondition(slopes: Floats) -> Floats:
             slope, bias, weight = unpack(slopes)
-            bias = near.vectors @ ((near.vectors.T @ bias) / values[:, 0])
+            if near.vectors is None:
+                bias = bias / values[:, 0]
+            else:
+                bias = near.vectors @ ((near.vectors.T @ bias) / values[:, 0])
             return self._pack(slope / near.log_beta, bias, weight / steepness)
 
         first = self._pack(start.log_beta, start.bias, self.axes.T @ start.weight)

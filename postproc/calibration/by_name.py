@@ -19,6 +19,7 @@ METHODS: Mapping[str, tuple[str, str]] = {
     "beta": ("postproc.calibration.binary", "BetaCalibration"),
     "quadratic": ("postproc.calibration.binary", "QuadraticScaling"),
     "venn-abers": ("postproc.calibration.venn_abers", "VennAbersCalibration"),
+    "pooled": ("postproc.calibration.pooled", "PooledScaling"),
 }
 
 
@@ -28,9 +29,9 @@ def default_method(n_classes: int) -> str:
     Examples
     --------
     >>> default_method(2), default_method(3)
-    ('binary', 'matrix')
+    ('binary', 'pooled')
     """
-    return "binary" if n_classes == 2 else "matrix"
+    return "binary" if n_classes == 2 else "pooled"
 
 
 def make_calibrator(name: str, **options: Any) -> Calibrator:

@@ -12,7 +12,7 @@ leave-one-out predictions of the parts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import array_api_compat as api
@@ -31,6 +31,7 @@ from postproc.calibration.discriminant import Discriminant, best_strength
 from postproc.calibration.features import FLOOR, member_features
 from postproc.calibration.kernel import KernelRidge, KernelScores
 from postproc.calibration.log_pool import PoolFit, PoolTask, fit_log_pool, left_out_scores
+from postproc.calibration.matrix import FittedMatrix, MatrixMap
 from postproc.evaluation.folds import canonical_order, random_folds
 from postproc.scores.arrays import Array, beside, log_softmax, row_sums
 
@@ -76,6 +77,7 @@ class DiscriminantPoolMap:
     weights: Floats  # u and v of the members, the discriminants and the kernel regression, (2, A)
     bias: Floats  # (C,)
     unseen: Ints  # classes without a row, which keep their mean share of the tempered members
+    bases: list[MatrixMap] | None = None  # what calibrates the members instead of a temperature
 
     def __call__(self, logs: Array) -> Array:
         """Log-probabilities of one member, shape (k, C), to those of the pool."""
@@ -84,7 +86,10 @@ class DiscriminantPoolMap:
     def pool(self, members: Sequence[Array]) -> Array:
         """Log-probabilities of M members, each (k, C), to those of the pool."""
         xp = api.array_namespace(*members)
-        tempered = [temper(b, logs) for b, logs in zip(self.betas.tolist(), members, strict=True)]
+        each = zip(self.betas.tolist(), members, strict=True)
+        tempered = [temper(b, logs) for b, logs in each]
+        if self.bases is not None:
+            tempered = [base(logs) for base, logs in zip(self.bases, members, strict=True)]
         features = member_features(self.betas, members, self.clip)
         fitted: list[Callable[[Array], Array]] = [*self.discriminants]
         if self.kernel is not None:
@@ -122,16 +127,24 @@ def fit_discriminant_pool(
     n_folds: int,
     seed: int,
     max_iter: int = 100,
+    bases: Sequence[FittedMatrix] | None = None,
 ) -> FittedPool:
-    """Fit the pool to log-probabilities (M, n, C); without landmarks, no kernel regression."""
+    """Fit the pool to log-probabilities (M, n, C); without landmarks, no kernel regression.
+
+    With `bases`, these calibrate the members, and the prior on the weights draws to their mean.
+    """
     n_members, n_rows, n_classes = logs.shape
     mean = logs.mean(axis=0)
     order, _ = canonical_order(mean, y, seed)
     unseen = unseen_classes(y, n_classes)
     betas = np.array([fit_temperature(member, y) for member in logs])
     parts = LeftOutParts(2 * n_members + (n_members > 1) + (n_landmarks > 0), y, n_classes)
-    for beta, member in zip(betas, logs, strict=True):
-        parts.add(temper(beta, member))
+    if bases is None:
+        for beta, member in zip(betas, logs, strict=True):
+            parts.add(temper(beta, member))
+    else:
+        for base in bases:
+            parts.add(base.out_of_fold)
     own = parts.logs[:n_members].mean(axis=0)
     features = member_features(betas, list(logs), clip)
     few = _evenly(order, CHOOSING_ROWS)
@@ -150,9 +163,20 @@ def fit_discriminant_pool(
         kernel = regression.scores(kernel_ridge, beta)
     del features
     task = PoolTask(parts.logs, y, parts.doubts)
+    if bases is not None:
+        task = replace(task, centre=np.tile(np.arange(len(parts.logs)) < n_members, 2) / n_members)
     fit = fit_log_pool(task, ridge=ridge, bias_ridge=bias_ridge, max_iterations=max_iter)
     weights = fit.weights.reshape(2, -1)
-    model = DiscriminantPoolMap(betas, clip, discriminants, kernel, weights, fit.bias, unseen)
+    model = DiscriminantPoolMap(
+        betas,
+        clip,
+        discriminants,
+        kernel,
+        weights,
+        fit.bias,
+        unseen,
+        None if bases is None else [base.model for base in bases],
+    )
     folds = random_folds(mean, y, min(n_folds, n_rows), seed)
     z = left_out_scores(task, fit, folds, ridge=ridge, bias_ridge=bias_ridge)
     out_of_fold = np.asarray(keep_unseen(z, own, unseen))

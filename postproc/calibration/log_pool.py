@@ -2,11 +2,11 @@
 
 Over w and b, it minimizes
 
-    -1/n Σ_i log softmax(Σ_a w_a log P_ai + b)_{y_i} + λ/2n Σ_a (w_a - 1/A)² + λ_b/2n Σ_c b_c²
+    -1/n Σ_i log softmax(Σ_a w_a log P_ai + b)_{y_i} + λ/2n Σ_a (w_a - m_a)² + λ_b/2n Σ_c b_c²
 
-by Newton's method. The problem is convex, and the quadratic models keep to w >= 0. Given doubts h
-in [0, 1] of every prediction in every row, each counts as two, (1 - h) log P and h log P, so that
-its weight moves with h.
+by Newton's method; m is 1/A unless another is given. The problem is convex, and the quadratic
+models keep to w >= 0. Given doubts h in [0, 1] of every prediction in every row, each counts as
+two, (1 - h) log P and h log P, so that its weight moves with h.
 """
 
 from __future__ import annotations
@@ -45,6 +45,13 @@ class PoolTask:
     logs: NDArray[Any]
     y: Ints
     doubts: Floats | None = None
+    centre: Floats | None = None  # m, (A,) or (2 A,)
+
+    @property
+    def middle(self) -> Floats:
+        """The weights that the prior draws to, one for each."""
+        equal = np.full(self.n_weights, 1 / self.n_weights)
+        return equal if self.centre is None else self.centre
 
     @property
     def n_weights(self) -> int:
@@ -54,7 +61,7 @@ class PoolTask:
     def take(self, rows: Ints) -> Self:
         """Some of the rows."""
         doubts = None if self.doubts is None else self.doubts[:, rows]
-        return type(self)(self.logs[:, rows], self.y[rows], doubts)
+        return type(self)(self.logs[:, rows], self.y[rows], doubts, self.centre)
 
     def read(self, rows: slice | Ints) -> Floats:
         """What is weighted, in float64: shape (A, k, C) or (2 A, k, C), first all (1 - h) log P."""
@@ -95,8 +102,8 @@ def fit_log_pool(
 ) -> PoolFit:
     """Minimize the objective; without `bias_ridge` there is no bias."""
     n_rows, n_classes = task.logs.shape[1:]
-    centre = 1 / task.n_weights
-    w, b = np.full(task.n_weights, centre), np.zeros(n_classes)
+    centre = task.middle
+    w, b = centre, np.zeros(n_classes)
     stride = n_rows * n_classes // START_SIZE
     if start is None and stride > 1:
         few = task.take(np.arange(0, n_rows, stride))
@@ -144,7 +151,7 @@ def left_out_scores(
     for held, own in zip(rows, inside, strict=True):
         rest = total.less(own)
         if rest.n_rows:
-            rest = rest.penalized(weights - 1 / len(weights), bias, ridge, bias_ridge or 0.0)
+            rest = rest.penalized(weights - task.middle, bias, ridge, bias_ridge or 0.0)
             step_w, step_b = rest.newton_step(weights)
             moved = PoolFit(weights + step_w, bias + step_b)
         else:

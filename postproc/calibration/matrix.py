@@ -1,15 +1,18 @@
-"""Residual matrix scaling: a penalized matrix in addition to temperature and class bias."""
+"""Residual matrix scaling: a penalized matrix on top of structured scaling."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import array_api_compat as api
 import numpy as np
 
 from postproc.calibration.affine import (
+    MOST_CLASSES,
     AffineProblem,
+    Curvature,
     Floats,
     Ints,
     Solution,
@@ -22,18 +25,24 @@ from postproc.calibration.affine import (
     temper,
     unseen_classes,
 )
-from postproc.calibration.temperature import (
-    BIAS_RIDGES,
-    PATIENCE,
-    BiasCorrectedTemperatureScaling,
-    check_penalties,
-)
-from postproc.scores.arrays import Array, beside
+from postproc.calibration.quasi_newton import Minimum
+from postproc.calibration.structured import StructuredMap, StructuredScaling, fit_structured_map
+from postproc.calibration.temperature import PATIENCE, check_penalties
+from postproc.scores.arrays import Array, beside, log_softmax
 from postproc.scores.checks import check_number
 from postproc.scores.kinds import Kind
 
 #: Ridges on the matrix to choose from by cross-validation, strong ones first.
 RIDGES = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0)
+
+#: Penalty that holds the class bias at zero: structured scaling has one of its own.
+HELD = 1e6
+
+#: Standard errors that the out-of-fold gain of the matrix must exceed, or there is none.
+MIN_Z = 2.0
+
+#: Directions of the features, divided by log C, where the classes are many.
+RANK_FACTOR = 8.33
 
 
 def clipped_features(logs: Array, beta: float, clip: float) -> Array:
@@ -68,18 +77,21 @@ def within_class_whitening(
 
 @dataclass(frozen=True)
 class MatrixMap:
-    """Fitted residual matrix scaling: log softmax(β log p + f W + a)."""
+    """Fitted residual matrix scaling: log softmax(β log p + f W + a), p from the base."""
 
     beta: float
     bias: Floats
-    weight: Floats  # W on the features f, (C, C)
+    weight: Floats  # W on the features f, (C, C); (0, C) if there is none
     feature_beta: float  # inverse temperature of the features
     clip: float  # where they are clipped
     unseen: Ints  # classes without a row, which keep their share of softmax(β log p)
+    base: StructuredMap | None = None  # None: p are the scores, as the first release fitted it
 
     def __call__(self, logs: Array) -> Array:
         """Calibrated log-probabilities, shape (n, C)."""
-        scaled = self.beta * logs
+        scaled = self.beta * (logs if self.base is None else self.base(logs))
+        if not len(self.weight):
+            return log_softmax(scaled)
         features = clipped_features(logs, self.feature_beta, self.clip)
         weight, bias = beside(self.weight, logs), beside(self.bias, logs)
         return keep_unseen(scaled + features @ weight + bias, scaled, self.unseen)
@@ -87,39 +99,141 @@ class MatrixMap:
 
 @dataclass(frozen=True)
 class _Whitened:
-    """Temperature-scaled log-probabilities, clipped, centred and whitened."""
+    """Temperature-scaled log-probabilities, clipped, centred, whitened; perhaps of low rank."""
 
     beta: float
     clip: float
-    mean: Floats
-    root: Floats
-    unseen: Ints
+    mean: Floats  # (C,)
+    root: Floats  # (C, K)
 
     @classmethod
-    def fit(cls, logs: Floats, y: Ints, clip: float, shrinkage: float) -> _Whitened:
-        beta = fit_temperature(logs, y)
+    def fit(
+        cls, logs: Floats, y: Ints, near: float, *, clip: float, shrinkage: float, rank: int
+    ) -> _Whitened:
+        beta = fit_temperature(logs, y, near)
         raw = clipped_features(logs, beta, clip)
         mean, root = within_class_whitening(raw, y, logs.shape[1], shrinkage)
-        return cls(beta, clip, mean, root, unseen_classes(y, logs.shape[1]))
+        if rank < len(root):
+            # The directions in which classes differ most, in units of the spread within them.
+            moments = root @ (raw - mean).T @ (raw - mean) @ root
+            root = root @ np.linalg.eigh(moments)[1][:, -rank:]
+        return cls(beta, clip, mean, root)
 
     def __call__(self, logs: Floats) -> Floats:
         return np.asarray((clipped_features(logs, self.beta, self.clip) - self.mean) @ self.root)
 
+
+@dataclass(frozen=True)
+class _Residual:
+    """Structured scaling of some rows, and the problem of a matrix on top of it."""
+
+    base: StructuredMap
+    whitened: _Whitened
+    problem: AffineProblem
+    unseen: Ints
+
+    def solve(self, ridge: float, start: Solution, max_iter: int) -> Solution:
+        return self.problem.solve(ridge, HELD, start, max_iter=max_iter)
+
     def to_map(self, solution: Solution) -> MatrixMap:
         """Multiply the whitening into the matrix."""
-        weight = self.root @ solution.weight
-        beta = float(np.exp(solution.log_beta))
-        bias = solution.bias - self.mean @ weight
-        return MatrixMap(beta, bias, weight, self.beta, self.clip, self.unseen)
+        weight = self.whitened.root @ solution.weight
+        bias = solution.bias - self.whitened.mean @ weight
+        beta, features = float(np.exp(solution.log_beta)), self.whitened
+        return MatrixMap(beta, bias, weight, features.beta, features.clip, self.unseen, self.base)
 
 
-class ResidualMatrixScaling(BiasCorrectedTemperatureScaling):
-    r"""A penalized matrix in addition to temperature and bias: softmax(β log p + f W + a).
+@dataclass(frozen=True)
+class FittedMatrix:
+    """Residual matrix scaling with what its fit has found."""
 
-    The features f are the temperature-scaled log-probabilities, clipped, centred in each row and
-    whitened by their within-class covariance. The ridge on W is chosen by cross-validation on
-    log-loss, along a warm-started path from strong to weak. With a strong ridge, the method is
-    bias-corrected temperature scaling.
+    model: MatrixMap
+    out_of_fold: Floats  # log-probabilities of the fit rows, (n, C)
+    ridge: float  # inf if the matrix is zero
+    losses: dict[float, float]  # held-out log-loss of each ridge tried
+    converged: bool
+    n_iter: int
+
+
+def fit_residual_matrix(
+    logs: Floats,
+    y: Ints,
+    *,
+    ridges: Sequence[float],
+    clip: float,
+    shrinkage: float,
+    matrix_classes: int,
+    splits: Sequence[tuple[Ints, Ints]],
+    max_iter: int,
+) -> FittedMatrix:
+    """Fit to log-probabilities (n, C), with ridges tried in their order on the splits.
+
+    Without ridges it is structured scaling, as it is for more than MOST_CLASSES.
+    """
+    n_classes = logs.shape[1]
+    if ridges and n_classes > MOST_CLASSES:
+        warn_of_many_classes(n_classes)
+        ridges = ()
+    rank = n_classes
+    if n_classes > matrix_classes:
+        rank = min(rank, round(RANK_FACTOR * np.log(n_classes)))
+    near = fit_temperature(logs, y)
+
+    def structured(rows: Ints | slice) -> tuple[StructuredMap, Minimum]:
+        return fit_structured_map(
+            logs[rows], y[rows], near, matrix_classes=matrix_classes, max_iter=max_iter
+        )
+
+    def residual(base: StructuredMap, rows: Ints | slice) -> _Residual:
+        inside, mine = logs[rows], y[rows]
+        whitened = _Whitened.fit(inside, mine, near, clip=clip, shrinkage=shrinkage, rank=rank)
+        problem = AffineProblem(np.asarray(base(inside)), whitened(inside), mine, curvature)
+        return _Residual(base, whitened, problem, unseen_classes(mine, n_classes))
+
+    every = slice(None)
+    base, found = structured(every)
+    held_out = np.empty_like(logs)
+    bases = [structured(train)[0] for train, _ in splits]
+    for inside, (_, test) in zip(bases, splits, strict=True):
+        apply_to_rows(inside, logs, test, held_out)
+    plain = MatrixMap(
+        1.0, np.zeros(n_classes), np.zeros((0, n_classes)), near, clip, base.unseen, base
+    )
+    start = FittedMatrix(plain, held_out, np.inf, {}, found.converged, found.n_iter)
+    if not ridges:
+        return start
+    curvature = Curvature.at(1.0, np.asarray(base(logs)))
+    folds = [residual(inside, train) for inside, (train, _) in zip(bases, splits, strict=True)]
+    solutions = [Solution(0.0, np.zeros(n_classes), np.zeros((rank, n_classes)))] * len(folds)
+    best, losses = start, start.losses
+    middle = solutions[0]
+    for ridge in ridges:
+        held_out = np.empty_like(logs)
+        for k, (fold, (_, test)) in enumerate(zip(folds, splits, strict=True)):
+            solutions[k] = fold.solve(ridge, solutions[k], max_iter)
+            apply_to_rows(fold.to_map(solutions[k]), logs, test, held_out)
+        loss = losses[ridge] = mean_log_loss(held_out, y)
+        if loss <= min(losses.values()):
+            best, middle = (
+                replace(start, out_of_fold=held_out, ridge=ridge),
+                mean_solution(solutions),
+            )
+        elif loss > PATIENCE * min(losses.values()):
+            break
+    if not _is_better(best.out_of_fold, start.out_of_fold, y):
+        return start
+    whole = residual(base, every)
+    last = whole.solve(best.ridge, middle, max_iter)
+    return replace(best, model=whole.to_map(last), converged=last.converged, n_iter=last.n_iter)
+
+
+class ResidualMatrixScaling(StructuredScaling):
+    r"""Structured scaling, and a penalized matrix on top: softmax(β log p + f W).
+
+    p are the probabilities of `StructuredScaling`, and f the whitened, clipped and centred
+    log-probabilities. The penalty on W is r ‖W‖²/n, with r chosen by cross-validation, from strong
+    to weak. W is zero unless it lowers the out-of-fold log-loss by two standard errors. With more
+    than `matrix_classes` classes, W has a rank of about 8.33 ln C.
 
     Parameters
     ----------
@@ -129,21 +243,23 @@ class ResidualMatrixScaling(BiasCorrectedTemperatureScaling):
         Log-probabilities are clipped at -clip, clip > 0.
     shrinkage : float
         Share of the mean variance in the within-class covariance, in (0, 1].
-    bias_ridges, kind, n_folds, max_iter, random_state
-        As for `BiasCorrectedTemperatureScaling`.
+    matrix_classes, kind, n_folds, max_iter, random_state
+        As for `StructuredScaling`.
 
     Attributes
     ----------
-    weight_ : ndarray of shape (C, C)
+    weight_ : ndarray of shape (C, C), or (0, C) if W is zero
         Matrix W on the clipped and centred log-probabilities, with the whitening multiplied in.
+    bias_ : ndarray of shape (C,)
+        Class bias that goes with W.
     ridge_ : float
-        The chosen ridge.
+        The chosen ridge; inf if W is zero.
     cv_log_loss_ : dict of float to float
         Held-out log-loss of each ridge tried, in nats.
-    bias_, bias_ridge_, temperature_, inverse_temperature_, improved_, held_out_log_loss_
-        As of `BiasCorrectedTemperatureScaling`.
-    identity_log_loss_, out_of_fold_, kind_, unseen_, converged_, n_iter_, model_
-        As of `TemperatureScaling`; the model is a `MatrixMap`.
+    temperature_, inverse_temperature_, improved_, held_out_log_loss_, identity_log_loss_
+        As of `TemperatureScaling`.
+    out_of_fold_, kind_, classes_, n_rows_, n_features_in_, unseen_, converged_, n_iter_, model_
+        As of `TemperatureScaling`; the model is a `MixedMap` of a `MatrixMap`.
 
     Notes
     -----
@@ -165,14 +281,14 @@ class ResidualMatrixScaling(BiasCorrectedTemperatureScaling):
         ridges: Sequence[float] = RIDGES,
         clip: float = 12.0,
         shrinkage: float = 0.1,
-        bias_ridges: Sequence[float] = BIAS_RIDGES,
+        matrix_classes: int = 200,
         kind: Kind | None = None,
         n_folds: int = 5,
         max_iter: int = 500,
         random_state: int = 0,
     ) -> None:
         super().__init__(
-            bias_ridges=bias_ridges,
+            matrix_classes=matrix_classes,
             kind=kind,
             n_folds=n_folds,
             max_iter=max_iter,
@@ -189,38 +305,34 @@ class ResidualMatrixScaling(BiasCorrectedTemperatureScaling):
         check_number(self.shrinkage, "shrinkage", low=0.0, high=1.0, open_low=True)
 
     def _search(self, logs: Floats, y: Ints) -> None:
-        weight = np.zeros((logs.shape[1], logs.shape[1]))
-        curvature, starts = self._search_bias(logs, y)
-        solutions = [Solution(s.log_beta, s.bias, weight) for s in starts]
-        folds = []
-        for train, test in self._splits(logs, y):
-            whitened = _Whitened.fit(logs[train], y[train], self.clip, self.shrinkage)
-            inside = logs[train]
-            folds.append(
-                (test, whitened, AffineProblem(inside, whitened(inside), y[train], curvature))
-            )
-        self.cv_log_loss_: dict[float, float] = {}
-        best, start = np.inf, mean_solution(solutions)
-        for ridge in check_penalties(self.ridges, "ridges"):
-            held_out = np.empty_like(logs)
-            for k, (test, whitened, problem) in enumerate(folds):
-                solutions[k] = self._step(problem, ridge, solutions[k])
-                apply_to_rows(whitened.to_map(solutions[k]), logs, test, held_out)
-            loss = self.cv_log_loss_[ridge] = mean_log_loss(held_out, y)
-            if loss < best:
-                best, self.ridge_, self.out_of_fold_ = loss, ridge, held_out
-                start = mean_solution(solutions)
-            elif loss > PATIENCE * best:
-                break
-        self.held_out_log_loss_ = best
-        whitened = _Whitened.fit(logs, y, self.clip, self.shrinkage)
-        problem = AffineProblem(logs, whitened(logs), y, curvature)
-        solution = self._step(problem, self.ridge_, start)
-        self.model_ = whitened.to_map(solution)
-        self.inverse_temperature_ = self.model_.beta
-        self.bias_, self.weight_ = self.model_.bias, self.model_.weight
-        self.converged_, self.n_iter_ = solution.converged, solution.n_iter
+        found = fit_residual_matrix(
+            logs,
+            y,
+            ridges=check_penalties(self.ridges, "ridges"),
+            clip=self.clip,
+            shrinkage=self.shrinkage,
+            matrix_classes=self.matrix_classes,
+            splits=list(self._splits(logs, y)),
+            max_iter=self.max_iter,
+        )
+        self.model_, self.out_of_fold_ = found.model, found.out_of_fold
+        self.ridge_, self.cv_log_loss_ = found.ridge, found.losses
+        self.inverse_temperature_ = found.model.feature_beta
+        self.bias_, self.weight_ = found.model.bias, found.model.weight
+        self.converged_, self.n_iter_ = found.converged, found.n_iter
 
-    def _keep_identity(self) -> None:
-        super()._keep_identity()
-        self.weight_ = np.zeros((self.n_features_in_, self.n_features_in_))
+
+def warn_of_many_classes(n_classes: int) -> None:
+    """Warn that structured scaling is used instead of what needs a matrix of all classes."""
+    msg = (
+        f"a matrix for {n_classes:,} classes would fill the memory, so the calibration is "
+        f"structured scaling, as with all files of more than {MOST_CLASSES:,} classes"
+    )
+    warnings.warn(msg, UserWarning, stacklevel=4)
+
+
+def _is_better(logs: Floats, plain: Floats, y: Ints) -> bool:
+    """Whether the labels' log-probabilities are higher by more than chance."""
+    picked = np.arange(len(y)), y
+    gains = logs[picked] - plain[picked]
+    return bool(gains.mean() > MIN_Z * gains.std() / np.sqrt(len(y)))

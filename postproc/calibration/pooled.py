@@ -1,27 +1,45 @@
-"""Discriminant pool of one model: its scores, a linear discriminant and a kernel regression."""
+"""Discriminant pool of one model: residual matrix scaling, a discriminant, a kernel regression."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from postproc.calibration.affine import (
+    MOST_CLASSES,
     AffineMap,
     Floats,
     Ints,
     keep_unseen,
-    mean_log_loss,
 )
 from postproc.calibration.discriminant import SHRINKAGES
 from postproc.calibration.discriminant_pool import CLIP, RIDGE, fit_discriminant_pool
-from postproc.calibration.matrix import MatrixMap, clipped_features
+from postproc.calibration.matrix import (
+    RIDGES,
+    FittedMatrix,
+    MatrixMap,
+    clipped_features,
+    fit_residual_matrix,
+    warn_of_many_classes,
+)
 from postproc.calibration.temperature import Calibrator
 from postproc.scores.arrays import Array, beside, log_softmax
-from postproc.scores.checks import check_number, fail
+from postproc.scores.checks import check_choice, check_number, fail
 from postproc.scores.kinds import Kind
 
 #: Most rows that the kernel regression compares with: one model says less than several.
 N_LANDMARKS = 1000
+
+#: Strength of the prior on the weights, which draws them to the base alone, in rows.
+BASE_RIDGE = 10.0
+
+#: Most classes for which the base has a matrix: with more, it takes the most time by far.
+MATRIX_CLASSES = 200
+
+#: Share of the mean variance in the covariance that whitens the features of the matrix.
+SPHERE = 0.1
 
 
 @dataclass(frozen=True)
@@ -47,14 +65,15 @@ class PooledMap:
 
 
 class PooledScaling(Calibrator):
-    r"""Log pool of the scores, of a linear discriminant on them and of a kernel regression.
+    r"""Log pool of residual matrix scaling, of a linear discriminant and of a kernel regression.
 
     .. math:: p' \propto \exp(\sum_j w_j(h_j) s_j + b), \quad w_j(h) = (1 - h) u_j + h v_j
 
-    The parts s_j are log-probabilities: the tempered ones, those of the discriminant and those of
-    the regression. A part's weight depends on h_j, its entropy in the row divided by log C. The
-    weights u, v >= 0 and a class bias b are learned on leave-one-out predictions, which have closed
-    forms. It is `ensemble.DiscriminantPool` of a single member.
+    The parts s_j are log-probabilities: those of `ResidualMatrixScaling` (with more than 200
+    classes, of `StructuredScaling`), of the discriminant and of the regression. A part's weight
+    depends on h_j, its entropy in the row divided by log C. The weights u, v >= 0 and a class bias
+    b are learned on out-of-fold predictions, which have closed forms but for the first part. A
+    prior worth ten rows draws to the first part alone.
 
     Parameters
     ----------
@@ -65,17 +84,21 @@ class PooledScaling(Calibrator):
         Log-probabilities are clipped at -clip, clip > 0.
     bias_ridge : float
         Strength > 0 of a normal prior on the class bias around zero, in rows.
+    base : {"matrix", "temperature"}
+        What the first part is: `ResidualMatrixScaling`, or a temperature, which is faster and does
+        not draw the weights to itself but to equal ones.
     kind, n_folds, max_iter, random_state
         As for `TemperatureScaling`.
 
     Attributes
     ----------
-    weights_ : ndarray of shape (2, 3)
-        Weights u and v of the scores, the discriminant and the kernel regression.
+    weights_ : ndarray of shape (2, 3) or (2, 1)
+        Weights u and v of matrix scaling, the discriminant and the kernel regression; with more
+        than 3,000 classes there is matrix scaling alone.
     bias_ : ndarray of shape (C,)
         The class bias b.
-    shrinkage_, kernel_ridge_ : float
-        The chosen penalties of the discriminant and of the regression.
+    ridge_, shrinkage_, kernel_ridge_ : float
+        The chosen penalties of the matrix, the discriminant and the regression.
     inverse_temperature_, temperature_ : float
         Those of the scores.
     out_of_fold_ : ndarray of shape (n, C)
@@ -83,7 +106,7 @@ class PooledScaling(Calibrator):
     improved_, held_out_log_loss_, identity_log_loss_, kind_, unseen_
         As of `TemperatureScaling`.
     converged_, n_iter_, model_
-        As of `TemperatureScaling`; the model is a `DiscriminantPoolMap`.
+        As of `TemperatureScaling`; the model is a `MixedMap` of a `DiscriminantPoolMap`.
 
     References
     ----------
@@ -96,7 +119,8 @@ class PooledScaling(Calibrator):
         *,
         shrinkages: Sequence[float] = SHRINKAGES,
         clip: float = CLIP,
-        bias_ridge: float = 1.0,
+        bias_ridge: float = 10.0,
+        base: str = "matrix",
         kind: Kind | None = None,
         n_folds: int = 5,
         max_iter: int = 500,
@@ -105,12 +129,14 @@ class PooledScaling(Calibrator):
         self.shrinkages = shrinkages
         self.clip = clip
         self.bias_ridge = bias_ridge
+        self.base = base
         self.kind = kind
         self.n_folds = n_folds
         self.max_iter = max_iter
         self.random_state = random_state
 
     def _check_options(self) -> None:
+        check_choice(self.base, "base", ("matrix", "temperature"))
         check_number(self.clip, "clip", low=0.0, open_low=True)
         check_number(self.bias_ridge, "bias_ridge", low=0.0, open_low=True)
         for share in self.shrinkages:
@@ -119,10 +145,21 @@ class PooledScaling(Calibrator):
             fail("shrinkages", "one number in (0, 1] or more", "none")
 
     def _search(self, logs: Floats, y: Ints) -> None:
+        many = logs.shape[1] > MOST_CLASSES
+        base = self._fit_base(logs, y) if many or self.base == "matrix" else None
+        if base is not None:
+            self.inverse_temperature_, self.ridge_ = base.model.feature_beta, base.ridge
+            self.converged_, self.n_iter_ = base.converged, base.n_iter
+            if many:
+                warn_of_many_classes(logs.shape[1])
+                self.model_, self.out_of_fold_ = base.model, base.out_of_fold
+                self.weights_, self.bias_ = np.ones((2, 1)), np.zeros(logs.shape[1])
+                self.shrinkage_ = self.kernel_ridge_ = float("nan")
+                return
         found = fit_discriminant_pool(
             logs[None],
             y,
-            ridge=RIDGE,
+            ridge=RIDGE if base is None else BASE_RIDGE,
             bias_ridge=float(self.bias_ridge),
             shrinkages=sorted(map(float, self.shrinkages), reverse=True),
             clip=float(self.clip),
@@ -130,10 +167,26 @@ class PooledScaling(Calibrator):
             n_folds=self.n_folds,
             max_iter=self.max_iter,
             seed=self.random_state,
+            bases=None if base is None else [base],
         )
         self.model_, self.out_of_fold_ = found.model, found.out_of_fold
-        self.held_out_log_loss_ = mean_log_loss(self.out_of_fold_, y)
-        self.inverse_temperature_ = float(self.model_.betas[0])
         self.weights_, self.bias_ = self.model_.weights, self.model_.bias
         self.shrinkage_, self.kernel_ridge_ = float(found.shrinkages[0]), found.kernel_ridge
-        self.converged_, self.n_iter_ = found.fit.converged, found.fit.n_iter
+        if base is None:
+            self.inverse_temperature_, self.ridge_ = float(self.model_.betas[0]), np.inf
+            self.converged_, self.n_iter_ = found.fit.converged, found.fit.n_iter
+        else:
+            self.converged_ &= found.fit.converged
+            self.n_iter_ = max(found.fit.n_iter, self.n_iter_)
+
+    def _fit_base(self, logs: Floats, y: Ints) -> FittedMatrix:
+        return fit_residual_matrix(
+            logs,
+            y,
+            ridges=RIDGES if logs.shape[1] <= MATRIX_CLASSES else (),
+            clip=float(self.clip),
+            shrinkage=SPHERE,
+            matrix_classes=MATRIX_CLASSES,
+            splits=list(self._splits(logs, y)),
+            max_iter=self.max_iter,
+        )

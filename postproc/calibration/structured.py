@@ -23,9 +23,9 @@ from postproc.calibration.affine import (
     apply_to_rows,
     fit_temperature,
     keep_unseen,
-    mean_log_loss,
     unseen_classes,
 )
+from postproc.calibration.mixing import mixed_logs
 from postproc.calibration.quasi_newton import Minimum, minimize_smooth
 from postproc.calibration.temperature import Calibrator
 from postproc.scores.arrays import Array, beside, log_softmax, softmax
@@ -36,13 +36,6 @@ from postproc.scores.kinds import Kind
 CURVATURE_ROWS = 1000
 
 Precondition = Callable[[Floats], Floats]
-
-
-def mixed_logs(logits: Array, mix: float) -> Array:
-    """Log-probabilities of (1 - ε) softmax + ε/C, shape (n, C)."""
-    xp = api.array_namespace(logits)
-    floor = mix / logits.shape[1]
-    return xp.log((1.0 - mix) * xp.exp(log_softmax(logits)) + floor)
 
 
 @dataclass(frozen=True)
@@ -71,6 +64,23 @@ class StructuredMap:
         x = mixed_logs(tempered, self.mix)
         weight, bias = beside(self.weight, x), beside(self.bias, x)
         return x + (x * weight if self.weight.ndim == 1 else x @ weight) + bias
+
+
+def fit_structured_map(
+    logs: Floats, y: Ints, near: float, *, matrix_classes: int, max_iter: int
+) -> tuple[StructuredMap, Minimum]:
+    """Fit to log-probabilities (n, C), whose inverse temperature is sought from `near`."""
+    unseen = unseen_classes(y, logs.shape[1])
+    seen, places = np.unique(y, return_inverse=True)
+    beta = fit_temperature(logs, y, near)
+    mix = 1.0 / (len(y) + 1)
+    x = mixed_logs(beta * (logs if len(unseen) == 0 else logs[:, seen]), mix)
+    diagonal = len(seen) > matrix_classes
+    precondition = precondition_by_classes(x, diagonal=diagonal)
+    found = fit_structured(x, places, precondition, diagonal=diagonal, max_iter=max_iter)
+    both = found.x.reshape(-1, len(seen))
+    weight = both[0] if diagonal else both[:-1]
+    return StructuredMap(beta, mix, both[-1], weight, unseen), found
 
 
 def fit_structured(
@@ -160,7 +170,7 @@ class StructuredScaling(Calibrator):
     temperature_, inverse_temperature_, improved_, held_out_log_loss_, identity_log_loss_
         As of `TemperatureScaling`.
     out_of_fold_, kind_, classes_, n_rows_, n_features_in_, unseen_, converged_, n_iter_, model_
-        As of `TemperatureScaling`; the model is a `StructuredMap`.
+        As of `TemperatureScaling`; the model is a `MixedMap` of a `StructuredMap`.
 
     References
     ----------
@@ -203,29 +213,19 @@ class StructuredScaling(Calibrator):
         self.model_, found = self._fit_map(logs, y)
         self.bias_, self.weight_ = self._widen(self.model_)
         self.converged_, self.n_iter_ = found.converged, found.n_iter
-        held_out = np.empty_like(logs)
+        self.out_of_fold_ = np.empty_like(logs)
         for train, test in self._splits(logs, y):
             fitted, _ = self._fit_map(logs[train], y[train])
-            apply_to_rows(fitted, logs, test, held_out)
-        self.out_of_fold_, self.held_out_log_loss_ = held_out, mean_log_loss(held_out, y)
+            apply_to_rows(fitted, logs, test, self.out_of_fold_)
 
     def _fit_map(self, logs: Floats, y: Ints) -> tuple[StructuredMap, Minimum]:
-        unseen = unseen_classes(y, logs.shape[1])
-        seen, places = np.unique(y, return_inverse=True)
-        beta = fit_temperature(logs, y, self.inverse_temperature_)
-        mix = 1.0 / (len(y) + 1)
-        x = mixed_logs(beta * (logs if len(unseen) == 0 else logs[:, seen]), mix)
-        diagonal = len(seen) > self.matrix_classes
-        found = fit_structured(
-            x,
-            places,
-            precondition_by_classes(x, diagonal=diagonal),
-            diagonal=diagonal,
+        return fit_structured_map(
+            logs,
+            y,
+            self.inverse_temperature_,
+            matrix_classes=self.matrix_classes,
             max_iter=self.max_iter,
         )
-        both = found.x.reshape(-1, len(seen))
-        weight = both[0] if diagonal else both[:-1]
-        return StructuredMap(beta, mix, both[-1], weight, unseen), found
 
     def _widen(self, model: StructuredMap) -> tuple[Floats, Floats]:
         """Bias and weight for all classes."""

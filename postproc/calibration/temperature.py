@@ -29,10 +29,12 @@ from postproc.calibration.affine import (
     start_solution,
     unseen_classes,
 )
+from postproc.calibration.mixing import MixedMap, mix_uniform
 from postproc.calibration.score_maps import apply_map, as_logs, check_like_fitted, like_scores
 from postproc.evaluation.folds import random_folds
 from postproc.scores.arrays import Array
 from postproc.scores.binary import winners
+from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
 from postproc.scores.checks import check_count, check_labels, check_number, fail
 from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
@@ -120,6 +122,11 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
                 "scores are not calibrated; scale them to log-odds first"
             )
             warnings.warn(msg, UserWarning, stacklevel=3)
+        share = 1.0 / (len(labels) + 1)
+        self.model_ = MixedMap(self.model_, share)
+        for rows in row_blocks(*logs.shape, block_bytes=DEFAULT_SIZES.cached):
+            self.out_of_fold_[rows] = mix_uniform(self.out_of_fold_[rows], share)
+        self.held_out_log_loss_ = mean_log_loss(self.out_of_fold_, labels)
         self.identity_log_loss_ = mean_log_loss(logs, labels)
         alike = bool((logs == logs[0]).all())
         if alike:
@@ -231,8 +238,8 @@ class TemperatureScaling(Calibrator):
         Whether the optimizer met its tolerance.
     n_iter_ : int
         Number of iterations.
-    model_ : AffineMap
-        The fitted map.
+    model_ : MixedMap or AffineMap
+        The fitted map, mixed with the share 1/(n + 1) of the uniform distribution, or the identity.
 
     References
     ----------
@@ -268,7 +275,6 @@ class TemperatureScaling(Calibrator):
             beta = fit_temperature(logs[train], y[train], self.inverse_temperature_)
             apply_to_rows(AffineMap(beta, plain.bias, plain.unseen), logs, test, held_out)
         self.out_of_fold_ = held_out
-        self.held_out_log_loss_ = mean_log_loss(held_out, y)
         self.model_ = AffineMap(self.inverse_temperature_, plain.bias, plain.unseen)
         self.converged_, self.n_iter_ = True, 1
 
@@ -364,7 +370,7 @@ class BiasCorrectedTemperatureScaling(Calibrator):
                 self.out_of_fold_ = held_out
             elif loss > PATIENCE * best:
                 break
-        self.bias_ridge_, self.held_out_log_loss_ = chosen, best
+        self.bias_ridge_ = chosen
         return curvature, kept
 
     def _step(self, problem: AffineProblem, ridge: float, start: Solution) -> Solution:

@@ -6,12 +6,14 @@ r"""Venn-Abers prediction: two isotonic fits, with the new row once in each clas
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from postproc.calibration.affine import Floats, Ints
 from postproc.calibration.binary import TwoClassCalibrator
 from postproc.calibration.log_odds import log_odds
+from postproc.calibration.mixing import MixedMap
 from postproc.calibration.score_maps import as_logs, check_like_fitted
 from postproc.scores.arrays import Array, as_numpy, beside
 
@@ -139,8 +141,9 @@ class VennAbersCalibration(TwoClassCalibrator):
             If scores are not valid.
         """
         logs = as_logs(check_like_fitted(self, scores), self.kind_)
-        if isinstance(self.model_, VennAbersMap):
-            return self.model_.bounds(log_odds(logs))
+        if isinstance(self.model_, MixedMap):
+            fitted = cast(VennAbersMap, self.model_.model)
+            return fitted.bounds(log_odds(logs))
         return np.repeat(np.exp(self.model_(logs))[:, 1:], 2, axis=1)
 
     def _fit_map(self, logs: Floats, y: Ints) -> VennAbersMap:

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass, field
 
 from postproc.evaluation.changes import Confusions
+from postproc.evaluation.curves import RiskCoverage, risk_coverage
 from postproc.evaluation.paired import wilson_interval
-from postproc.evaluation.reliability import ConfidenceTally, ReliabilityBins
+from postproc.evaluation.reliability import ConfidenceTally, ReliabilityBins, bins_of_levels
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Metrics:
     log_loss: float  # mean negative log-probability of the label in nats; zeros count as 1.2e-38
     brier: float  # mean squared distance to the one-hot label, summed over classes: in [0, 2]
     reliability: ReliabilityBins = field(repr=False, compare=False)
+    risk: RiskCoverage = field(repr=False, compare=False)  # of abstaining from doubtful rows
 
     @property
     def accuracy(self) -> float:
@@ -61,7 +63,7 @@ class MetricSums:
 
     def result(self) -> Metrics:
         """The metrics of these rows."""
-        classes = self.confusions.class_metrics()
+        classes, levels = self.confusions.class_metrics(), self.confidence.levels()
         return Metrics(
             rows=self.rows,
             classes=self.confusions.n_classes,
@@ -70,7 +72,8 @@ class MetricSums:
             macro_f1=classes.macro_f1,
             log_loss=math.fsum(self.log_loss) / self.rows,
             brier=math.fsum(self.brier) / self.rows,
-            reliability=self.confidence.bins(),
+            reliability=bins_of_levels(*levels),
+            risk=risk_coverage(*levels[1:]),
         )
 
 

@@ -14,7 +14,7 @@ from postproc.scores.tables.tables import Column, Table, refuse
 
 def read_parquet(path: Path) -> Table:
     """Read a table of numbers, text, categories and lists."""
-    parquet = _import_parquet()
+    parquet = import_parquet()
     found = parquet.read_metadata(path)
     check_expansion(path, 8 * found.num_rows * found.num_columns)
     table = parquet.read_table(path).flatten()  # fields of records are columns
@@ -61,7 +61,8 @@ def _lists(column: Any, name: str) -> Column:
     return np.asarray(values).reshape(len(column), -1)
 
 
-def _import_parquet() -> Any:
+def import_parquet() -> Any:
+    """The module of pyarrow; an ImportError says how to get it."""
     try:
         import pyarrow.parquet as parquet
     except ImportError:
@@ -72,7 +73,7 @@ def _import_parquet() -> Any:
 
 def write_parquet(path: Path, contents: Contents) -> None:
     """Write a column a class, with ids in front."""
-    parquet = _import_parquet()
+    parquet = import_parquet()
     import pyarrow
 
     columns: dict[str, Any] = {} if contents.ids is None else {"id": contents.ids.tolist()}

@@ -118,7 +118,10 @@ def _section(
         "is_open": is_open,
         "gain": None if result.gain is None else _gain_text(report, result.gain),
         "verdict": result.verdict,
-        "curves": plots.curve_plots(report, model, key=key),
+        "curves": [
+            plots.risk_plot(report, model, key=key),
+            *plots.curve_plots(report, model, key=key),
+        ],
         "ece": percent(model.metrics.ece),
         "baseline_ece": percent(report.baseline.metrics.ece),
         "reliability": plots.reliability_plot(report, model, key=f"{key}-reliability"),

@@ -141,6 +141,7 @@ class ModelReport:
             "broken": comparison and comparison.broken,
             "p_value": known(accuracy.p_value),
             "p_holm": known(accuracy.p_holm),
+            "risk_coverage_area": known(self.metrics.risk.area),
             "metrics": {name: result.to_dict() for name, result in self.results.items()},
         }
 

@@ -88,6 +88,21 @@ def curve_plots(report: ReportNumbers, model: ModelReport, *, key: str) -> list[
     ]
 
 
+def risk_plot(report: ReportNumbers, model: ModelReport, *, key: str) -> Plot:
+    """Risk-coverage curve of a model, and that of the baseline."""
+    shown = [(model, "accent")]
+    if model is not report.baseline:
+        shown.insert(0, (report.baseline, "muted"))
+    shown = [(each, style) for each, style in shown if not each.labels_only]
+    chart = _square("share of rows decided, most confident first", "share of them wrong")
+    for each, style in shown:
+        risk = each.metrics.risk
+        chart.line(risk.coverage.tolist(), risk.risk.tolist(), style)
+    areas = "; ".join(f"{each.name}: {percent(each.metrics.risk.area)}" for each, _ in shown)
+    says = f"Area under the curve, the mean error over all shares, in per cent: {areas or '-'}"
+    return chart.plot(f"{key}-risk", "Risk-coverage curve", says, SQUARE_HEIGHT)
+
+
 def _at_half(recall: NDArray[np.float64], values: NDArray[np.float64]) -> str:
     return percent(float(np.interp(0.5, recall, values)))
 

@@ -132,7 +132,11 @@ def _report(
     metrics = found.sums.result()
     if model.labels_only:
         nothing = ReliabilityBins(np.array([metrics.rows]), np.full(1, np.nan), np.full(1, np.nan))
-        metrics = replace(metrics, top5=np.nan, log_loss=np.nan, brier=np.nan, reliability=nothing)
+        unknown: dict[str, Any] = {
+            "reliability": nothing,
+            "risk": metrics.risk._replace(area=np.nan),
+        }
+        metrics = replace(metrics, top5=np.nan, log_loss=np.nan, brier=np.nan, **unknown)
     return ModelReport(
         name=model.name,
         metrics=metrics,

@@ -13,6 +13,9 @@ from postproc.scores.checks import fail
 Names = Sequence[str] | NDArray[np.str_]
 Positions = NDArray[np.int64]
 
+#: What a row is called that is given no class; its number is -1.
+ABSTAIN = "abstain"
+
 #: What to do about ids that are all others.
 FOLDS = "postproc pool puts files of folds together"
 

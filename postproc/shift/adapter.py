@@ -77,7 +77,7 @@ class LabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # sci
     method : {"em", "map", "bbse", "sinkhorn", "can"}
         "em", "map" and "bbse" estimate the prior and re-weight by it. "sinkhorn" (joint
         normalization) and "can" use the prior of "map".
-    calibration : {"temperature", "bcts", "matrix", "none"}
+    calibration : {"temperature", "bcts", "matrix", "structured", "pooled", "none"}
         How predictions are calibrated first.
     soft : bool
         Whether "bbse" averages probabilities instead of counting predicted classes.

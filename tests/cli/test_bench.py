@@ -256,3 +256,14 @@ def test_an_interrupted_run_goes_on(bench, run, tmp_path, monkeypatch):
         assert told == f"Error: interrupted; already written: {path}\n"
     bench(run, *CHEAP)
     assert path.read_bytes() == whole.read_bytes()
+
+
+def test_decisions(run_cli, run):
+    words = ("--decisions", "--draws", 2, "--costly", 1, "--shift", "none,longtail:5")
+    said = run_cli("bench", run, *words).stdout
+    for word in ("Abstention with a bounded error", "Conformal sets of 90.00 %", "Class weights"):
+        assert word in said
+    found = json.loads(run_cli("bench", run, *words, "--json").stdout)
+    assert {record["shift"] for record in found["results"]} == {"none", "longtail:5"}
+    message = run_cli("bench", run, *words, "--html", "x.html", code=2).stderr
+    assert "--decisions has no page and no file; omit --html" in message

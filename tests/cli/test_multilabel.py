@@ -169,6 +169,9 @@ WRONG = {
     ("ensemble", "devil", *MEMBERS, *ALL): "exclude each other for the Devil's Advocate",
     ("tune", "can", "a.val.{}", "--labels", "y.val.npy", "--prior", "uniform"): "omit --multilabel",
     ("tune", "greedy", *MEMBERS, "--labels", "y.val.npy"): "tune is for classes that exclude",
+    ("decide", "a.test.{}"): "decide is for classes that exclude each other",
+    ("ensemble", "soft", *MEMBERS, "--labels-out", "l.csv"): "--labels-out takes one class a row",
+    ("can", "a.test.{}", "--prior", "uniform", "--labels-out", "l.csv"): "takes one class a row",
     ("adapt", "a.test.{}", *FIT, "--method", "bbse"): "use em or map",
     ("calibrate", "a.test.{}", *FIT, "--method", "bcts"): "--method bcts is for classes that",
     ("report", *MEMBERS, "--labels", "y.test.npy", "--metric", "top3"): "multilabel predictions",
@@ -184,13 +187,14 @@ DATA = [words for words in DATA if words[0] != "tune"] + [("ensemble", "soft", *
 @pytest.mark.parametrize("words", WRONG, ids=lambda words: " ".join(words[:2]))
 def test_wrong_combinations_get_one_line(task, run_cli, words):
     given = [word.format("array.npy", y="npy") for word in words]
-    outputs = [] if given[0] == "report" else ["-o", "x.json" if given[0] == "tune" else "x.npy"]
+    written = {"report": [], "tune": ["-o", "x.json"], "decide": ["-o", "x.csv"]}
+    outputs = written.get(given[0], ["-o", "x.npy"])
     code = 1 if words in DATA else 2
     said = run_cli(*given, "--multilabel", *outputs, code=code)
     lines = [line for line in said.output.splitlines() if line.startswith("Error")]
     assert len(lines) == 1
     assert WRONG[words] in lines[0]
-    assert not Path("x.npy").exists()
+    assert not list(Path().glob("x.*"))
 
 
 def test_labels_without_the_option_and_classes_with_it(task, run_cli):

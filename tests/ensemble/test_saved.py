@@ -56,6 +56,7 @@ SINGLE = {
     "bcts": postproc.BiasCorrectedTemperatureScaling,
     "structured": postproc.StructuredScaling,
     "matrix": lambda: postproc.ResidualMatrixScaling(ridges=(100.0, 10.0)),
+    "pooled": postproc.PooledScaling,
     "map": postproc.LabelShiftAdapter,
     "bbse": lambda: postproc.LabelShiftAdapter(method="bbse", soft=False, random_state=2),
     "plain": lambda: postproc.LabelShiftAdapter(calibration="none", strength=0.5),
@@ -140,6 +141,26 @@ def test_a_model_of_the_first_release_is_loaded(tmp_path):
     np.testing.assert_allclose(model.predict_proba([a, b]), postproc.softmax(z), rtol=1e-12)
     save_model(model, tmp_path / "again.json")
     assert json.loads((tmp_path / "again.json").read_text()) == json.loads(OLD)
+
+
+#: A calibrator as the first release saved it, with a parameter that is gone.
+OLD_CALIBRATOR = """{"format": "postproc model", "format_version": 1, "model": {
+"type": "ResidualMatrixScaling", "parameters": {"bias_ridges": [3.0, 1.0], "clip": 12.0,
+"kind": "logits", "max_iter": 500, "n_folds": 5, "random_state": 0, "ridges": [10.0],
+"shrinkage": 0.1}, "state": {"kind_": "logits", "classes_": null, "n_features_in_": 3,
+"inverse_temperature_": 0.3427, "model_": {"type": "MatrixMap", "parameters": {}, "state": {
+"beta": 0.3427, "bias": {"array": [0.0129, -0.0156, 0.0027], "dtype": "<f8", "shape": [3]},
+"weight": {"array": [[-0.1606, -0.0379, 0.1985], [0.0752, 0.9391, -1.0143],
+[0.0854, -0.9012, 0.8158]], "dtype": "<f8", "shape": [3, 3]}, "feature_beta": 0.3499,
+"clip": 12.0, "unseen": {"array": [], "dtype": "<i8", "shape": [0]}}}}}}"""
+
+
+def test_a_calibrator_of_the_first_release_gives_its_old_numbers(tmp_path):
+    (tmp_path / "old.json").write_text(OLD_CALIBRATOR)
+    rows = [[2.0, 2.237, 0.669], [2.975, -2.27, -0.986], [-0.767, 0.348, 0.101]]
+    found = load_model(tmp_path / "old.json").predict_proba(rows)
+    wanted = [[0.3124, 0.5601, 0.1274], [0.5516, 0.0714, 0.377], [0.2804, 0.4146, 0.305]]
+    np.testing.assert_allclose(found, wanted, atol=2e-4)
 
 
 def test_a_loaded_model_refuses_another_set(tmp_path):

@@ -19,7 +19,7 @@ from postproc.scores.frames.native import (
     series_like,
     with_columns,
 )
-from postproc.scores.names import check_unique, matching_order
+from postproc.scores.names import ABSTAIN, check_unique, matching_order
 from postproc.scores.tables.choice import ColumnChoice
 from postproc.scores.tables.column_names import drop_affixes
 from postproc.scores.tables.columns import find_roles
@@ -102,7 +102,9 @@ class Frame:
         values: NDArray[Any] = numbers
         if self.classes is not None:
             own = tuple(map(as_name, self.columns)) == self.classes
-            values = np.array(self.columns if own else self.classes)[numbers]
+            names = self.columns if own else self.classes
+            abstains = bool((np.asarray(numbers) < 0).any())  # -1 takes the last
+            values = np.array([*names, ABSTAIN] if abstains else names)[numbers]
         return series_like(self.native, values, "prediction")
 
     def _pick_columns(self, order: NDArray[np.int64]) -> Frame:

@@ -305,10 +305,7 @@ def test_files_that_hold_no_model_to_apply(here, run_cli):
         "unfitted.json"
     )
     save_model(identity_map(3), "map.json")
-    assert (
-        "map.json: `model` must be an ensemble, a calibrator or an adapter, got AffineMap"
-        in said("map.json")
-    )
+    assert "`model` must be an ensemble, a calibrator, an adapter or a decider" in said("map.json")
     Path("can.json").write_text('{"format_version": 1, "method": "can", "parameters": {}}')
     assert "use --config for the output of postproc tune" in said("can.json")
     run_cli(*command("adapt bbse", "a.test.npy"), "-o", "y.npy", "--save", "m.json")

@@ -293,7 +293,7 @@ def test_scikit_learn_manners(calibrator, miscalibrated):
         ({"n_folds": 1}, [0, 1, 0], "`n_folds` must be an integer >= 2, got 1"),
         ({"clip": 0.0}, [0, 1, 0], "`clip` must be in (0, inf), got 0.0"),
         ({"ridges": ()}, [0, 1, 0], "`ridges` must be one number > 0 or more, got none"),
-        ({"bias_ridges": (0.0,)}, [0, 1, 0], "`bias_ridges` must be in (0, inf), got 0.0"),
+        ({"ridges": (0.0,)}, [0, 1, 0], "`ridges` must be in (0, inf), got 0.0"),
         ({"shrinkage": 0.0}, [0, 1, 0], "`shrinkage` must be in (0, 1], got 0.0"),
     ],
 )

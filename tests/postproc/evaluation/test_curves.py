@@ -1,9 +1,10 @@
-"""ROC and precision-recall curves against scikit-learn's."""
+"""Curves against those of scikit-learn and loops."""
 
 import numpy as np
+import pytest
 from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
-from postproc.evaluation.curves import POINTS, curves_of
+from postproc.evaluation.curves import POINTS, curves_of, risk_coverage
 from postproc.evaluation.ranking import cells_of
 
 
@@ -26,3 +27,29 @@ def test_points_lie_on_the_curves_of_scikit_learn():
         assert (found.false_positives[-1], found.recall[-1]) == (1, 1)
         area = auc(np.append(0, found.false_positives), np.append(0, found.recall))
         assert abs(area - auc(fpr, tpr)) < 0.01
+
+
+def risk_loop(levels, right, rng):
+    """Mean risk over one random order of equal rows, one row after the other."""
+    order = sorted(range(len(levels)), key=lambda i: (-levels[i], rng.random()))
+    wrong, total = 0, 0.0
+    for taken, i in enumerate(order, 1):
+        wrong += not right[i]
+        total += wrong / taken
+    return total / len(levels)
+
+
+def test_area_of_risk_is_that_of_the_loop():
+    rng = np.random.default_rng(0)
+    for digits in (12, 1):
+        levels = np.round(rng.random(80), digits)
+        right = rng.random(80) < levels
+        distinct, at = np.unique(levels, return_inverse=True)
+        rows = np.bincount(at)
+        found = risk_coverage(rows, np.bincount(at, right).astype(np.int64))
+        wanted = [risk_loop(levels, right, rng) for _ in range(1 if digits == 12 else 2000)]
+        assert abs(found.area - np.mean(wanted)) < (1e-12 if digits == 12 else 2e-3)
+        assert found.coverage[-1] == 1
+        assert found.risk[-1] == pytest.approx(1 - right.mean())
+        most = levels == distinct[-1]
+        assert found.coverage[0] >= most.mean()

@@ -68,7 +68,7 @@ def test_names_are_escaped_and_whole():
 
 def test_every_plot_has_a_text_alternative_and_text_that_can_be_selected(page):
     plots = Elements(page).all("svg")
-    assert len(plots) == 1 + 2 * 3
+    assert len(plots) == 1 + 2 * 4
     ids = {a["id"] for _, a in Elements(page).found if "id" in a}
     for plot in plots:
         assert plot["role"] == "img"

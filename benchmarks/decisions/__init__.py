@@ -1,0 +1,1 @@
+"""Decisions over draws of real predictions: guarantees, their price, and gains of class weights."""

@@ -1,0 +1,1 @@
+"""Other packages beside this project, on the same rows."""

@@ -1,0 +1,190 @@
+"""Decisions on a file: labels, abstention or sets, written as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from cli.messages import note_written, noting
+from cli.options import Fit, Prior
+from cli.run.decisions import Tally, decision_doubts, fitted_summary, show_decisions
+from cli.run.outcome import Outcome, save
+from cli.task.doubts import fit_doubts, same_rows
+from cli.task.load import in_order_of, load, load_judging_labels, load_ordered_labels
+from cli.task.output import decision_path, lost_ids
+from cli.task.runner import Runner
+from postproc.decisions.costs import CostCheck, LeastCost, check_costs
+from postproc.decisions.decider import Decider
+from postproc.decisions.rules import DecideRows, Rule, probabilities_of
+from postproc.decisions.sets import ConformalSets
+from postproc.decisions.thresholds import ClassWeights
+from postproc.evaluation.registry import find_metric
+from postproc.files.costs import load_costs
+from postproc.files.decided import save_labels, save_sets
+from postproc.scores.checks import fail
+from postproc.scores.kinds import Kind
+from postproc.scores.predictions import Predictions
+from postproc.scores.sources import Source
+
+#: Makes an unfitted estimator from the kind of scores and the class prior of the target.
+Make = Callable[[Kind, NDArray[Any] | None], Decider]
+
+
+def decide_file(
+    path: str,
+    rule: str,
+    make: Make | None,
+    fit: Fit,
+    prior: Prior,
+    cost: Path | None,
+    runner: Runner,
+) -> Outcome:
+    """Fit what `make` gives, or take costs; decide a file and write the decisions."""
+    target = load(path, runner)
+    if target.multilabel:
+        message = "decide is for classes that exclude each other; omit --multilabel"
+        raise click.UsageError(message)
+    output = decision_path(target.name, runner, sets=rule == "sets")
+    rows, y = _load_fit(target, fit, runner)
+    labels = load_judging_labels(target, target, runner)
+    if cost is not None and labels is not None and (labels >= target.n_classes).any():
+        fail("labels", "those of the classes, as the table of costs has no others", "some others")
+    notes = [] if y is None or rows is None else fit_doubts([rows], y)
+    notes += same_rows([path], fit.fit_files)
+    decider, costs = None, None
+    if cost is not None:
+        table = load_costs(cost, n_classes=target.n_classes, classes=target.classes)
+        costs = LeastCost(check_costs(table, target.n_classes, str(cost)))
+        if rows is not None and y is not None:
+            doubt = CostCheck.of(costs, probabilities_of(rows), y).doubt
+            notes += [doubt] if doubt else []
+    if make is not None:
+        with noting(notes):
+            given = _prior_of(prior, target, rows, y, output, runner)
+            decider = make(target.kind, given)
+            like = target if rows is None else rows
+            decider.fit(np.asarray(like.scores), y, classes=target.classes)
+    saved = None if decider is None else save(decider, runner)
+    outcome = write_decisions(decider, costs, target, labels, output, runner)
+    outcome.summary["warnings"] = notes + outcome.summary["warnings"]
+    outcome.summary["saved"] = saved
+    return outcome
+
+
+def _load_fit(
+    target: Predictions, fit: Fit, runner: Runner
+) -> tuple[Predictions | None, NDArray[Any] | None]:
+    """The rows of --fit and their labels, in the order of the target's classes."""
+    if not fit.fit_files:
+        return None, None
+    own = load(fit.fit_files[0], runner, mapped=True)
+    ordered = in_order_of(own, target, quiet=runner.running.quiet)
+    if ordered.kind != target.kind:
+        mend = "declare --logits or --probs if both are of one kind"
+        fail(target.name, f"{ordered.kind} like {ordered.name}", target.kind, mend)
+    if fit.fit_labels is None:
+        return ordered, None
+    return ordered, load_ordered_labels(fit.fit_labels, own, ordered.classes, runner)
+
+
+def _prior_of(
+    prior: Prior,
+    target: Predictions,
+    rows: Predictions | None,
+    y: NDArray[Any] | None,
+    output: Path,
+    runner: Runner,
+) -> NDArray[Any] | None:
+    """The class prior of the target: None where it is that of the fit rows, given or estimated."""
+    if prior.prior != "estimate":
+        return prior.load(target)
+    from postproc.shift.adapter import LabelShiftAdapter
+    from postproc.shift.streaming import CalibratedRows
+
+    assert rows is not None
+    seed = runner.running.seed
+    adapter = LabelShiftAdapter(calibration="bcts", kind=rows.kind, random_state=seed)
+    adapter.fit(np.asarray(rows.scores), y, classes=rows.classes)
+    shape, dtype = (target.n_rows, target.n_classes), target.output_dtype
+    calibrated = CalibratedRows(target, adapter.model_)
+    keep = runner.keeping(output, [target, rows])
+    with keep(calibrated, target.cuts(runner.sizes), shape=shape, dtype=dtype) as read:
+        return adapter.adapt(read, runner.map_blocks).prior.prior
+
+
+def write_decisions(
+    decider: Decider | None,
+    costs: LeastCost | None,
+    target: Predictions,
+    labels: NDArray[Any] | None,
+    output: Path,
+    runner: Runner,
+) -> Outcome:
+    """Decide a target block by block, write the decisions, and judge them if there are labels."""
+    rule: Rule | None = costs if decider is None else decider.rule_
+    tally = Tally(labels, costs)
+    part, cuts = DecideRows(target, rule), target.cuts(runner.sizes)
+
+    def blocks() -> Iterator[NDArray[Any]]:
+        results = runner.map_blocks(part, cuts, f"writing {output.name}")
+        for rows, (block, counts) in zip(cuts, results, strict=True):
+            tally.add(rows, block, counts)
+            yield block
+        if isinstance(target.scores, Source):
+            target.scores.verify()
+
+    outputs = runner.outputs
+    how = {
+        "classes": target.classes,
+        "ids": target.ids,
+        "integers": outputs.integers,
+        "columns_as": outputs.columns_as,
+        "overwrite": outputs.overwrite,
+    }
+    if isinstance(decider, ConformalSets):
+        save_sets(output, blocks(), shape=(target.n_rows, target.n_classes), **how)
+    else:
+        save_labels(output, blocks(), n_rows=target.n_rows, **how)
+    note_written(output)
+    judged = tally.judged(target.n_rows)
+    if isinstance(decider, ClassWeights) and judged:
+        judged |= _gain(decider, tally, target, runner)
+    summary = {
+        "decision": type(decider).__name__
+        if decider is not None
+        else "cost"
+        if costs
+        else "labels",
+        "rows": target.n_rows,
+        "classes": target.n_classes,
+        "kind": target.kind,
+        **fitted_summary(decider),
+        **tally.summary(target.n_rows),
+        "judged": judged or None,
+        "output": str(output),
+        "warnings": decision_doubts(decider, target)
+        + lost_ids(target.ids, output, "-o x.csv, .jsonl or .parquet"),
+    }
+    return Outcome(summary, show_decisions)
+
+
+def _gain(
+    decider: ClassWeights, tally: Tally, target: Predictions, runner: Runner
+) -> dict[str, Any]:
+    """The metric of the labels and what the weights gain in it."""
+    part, cuts = DecideRows(target), target.cuts(runner.sizes)
+    likeliest = [block for block, _ in runner.map_blocks(part, cuts, "judging")]
+    y = np.asarray(tally.labels).astype(np.int64)
+    n_classes = max(target.n_classes, int(y.max()) + 1)
+    metric = find_metric(decider.metric)
+    found, plain = (
+        metric.measure_decided(y, np.concatenate(decided), n_classes)
+        for decided in (tally.decided, likeliest)
+    )
+    gain = metric.gain(found, plain)
+    return {"value": found.value, "gain": gain.value, "gain_ci": list(gain.interval)}

@@ -1,0 +1,188 @@
+"""What decisions are worth: counted as they are written, and shown."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cli.messages import echo
+from postproc.decisions.abstention import SelectiveClassifier
+from postproc.decisions.costs import LeastCost
+from postproc.decisions.decider import Decider
+from postproc.decisions.rules import ABSTAINED
+from postproc.decisions.sets import ConformalSets
+from postproc.decisions.thresholds import ClassWeights
+from postproc.evaluation.paired import wilson_interval
+from postproc.evaluation.registry import find_metric
+from postproc.reports.tables import percent
+from postproc.scores.predictions import Predictions
+
+
+@dataclass
+class Tally:
+    """Counts of decisions, and of those that are right."""
+
+    labels: NDArray[Any] | None
+    costs: LeastCost | None
+    counts: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    decided: list[NDArray[Any]] = field(default_factory=list)  # kept where there are labels
+
+    def add(self, rows: slice, block: NDArray[Any], counts: dict[str, float]) -> None:
+        """Count a block of labels (k,) or sets (k, C)."""
+        own = self._right(rows, block) if self.labels is not None else {}
+        for name, number in {**counts, **own}.items():
+            self.counts[name] += number
+
+    def _right(self, rows: slice, block: NDArray[Any]) -> dict[str, float]:
+        y = np.asarray(self.labels)[rows].astype(np.int64)
+        if block.ndim == 2:
+            known = np.flatnonzero(y < block.shape[1])
+            return {"covered": float(np.count_nonzero(block[known, y[known]]))}
+        self.decided.append(block.astype(np.int32))
+        found: dict[str, float] = {
+            "wrong": float(np.count_nonzero((block != y) & (block != ABSTAINED))),
+            "decided": float(np.count_nonzero(block != ABSTAINED)),
+        }
+        return found if self.costs is None else found | {"cost": self.costs.of(y, block).sum()}
+
+    def summary(self, n_rows: int) -> dict[str, Any]:
+        """Shares and means of the decisions, for JSON."""
+        found: dict[str, Any] = {}
+        if "accepted" in self.counts:
+            accepted = int(self.counts["accepted"])
+            found |= {"accepted": accepted, "coverage": accepted / max(1, n_rows)}
+        if "members" in self.counts:
+            found |= {"mean_size": self.counts["members"] / max(1, n_rows)}
+            found |= {"empty_filled": int(self.counts["empty"])}
+        if "expected_cost" in self.counts:
+            found["expected_cost"] = self.counts["expected_cost"] / max(1, n_rows)
+        return found
+
+    def judged(self, n_rows: int) -> dict[str, Any]:
+        """Shares of right decisions, for JSON; nothing without labels."""
+        if self.labels is None or n_rows == 0:
+            return {}
+        if "covered" in self.counts:
+            covered = int(self.counts["covered"])
+            return {"covered": covered / n_rows, "covered_ci": [*wilson_interval(covered, n_rows)]}
+        decided, wrong = int(self.counts["decided"]), int(self.counts["wrong"])
+        found: dict[str, Any] = {"decided": decided, "wrong": wrong}
+        if decided:
+            found |= {"error": wrong / decided, "error_ci": [*wilson_interval(wrong, decided)]}
+        return found if self.costs is None else found | {"cost": self.counts["cost"] / n_rows}
+
+
+def fitted_summary(decider: Decider | None) -> dict[str, Any]:
+    """What was learned, for JSON."""
+    if decider is None:
+        return {}
+    found: dict[str, Any] = {"fit_rows": decider.n_rows_}
+    if isinstance(decider, ClassWeights):
+        found |= {
+            "metric": decider.metric,
+            "improved": decider.improved_,
+            "baseline": decider.baseline_,
+            "gain": decider.gain_,
+            "gain_ci": list(decider.gain_ci_),
+            "weights": decider.weights_.tolist(),
+        }
+    if isinstance(decider, SelectiveClassifier):
+        guaranteed = decider.max_error is not None and decider.accepted_ > 0
+        found |= {
+            "max_error": decider.max_error,
+            "confidence": decider.confidence if guaranteed else None,
+            "guaranteed": guaranteed,
+            "threshold": decider.threshold_ if np.isfinite(decider.threshold_) else None,
+            "fit_accepted": decider.accepted_,
+            "fit_errors": decider.errors_,
+            "error_bound": decider.bound_ if guaranteed else None,
+        }
+    if isinstance(decider, ConformalSets):
+        thresholds = decider.thresholds_.tolist()
+        found |= {
+            "set_coverage": decider.coverage,
+            "score": decider.score,
+            "per_class": decider.per_class,
+            "prior": None if decider.prior is None else np.asarray(decider.prior).tolist(),
+            "thresholds": [t if np.isfinite(t) else None for t in thresholds],
+        }
+    return found
+
+
+def decision_doubts(decider: Decider | None, target: Predictions) -> list[str]:
+    """What a guarantee could not be given for."""
+    if isinstance(decider, SelectiveClassifier) and decider.accepted_ == 0:
+        return [
+            "no row is decided: not even among the most certain rows of --fit is an error of at "
+            f"most {decider.max_error:g} shown with confidence {decider.confidence:g}"
+        ]
+    if isinstance(decider, ConformalSets):
+        every = np.flatnonzero(np.isinf(decider.thresholds_))
+        if len(every):
+            names = ", ".join(target.class_name(int(j)) for j in every[:3])
+            more = ", ..." if len(every) > 3 else ""
+            return [
+                f"{len(every)} of {target.n_classes} classes have too few rows in --fit for a "
+                f"threshold and are in every set: {names}{more}"
+            ]
+    return []
+
+
+def show_decisions(summary: dict[str, Any]) -> None:
+    """Print what was decided and what is known of it."""
+    size = f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}"
+    fitted = f"; fitted to {summary['fit_rows']} rows" if "fit_rows" in summary else ""
+    echo(size + fitted)
+    for line in _lines(summary):
+        echo(line)
+
+
+def _lines(summary: dict[str, Any]) -> Iterator[str]:
+    judged = summary["judged"] or {}
+    if "metric" in summary:
+        name, used = find_metric(summary["metric"]).heading, "so class weights are used"
+        if not summary["improved"]:
+            used = "which is not clearly above zero, so the likeliest classes are kept"
+        yield f"{name} of the likeliest classes on --fit: {summary['baseline']:.4f}"
+        yield f"gain on held-out rows: {_gain_text(summary)}, {used}"
+    if "mean_size" in summary:
+        yield (
+            f"sets of {percent(summary['set_coverage'])} %: {summary['mean_size']:.2f} classes on "
+            f"average; {summary['empty_filled']} would be empty and hold the likeliest class"
+        )
+    if "expected_cost" in summary:
+        yield f"expected cost per row: {summary['expected_cost']:.4g}"
+    if "accepted" in summary:
+        yield f"decided: {summary['accepted']} rows ({percent(summary['coverage'])} %)"
+    if summary.get("guaranteed"):
+        yield (
+            f"at most {percent(summary['max_error'])} % of such rows are wrong, with confidence "
+            f"{summary['confidence']:g} ({summary['fit_errors']} of {summary['fit_accepted']} in "
+            "--fit)"
+        )
+    if "covered" in judged:
+        low, high = judged["covered_ci"]
+        yield (
+            f"sets that hold the true class: {percent(judged['covered'])} % "
+            f"({percent(low)} to {percent(high)})"
+        )
+    if "gain" in judged:
+        yield f"on these rows: {judged['value']:.4f}, gain {_gain_text(judged)}"
+    if "error" in judged:
+        low, high = judged["error_ci"]
+        yield (
+            f"wrong: {judged['wrong']} of {judged['decided']} decided rows, "
+            f"{percent(judged['error'])} % ({percent(low)} to {percent(high)})"
+        )
+    if "cost" in judged:
+        yield f"cost per row: {judged['cost']:.4g}"
+
+
+def _gain_text(found: dict[str, Any]) -> str:
+    low, high = found["gain_ci"]
+    return f"{found['gain']:+z.4f} ({low:+z.4f} to {high:+z.4f})"

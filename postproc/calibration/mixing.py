@@ -1,0 +1,33 @@
+"""A small share of the uniform distribution: no label can cost more than log((n + 1) C)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import array_api_compat as api
+
+from postproc.scores.arrays import Array, log_softmax
+
+
+def mix_uniform(logs: Array, mix: float) -> Array:
+    """Log-probabilities (n, C) of (1 - ε) p + ε/C."""
+    xp = api.array_namespace(logs)
+    return xp.log((1.0 - mix) * xp.exp(logs) + mix / logs.shape[1])
+
+
+def mixed_logs(logits: Array, mix: float) -> Array:
+    """The same for logits."""
+    return mix_uniform(log_softmax(logits), mix)
+
+
+@dataclass(frozen=True)
+class MixedMap:
+    """A fitted map whose probabilities p become (1 - ε) p + ε/C, which changes no class."""
+
+    model: Callable[[Array], Array]
+    mix: float  # ε = 1/(n + 1) after n fit rows
+
+    def __call__(self, logs: Array) -> Array:
+        """Calibrated log-probabilities, shape (n, C)."""
+        return mix_uniform(self.model(logs), self.mix)

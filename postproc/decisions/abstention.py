@@ -1,0 +1,221 @@
+"""Abstention: only the most confident rows are decided, as many as a bound on their errors allows.
+
+For so many of the most confident fit rows, the hypothesis that rows above the next confidence are
+wrong more often than allowed is tested by the exact binomial test, from few rows to many, until it
+cannot be rejected (fixed-sequence testing). So the error of the rows above the last threshold is
+bounded with the given confidence.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import bdtr, betaincinv
+
+from postproc.decisions.decider import Decider
+from postproc.decisions.rules import ABSTAINED, Decided, Floats, Ints
+from postproc.scores.checks import check_number, fail
+from postproc.scores.kinds import Kind
+
+Bools = NDArray[np.bool_]
+
+#: Errors that the first test lets pass, if there are rows enough: with none, a single error among
+#: the most confident rows would end the sequence.
+FIRST_ERRORS = 3
+
+#: Numbers of accepted rows that are tested, at most.
+STEPS = 100
+
+
+@dataclass(frozen=True)
+class MostConfident:
+    """The likeliest class of rows whose probability of it exceeds a threshold."""
+
+    threshold: float
+
+    def __call__(self, probs: Floats) -> Decided:
+        """Decide rows, shape (k, C)."""
+        accepted = probs.max(axis=1) > self.threshold
+        counts = {"accepted": float(np.count_nonzero(accepted))}
+        return np.where(accepted, probs.argmax(axis=1), ABSTAINED), counts
+
+
+def upper_bound(errors: int, rows: int, confidence: float) -> float:
+    """Clopper and Pearson's upper bound of an error rate.
+
+    Examples
+    --------
+    >>> round(upper_bound(0, 59, 0.95), 4)
+    0.0495
+    """
+    return 1.0 if errors >= rows else float(betaincinv(errors + 1, rows - errors, confidence))
+
+
+def fewest_rows(errors: int, max_error: float, confidence: float) -> int:
+    """Fewest rows among which so many errors bound the error rate by `max_error`.
+
+    Examples
+    --------
+    >>> fewest_rows(0, 0.05, 0.95)
+    59
+    """
+    low, high = errors, max(errors, 1)
+    while bdtr(errors, high, max_error) > 1 - confidence:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        passed = bdtr(errors, middle, max_error) <= 1 - confidence
+        low, high = (low, middle) if passed else (middle, high)
+    return high
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The fit rows above a threshold of confidence."""
+
+    threshold: float
+    rows: int
+    errors: int
+
+
+def largest_coverage(
+    confidences: Floats, wrong: Bools, max_error: float, confidence: float
+) -> Accepted | None:
+    """The lowest threshold whose error is bounded, None where not even the first one's is.
+
+    It takes confidences and whether the likeliest class is wrong, both of shape (n,).
+    """
+    n_rows = len(wrong)
+    needed = [fewest_rows(e, max_error, confidence) for e in range(FIRST_ERRORS, -1, -1)]
+    start = next((rows for rows in needed if rows <= n_rows), None)
+    if start is None:
+        rule = f"an array of {needed[-1]} rows or more to bound an error of {max_error:g} "
+        fail("scores", rule + f"with confidence {confidence:g}", f"{n_rows}")
+    order = np.argsort(-confidences, kind="stable")
+    levels, errors = confidences[order], np.cumsum(wrong[order])
+    steps = np.arange(start, n_rows, max(1, n_rows // STEPS))
+    # The threshold is the next row's confidence, and rows as confident as that are not accepted.
+    above = np.searchsorted(-levels, -levels[steps], side="left")
+    rows = np.append(np.unique(above[above >= start]), n_rows)
+    passed = bdtr(errors[rows - 1], rows, max_error) <= 1 - confidence
+    n_passed = len(rows) if passed.all() else int(passed.argmin())
+    if n_passed == 0:
+        return None
+    last = int(rows[n_passed - 1])
+    return Accepted(_next_level(levels, last), last, int(errors[last - 1]))
+
+
+def share_of_rows(confidences: Floats, coverage: float) -> float:
+    """The threshold that so large a share of the rows exceeds; fewer where rows are tied."""
+    levels = np.sort(confidences)[::-1]
+    return _next_level(levels, math.ceil(coverage * len(levels) - 1e-9))
+
+
+def _next_level(levels: Floats, rows: int) -> float:
+    """The confidence below those of the first so many rows."""
+    return float(levels[rows]) if rows < len(levels) else -math.inf
+
+
+class SelectiveClassifier(Decider):
+    """Label the most confident rows and abstain from the others.
+
+    With `max_error` as many rows are labelled as the guarantee allows: for rows drawn like those
+    fitted, the share of wrong labels is at most `max_error`, with the given confidence over draws
+    of the fit rows. With `coverage` a fixed share is labelled, without a guarantee.
+
+    Parameters
+    ----------
+    max_error : float or None
+        In (0, 1): the error rate that labelled rows may have.
+    coverage : float or None
+        In (0, 1]: the share of the fit rows to label, instead of `max_error`; takes no labels.
+    confidence : float
+        In (0, 1): the confidence of the bound of `max_error`.
+    kind : {"logits", "probs", "votes"} or None
+        What scores are; None detects it once, in `fit`.
+
+    Attributes
+    ----------
+    threshold_ : float
+        Rows are labelled whose largest probability exceeds it; infinity where nothing can be
+        guaranteed, so that no row is labelled.
+    accepted_ : int
+        Number of fit rows that are labelled.
+    errors_ : int or None
+        How many of them are wrong; None without labels.
+    bound_ : float or None
+        Upper bound of the error rate with that confidence; None without labels or rows.
+    kind_ : str
+        The kind of the scores.
+    classes_ : list of C str, or None
+        Class names, if `fit` was given them.
+    n_rows_, n_features_in_ : int
+        Number of fit rows, and of classes C.
+
+    References
+    ----------
+    Geifman, El-Yaniv (2017). Selective Classification for Deep Neural Networks. NeurIPS 30.
+    Angelopoulos, Bates, Candès, Jordan, Lei (2021). Learn then Test: Calibrating Predictive
+    Algorithms to Achieve Risk Control. arXiv:2110.01052, section 2. Clopper, Pearson (1934). The
+    use of confidence or fiducial limits illustrated in the case of the binomial. Biometrika 26.
+
+    Examples
+    --------
+    >>> probs = [[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.45, 0.55]]
+    >>> SelectiveClassifier(coverage=0.5).fit(probs).predict(probs)
+    array([ 0,  0, -1, -1])
+    """
+
+    def __init__(
+        self,
+        *,
+        max_error: float | None = None,
+        coverage: float | None = None,
+        confidence: float = 0.95,
+        kind: Kind | None = None,
+    ) -> None:
+        self.max_error = max_error
+        self.coverage = coverage
+        self.confidence = confidence
+        self.kind = kind
+
+    @property
+    def needs_labels(self) -> bool:  # type: ignore[override]  # it depends on the option
+        """Whether `fit` needs labels."""
+        return self.max_error is not None
+
+    @property
+    def rule_(self) -> MostConfident:
+        """What decides a row."""
+        return MostConfident(self.threshold_)
+
+    def _check_options(self) -> None:
+        if (self.max_error is None) == (self.coverage is None):
+            got = "both" if self.coverage is not None else "neither"
+            fail("max_error", "given, or else `coverage`", got)
+        for name in ("max_error", "confidence"):
+            value = getattr(self, name)
+            if value is not None and check_number(value, name, low=0, high=1, open_low=True) == 1:
+                fail(name, "in (0, 1)", repr(value))
+        if self.coverage is not None:
+            check_number(self.coverage, "coverage", low=0, high=1, open_low=True)
+
+    def _learn(self, probs: Floats, labels: Ints | None) -> None:
+        confidences = probs.max(axis=1)
+        wrong = None if labels is None else probs.argmax(axis=1) != labels
+        self.threshold_ = math.inf
+        if self.coverage is not None:
+            self.threshold_ = share_of_rows(confidences, self.coverage)
+        elif wrong is not None and self.max_error is not None:
+            found = largest_coverage(confidences, wrong, self.max_error, self.confidence)
+            if found is not None:
+                self.threshold_ = found.threshold
+        accepted = confidences > self.threshold_
+        self.accepted_ = int(np.count_nonzero(accepted))
+        self.errors_ = None if wrong is None else int(np.count_nonzero(wrong & accepted))
+        self.bound_: float | None = None
+        if self.errors_ is not None and self.accepted_:
+            self.bound_ = upper_bound(self.errors_, self.accepted_, self.confidence)

@@ -1,0 +1,58 @@
+"""Rules: how a block of probabilities is decided, row by row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from postproc.scores.arrays import as_numpy
+from postproc.scores.predictions import Predictions
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+#: What a row is decided as where it is no class.
+ABSTAINED = -1
+
+#: What is decided, labels (k,) or sets (k, C), and counts of it by name.
+Decided = tuple[NDArray[Any], dict[str, float]]
+
+
+class Rule(Protocol):
+    """Decides rows from their probabilities; each row by itself."""
+
+    def __call__(self, probs: Floats) -> Decided:
+        """Decide rows, shape (k, C)."""
+
+
+@dataclass(frozen=True)
+class HighestWeighted:
+    """The class of the highest weighted probability; the lowest of tied classes."""
+
+    weights: Floats  # (C,)
+
+    def __call__(self, probs: Floats) -> Decided:
+        """Decide rows, shape (k, C)."""
+        return (probs * self.weights).argmax(axis=1), {}
+
+
+@dataclass(frozen=True)
+class DecideRows:
+    """Decides the rows of a target by a rule, or as the class with the highest score."""
+
+    target: Predictions
+    rule: Rule | None = None
+
+    def __call__(self, rows: slice) -> Decided:
+        """Decide the rows start..stop."""
+        if self.rule is None:
+            return as_numpy(self.target.winners(rows)), {}
+        return self.rule(probabilities_of(self.target, rows))
+
+
+def probabilities_of(target: Predictions, rows: slice = slice(None)) -> Floats:
+    """Probabilities of rows in float64, shape (k, C)."""
+    return np.asarray(as_numpy(target.probabilities(rows)), dtype=np.float64)

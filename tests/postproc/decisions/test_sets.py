@@ -1,0 +1,235 @@
+"""Conformal sets: loops and other libraries as oracles, coverage by simulation, invariances."""
+
+import math
+
+import numpy as np
+import pytest
+
+from postproc import ConformalSets
+from postproc.decisions.sets import class_scores, conformal_thresholds, uniform_of
+
+
+def draw(rng, n, prior=(0.5, 0.3, 0.2), sharp=1.5):
+    """Rows of a classifier that is calibrated for a flat prior."""
+    y = rng.choice(len(prior), n, p=prior)
+    logits = rng.normal(size=(n, len(prior))) + sharp * np.eye(len(prior))[y]
+    mass = np.exp(sharp * logits)
+    return mass / mass.sum(axis=1, keepdims=True), y
+
+
+def aps_loop(probs, share):
+    """Mass of the likelier classes and a share of a class's own, one class after the other."""
+    found = np.empty_like(probs)
+    for i, row in enumerate(probs):
+        for j, p in enumerate(row):
+            before = sum(q for k, q in enumerate(row) if q > p or (q == p and k < j))
+            found[i, j] = before + share[i] * p
+    return found
+
+
+def test_scores_are_those_of_the_loop():
+    rng = np.random.default_rng(0)
+    probs, _ = draw(rng, 50)
+    probs[3] = [0.5, 0.25, 0.25]
+    share = rng.random(50)
+    np.testing.assert_allclose(class_scores(probs, "lac"), 1 - probs)
+    np.testing.assert_allclose(
+        class_scores(probs, "aps", share), aps_loop(probs, share), atol=1e-15
+    )
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.55, 0.9, 0.95])
+@pytest.mark.parametrize("n", [1, 9, 19, 39, 100])
+def test_threshold_is_the_smallest_score_of_that_rank(coverage, n):
+    own = np.random.default_rng(n).random(n)
+    labels = np.zeros(n, dtype=int)
+    found = conformal_thresholds(own, labels, coverage, weights=np.ones(2), per_class=False)
+    rank = math.ceil(round((n + 1) * coverage, 9))
+    wanted = np.inf if rank > n else np.sort(own)[rank - 1]
+    assert found.tolist() == [wanted] * 2
+
+
+def weighted_loop(own, labels, coverage, weights):
+    """The least score at which fit rows weigh enough, one class and one row after the other."""
+    found = []
+    for extra in weights:
+        total = sum(weights[label] for label in labels) + extra
+        reached, threshold = 0.0, math.inf
+        for score, label in sorted(zip(own, labels, strict=True)):
+            reached += weights[label]
+            if reached >= coverage * total - 1e-12 * total:
+                threshold = score
+                break
+        found.append(threshold)
+    return found
+
+
+def test_weighted_thresholds_are_those_of_the_loop():
+    rng = np.random.default_rng(0)
+    own, labels, weights = rng.random(80), rng.integers(3, size=80), np.array([0.2, 1.0, 7.0])
+    found = conformal_thresholds(own, labels, 0.8, weights=weights, per_class=False)
+    np.testing.assert_allclose(found, weighted_loop(own, labels, 0.8, weights))
+
+
+def test_per_class_thresholds_are_those_of_the_rows_of_each_class():
+    rng = np.random.default_rng(0)
+    own, labels = rng.random(60), np.repeat([0, 1, 2], [40, 19, 1])
+    found = conformal_thresholds(own, labels, 0.9, weights=np.ones(3), per_class=True)
+    for j in range(2):
+        alone = conformal_thresholds(
+            own[labels == j], np.zeros((labels == j).sum(), int), 0.9, weights=np.ones(1),
+            per_class=False,
+        )  # fmt: skip
+        assert found[j] == alone[0]
+    assert found[2] == np.inf
+
+
+@pytest.mark.parametrize("score", ["lac", "aps"])
+def test_sets_and_thresholds_are_those_of_mapie(score):
+    pytest.importorskip("mapie")
+    from mapie.classification import SplitConformalClassifier
+    from sklearn.base import BaseEstimator, ClassifierMixin
+
+    class Given(ClassifierMixin, BaseEstimator):
+        def fit(self, X, y):
+            self.classes_, self.fitted_ = np.arange(3), True
+            return self
+
+        def predict_proba(self, X):
+            return X
+
+        def predict(self, X):
+            return X.argmax(axis=1)
+
+    rng = np.random.default_rng(0)
+    fit, y = draw(rng, 200)
+    test, _ = draw(rng, 300)
+    model = SplitConformalClassifier(
+        Given().fit(fit, y), confidence_level=0.8, conformity_score=score, random_state=3
+    )
+    options = {"include_last_label": "randomized"} if score == "aps" else {}
+    theirs = model.conformalize(fit, y).predict_set(test, conformity_score_params=options)[1]
+    u, u_test = (np.random.RandomState(3).uniform(size=n) for n in (200, 300))
+    own = class_scores(fit, score, 1 - u)[np.arange(200), y]
+    found = conformal_thresholds(own, y, 0.8, weights=np.ones(3), per_class=False)
+    own_sets = class_scores(test, score, 1 - u_test) <= found
+    np.testing.assert_allclose(model._mapie_classifier.conformity_scores_.ravel(), own, atol=1e-9)
+    np.testing.assert_allclose(model._mapie_classifier.quantiles_[0], found[0], atol=1e-9)
+    assert (theirs[:, :, 0] == own_sets).all()
+    if score == "lac":
+        sets = ConformalSets(coverage=0.8).fit(fit, y).predict_set(test)
+        filled = (
+            theirs[:, :, 0]
+            | (~theirs.any(axis=(1, 2)) & True)[:, None]
+            * np.eye(3, dtype=bool)[test.argmax(axis=1)]
+        )
+        assert (sets == filled).all()
+
+
+@pytest.mark.parametrize("per_class", [False, True])
+def test_sets_are_those_of_crepes(per_class):
+    pytest.importorskip("crepes")
+    from crepes import ConformalClassifier
+    from crepes.extras import hinge
+
+    rng = np.random.default_rng(0)
+    fit, y = draw(rng, 200)
+    test, _ = draw(rng, 300)
+    bins = {"bins": y} if per_class else {}
+    classifier = ConformalClassifier().fit(hinge(fit, np.arange(3), y), **bins)
+    alphas = hinge(test)
+    if per_class:
+        theirs = np.stack(
+            [
+                classifier.predict_set(
+                    alphas[:, [j]], bins=np.full(300, j), confidence=0.85, smoothing=False
+                )[:, 0]
+                for j in range(3)
+            ],
+            axis=1,
+        )
+    else:
+        theirs = classifier.predict_set(alphas, confidence=0.85, smoothing=False)
+    found = ConformalSets(coverage=0.85, per_class=per_class).fit(fit, y).predict_set(test)
+    empty = ~np.asarray(theirs, dtype=bool).any(axis=1)
+    assert (found[~empty] == theirs[~empty]).all()
+    assert (found[empty].sum(axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("score", ["lac", "aps"])
+@pytest.mark.parametrize("per_class", [False, True])
+def test_sets_cover_the_true_class(score, per_class):
+    rng = np.random.default_rng(0)
+    covered, classes = [], []
+    for _ in range(100):
+        probs, y = draw(rng, 400)
+        found = ConformalSets(coverage=0.9, score=score, per_class=per_class).fit(probs, y)
+        test, truth = draw(rng, 400)
+        hit = found.predict_set(test)[np.arange(400), truth]
+        covered.append(hit.mean())
+        classes.append([hit[truth == j].mean() for j in range(3)])
+    assert 0.89 <= np.mean(covered) <= 0.92
+    if per_class:
+        assert np.min(np.mean(classes, axis=0)) >= 0.89
+
+
+def test_weights_keep_the_coverage_under_label_shift():
+    rng = np.random.default_rng(0)
+    shifted = (0.05, 0.15, 0.8)
+    plain, weighted = [], []
+    for _ in range(100):
+        probs, y = draw(rng, 300, (0.8, 0.15, 0.05))
+        test, truth = draw(rng, 300, shifted)
+        for prior, into in ((None, plain), (shifted, weighted)):
+            found = ConformalSets(coverage=0.9, prior=prior).fit(probs, y)
+            into.append(found.predict_set(test)[np.arange(300), truth].mean())
+    assert np.mean(weighted) >= 0.89
+    assert np.mean(weighted) > np.mean(plain)
+
+
+def test_no_set_is_empty_and_the_likeliest_class_fills_it():
+    rng = np.random.default_rng(0)
+    probs, y = draw(rng, 300, sharp=6.0)
+    for score in ("lac", "aps"):
+        sets = ConformalSets(coverage=0.5, score=score).fit(probs, y).predict_set(probs)
+        assert sets.any(axis=1).all()
+        assert sets[np.arange(300), probs.argmax(axis=1)].all()
+
+
+@pytest.mark.parametrize("score", ["lac", "aps"])
+def test_sets_do_not_depend_on_the_order_of_rows_or_classes(score):
+    rng = np.random.default_rng(0)
+    probs, y = draw(rng, 200)
+    test, _ = draw(rng, 50)
+    found = ConformalSets(score=score).fit(probs, y).predict_set(test)
+    rows, moved = rng.permutation(200), rng.permutation(50)
+    again = ConformalSets(score=score).fit(probs[rows], y[rows]).predict_set(test[moved])
+    assert (again == found[moved]).all()
+    classes = np.array([2, 0, 1])
+    renamed = ConformalSets(score=score).fit(probs[:, classes], np.argsort(classes)[y])
+    assert (renamed.predict_set(test[:, classes]) == found[:, classes]).all()
+
+
+def test_random_shares_are_uniform_and_follow_from_the_row():
+    probs, _ = draw(np.random.default_rng(0), 20_000)
+    share = uniform_of(probs)
+    assert ((share >= 0) & (share < 1)).all()
+    assert np.abs(np.quantile(share, np.linspace(0, 1, 11)) - np.linspace(0, 1, 11)).max() < 0.015
+    assert abs(np.corrcoef(share, probs.max(axis=1))[0, 1]) < 0.03
+    assert (uniform_of(probs[:, [2, 0, 1]]) == share).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"coverage": 0.0}, r"`coverage` must be in \(0, 1\], got 0.0"),
+        ({"coverage": 1.0}, r"`coverage` must be in \(0, 1\), got 1.0"),
+        ({"score": "raps"}, '`score` must be one of "lac", "aps"'),
+        ({"prior": [1, 1]}, "`prior` must be of length 3"),
+        ({"prior": [1, 1, 1], "per_class": True}, "`prior` must be None with `per_class`"),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    probs, y = draw(np.random.default_rng(0), 30)
+    with pytest.raises(ValueError, match=message):
+        ConformalSets(**options).fit(probs, y)
