@@ -109,7 +109,8 @@ class MultilabelReport(Compared[MultilabelModel]):
 
     def tables(self, *, per_class: bool = False) -> list[Table]:
         """All tables; with `per_class` also the labels of every model."""
-        title = f"{self.rows:,} rows, {len(self.classes):,} labels"
+        n_labels = len(self.classes)
+        title = f"{self.rows:,} rows, {n_labels:,} label{'' if n_labels == 1 else 's'}"
         found = [metric_table(self)._replace(title=title)]
         if per_class:
             found += [self._label_table(model) for model in self.compared or self.models]

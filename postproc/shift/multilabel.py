@@ -176,6 +176,13 @@ class MultilabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  
         narrow = xp.isdtype(checked.dtype, "real floating") and xp.finfo(checked.dtype).bits <= 32
         return xp.astype(probs, xp.float32 if narrow else xp.float64)
 
+    @takes_frames("scores", returns="classes")
+    def predict(self, scores: Array) -> Array:
+        """Zeros and ones (n, m): 1 where the adapted probability is 1/2 or more."""
+        probs = self.predict_proba(scores)
+        xp = api.array_namespace(probs)
+        return xp.astype(probs >= 0.5, xp.int64)
+
     @property
     def model_(self) -> LabelMaps:
         """The maps of the calibration."""

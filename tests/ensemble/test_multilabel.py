@@ -166,6 +166,24 @@ def test_auto_leaves_calibrated_members_alone(metric):
     assert changed <= 1
 
 
+@pytest.mark.parametrize("name", ["soft", "labels", "stack", "auto"])
+def test_tensors_give_what_arrays_give(name):
+    torch = pytest.importorskip("torch")
+    tensors = [[torch.as_tensor(each) for each in members] for members in (VAL, TEST)]
+    wanted = clone(MODELS[name]).fit(VAL, Y, multilabel=True).predict_proba(TEST)
+    model = clone(MODELS[name]).fit(tensors[0], torch.as_tensor(Y), multilabel=True)
+    found = model.predict_proba(tensors[1])
+    assert isinstance(found, torch.Tensor)
+    np.testing.assert_allclose(found.numpy(), wanted, atol=1e-6)
+
+
+def test_one_label_is_a_binary_task():
+    column = [each[:, :1] for each in VAL]
+    wide = ensemble.LearnedLogPool().fit(column, Y[:, :1], multilabel=True)
+    flat = ensemble.LearnedLogPool().fit(column, Y[:, 0])
+    np.testing.assert_allclose(wide.predict_proba(column), flat.predict_proba(column))
+
+
 def test_few_rows_change_nothing():
     few = [each[:8] for each in VAL]
     with pytest.warns(UserWarning, match="too few to learn from"):

@@ -44,6 +44,8 @@ def test_adapting_multiplies_the_odds_of_shifted_labels_alone():
     odds = found.share[0] / (1 - found.share[0]) / (found.source[0] / (1 - found.source[0]))
     p = before[:, 0]
     np.testing.assert_allclose(after[:, 0], odds * p / (odds * p + 1 - p), atol=1e-9)
+    np.testing.assert_array_equal(adapter.predict(target), after >= 0.5)
+    assert adapter.score(target, labels) == ((after >= 0.5) == labels).all(axis=1).mean()
     losses = [-np.log(np.where(labels == 1, q, 1 - q))[:, 0].mean() for q in (before, after)]
     assert losses[1] < losses[0]
 
