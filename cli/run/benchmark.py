@@ -63,8 +63,8 @@ class Measurement:
         from ensemble.bench.page import bench_page
 
         tasks = {
-            task.name: f"{task.n_classes} classes, {len(task.models)} models, files "
-            f"{task.fingerprint}"
+            task.name: f"{task.n_classes} {'labels' if task.multilabel else 'classes'}, "
+            f"{len(task.models)} models, files {task.fingerprint}"
             for task in self.plan.tasks
         }
         skipped = {found.path: found.reason for found in self.skipped}

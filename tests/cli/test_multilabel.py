@@ -135,8 +135,27 @@ def test_a_run_directory_whose_labels_have_columns(task, run_cli):
     run_cli(*words_of("weights", "array.npy"), "-o", "w2.npy", "--quiet")
     np.testing.assert_allclose(np.load("w.npy"), np.load("w2.npy"), atol=1e-12)
     run_cli("auto", "run", "-o", "a.npy", "--quiet")
-    said = run_cli("bench", "run", "-o", "bench.jsonl", code=1).output
-    assert "of classes that exclude each other for a benchmark" in said
+
+
+def test_bench_counts_the_labels_of_drawn_rows(task, run_cli):
+    Path("run").mkdir()
+    for split in ("val", "test"):
+        np.save(f"run/labels.{split}.npy", task[split])
+        for member in "ab":
+            np.save(f"run/{member}.{split}.npy", np.load(f"{member}.{split}.array.npy"))
+    words = ["bench", "run", "-o", "bench.jsonl", "--draws", "3", "--jobs", "1", "--rows", N]
+    said = json.loads(run_cli(*words, "--methods", "soft,weights,auto,devil,bcts", "--json").stdout)
+    found = {(each["model"], each["method"]): each for each in said["results"]}
+    assert {method for _, method in found} == {"soft", "weights", "auto"}
+    assert {each["shift"] for each in said["results"]} == {"none"}
+    assert not said["errors"]
+    (soft,) = [each for (_, method), each in found.items() if method == "soft"]
+    mean = (np.load("a.test.array.npy") + np.load("b.test.array.npy")) / 2
+    assert soft["accuracy"] == pytest.approx(((mean >= 0.5) == task["test"]).mean(), abs=0.03)
+    low, high = soft["gain_ci"]
+    assert low < soft["gain"] < high
+    words[words.index("3")] = "1"
+    assert "2 or more for multi-label tasks" in run_cli(*words, "--overwrite", code=1).output
 
 
 def test_inspect_pool_and_convert(task, run_cli):
