@@ -127,6 +127,9 @@ def measure_decisions(tasks: Sequence[Task], *, as_json: bool, **options: Any) -
     from ensemble.bench import decisions
     from ensemble.bench.decision_tables import decision_tables
 
+    if any(task.multilabel for task in tasks):
+        message = "--decisions is for classes that exclude each other, not for multi-label tasks"
+        raise click.UsageError(message)
     records = list(decisions.measure_decisions(tasks, **options))
     if as_json:
         print_json({"results": records, "settings": options})

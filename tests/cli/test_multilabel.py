@@ -154,6 +154,8 @@ def test_bench_counts_the_labels_of_drawn_rows(task, run_cli):
     assert soft["accuracy"] == pytest.approx(((mean >= 0.5) == task["test"]).mean(), abs=0.03)
     low, high = soft["gain_ci"]
     assert low < soft["gain"] < high
+    said = run_cli("bench", "run", "--decisions", "--draws", "2", code=2).output
+    assert "--decisions is for classes that exclude each other" in said
     words[words.index("3")] = "1"
     assert "2 or more for multi-label tasks" in run_cli(*words, "--overwrite", code=1).output
 
