@@ -207,6 +207,10 @@ OTHERS = {
         ),
         "files",
     ),
+    **dict.fromkeys(
+        ("BinaryCalibration", "BetaCalibration", "QuadraticScaling", "VennAbersCalibration"),
+        "two classes, tested below",
+    ),
     "save_predictions": "tested below",
     "multilabel_prior": "tested below",
     "reliability_bins": "tested below",
@@ -219,6 +223,19 @@ OTHERS = {
 def test_every_public_name_is_here():
     public = {*postproc.__all__, *ensemble.__all__}
     assert public == CASES.keys() | OTHERS.keys()
+
+
+@pytest.mark.parametrize("name", [name for name in OTHERS if "two classes" in OTHERS[name]])
+def test_calibrators_of_two_classes_match_columns_by_name(name):
+    y = Y % 2
+    probs = postproc.softmax(1.5 * np.eye(2)[y] + RNG.standard_normal((N_ROWS, 2)))
+    table = pd.DataFrame(probs, columns=["no", "yes"])
+    by_array = getattr(postproc, name)().fit(probs, y)
+    by_name = getattr(postproc, name)().fit(table, np.array(["no", "yes"])[y])
+    found = by_name.predict_proba(table[["yes", "no"]])
+    wanted = by_array.predict_proba(probs)
+    np.testing.assert_allclose(found[["no", "yes"]], wanted, rtol=1e-9)
+    assert list(by_name.predict(table)) == list(np.array(["no", "yes"])[by_array.predict(probs)])
 
 
 def plain(result, order=CLASSES):
