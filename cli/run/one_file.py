@@ -127,7 +127,7 @@ def _summarize_calibrated(
         "fit_rows": scaling.n_rows_,
         "improved": scaling.improved_,
         "temperature": scaling.temperature_,
-        "weights": getattr(scaling, "weights_", None),
+        "weights": getattr(scaling, "shares_", None),
         "strength": getattr(scaling, "strength_", None),
         "log_loss_before": scaling.identity_log_loss_,
         "log_loss_after": scaling.held_out_log_loss_,

@@ -42,6 +42,8 @@ FILES = {
     "save": "--save",
     "plot": "--plot",
     "by": "--by",
+    "groups": "--groups",
+    "row_weights": "--row-weights",
     "order": "--order",
     "labels_out": "--labels-out",
 }
