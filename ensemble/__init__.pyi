@@ -1,4 +1,5 @@
 from .augmentation import aeda as aeda
+from .auto.multilabel import MultilabelPostprocessor as MultilabelPostprocessor
 from .auto.pipeline import AdaptedPipeline as AdaptedPipeline
 from .auto.pipeline import AutoPostprocessor as AutoPostprocessor
 from .bench.runner import benchmark as benchmark
@@ -11,6 +12,7 @@ from .learned.discriminant_pool import DiscriminantPool as DiscriminantPool
 from .learned.greedy import GreedySelection as GreedySelection
 from .learned.greedy_tuning import tune_greedy as tune_greedy
 from .learned.gumbel import GumbelSelection as GumbelSelection
+from .learned.label_pool import LabelPool as LabelPool
 from .learned.log_pool import LearnedLogPool as LearnedLogPool
 from .learned.stacking import Bagging as Bagging
 from .learned.stacking import Stacking as Stacking
