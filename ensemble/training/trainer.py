@@ -149,6 +149,9 @@ class DevilsAdvocateTrainer:
         self.options = TrainingOptions() if options is None else options
         self.seed = check_count(seed, "seed", low=0)
         self.norm_models = [model.to(self.device) for model in norm_models]
+        if self.options.adversarial is not None:
+            for model in self.norm_models:  # names that no module has are an error from the start
+                self.options.adversarial.perturbed(model)
         self.devil = None if devil is None else devil.to(self.device)
         self.history_: dict[str, list[list[float]]] = {}
 

@@ -267,3 +267,8 @@ def test_flooding_keeps_the_training_loss_near_the_level():
 
     assert abs(final_loss(0.5) - 0.5) < 0.1
     assert final_loss(None) < 0.35
+
+
+def test_names_that_no_module_has_are_an_error_from_the_start():
+    with pytest.raises(ValueError, match=r"pattern of 0\.weight, "):
+        trainer(options=TrainingOptions(adversarial=Adversarial("embedding*")))
