@@ -98,7 +98,7 @@ def report_command(
     paired proportions, and the exact McNemar test with Holm's correction for several models.
 
     --metric shows other metrics with intervals and gains, too. Gains are positive where better.
-    --groups and --row-weights change what is independent and what each row counts.
+    --groups says which rows belong together, --row-weights what each row counts.
 
     Files of predicted labels, with or without ids, are compared by accuracy, macro-F1 and the
     paired tests. Instead of files, PREDS may be one run directory: its test split is compared.
