@@ -16,7 +16,6 @@ from cli.task.doubts import fit_doubts, report_doubts, same_rows
 from cli.task.load import compare, load_fit_and_target, load_judging_labels, load_written
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
-from postproc.calibration.binary import BinaryCalibration
 from postproc.calibration.by_name import name_of
 from postproc.calibration.temperature import Calibrator
 from postproc.reports.report import AccuracyReport
@@ -115,7 +114,7 @@ def _summarize_calibrated(scaling: Calibrator, target: Predictions) -> dict[str,
         "fit_rows": scaling.n_rows_,
         "improved": scaling.improved_,
         "temperature": scaling.temperature_,
-        "weights": scaling.weights_ if isinstance(scaling, BinaryCalibration) else None,
+        "weights": getattr(scaling, "shares_", None),
         "log_loss_before": scaling.identity_log_loss_,
         "log_loss_after": scaling.held_out_log_loss_,
     }
