@@ -42,10 +42,10 @@ FILES = {
     "save": "--save",
     "plot": "--plot",
     "by": "--by",
-    "order": "--order",
-    "labels_out": "--labels-out",
     "groups": "--groups",
     "row_weights": "--row-weights",
+    "order": "--order",
+    "labels_out": "--labels-out",
 }
 
 

@@ -125,8 +125,9 @@ def binary_labels(
 
     Numbers that are no such labels are left to later checks.
     """
-    if positive is None and heading not in ("0", "1") and is_zero_one(values):
-        return values  # as they lie in their file
+    plain = positive is None and heading != "0" and values.dtype.kind in "iu" and values.size
+    if plain and values.min() >= 0 and values.max() <= 1:
+        return values  # perhaps a memory map, which stays one
     text = plain_text(values)
     found = list(dict.fromkeys(text.tolist()))
     if positive is None and heading in found and len(found) == 2:
@@ -146,11 +147,6 @@ def binary_labels(
     if len(found) == 2:
         mend += ", or name both, the negative one first, in classes.txt or with --classes"
     return fail(name, "0 and 1, true and false, yes and no, or -1 and 1", shown, mend)
-
-
-def is_zero_one(values: NDArray[Any]) -> bool:
-    """Whether labels are the integers 0 and 1 already, (n,)."""
-    return values.dtype.kind in "iu" and len(values) > 0 and 0 <= values.min() <= values.max() <= 1
 
 
 def plain_text(values: NDArray[Any]) -> NDArray[np.str_]:
