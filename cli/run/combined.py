@@ -190,12 +190,8 @@ def _show(summary: dict[str, Any]) -> None:
         for member in summary["members"]
     ]
     split = {"fit": "on the fit split, %", "target": "on these rows, %"}
-<<<<<<< HEAD
-    heading = [] if judged is None else [f"accuracy {split[judged]}"]
-=======
-    judged = "labels right" if summary["task"] == "multilabel" else "accuracy"
-    accuracy = f"{judged} {split.get(summary['judged_on'], '')}".strip()
->>>>>>> main
+    what = "labels right" if summary["task"] == "multilabel" else "accuracy"
+    heading = [] if judged is None else [f"{what} {split[judged]}"]
     if summary["stacker_weight"] is not None:
         rows.append(
             ["(stacker on all)", "", f"{summary['stacker_weight']:.3f}", *("-" for _ in heading)]
