@@ -45,6 +45,7 @@ HOMES = {
     "DevilsAdvocate": "ensemble.devil.estimator",
     "DiscriminantPool": "ensemble.learned.discriminant_pool",
     "GreedySelection": "ensemble.learned.greedy",
+    "GumbelSelection": "ensemble.learned.gumbel",
     "LabelMaps": "postproc.calibration.labelwise",
     "LabelPool": "ensemble.learned.label_pool",
     "LearnedLogPool": "ensemble.learned.log_pool",

@@ -67,6 +67,7 @@ def files(tmp_path, monkeypatch):
     table("columns.csv", {"id": rows, NAMES: (b > 0.3).astype(int)})
     table("tags.csv", {"id": rows, "tags": tags})
     table("tta.csv", {"id": np.arange(N_ROWS) // 2, NAMES: a})
+    table("texts.csv", {"id": rows, "text": truth, "label": truth})
     Path("patients.txt").write_text("".join(f"p{row // 4}\n" for row in rows))
     for fold in (0, 1):
         table(f"fold{fold}.csv", {"id": rows[fold::2], NAMES: a[fold::2]})

@@ -164,6 +164,7 @@ CASES = {
     ),
     "DiscriminantPool": estimator(ensemble.DiscriminantPool, members=True),
     "GreedySelection": estimator(ensemble.GreedySelection, members=True),
+    "GumbelSelection": estimator(ensemble.GumbelSelection, members=True),
     "LearnedLogPool": estimator(ensemble.LearnedLogPool, members=True),
     "Stacking": estimator(ensemble.Stacking, members=True),
     "Voting": estimator(ensemble.Voting, members=True),
@@ -216,7 +217,14 @@ OTHERS = {
     "reliability_bins": "tested below",
     "class_metrics": "tested below",
     "draw_target": "tested below",
-    "DevilsAdvocateTrainer": "torch modules",
+    **dict.fromkeys(
+        (
+            *("Adversarial", "ChildTuning", "Contrastive"),
+            *("DevilsAdvocateTrainer", "TrainingOptions"),
+        ),
+        "torch modules",
+    ),
+    "aeda": "texts",
 }
 
 

@@ -11,6 +11,7 @@ import click
 from cli import options
 from cli.options import (
     METRIC_NAMES,
+    Count,
     Fit,
     Inputs,
     MetricName,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 #: Fixed rules, and methods that are fitted to labelled rows.
 VOTES = ("soft", "hard", "log", "median", "rank")
-FITTED = ("weights", "blend", "calibrated", "greedy", "stack", "bagging", "devil")
+FITTED = ("weights", "blend", "calibrated", "greedy", "gumbel", "stack", "bagging", "devil")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Rule:
         metavar="NAME",
         default="accuracy",
     )
+    size: int = given("gumbel: number of members to select.", type=Count(1), default=3)
 
 
 @options.command(
@@ -97,8 +99,9 @@ def ensemble_command(
     Fitted to labelled rows: weights (log pool with the lowest log-loss), blend (the same of the
     members, of linear discriminants on them and of a kernel regression, with a class bias),
     calibrated (temperature scaling of each member, then soft), greedy (forward selection with
-    replacement), stack (logistic regression), bagging (of stack), devil (Devil's Advocate: models
-    in discussion with one that was trained to be wrong).
+    replacement), gumbel (a subset of --size members, by Gumbel-Softmax gates), stack (logistic
+    regression), bagging (of stack), devil (Devil's Advocate: models in discussion with one that
+    was trained to be wrong).
 
     With --multilabel members are combined label by label; rank ranks the rows of each label, and
     weights are learned for each label, shrunk to those that all labels share.
@@ -145,6 +148,7 @@ def _make(method: Any, rule: Rule, devil: Devil, running: Running) -> Ensemble:
         "blend": lambda: ensemble.DiscriminantPool(seed=seed),
         "calibrated": lambda: ensemble.CalibratedVoting(weights=weights),
         "greedy": lambda: ensemble.GreedySelection(metric=rule.metric, seed=seed),
+        "gumbel": lambda: ensemble.GumbelSelection(size=rule.size, seed=seed),
         "stack": lambda: ensemble.Stacking(seed=seed),
         "bagging": lambda: ensemble.Bagging(seed=seed),
         "devil": lambda: devil.make(running),

@@ -16,6 +16,7 @@ from ensemble.devil.estimator import NO_DEVIL, PLAIN
 from ensemble.learned.calibrated import CalibratedVoting
 from ensemble.learned.discriminant_pool import DiscriminantPool
 from ensemble.learned.greedy import GreedySelection
+from ensemble.learned.gumbel import GumbelSelection
 from ensemble.voting import Voting
 from postproc.scores.checks import fail
 
@@ -108,6 +109,12 @@ METHODS: tuple[Method, ...] = (
         "weights with linear discriminants and a kernel regression",
     ),
     _labels("greedy", _seeded(GreedySelection), "greedy selection by accuracy"),
+    _labels(
+        "greedy-3",
+        _seeded(partial(GreedySelection, metric="log_loss", n_steps=3)),
+        "three steps of greedy selection by log-loss",
+    ),
+    _labels("gumbel", _seeded(GumbelSelection), "three members, chosen by Gumbel gates"),
     _labels("stack", team.stack, "logistic regression on all members", group="stack"),
     _labels("bagging", team.bagging, "stackers on ten bootstrap resamples", group="stack"),
     _team("boosting", _seeded(Boosting), "gradient-boosted trees on candidate classes"),

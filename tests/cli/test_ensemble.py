@@ -82,7 +82,9 @@ def test_votes_write_probabilities_and_report(run, run_cli, method):
     np.testing.assert_allclose(probs.sum(axis=1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", ["weights", "blend", "calibrated", "greedy", "stack", "bagging"])
+@pytest.mark.parametrize(
+    "method", ["weights", "blend", "calibrated", "greedy", "gumbel", "stack", "bagging"]
+)
 def test_fitted_methods_are_saved_and_applied(run, run_cli, method):
     args = ["ensemble", method, *TEST, *FIT, *LABELS, "-o", "out.npy", "--save", "model.json"]
     summary = json.loads(run_cli(*args, "--json").stdout)

@@ -22,6 +22,7 @@ FITTED = {
     "calibrated": ensemble.CalibratedVoting,
     "greedy": ensemble.GreedySelection,
     "bags": lambda: ensemble.GreedySelection(n_bags=4, n_steps=5),
+    "gumbel": ensemble.GumbelSelection,
     "stack": lambda: ensemble.Stacking(cs=(0.01, 0.1)),
     "bagging": lambda: ensemble.Bagging(cs=(0.1,), n_estimators=3),
     "blend": ensemble.Blend,

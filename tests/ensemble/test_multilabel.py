@@ -52,6 +52,7 @@ FITTED = {
     "blend": ensemble.DiscriminantPool(),
     "calibrated": ensemble.CalibratedVoting(),
     "greedy": ensemble.GreedySelection(metric="log_loss"),
+    "gumbel": ensemble.GumbelSelection(size=2),
     "stack": ensemble.Stacking(),
     "bagging": ensemble.Bagging(),
 }
