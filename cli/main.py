@@ -14,6 +14,7 @@ import click
 COMMANDS = {
     "adapt": "Adapt probabilities to label shift.",
     "apply": "Apply a saved model to new predictions.",
+    "augment": "Make variants of texts, to be predicted and pooled.",
     "auto": "Combine, calibrate and adapt, each only where it helps.",
     "bench": "Compare all methods on run directories, under label shift.",
     "calibrate": "Calibrate probabilities on labelled rows.",

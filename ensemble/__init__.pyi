@@ -1,3 +1,5 @@
+from .augmentation import aeda as aeda
+from .auto.multilabel import MultilabelPostprocessor as MultilabelPostprocessor
 from .auto.pipeline import AdaptedPipeline as AdaptedPipeline
 from .auto.pipeline import AutoPostprocessor as AutoPostprocessor
 from .bench.runner import benchmark as benchmark
@@ -9,6 +11,8 @@ from .learned.calibrated import CalibratedVoting as CalibratedVoting
 from .learned.discriminant_pool import DiscriminantPool as DiscriminantPool
 from .learned.greedy import GreedySelection as GreedySelection
 from .learned.greedy_tuning import tune_greedy as tune_greedy
+from .learned.gumbel import GumbelSelection as GumbelSelection
+from .learned.label_pool import LabelPool as LabelPool
 from .learned.log_pool import LearnedLogPool as LearnedLogPool
 from .learned.stacking import Bagging as Bagging
 from .learned.stacking import Stacking as Stacking
@@ -18,6 +22,10 @@ from .members import check_members as check_members
 from .rows import pool_rows as pool_rows
 from .saved import load_model as load_model
 from .saved import save_model as save_model
+from .training.adversarial import Adversarial as Adversarial
+from .training.child_tuning import ChildTuning as ChildTuning
+from .training.contrastive import Contrastive as Contrastive
+from .training.options import TrainingOptions as TrainingOptions
 from .training.trainer import DevilsAdvocateTrainer as DevilsAdvocateTrainer
 from .voting import Voting as Voting
 from .voting import hard_vote as hard_vote

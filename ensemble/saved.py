@@ -45,6 +45,9 @@ HOMES = {
     "DevilsAdvocate": "ensemble.devil.estimator",
     "DiscriminantPool": "ensemble.learned.discriminant_pool",
     "GreedySelection": "ensemble.learned.greedy",
+    "GumbelSelection": "ensemble.learned.gumbel",
+    "LabelMaps": "postproc.calibration.labelwise",
+    "LabelPool": "ensemble.learned.label_pool",
     "LearnedLogPool": "ensemble.learned.log_pool",
     "LinearHead": "ensemble.learned.heads",
     "Stacking": "ensemble.learned.stacking",
@@ -61,12 +64,16 @@ HOMES = {
     "ConformalSets": "postproc.decisions.sets",
     "DiscriminantPoolMap": "postproc.calibration.discriminant_pool",
     "KernelScores": "postproc.calibration.kernel",
+    "LabelCandidate": "ensemble.auto.multilabel",
     "LabelShiftAdapter": "postproc.shift.adapter",
     "LinearPoolMap": "postproc.calibration.binary",
     "LogOddsMap": "postproc.calibration.log_odds",
     "LinearScores": "postproc.calibration.discriminant_pool",
     "MatrixMap": "postproc.calibration.matrix",
     "MixedMap": "postproc.calibration.mixing",
+    "MultilabelCalibration": "postproc.calibration.multilabel",
+    "MultilabelPostprocessor": "ensemble.auto.multilabel",
+    "MultilabelShiftAdapter": "postproc.shift.multilabel",
     "PairedGain": "ensemble.auto.rehearsal",
     "Policy": "ensemble.auto.policy",
     "PooledMap": "postproc.calibration.pooled",
@@ -92,6 +99,9 @@ LARGEST = 1e100
 
 #: Most numbers of a row that a model is tried on when it is loaded.
 MOST_TRIED = 10**7
+
+#: Characters of the reason why a model is damaged: some quote an array.
+MOST_SAID = 300
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -195,7 +205,7 @@ def load_model(path: str | os.PathLike[str]) -> Any:
         msg = f"{file}: {error}"
         raise ValueError(msg) from None
     except Exception as error:  # a damaged model may fail anywhere
-        msg = f"{file}: damaged: {type(error).__name__}: {one_line(error)}"
+        msg = f"{file}: damaged: {type(error).__name__}: {one_line(error)[:MOST_SAID]}"
         raise ValueError(msg) from error
     return model
 
@@ -268,7 +278,10 @@ def _try_out(model: Any) -> None:
                 _try_decisions(model, own, rows)
                 return
             probs = model.predict_proba(own)
-    if not np.allclose(probs.sum(axis=1), 1.0, atol=1e-3) or not (probs >= 0).all():
+    if getattr(model, "multilabel_", False):
+        if not ((probs >= 0) & (probs <= 1)).all():
+            fail("model", "one that predicts probabilities", f"{probs.max():.3g}")
+    elif not np.allclose(probs.sum(axis=1), 1.0, atol=1e-3) or not (probs >= 0).all():
         fail("model", "one whose predictions sum to 1", f"{probs.sum(axis=1)[0]:.3g}")
 
 

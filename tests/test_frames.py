@@ -164,6 +164,7 @@ CASES = {
     ),
     "DiscriminantPool": estimator(ensemble.DiscriminantPool, members=True),
     "GreedySelection": estimator(ensemble.GreedySelection, members=True),
+    "GumbelSelection": estimator(ensemble.GumbelSelection, members=True),
     "LearnedLogPool": estimator(ensemble.LearnedLogPool, members=True),
     "Stacking": estimator(ensemble.Stacking, members=True),
     "Voting": estimator(ensemble.Voting, members=True),
@@ -189,6 +190,14 @@ OTHERS = {
         ("AccuracyReport", "NoShiftTest", "PriorEstimate", "TuningResult", "Diversity", "Members"),
         "a result",
     ),
+    **dict.fromkeys(("LabelPriors", "MultilabelReport"), "a result"),
+    **dict.fromkeys(
+        (
+            *("LabelPool", "MultilabelCalibration", "MultilabelPostprocessor"),
+            *("MultilabelShiftAdapter", "multilabel_report"),
+        ),
+        "tested below",
+    ),
     **dict.fromkeys(
         ("holm", "mcnemar_exact", "paired_gain_interval", "wilson_interval"), "counts or p-values"
     ),
@@ -208,7 +217,14 @@ OTHERS = {
     "reliability_bins": "tested below",
     "class_metrics": "tested below",
     "draw_target": "tested below",
-    "DevilsAdvocateTrainer": "torch modules",
+    **dict.fromkeys(
+        (
+            *("Adversarial", "ChildTuning", "Contrastive"),
+            *("DevilsAdvocateTrainer", "TrainingOptions"),
+        ),
+        "torch modules",
+    ),
+    "aeda": "texts",
 }
 
 
@@ -278,3 +294,36 @@ def test_frames_give_the_results_of_arrays(name, library, wanted):
     if name not in wanted:
         wanted[name] = plain(CASES[name](Arrays()))
     assert_same(plain(CASES[name](Frames(library))), wanted[name])
+
+
+def multilabel(given):
+    """Every estimator of labels that do not exclude each other."""
+    fit, target, y, target_y = given
+    single = (postproc.MultilabelCalibration, postproc.MultilabelShiftAdapter)
+    found = [make(kind="probs").fit(fit[0], y).predict_proba(target[0]) for make in single]
+    for make in (ensemble.LabelPool, ensemble.MultilabelPostprocessor, ensemble.Stacking):
+        model = make().fit(fit, y, multilabel=True)
+        found += [model.predict_proba(target), model.predict(target)]
+    report = postproc.multilabel_report(
+        {"a": target[0], "b": target[1]}, target_y, classes=CLASSES, kinds="probs"
+    )
+    return [*found, report["b"].results["micro_f1"].gain]
+
+
+@pytest.mark.parametrize("library", [pd, pl, pa], ids=["pandas", "polars", "arrow"])
+def test_labels_by_name_give_what_arrays_give(library):
+    labels = RNG.permutation(2 * N_ROWS) < 50
+    y, target_y = ((RNG.random((N_ROWS, 3)) < 0.4).astype(int) for _ in range(2))
+    y[:, 0], target_y[:, 0] = labels[:N_ROWS], labels[N_ROWS:]
+    fit, target = (
+        [np.clip(0.5 * truth + 0.5 * RNG.random(truth.shape), 0.01, 0.99) for _ in range(2)]
+        for truth in (y, target_y)
+    )
+    frames = Frames(library)
+    wanted = multilabel((fit, target, y, target_y))
+    tables = [
+        [frames.table(p, o) for p, o in zip(each, ORDERS[1:], strict=True)]
+        for each in (fit, target)
+    ]
+    found = multilabel((*tables, frames.table(y, ORDERS[2]), frames.table(target_y, ORDERS[0])))
+    assert_same(plain(found), plain(wanted))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
+
 from cli import options
-from cli.options import Fit, Inputs, Outputs, Running
+from cli.options import Fit, Inputs, MetricName, Outputs, Running
 
 
 @options.command(
@@ -20,10 +22,21 @@ Examples:
 @options.members_argument
 @options.group(Fit)
 @options.group(Inputs)
+@options.option(
+    "--metric",
+    type=MetricName(),
+    metavar="NAME",
+    help="With --multilabel: the metric that decides, as of report.  [default: log_loss]",
+)
 @options.group(Outputs)
 @options.group(Running)
 def auto_command(
-    predictions: tuple[str, ...], fit: Fit, inputs: Inputs, outputs: Outputs, running: Running
+    predictions: tuple[str, ...],
+    fit: Fit,
+    inputs: Inputs,
+    metric: str | None,
+    outputs: Outputs,
+    running: Running,
 ) -> dict[str, Any]:
     """Improve PREDS where held-out rows show that it helps, and leave them unchanged otherwise.
 
@@ -31,18 +44,26 @@ def auto_command(
     to rehearse label shifts. PREDS as a whole, without labels, show whether their own class prior
     has shifted.
 
+    Of labels that do not exclude each other (--multilabel), each is calibrated, or has weights of
+    its own in a log pool; label shift is not looked for.
+
     Instead of files, PREDS may be one run directory: its val split is fitted to and its test split
     is improved.
     """
     from cli.run.combined import fit_and_combine
     from cli.task.members import check_fit_usage
     from cli.task.runner import Runner
-    from ensemble import AutoPostprocessor
+    from ensemble import AutoPostprocessor, MultilabelPostprocessor
 
     runner = Runner.of(inputs, outputs, running)
     check_fit_usage(predictions, fit, "auto", learns=True)
 
-    def make() -> Any:
+    def make(members: Any) -> Any:
+        if members.multilabel:
+            return MultilabelPostprocessor(metric=metric or "log_loss", seed=running.seed)
+        if metric is not None:
+            message = "--metric is for --multilabel: classes that exclude each other go by accuracy"
+            raise click.UsageError(message)
         return AutoPostprocessor(seed=running.seed)
 
     return fit_and_combine(make, "auto", predictions, fit, runner, learns=True)

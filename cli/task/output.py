@@ -18,6 +18,7 @@ from postproc.files.labels import CLASS_FILE
 from postproc.files.paths import LABEL_SUFFIXES, PREDICTION_SUFFIXES
 from postproc.files.rundir import SPLITS
 from postproc.files.shards import SHARD, find_shards
+from postproc.files.texts import WRITTEN_SUFFIXES
 from postproc.files.zarr import is_zarr
 from postproc.jobs.locks import check_unlocked
 from postproc.jobs.outputs import Output, has_journal
@@ -29,6 +30,7 @@ from postproc.scores.sources import Source
 #: output folder might hold them.
 FILES = {
     "predictions": "PREDS",
+    "texts": "TEXTS",
     "paths": "RUNDIR",
     "model": "MODEL",
     "fit_files": "--fit",
@@ -42,10 +44,10 @@ FILES = {
     "save": "--save",
     "plot": "--plot",
     "by": "--by",
-    "order": "--order",
-    "labels_out": "--labels-out",
     "groups": "--groups",
     "row_weights": "--row-weights",
+    "order": "--order",
+    "labels_out": "--labels-out",
 }
 
 
@@ -89,6 +91,15 @@ def decision_path(source: str, runner: Runner, *, sets: bool = False) -> Path:
     check_decision_path(path, overwrite=outputs.overwrite, sets=sets)
     check_apart(path)
     _check_save(outputs, path)
+    return Path(path)
+
+
+def variants_path(source: str, runner: Runner) -> Path:
+    """The checked output of variants of texts that was named, or <stem>.<command>.csv."""
+    target = runner.outputs.output
+    path = _default_path(source, ".csv") if target is None else getattr(target, "path", target)
+    check_output(path, overwrite=runner.outputs.overwrite, suffixes=WRITTEN_SUFFIXES)
+    check_apart(path)
     return Path(path)
 
 

@@ -1,4 +1,4 @@
-"""Ensembles learned from labelled rows: weights, stacking, greedy selection."""
+"""Ensembles learned from labelled rows: weights, stacking, greedy and Gumbel selection."""
 
 import lazy_loader
 

@@ -24,6 +24,10 @@ from ensemble.training.checkpoints import (
     restore_optimizer,
     save_checkpoint,
 )
+from ensemble.training.child_tuning import driven_child
+from ensemble.training.gradients import LossOf
+from ensemble.training.options import TrainingOptions
+from ensemble.training.steps import Stepper
 from postproc.files.paths import atomic_path
 from postproc.scores.checks import check_choice, check_count, check_number, fail
 
@@ -80,6 +84,9 @@ class DevilsAdvocateTrainer:
         Folder that keeps the state after each epoch. `fit` goes on from what it finds there.
     progress : callable, optional
         Called after each epoch with phase, epoch and the modules' losses on the valid rows.
+    options : TrainingOptions, optional
+        How the norm modules are trained; plainly if not given. With `devil=None` and no epochs of
+        discussion they are plain members of any ensemble.
     seed : int
         Seed of everything random.
 
@@ -119,6 +126,7 @@ class DevilsAdvocateTrainer:
         mixed_precision: bool = False,
         checkpoint: str | Path | None = None,
         progress: Progress | None = None,
+        options: TrainingOptions | None = None,
         seed: int = 0,
     ) -> None:
         if len(norm_models) == 0:
@@ -138,8 +146,12 @@ class DevilsAdvocateTrainer:
         self.mixed_precision = mixed_precision
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self.progress = progress
+        self.options = TrainingOptions() if options is None else options
         self.seed = check_count(seed, "seed", low=0)
         self.norm_models = [model.to(self.device) for model in norm_models]
+        if self.options.adversarial is not None:
+            for model in self.norm_models:  # names that no module has are an error from the start
+                self.options.adversarial.perturbed(model)
         self.devil = None if devil is None else devil.to(self.device)
         self.history_: dict[str, list[list[float]]] = {}
 
@@ -169,7 +181,7 @@ class DevilsAdvocateTrainer:
                 tensors = None
         self.history_ = standing.history
         if self.checkpoint is not None:
-            self._save(standing, [], [], [])
+            self._save(standing, [], None)
         return self
 
     def predict_logits(self, loader: Iterable[Any]) -> dict[str, NDArray[np.float32]]:
@@ -242,17 +254,29 @@ class DevilsAdvocateTrainer:
         if not modules or self.epochs[phase] == 0:
             return
         optimizers = [self.optimizer(module.parameters()) for module in modules]
+        options = TrainingOptions() if phase == "devil" else self.options
+        masks: list[torch.Tensor] = []
         if tensors is None or not standing.least:
             standing.least = self._judge(phase, modules, valid)
             standing.history[phase] = [list(standing.least)]
             best = [copy.deepcopy(module.state_dict()) for module in modules]
+            if options.child_tuning is not None and options.child_tuning.method == "driven":
+                sow(train, self.seed, standing.phase)
+                for module in modules:
+                    module.eval()
+                batches = (move_batch(batch, self.device) for batch in train)
+                losses_of = (self._loss_of(phase, modules, *batch) for batch in batches)
+                masks = driven_child(losses_of, modules, options.child_tuning.share)
         else:
             best = [part_of(tensors, f"best{m}") for m in range(len(modules))]
             for m, optimizer in enumerate(optimizers):
                 restore_optimizer(optimizer, tensors, f"optimizer{m}")
+            kept = part_of(tensors, "child")
+            masks = [kept[str(at)].to(self.device) for at in range(len(kept))]
+        stepper = Stepper(modules, optimizers, options, masks)
         while standing.epoch < self.epochs[phase] and standing.idle < self.patience:
             sow(train, self.seed, standing.phase, standing.epoch)
-            self._train(phase, modules, optimizers, train)
+            self._train(phase, modules, stepper, train)
             losses = self._judge(phase, modules, valid)
             standing.history[phase].append(losses)
             better = [new < old for new, old in zip(losses, standing.least, strict=True)]
@@ -264,7 +288,7 @@ class DevilsAdvocateTrainer:
             standing.step += 1
             standing.idle = 0 if any(better) else standing.idle + 1
             if self.checkpoint is not None:
-                self._save(standing, modules, best, optimizers)
+                self._save(standing, best, stepper)
             if self.progress is not None:
                 self.progress(phase, standing.epoch, losses)
         for module, weights in zip(modules, best, strict=True):
@@ -279,28 +303,31 @@ class DevilsAdvocateTrainer:
         self,
         phase: Phase,
         modules: Sequence[nn.Module],
-        optimizers: Sequence[torch.optim.Optimizer],
+        stepper: Stepper,
         train: Iterable[Any],
     ) -> None:
         for module in (*self.norm_models, *([] if self.devil is None else [self.devil])):
             module.train(any(module is trained for trained in modules))
         for batch in train:
             inputs, y = move_batch(batch, self.device)
+            stepper.add(self._loss_of(phase, modules, inputs, y), len(y))
+        stepper.finish()
+
+    def _loss_of(self, phase: Phase, modules: Sequence[nn.Module], inputs: Any, y: Any) -> LossOf:
+        """What computes the loss of a batch, with the modules as they are when it is called."""
+        discusses = phase == "discussion"
+        heard = self._heard(inputs) if discusses else None
+        weight = self.discussion_weight if discusses else 0.0
+
+        def loss() -> torch.Tensor:
             logits = [self._logits(module, inputs) for module in modules]
             if phase == "devil":
-                loss = devil_loss(logits[0], y, negatives=self.negatives)
-            else:
-                heard, weight = None, 0.0
-                if phase == "discussion":
-                    heard, weight = self._heard(inputs), self.discussion_weight
-                # Neither the devil nor the next model gets a gradient: the sum will do for all.
-                z = torch.stack(logits)
-                loss = discussion_loss(z, heard, y, discussion_weight=weight).sum()
-            for optimizer in optimizers:
-                optimizer.zero_grad()
-            loss.backward()
-            for optimizer in optimizers:
-                optimizer.step()
+                return devil_loss(logits[0], y, negatives=self.negatives)
+            # Neither the devil nor the next model gets a gradient: the sum will do for all.
+            losses = discussion_loss(torch.stack(logits), heard, y, discussion_weight=weight)
+            return self.options.loss(losses, modules, inputs)
+
+        return loss
 
     def _heard(self, inputs: Any) -> torch.Tensor | None:
         if self.devil is None:
@@ -333,29 +360,31 @@ class DevilsAdvocateTrainer:
         return [total / n_rows for total in totals]
 
     def _settings(self) -> dict[str, Any]:
-        return {
+        settings = {
             "norm_models": len(self.norm_models),
             "devil": self.devil is not None,
             "discussion_weight": self.discussion_weight,
             "negatives": self.negatives,
             "seed": self.seed,
         }
+        options = self.options.settings()
+        return {**settings, "options": options} if options else settings
 
     def _save(
         self,
         standing: _Standing,
-        modules: Sequence[nn.Module],
         best: Sequence[Mapping[str, torch.Tensor]],
-        optimizers: Sequence[torch.optim.Optimizer],
+        stepper: Stepper | None,
     ) -> None:
         tensors = {
             f"{name}.{key}": tensor
             for name, module in self._all()
             for key, tensor in module.state_dict().items()
         }
-        for m, optimizer in enumerate(optimizers):
+        for m, optimizer in enumerate(stepper.optimizers if stepper else ()):
             tensors |= {f"best{m}.{key}": tensor for key, tensor in best[m].items()}
             tensors |= optimizer_tensors(optimizer, f"optimizer{m}")
+        tensors |= {f"child.{at}": mask for at, mask in enumerate(stepper.masks if stepper else ())}
         assert self.checkpoint is not None
         save_checkpoint(self.checkpoint, vars(standing), tensors, self._settings())
 

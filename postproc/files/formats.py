@@ -38,6 +38,10 @@ from postproc.scores.tables.column_names import may_be_ids
 from postproc.scores.tables.tables import is_number, refuse
 
 
+#: Characters of another library's message that are shown: some quote what is in the file.
+MOST_SAID = 300
+
+
 def read(path: Path, reading: Reading | None = None, *, labels: bool = False) -> Contents:
     """Read a file of predictions (or of labels) by its suffix.
 
@@ -73,7 +77,7 @@ def _reason(error: Exception) -> str:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     if any(word in reason for word in ("allow_pickle", "Weights only", "Python objects in dtype")):
         return "it holds Python objects, and nothing is unpickled; save plain arrays instead"
-    return reason
+    return reason[:MOST_SAID]
 
 
 def _check_text(values: Any) -> None:

@@ -59,6 +59,7 @@ def test_votes_write_probabilities_and_report(run, run_cli, method):
     summary = json.loads(result.stdout)
     assert set(summary) == {
         "method",
+        "task",
         "rows",
         "classes",
         "members",
@@ -81,7 +82,9 @@ def test_votes_write_probabilities_and_report(run, run_cli, method):
     np.testing.assert_allclose(probs.sum(axis=1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", ["weights", "blend", "calibrated", "greedy", "stack", "bagging"])
+@pytest.mark.parametrize(
+    "method", ["weights", "blend", "calibrated", "greedy", "gumbel", "stack", "bagging"]
+)
 def test_fitted_methods_are_saved_and_applied(run, run_cli, method):
     args = ["ensemble", method, *TEST, *FIT, *LABELS, "-o", "out.npy", "--save", "model.json"]
     summary = json.loads(run_cli(*args, "--json").stdout)
@@ -236,3 +239,10 @@ def test_ranks_over_rows_are_averaged_down_each_column(tmp_path, monkeypatch, ru
     run_cli("apply", "m.json", "a.npy", "b.npy", "-o", "t.npy")
     np.testing.assert_array_equal(np.load("t.npy"), expected)
     assert "--over rows" in run_cli("ensemble", "soft", "a.npy", "--over", "rows", code=2).stderr
+
+
+def test_accuracies_are_a_column_only_where_labels_tell_them(run, run_cli):
+    bare = run_cli("ensemble", "soft", *TEST, "-o", "soft.npy").stdout
+    assert "accuracy" not in bare
+    judged = run_cli("ensemble", "soft", *TEST, "-o", "two.npy", "--labels", "labels.test.npy")
+    assert "accuracy on these rows, %" in judged.stdout

@@ -17,6 +17,9 @@ from postproc.scores.checks import fail, fail_type
 
 HEAVY = ("numpy", "scipy", "sklearn", "torch", "matplotlib", "rich", "pyarrow")
 
+#: What only those need who train, or vary texts.
+TRAINING = ("ensemble.training", "ensemble.augmentation")
+
 
 def _modules_after(code, cwd=None):
     """Modules that a fresh interpreter holds after running code."""
@@ -48,14 +51,18 @@ def test_help_of_each_command_loads_nothing_heavy():
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    assert _modules_after("import postproc, postproc.files").isdisjoint(HEAVY)
+    loaded = _modules_after("import postproc, postproc.files")
+    assert loaded.isdisjoint(HEAVY)
+    assert not any(name.startswith(TRAINING) for name in loaded)
 
 
 def test_can_on_npy_loads_neither_torch_nor_sklearn(tmp_path):
     np.save(tmp_path / "preds.npy", np.random.default_rng(0).normal(size=(50, 3)))
     np.save(tmp_path / "labels.npy", np.arange(50) % 3)
     code = _run_code("can", "preds.npy", "--prior", "labels", "--labels", "labels", "--json")
-    assert _modules_after(code, cwd=tmp_path).isdisjoint(
+    loaded = _modules_after(code, cwd=tmp_path)
+    assert not any(name.startswith(TRAINING) for name in loaded)
+    assert loaded.isdisjoint(
         ("torch", "sklearn", "matplotlib", "pyarrow", "safetensors", "rich", "pandas")
     )
     assert (tmp_path / "preds.can.npy").exists()

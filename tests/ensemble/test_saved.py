@@ -26,6 +26,7 @@ MODELS = {
     "bias": lambda: ensemble.LearnedLogPool(bias=True, bias_ridge=1.0),
     "calibrated": ensemble.CalibratedVoting,
     "greedy": lambda: ensemble.GreedySelection(n_bags=2, n_steps=3),
+    "gumbel": lambda: ensemble.GumbelSelection(size=2),
     "stack": lambda: ensemble.Stacking(cs=(0.1, 0.03)),
     "bagging": lambda: ensemble.Bagging(cs=(0.1,), n_estimators=2),
     "discriminants": ensemble.DiscriminantPool,

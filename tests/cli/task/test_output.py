@@ -104,6 +104,7 @@ def test_all_parameters_that_may_name_files_are_known():
     words = {
         "columns",
         "id_column",
+        "text_column",
         "label_column",
         "positive",
         "key",

@@ -8,7 +8,13 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from ensemble.training.trainer import DevilsAdvocateTrainer
+from ensemble.training import (
+    Adversarial,
+    ChildTuning,
+    Contrastive,
+    DevilsAdvocateTrainer,
+    TrainingOptions,
+)
 from postproc.files import RunDirectory
 
 RNG = np.random.default_rng(0)
@@ -168,3 +174,101 @@ def test_errors(tmp_path):
     (tmp_path / "state.json").write_text("{")
     with pytest.raises(ValueError, match="the checkpoint is damaged"):
         trainer(checkpoint=tmp_path).fit(*loaders())
+
+
+OPTIONS = {
+    "flooding": TrainingOptions(flooding=0.9),
+    "fgm": TrainingOptions(adversarial=Adversarial("0.*")),
+    "pgd": TrainingOptions(adversarial=Adversarial("0.*", "pgd")),
+    "freelb": TrainingOptions(adversarial=Adversarial("0.weight", "freelb")),
+    "free": TrainingOptions(child_tuning=ChildTuning()),
+    "driven": TrainingOptions(child_tuning=ChildTuning("driven")),
+    "accumulate": TrainingOptions(accumulate=3),
+    "contrastive": TrainingOptions(contrastive=Contrastive(lambda model, x: model[:3](x))),
+    "together": TrainingOptions(
+        accumulate=2,
+        adversarial=Adversarial("0.weight", "freelb"),
+        child_tuning=ChildTuning("driven", 0.5),
+    ),
+}
+PLAIN = {
+    "default": TrainingOptions(),
+    "freelb of K = 1, a = 0": TrainingOptions(
+        adversarial=Adversarial("0.*", "freelb", step=0, n_steps=1)
+    ),
+    "flooding at 0": TrainingOptions(flooding=0.0),
+    "driven child of all": TrainingOptions(child_tuning=ChildTuning("driven", 1.0)),
+}
+SHORT = {"patience": 9, "pretrain_epochs": 2, "devil_epochs": 1, "discussion_epochs": 2}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_options_that_are_plain_training(name):
+    plain = trainer(**SHORT).fit(*loaders())
+    model = trainer(**SHORT, options=PLAIN[name]).fit(*loaders())
+    assert model.history_ == plain.history_
+    for a, b in zip(weights(model), weights(plain), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("killed_after", [1, 4])
+def test_options_act_and_resume_bit_for_bit(name, killed_after, tmp_path):
+    options = {**SHORT, "options": OPTIONS[name]}
+    whole = trainer(**options).fit(*loaders())
+    assert whole.history_ != trainer(**SHORT).fit(*loaders()).history_
+    count = []
+
+    def kill(*news):
+        count.append(news)
+        if len(count) == killed_after:
+            raise Interrupt
+
+    with pytest.raises(Interrupt):
+        trainer(**options, checkpoint=tmp_path / "c", progress=kill).fit(*loaders())
+    with pytest.raises(ValueError, match="cannot be resumed"):
+        trainer(**SHORT, checkpoint=tmp_path / "c").fit(*loaders())
+    torch.manual_seed(99)
+    model = trainer(**options, checkpoint=tmp_path / "c").fit(*loaders())
+    assert model.history_ == whole.history_
+    for a, b in zip(weights(model), weights(whole), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_driven_child_leaves_the_other_weights_alone():
+    start = module(0)
+    model = DevilsAdvocateTrainer(
+        [module(0)],
+        None,
+        pretrain_epochs=3,
+        discussion_epochs=0,
+        options=TrainingOptions(child_tuning=ChildTuning("driven", 0.25)),
+    ).fit(*loaders())
+    pairs = list(zip(start.parameters(), model.norm_models[0].parameters(), strict=True))
+    moved = sum(int((a != b).sum()) for a, b in pairs)
+    assert 0 < moved <= round(0.25 * sum(a.numel() for a, _ in pairs))
+
+
+def test_flooding_keeps_the_training_loss_near_the_level():
+    options = {"pretrain_epochs": 60, "discussion_epochs": 0, "patience": 60}
+    train, _ = loaders()
+
+    def final_loss(level):
+        model = nn.Linear(6, 3)
+        chosen = TrainingOptions(flooding=level)
+        trained = DevilsAdvocateTrainer(
+            [model],
+            None,
+            **options,
+            options=chosen,
+            optimizer=lambda p: torch.optim.Adam(p, lr=0.05),
+        )
+        return trained.fit(train, train).history_["pretraining"][-1][0]
+
+    assert abs(final_loss(0.5) - 0.5) < 0.1
+    assert final_loss(None) < 0.35
+
+
+def test_names_that_no_module_has_are_an_error_from_the_start():
+    with pytest.raises(ValueError, match=r"pattern of 0\.weight, "):
+        trainer(options=TrainingOptions(adversarial=Adversarial("embedding*")))

@@ -1,0 +1,16 @@
+"""The example of the page on training runs, and its members are read as a run directory."""
+
+import re
+from pathlib import Path
+
+from postproc.files import RunDirectory
+
+PAGE = Path(__file__).parents[1] / "docs" / "training.md"
+
+
+def test_the_example_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    exec(compile(code, str(PAGE), "exec"), {})
+    names = [path.name for path in RunDirectory.open(tmp_path / "run").predictions("val")]
+    assert names == ["norm1", "norm2"]
