@@ -34,9 +34,9 @@ from postproc.files.paths import suffix_of
 from postproc.files.reading import Reading
 from postproc.files.records import read_records, write_records
 from postproc.files.table_contents import labels_of, scores_of
+from postproc.scores.checks import is_of_data
 from postproc.scores.tables.column_names import may_be_ids
 from postproc.scores.tables.tables import is_number, refuse
-
 
 #: Characters of another library's message that are shown: some quote what is in the file.
 MOST_SAID = 300
@@ -77,7 +77,7 @@ def _reason(error: Exception) -> str:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     if any(word in reason for word in ("allow_pickle", "Weights only", "Python objects in dtype")):
         return "it holds Python objects, and nothing is unpickled; save plain arrays instead"
-    return reason[:MOST_SAID]
+    return reason if is_of_data(error) else reason[:MOST_SAID]
 
 
 def _check_text(values: Any) -> None:
