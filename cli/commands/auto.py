@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from cli import options
-from cli.options import Fit, Inputs, Outputs, Running
+from cli.options import METHOD, METRIC_NAMES, Fit, Inputs, MetricName, Outputs, Running, given
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What the pipeline is to improve."""
+
+    GROUP: ClassVar = METHOD
+
+    metric: Any = given(
+        f"What every step must improve: {METRIC_NAMES}.", type=MetricName(), default="accuracy"
+    )
 
 
 @options.command(
@@ -15,15 +27,22 @@ Examples:
   postproc auto a.test.npy b.test.npy --fit a.val.npy --fit b.val.npy \\
       --fit-labels labels.val.npy --save pipeline.json
   postproc auto RUNDIR -o better.npy
+  postproc auto RUNDIR --metric log_loss
 """
 )
 @options.members_argument
 @options.group(Fit)
+@options.group(Aim)
 @options.group(Inputs)
 @options.group(Outputs)
 @options.group(Running)
 def auto_command(
-    predictions: tuple[str, ...], fit: Fit, inputs: Inputs, outputs: Outputs, running: Running
+    predictions: tuple[str, ...],
+    fit: Fit,
+    aim: Aim,
+    inputs: Inputs,
+    outputs: Outputs,
+    running: Running,
 ) -> dict[str, Any]:
     """Improve PREDS where held-out rows show that it helps, and leave them unchanged otherwise.
 
@@ -43,6 +62,6 @@ def auto_command(
     check_fit_usage(predictions, fit, "auto", learns=True)
 
     def make() -> Any:
-        return AutoPostprocessor(seed=running.seed)
+        return AutoPostprocessor(metric=aim.metric, seed=running.seed)
 
     return fit_and_combine(make, "auto", predictions, fit, runner, learns=True)
