@@ -269,6 +269,7 @@ class Inputs:
         "The positive class of binary predictions, which one column scores.  [default: label 1]",
         metavar="NAME",
     )
+    multilabel: bool = given("Every column is a label of its own, present or not.")
     skip_unpredicted: bool = given("Leave out rows that are all NaN or all zero.")
 
     @property
@@ -287,6 +288,7 @@ class Inputs:
             key=self.key,
             kind="votes" if self.votes else kinds[self.is_logits],
             positive=self.positive,
+            multilabel=self.multilabel,
             skip_unpredicted=self.skip_unpredicted,
         )
 
@@ -294,7 +296,7 @@ class Inputs:
 #: Options of `Inputs` that say how files are read.
 READING = (
     "is_logits", "votes", "classes", "columns", "id_column", "label_column", "key", "positive",
-    "skip_unpredicted",
+    "multilabel", "skip_unpredicted",
 )  # fmt: skip
 
 
@@ -314,8 +316,11 @@ class Prior:
         type=click.Choice(["labels", "counts", "vector"]),
     )
 
-    def load(self, predictions: Predictions, *, multilabel: bool = False) -> NDArray[Any] | None:
-        """The prior of some predictions, shape (C,); None where none is given."""
+    def load(self, predictions: Predictions) -> NDArray[Any] | None:
+        """The prior of some predictions, shape (C,); None where none is given.
+
+        Of multi-label predictions that of positives and negatives, shape (2,).
+        """
         from postproc.files import load_prior
         from postproc.files.reading import Reading
 
@@ -326,7 +331,7 @@ class Prior:
             n_classes=predictions.n_classes,
             classes=predictions.classes,
             kind=self.prior_kind,
-            multilabel=multilabel,
+            multilabel=predictions.multilabel,
             reading=Reading(positive=predictions.positive),
         )
 
@@ -373,7 +378,7 @@ class Judging:
 
     metric: Any = given(
         f"Metrics to show with intervals and gains: {METRIC_NAMES}, cost:FILE (a table of costs, "
-        "rows true, columns decided).",
+        "rows true, columns decided). With --multilabel also hamming_loss; six by default.",
         metavar="NAME,NAME,...",
         type=Values(MetricName(costs=True)),
         default="accuracy",

@@ -1,3 +1,4 @@
+from .auto.multilabel import MultilabelPostprocessor as MultilabelPostprocessor
 from .auto.pipeline import AdaptedPipeline as AdaptedPipeline
 from .auto.pipeline import AutoPostprocessor as AutoPostprocessor
 from .bench.runner import benchmark as benchmark
@@ -9,6 +10,7 @@ from .learned.calibrated import CalibratedVoting as CalibratedVoting
 from .learned.discriminant_pool import DiscriminantPool as DiscriminantPool
 from .learned.greedy import GreedySelection as GreedySelection
 from .learned.greedy_tuning import tune_greedy as tune_greedy
+from .learned.label_pool import LabelPool as LabelPool
 from .learned.log_pool import LearnedLogPool as LearnedLogPool
 from .learned.stacking import Bagging as Bagging
 from .learned.stacking import Stacking as Stacking

@@ -18,6 +18,7 @@ from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_blocks
 from postproc.scores.checks import check_labels, fail
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
+from postproc.scores.multilabel import check_label_matrix, label_scores
 from postproc.scores.threads import blas_threads_for
 
 Kinds = Sequence[Kind | None] | Kind | None
@@ -63,6 +64,7 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         *,
         kinds: Kinds = None,
         classes: Sequence[str] | None = None,
+        multilabel: bool = False,
     ) -> Self:
         """Fit to the members' scores on the fit split.
 
@@ -72,18 +74,21 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
             Scores of each member on the labelled rows.
         y : array_like of shape (n,)
             Labels: integers in 0..C-1, or class names if the members have them. Voting needs
-            none.
+            none. With `multilabel` zeros and ones, shape (n, C).
         kinds : {"logits", "probs"} or sequence of them, optional
             The kind of all members or of each; None detects it.
         classes : sequence of C str, optional
             Class names; by default those that the members have.
+        multilabel : bool
+            Whether every column is a label of its own, and each entry a row of two classes.
+            `Members` know this themselves.
 
         Raises
         ------
         TypeError, ValueError
             If members, labels or options are not valid.
         """
-        checked = check_members(members, kinds=kinds, classes=classes)
+        checked = check_members(members, kinds=kinds, classes=classes, multilabel=multilabel)
         labels = None
         if y is not None:
             labels = as_labels(y, checked)
@@ -95,10 +100,17 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         self.n_classes_ = checked.n_classes
         self.names_ = list(checked.names)
         self.kinds_ = list(checked.kinds)
-        self.classes_ = None if checked.classes is None else list(checked.classes)
+        self.multilabel_ = checked.multilabel
+        self.classes_, names = None, checked.classes
+        if checked.multilabel:
+            self._check_multilabel()
+            checked = checked.two_class()
+        elif names is not None:
+            self.classes_ = list(names)
         self.solo_accuracy_ = None if labels is None else solo_accuracy(checked, labels)
         with blas_threads_for(len(checked) * checked.n_rows * checked.n_classes):
             self._fit(checked, labels)
+        self.classes_ = None if names is None else list(names)
         return self
 
     def predict_proba(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
@@ -107,14 +119,24 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
 
     @takes_frames("members", returns="classes")
     def predict(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
-        """Predicted class of each row, an integer in 0..C-1; ties to the lowest class."""
-        return winners(self.predict_proba(members, kinds=kinds))
+        """Predicted class of each row, an integer in 0..C-1; ties to the lowest class.
+
+        Of multi-label members zeros and ones, shape (n, C): 1 where the probability is 1/2 or more.
+        """
+        probs = self.predict_proba(members, kinds=kinds)
+        if getattr(self, "multilabel_", False):
+            xp = api.array_namespace(probs)
+            return xp.astype(probs >= 0.5, xp.int64)
+        return winners(probs)
 
     @takes_frames("members")
     def check_members(self, members: Iterable[Any], *, kinds: Kinds = None) -> Members:
         """Members that are those seen in `fit`: number, names, order, classes and kinds agree."""
         check_is_fitted(self, "n_members_")
-        checked = check_members(members, kinds=kinds)
+        multilabel = getattr(self, "multilabel_", False)  # not in models of the first release
+        checked = check_members(members, kinds=kinds, multilabel=multilabel)
+        if checked.multilabel != multilabel:
+            fail("members", "of the task seen in fit", checked[0].task)
         if len(checked) != self.n_members_:
             wanted = f"the {self.n_members_} seen in fit"
             fail("members", wanted, f"{len(checked)}", f"they are: {', '.join(self.names_)}")
@@ -132,6 +154,9 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
                 mend = f'declare kind="{fitted}" (--{fitted}) if they are'
                 fail(name, f"{fitted} as in fit", kind, mend)
         return checked
+
+    def _check_multilabel(self) -> None:
+        """Refuse multi-label members, where a method does not hold for them."""
 
     def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
         raise NotImplementedError
@@ -166,7 +191,11 @@ class Ensemble(MemberEstimator):
 
     def combine(self, members: Members, rows: slice) -> Array:
         """Combine a block of rows of checked members, (k, C), to write an output block by block."""
-        return self._combine(members, rows)
+        if not members.multilabel:
+            return self._combine(members, rows)
+        m = members.n_classes
+        both = self._combine(members.two_class(), slice(rows.start * m, rows.stop * m))
+        return label_scores(both, m)
 
     def seen(self, members: Members) -> Combiner:
         """What combines blocks of these members: itself, unless all rows must be seen first."""
@@ -190,7 +219,12 @@ def combine_all(model: Ensemble, members: Members, sizes: Sizes = DEFAULT_SIZES)
 
 
 def as_labels(y: Any, members: Members) -> NDArray[np.int64]:
-    """Labels as integers 0..C-1, one for each row of the members, shape (n,)."""
+    """Labels as integers 0..C-1, one for each row of the members, shape (n,).
+
+    Those of multi-label members, (n, m), are zeros and ones, one for each of n·m rows.
+    """
+    if members.multilabel:
+        return check_label_matrix(y, members[0], name="y").reshape(-1).astype(np.int64)
     return check_labels(as_numpy(y), n_classes=members.n_classes, n_rows=members.n_rows, name="y")
 
 

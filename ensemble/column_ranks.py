@@ -13,7 +13,7 @@ from postproc.scores.arrays import Array, as_native, as_numpy
 
 @dataclass(frozen=True)
 class ColumnRanks:
-    """The rank average of all rows of some members, (n, C), each row divided by its sum."""
+    """The rank average of all rows (n, C), each divided by its sum, or labels by n."""
 
     ranks: NDArray[np.float64]
 
@@ -30,7 +30,7 @@ class ColumnRanks:
                 probs[rows] = as_numpy(block)
             for column in range(n_classes):
                 total[:, column] += weight * (mid_ranks(probs[:, column]) - 0.5)
-        total /= total.sum(axis=1, keepdims=True)
+        total /= n_rows if members.multilabel else total.sum(axis=1, keepdims=True)
         return cls(total)
 
     def combine(self, members: Members, rows: slice) -> Array:

@@ -91,7 +91,8 @@ def pairwise_diversity(
     members : sequence of M arrays or tensors of shape (n, C), or Members
         Scores of each member; memory maps are read block by block.
     y : array_like of shape (n,)
-        Labels: integers in 0..C-1, or class names if the members have them.
+        Labels: integers in 0..C-1, or class names if the members have them; of multi-label
+        `Members` zeros and ones (n, C), each of which counts as a row.
     kinds : {"logits", "probs"} or sequence of them, optional
         The kind of all members or of each; None detects it.
     sizes : Sizes
@@ -121,6 +122,7 @@ def pairwise_diversity(
     """
     checked = check_members(members, kinds=kinds)
     labels = _labels(y, checked)
+    checked = checked.two_class() if checked.multilabel else checked
     if not len(labels):
         fail("members", "arrays of one or more rows", "no row")
     n_members = len(checked)
@@ -138,7 +140,7 @@ def pairwise_diversity(
 def _labels(y: Any, members: Members) -> NDArray[Any]:
     """Checked labels; integers as they are, so that a memory map is not read."""
     values = np.asarray(as_numpy(y))
-    if values.dtype.kind not in "iu":
+    if values.dtype.kind not in "iu" or members.multilabel:
         return as_labels(y, members)
     n_classes, n_rows = members.n_classes, members.n_rows
     return check_label_rows(values, n_classes=n_classes, n_rows=n_rows, name="y")

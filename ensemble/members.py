@@ -14,6 +14,7 @@ from postproc.scores.arrays import Array, as_array, as_numpy
 from postproc.scores.checks import fail, fail_type
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
+from postproc.scores.multilabel import two_class
 from postproc.scores.names import some
 from postproc.scores.predictions import MissingClass, Predictions
 
@@ -46,6 +47,8 @@ class Members(Sequence[Predictions]):
             mend = f"members must have the same {what}; match those with names by `align_members`"
             if shape != wanted:
                 fail(p.name, f"of shape {wanted} like {first.name}", f"shape {shape}", mend)
+            if p.multilabel != first.multilabel:
+                fail(p.name, f"a {first.task} task like {first.name}", p.task)
             same = {"classes": p.classes == first.classes, "ids": _is_same(p.ids, first.ids)}
             for what, is_same in same.items():
                 if not is_same:
@@ -95,6 +98,15 @@ class Members(Sequence[Predictions]):
         return tuple(member.kind for member in self.items)
 
     @property
+    def multilabel(self) -> bool:
+        """Whether every column is a label of its own."""
+        return self.items[0].multilabel
+
+    def two_class(self) -> Members:
+        """Multi-label members of m labels as n·m rows of two classes."""
+        return Members(tuple(two_class(member) for member in self.items))
+
+    @property
     def missing(self) -> dict[str, tuple[str, ...]]:
         """Classes that members lack, by name of the member; they have probability zero there."""
         return {member.name: member.unknown for member in self.items if member.unknown}
@@ -119,6 +131,7 @@ def check_members(
     names: Sequence[str] | None = None,
     classes: Sequence[str] | None = None,
     ids: Sequence[str] | NDArray[np.str_] | None = None,
+    multilabel: bool = False,
 ) -> Members:
     """Validate arrays whose rows and columns correspond by position.
 
@@ -135,6 +148,8 @@ def check_members(
         Class names; those of the columns of tables by default.
     ids : sequence of n str, optional
         Row names; those of tables by default.
+    multilabel : bool
+        Whether every column is a label of its own.
 
     Returns
     -------
@@ -168,7 +183,9 @@ def check_members(
     each = zip(arrays, labels, declared, strict=True)
     return Members(
         tuple(
-            Predictions.check(array, kind=kind, classes=classes, ids=ids, name=name)
+            Predictions.check(
+                array, kind=kind, classes=classes, ids=ids, name=name, multilabel=multilabel
+            )
             for array, name, kind in each
         )
     )

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.pools import linear_pool, log_linear_pool, majority, max_pool, median_pool
+from postproc.scores.arrays import as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_cuts
 from postproc.scores.checks import check_choice, fail
 from postproc.scores.frames.arguments import takes_frames
+from postproc.scores.multilabel import label_log_odds
 from postproc.scores.names import some
 from postproc.scores.predictions import Predictions
 
@@ -64,11 +66,11 @@ class PoolRows:
         starts = self.groups.starts[groups.start : groups.stop + 1]
         read = self._read(self.groups.where[starts[0] : starts[-1]])
         out = np.empty((len(starts) - 1, read.shape[1]), self.output_dtype)
-        sizes = np.diff(starts)
+        sizes, pool = np.diff(starts), _pool_labels if self.files[0].multilabel else _pool
         for size in np.unique(sizes):  # groups of one size are an ensemble of that many members
             these = np.flatnonzero(sizes == size)
             first = starts[these] - starts[0]
-            out[these] = _pool([read[first + member] for member in range(size)], self.rule)
+            out[these] = pool([read[first + member] for member in range(size)], self.rule)
         return out, {}
 
     @property
@@ -77,7 +79,7 @@ class PoolRows:
         return np.result_type(*(file.output_dtype for file in self.files))
 
     def _read(self, where: NDArray[np.int64]) -> NDArray[Any]:
-        """Rows by position, (r, C): log-probabilities for the log pool, else probabilities."""
+        """Rows by position, (r, C): logarithms or log-odds for the log pool, else probabilities."""
         ends = np.cumsum([file.n_rows for file in self.files])
         out = np.empty((len(where), self.files[0].n_classes), self.output_dtype)
         belongs = np.searchsorted(ends, where, side="right")
@@ -86,8 +88,12 @@ class PoolRows:
             these = these[np.argsort(where[these], kind="stable")]
             if len(these):
                 rows: Any = where[these] - (ends[number] - file.n_rows)
-                read = file.log_probabilities if self.rule == "log" else file.probabilities
-                out[these] = read(rows)
+                if self.rule != "log":
+                    out[these] = file.probabilities(rows)
+                elif file.multilabel:
+                    out[these] = label_log_odds(as_numpy(file.scores[rows, :]), file.kind)
+                else:
+                    out[these] = file.log_probabilities(rows)
         return out
 
 
@@ -197,3 +203,14 @@ def _pool(rows: list[NDArray[Any]], rule: Rule) -> NDArray[Any]:
         return np.asarray(majority(winners, rows, weights, "support", None))
     pool = {"soft": linear_pool, "median": median_pool, "max": max_pool}[rule]
     return np.asarray(pool(rows, weights))
+
+
+def _pool_labels(rows: list[NDArray[Any]], rule: Rule) -> NDArray[Any]:
+    """One row of each of k stacks of rows, (g, m), label by label."""
+    stack = np.stack(rows)
+    if rule == "log":
+        return np.asarray(np.exp(-np.logaddexp(0.0, -stack.mean(axis=0))))
+    if rule == "hard":
+        return np.asarray((stack >= 0.5).mean(axis=0))
+    pool: Any = {"soft": np.mean, "median": np.median, "max": np.max}[rule]
+    return np.asarray(pool(stack, axis=0))

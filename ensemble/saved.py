@@ -45,6 +45,8 @@ HOMES = {
     "DevilsAdvocate": "ensemble.devil.estimator",
     "DiscriminantPool": "ensemble.learned.discriminant_pool",
     "GreedySelection": "ensemble.learned.greedy",
+    "LabelMaps": "postproc.calibration.labelwise",
+    "LabelPool": "ensemble.learned.label_pool",
     "LearnedLogPool": "ensemble.learned.log_pool",
     "LinearHead": "ensemble.learned.heads",
     "Stacking": "ensemble.learned.stacking",
@@ -61,12 +63,16 @@ HOMES = {
     "ConformalSets": "postproc.decisions.sets",
     "DiscriminantPoolMap": "postproc.calibration.discriminant_pool",
     "KernelScores": "postproc.calibration.kernel",
+    "LabelCandidate": "ensemble.auto.multilabel",
     "LabelShiftAdapter": "postproc.shift.adapter",
     "LinearPoolMap": "postproc.calibration.binary",
     "LogOddsMap": "postproc.calibration.log_odds",
     "LinearScores": "postproc.calibration.discriminant_pool",
     "MatrixMap": "postproc.calibration.matrix",
     "MixedMap": "postproc.calibration.mixing",
+    "MultilabelCalibration": "postproc.calibration.multilabel",
+    "MultilabelPostprocessor": "ensemble.auto.multilabel",
+    "MultilabelShiftAdapter": "postproc.shift.multilabel",
     "PairedGain": "ensemble.auto.rehearsal",
     "Policy": "ensemble.auto.policy",
     "PooledMap": "postproc.calibration.pooled",
@@ -269,7 +275,10 @@ def _try_out(model: Any) -> None:
             probs = model.predict_proba(members, kinds=model.kinds_)
         else:
             probs = model.predict_proba(rows if model.kind_ == "probs" else np.log(rows))
-    if not np.allclose(probs.sum(axis=1), 1.0, atol=1e-3) or not (probs >= 0).all():
+    if getattr(model, "multilabel_", False):
+        if not ((probs >= 0) & (probs <= 1)).all():
+            fail("model", "one that predicts probabilities", f"{probs.max():.3g}")
+    elif not np.allclose(probs.sum(axis=1), 1.0, atol=1e-3) or not (probs >= 0).all():
         fail("model", "one whose predictions sum to 1", f"{probs.sum(axis=1)[0]:.3g}")
 
 

@@ -44,7 +44,7 @@ class CombineRows:
     combiner: Combiner
     #: Passed by `check_members` of the ensemble.
     members: Members
-    #: True classes, an array or source of shape (n, 1).
+    #: True classes, an array or source of shape (n, 1), or labels (n, m) of multi-label members.
     labels: Any = None
     sizes: Sizes = DEFAULT_SIZES
 
@@ -57,10 +57,16 @@ class CombineRows:
             inside = slice(part.start - rows.start, part.stop - rows.start)
             combined[inside] = as_numpy(self.combiner.combine(self.members, part))
             if self.labels is not None:
-                winners = (as_numpy(member.winners(part)) for member in self.members)
-                truth = self.labels[part].reshape(-1)
-                right += [int((won == truth).sum()) for won in winners]
+                truth = self.labels[part]
+                right += [_n_right(member, truth, part) for member in self.members]
         return combined, {} if self.labels is None else {"right": right.tolist()}
+
+
+def _n_right(member: Predictions, truth: NDArray[Any], rows: slice) -> int:
+    """Rows that a member classifies right, or labels, of true classes (k, 1) or labels (k, m)."""
+    if member.multilabel:
+        return int(((as_numpy(member.probabilities(rows)) >= 0.5) == truth).sum())
+    return int((as_numpy(member.winners(rows)) == truth.reshape(-1)).sum())
 
 
 @dataclass(frozen=True)

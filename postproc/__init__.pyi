@@ -2,6 +2,7 @@ from .calibration.binary import BetaCalibration as BetaCalibration
 from .calibration.binary import BinaryCalibration as BinaryCalibration
 from .calibration.binary import QuadraticScaling as QuadraticScaling
 from .calibration.matrix import ResidualMatrixScaling as ResidualMatrixScaling
+from .calibration.multilabel import MultilabelCalibration as MultilabelCalibration
 from .calibration.pooled import PooledScaling as PooledScaling
 from .calibration.structured import StructuredScaling as StructuredScaling
 from .calibration.temperature import (
@@ -32,6 +33,8 @@ from .files import load_members as load_members
 from .files import load_predictions as load_predictions
 from .files import save_predictions as save_predictions
 from .files.inspection import inspect_predictions as inspect_predictions
+from .reports.multilabel import MultilabelReport as MultilabelReport
+from .reports.multilabel import multilabel_report as multilabel_report
 from .reports.report import AccuracyReport as AccuracyReport
 from .reports.report import accuracy_report as accuracy_report
 from .scores.arrays import log_softmax as log_softmax
@@ -49,6 +52,8 @@ from .shift.bbse import bbse_prior as bbse_prior
 from .shift.draws import draw_target as draw_target
 from .shift.evidence import NoShiftTest as NoShiftTest
 from .shift.evidence import no_shift_test as no_shift_test
+from .shift.multilabel import LabelPriors as LabelPriors
+from .shift.multilabel import MultilabelShiftAdapter as MultilabelShiftAdapter
 from .shift.prior import PriorEstimate as PriorEstimate
 from .shift.prior import em_prior as em_prior
 from .shift.prior import map_prior as map_prior

@@ -62,6 +62,10 @@ def files(tmp_path, monkeypatch):
     pipeline = [[{"label": n, "score": p} for n, p in row.items()] for row in named]
     lines("records.jsonl", records)
     lines("pipeline.jsonl", pipeline)
+    tags = [";".join(np.array(NAMES)[row]) for row in b > 0.3]
+    table("sigmoid.csv", {"id": rows, NAMES: np.sqrt(a)})
+    table("columns.csv", {"id": rows, NAMES: (b > 0.3).astype(int)})
+    table("tags.csv", {"id": rows, "tags": tags})
     table("tta.csv", {"id": np.arange(N_ROWS) // 2, NAMES: a})
     Path("patients.txt").write_text("".join(f"p{row // 4}\n" for row in rows))
     for fold in (0, 1):

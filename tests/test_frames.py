@@ -189,6 +189,14 @@ OTHERS = {
         ("AccuracyReport", "NoShiftTest", "PriorEstimate", "TuningResult", "Diversity", "Members"),
         "a result",
     ),
+    **dict.fromkeys(("LabelPriors", "MultilabelReport"), "a result"),
+    **dict.fromkeys(
+        (
+            *("LabelPool", "MultilabelCalibration", "MultilabelPostprocessor"),
+            *("MultilabelShiftAdapter", "multilabel_report"),
+        ),
+        "tested below",
+    ),
     **dict.fromkeys(
         ("holm", "mcnemar_exact", "paired_gain_interval", "wilson_interval"), "counts or p-values"
     ),
@@ -198,6 +206,10 @@ OTHERS = {
             *("benchmark", "load_model", "save_model"),
         ),
         "files",
+    ),
+    **dict.fromkeys(
+        ("BinaryCalibration", "BetaCalibration", "QuadraticScaling", "VennAbersCalibration"),
+        "two classes, tested below",
     ),
     "save_predictions": "tested below",
     "multilabel_prior": "tested below",
@@ -211,6 +223,19 @@ OTHERS = {
 def test_every_public_name_is_here():
     public = {*postproc.__all__, *ensemble.__all__}
     assert public == CASES.keys() | OTHERS.keys()
+
+
+@pytest.mark.parametrize("name", [name for name in OTHERS if "two classes" in OTHERS[name]])
+def test_calibrators_of_two_classes_match_columns_by_name(name):
+    y = Y % 2
+    probs = postproc.softmax(1.5 * np.eye(2)[y] + RNG.standard_normal((N_ROWS, 2)))
+    table = pd.DataFrame(probs, columns=["no", "yes"])
+    by_array = getattr(postproc, name)().fit(probs, y)
+    by_name = getattr(postproc, name)().fit(table, np.array(["no", "yes"])[y])
+    found = by_name.predict_proba(table[["yes", "no"]])
+    wanted = by_array.predict_proba(probs)
+    np.testing.assert_allclose(found[["no", "yes"]], wanted, rtol=1e-9)
+    assert list(by_name.predict(table)) == list(np.array(["no", "yes"])[by_array.predict(probs)])
 
 
 def plain(result, order=CLASSES):
@@ -261,3 +286,36 @@ def test_frames_give_the_results_of_arrays(name, library, wanted):
     if name not in wanted:
         wanted[name] = plain(CASES[name](Arrays()))
     assert_same(plain(CASES[name](Frames(library))), wanted[name])
+
+
+def multilabel(given):
+    """Every estimator of labels that do not exclude each other."""
+    fit, target, y, target_y = given
+    single = (postproc.MultilabelCalibration, postproc.MultilabelShiftAdapter)
+    found = [make(kind="probs").fit(fit[0], y).predict_proba(target[0]) for make in single]
+    for make in (ensemble.LabelPool, ensemble.MultilabelPostprocessor, ensemble.Stacking):
+        model = make().fit(fit, y, multilabel=True)
+        found += [model.predict_proba(target), model.predict(target)]
+    report = postproc.multilabel_report(
+        {"a": target[0], "b": target[1]}, target_y, classes=CLASSES, kinds="probs"
+    )
+    return [*found, report["b"].results["micro_f1"].gain]
+
+
+@pytest.mark.parametrize("library", [pd, pl, pa], ids=["pandas", "polars", "arrow"])
+def test_labels_by_name_give_what_arrays_give(library):
+    labels = RNG.permutation(2 * N_ROWS) < 50
+    y, target_y = ((RNG.random((N_ROWS, 3)) < 0.4).astype(int) for _ in range(2))
+    y[:, 0], target_y[:, 0] = labels[:N_ROWS], labels[N_ROWS:]
+    fit, target = (
+        [np.clip(0.5 * truth + 0.5 * RNG.random(truth.shape), 0.01, 0.99) for _ in range(2)]
+        for truth in (y, target_y)
+    )
+    frames = Frames(library)
+    wanted = multilabel((fit, target, y, target_y))
+    tables = [
+        [frames.table(p, o) for p, o in zip(each, ORDERS[1:], strict=True)]
+        for each in (fit, target)
+    ]
+    found = multilabel((*tables, frames.table(y, ORDERS[2]), frames.table(target_y, ORDERS[0])))
+    assert_same(plain(found), plain(wanted))

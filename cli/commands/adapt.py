@@ -61,12 +61,25 @@ def adapt_command(
     from PREDS themselves, without labels. The printed p-value says whether there is evidence of a
     shift. If it is large, or to find out whether adapting helps, use postproc auto.
 
+    Of labels that do not exclude each other (--multilabel), em and map estimate the prior of each
+    label, after a calibration of each. A label whose shift is not clear keeps the prior of --fit.
+
     --save keeps what was learned from --fit. postproc apply estimates the prior of its own PREDS.
     """
     from cli.run.one_file import fit_and_write
     from postproc.shift.adapter import LabelShiftAdapter
+    from postproc.shift.multilabel import METHODS, MultilabelShiftAdapter
 
-    def make(rows: Any) -> LabelShiftAdapter:
+    def make(rows: Any) -> LabelShiftAdapter | MultilabelShiftAdapter:
+        if rows.multilabel:
+            if shift.method not in METHODS:
+                message = (
+                    f"--method {shift.method} is for classes that exclude each other; use "
+                    f"{' or '.join(METHODS)}"
+                )
+                raise click.UsageError(message)
+            options = {"kind": rows.kind, "random_state": running.seed}
+            return MultilabelShiftAdapter(method=shift.method, **options)
         return LabelShiftAdapter(**asdict(shift), kind=rows.kind, random_state=running.seed)
 
     return fit_and_write(make, predictions, fit, inputs, outputs, running)

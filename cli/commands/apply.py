@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,8 +60,10 @@ def apply_command(
     from ensemble import load_model
     from ensemble.base import MemberEstimator
 
-    runner = Runner.of(inputs, outputs, running)
     fitted = load_model(model)
+    if getattr(fitted, "multilabel_", False):
+        inputs = replace(inputs, multilabel=True)
+    runner = Runner.of(inputs, outputs, running)
     _check_fitted(fitted, model)
     if isinstance(fitted, MemberEstimator):
         outcome = _apply_ensemble(fitted, model, predictions, runner, by_order=by_order)

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from cli import options
-from cli.options import METHOD, METRIC_NAMES, Fit, Inputs, MetricName, Outputs, Running, given
-
-
-@dataclass(frozen=True)
-class Aim:
-    """What the pipeline is to improve."""
-
-    GROUP: ClassVar = METHOD
-
-    metric: Any = given(
-        f"What every step must improve: {METRIC_NAMES}.", type=MetricName(), default="accuracy"
-    )
+from cli.options import METRIC_NAMES, Fit, Inputs, MetricName, Outputs, Running
 
 
 @options.command(
@@ -32,15 +20,21 @@ Examples:
 )
 @options.members_argument
 @options.group(Fit)
-@options.group(Aim)
 @options.group(Inputs)
+@options.option(
+    "--metric",
+    type=MetricName(),
+    metavar="NAME",
+    help=f"What every step must improve: {METRIC_NAMES}; with --multilabel, hamming_loss, too.  "
+    "[default: accuracy; with --multilabel: log_loss]",
+)
 @options.group(Outputs)
 @options.group(Running)
 def auto_command(
     predictions: tuple[str, ...],
     fit: Fit,
-    aim: Aim,
     inputs: Inputs,
+    metric: str | None,
     outputs: Outputs,
     running: Running,
 ) -> dict[str, Any]:
@@ -50,18 +44,23 @@ def auto_command(
     to rehearse label shifts. PREDS as a whole, without labels, show whether their own class prior
     has shifted.
 
+    Of labels that do not exclude each other (--multilabel), each is calibrated, or has weights of
+    its own in a log pool; label shift is not looked for.
+
     Instead of files, PREDS may be one run directory: its val split is fitted to and its test split
     is improved.
     """
     from cli.run.combined import fit_and_combine
     from cli.task.members import check_fit_usage
     from cli.task.runner import Runner
-    from ensemble import AutoPostprocessor
+    from ensemble import AutoPostprocessor, MultilabelPostprocessor
 
     runner = Runner.of(inputs, outputs, running)
     check_fit_usage(predictions, fit, "auto", learns=True)
 
-    def make() -> Any:
-        return AutoPostprocessor(metric=aim.metric, seed=running.seed)
+    def make(members: Any) -> Any:
+        if members.multilabel:
+            return MultilabelPostprocessor(metric=metric or "log_loss", seed=running.seed)
+        return AutoPostprocessor(metric=metric or "accuracy", seed=running.seed)
 
     return fit_and_combine(make, "auto", predictions, fit, runner, learns=True)

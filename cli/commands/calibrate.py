@@ -45,13 +45,21 @@ def calibrate_command(
 ) -> dict[str, Any]:
     """Calibrate PREDS with a map fitted to other, labelled rows.
 
+    With --multilabel each label gets a slope and an offset, shrunk to those that all labels share.
+
     The map is used only if it lowers the log-loss on held-out rows of --fit. Otherwise PREDS are
     written unchanged, as probabilities.
     """
     from cli.run.one_file import fit_and_write
     from postproc.calibration.by_name import default_method, make_calibrator
+    from postproc.calibration.multilabel import MultilabelCalibration
 
     def make(rows: Predictions) -> Any:
+        if rows.multilabel:
+            if method is not None:
+                message = f"--method {method} is for classes that exclude each other; omit it"
+                raise click.UsageError(message)
+            return MultilabelCalibration(kind=rows.kind, random_state=running.seed)
         name = method or default_method(rows.n_classes)
         return make_calibrator(name, kind=rows.kind, random_state=running.seed)
 

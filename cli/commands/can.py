@@ -81,12 +81,6 @@ Examples:
 )
 @options.group(Inputs, "labels", *options.READING)
 @options.option(
-    "--multilabel",
-    is_flag=True,
-    group=options.INPUT,
-    help="Treat every column as a label of its own, a two-class problem.",
-)
-@options.option(
     "--all-rows",
     is_flag=True,
     help="Adjust every row, together with every row of the reference, whatever the threshold: "
@@ -100,7 +94,6 @@ def can_command(
     prior: Prior,
     reference: str | None,
     inputs: Inputs,
-    multilabel: bool,
     all_rows: bool,
     settings: Settings,
     outputs: Outputs,
@@ -118,10 +111,8 @@ def can_command(
     from cli.run.outcome import deliver
     from cli.task.runner import Runner
 
-    if multilabel and outputs.labels_out is not None:
-        message = "--labels-out takes one class a row, and --multilabel has none"
-        raise click.UsageError(message)
     runner, chosen = Runner.of(inputs, outputs, running), settings.resolve()
-    given: dict[str, Any] = {"reference": reference, "multilabel": multilabel}
-    outcome = adjust_file(predictions, prior, chosen, runner, all_rows=all_rows, **given)
+    outcome = adjust_file(
+        predictions, prior, chosen, runner, reference=reference, all_rows=all_rows
+    )
     return deliver(outcome, runner)

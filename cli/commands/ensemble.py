@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +24,7 @@ from cli.run.devil import Devil
 
 if TYPE_CHECKING:
     from ensemble.base import Ensemble
+    from ensemble.members import Members
 
 #: Fixed rules, and methods that are fitted to labelled rows.
 VOTES = ("soft", "hard", "log", "median", "rank")
@@ -99,6 +100,9 @@ def ensemble_command(
     replacement), stack (logistic regression), bagging (of stack), devil (Devil's Advocate: models
     in discussion with one that was trained to be wrong).
 
+    With --multilabel members are combined label by label; rank ranks the rows of each label, and
+    weights are learned for each label, shrunk to those that all labels share.
+
     Instead of files, PREDS may be one run directory: its val split is fitted to and its test split
     is combined.
     """
@@ -117,8 +121,12 @@ def ensemble_command(
     check_fit_usage(predictions, fit, method, learns=learns)
     devil.check_usage(method, overwrite=outputs.overwrite)
 
-    def make() -> Ensemble:
-        return _make(method, rule, devil, running)
+    def make(members: Members) -> Ensemble:
+        name, how = method, rule
+        if members.multilabel:  # the labels of a row are not ranked among each other
+            name = "label weights" if method == "weights" else method
+            how = replace(rule, over="rows") if method == "rank" else rule
+        return _make(name, how, devil, running)
 
     def plot(combiner: Any) -> None:
         devil.draw_curves(combiner, overwrite=outputs.overwrite)
@@ -133,6 +141,7 @@ def _make(method: Any, rule: Rule, devil: Devil, running: Running) -> Ensemble:
     weights, seed = rule.weights, running.seed
     makers: dict[str, Callable[[], Ensemble]] = {
         "weights": lambda: ensemble.LearnedLogPool(),
+        "label weights": lambda: ensemble.LabelPool(seed=seed),
         "blend": lambda: ensemble.DiscriminantPool(seed=seed),
         "calibrated": lambda: ensemble.CalibratedVoting(weights=weights),
         "greedy": lambda: ensemble.GreedySelection(metric=rule.metric, seed=seed),

@@ -75,13 +75,14 @@ def _show(inspection: Inspection, shards: int | None, notes: Sequence[str]) -> N
     from postproc.scores.confidence import DEFAULT_TOP_K
 
     echo(inspection.name, bold=True)
+    columns = "labels" if inspection.multilabel else "classes"
     echo(
-        f"{inspection.rows} rows x {inspection.classes} classes, {inspection.kind}, "
+        f"{inspection.rows} rows x {inspection.classes} {columns}, {inspection.kind}, "
         f"{inspection.dtype}" + ("" if shards is None else f", in {shards_text(shards)}")
     )
     for note in notes:
         echo(f"note: {note.removeprefix(f'{inspection.name}: ')}")
-    k = min(DEFAULT_TOP_K, inspection.classes)
+    k = 2 if inspection.multilabel else min(DEFAULT_TOP_K, inspection.classes)
     _show_histogram(
         f"top-{k} entropy (mean {inspection.mean_entropy:.3f})", inspection.entropy_histogram
     )

@@ -16,10 +16,10 @@ from cli.options import ENGINE, Inputs, Judging, Outputs, Running, given
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cli.task.load import Report
     from cli.task.runner import Runner
     from ensemble.diversity import Diversity
     from postproc.files.rundir import RunDirectory
-    from postproc.reports.report import AccuracyReport
     from postproc.scores.predictions import Predictions
 
 
@@ -61,6 +61,7 @@ Examples:
   postproc report a.npy b.npy c.npy --labels y.txt --baseline b --per-class
   postproc report a.npy b.npy --labels y.txt --html report.html --json
   postproc report a.npy b.npy --labels y.txt --metric macro_f1,auc,log_loss --groups patients.txt
+  postproc report toxic.csv --labels tags.csv --multilabel --per-class
 """
 )
 @options.members_argument
@@ -99,6 +100,10 @@ def report_command(
 
     --metric shows other metrics with intervals and gains, too. Gains are positive where better.
     --groups and --row-weights change what is independent and what each row counts.
+
+    With --multilabel: micro- and macro-F1, mean average precision, Hamming loss, subset accuracy
+    and log-loss, of labels decided at 1/2. The file of --labels has columns of 0 and 1, or lists
+    of names such as `a;b`.
 
     Files of predicted labels, with or without ids, are compared by accuracy, macro-F1 and the
     paired tests. Instead of files, PREDS may be one run directory: its test split is compared.
@@ -171,7 +176,7 @@ def _position(baseline: str | None, names: Sequence[str], paths: Sequence[str]) 
     raise click.BadParameter(message, param_hint="--baseline")
 
 
-def _write_page(found: AccuracyReport, path: Path, title: str, *, overwrite: bool) -> None:
+def _write_page(found: Report, path: Path, title: str, *, overwrite: bool) -> None:
     from cli.messages import note_written
     from postproc.files import atomic_path
 
@@ -182,7 +187,7 @@ def _write_page(found: AccuracyReport, path: Path, title: str, *, overwrite: boo
 
 
 def _print(
-    found: AccuracyReport,
+    found: Report,
     diversity: Diversity | None,
     doubts: list[str],
     shown: Shown,
@@ -190,7 +195,6 @@ def _print(
 ) -> None:
     """Print JSON, CSV, Markdown or tables."""
     from cli.messages import print_json, print_report_tables
-    from postproc.reports.tables import tables
     from postproc.reports.text import to_markdown
 
     if runner.outputs.as_json:
@@ -200,7 +204,7 @@ def _print(
     if shown.as_csv:
         echo(found.to_csv(), nl=False)
         return
-    contents = tables(found, per_class=shown.per_class)
+    contents = found.tables(per_class=shown.per_class)
     if diversity is not None:
         contents.append(diversity.to_table())
     if shown.as_markdown:

@@ -63,8 +63,8 @@ class Measurement:
         from ensemble.bench.page import bench_page
 
         tasks = {
-            task.name: f"{task.n_classes} classes, {len(task.models)} models, files "
-            f"{task.fingerprint}"
+            task.name: f"{task.n_classes} {'labels' if task.multilabel else 'classes'}, "
+            f"{len(task.models)} models, files {task.fingerprint}"
             for task in self.plan.tasks
         }
         skipped = {found.path: found.reason for found in self.skipped}
@@ -127,6 +127,9 @@ def measure_decisions(tasks: Sequence[Task], *, as_json: bool, **options: Any) -
     from ensemble.bench import decisions
     from ensemble.bench.decision_tables import decision_tables
 
+    if any(task.multilabel for task in tasks):
+        message = "--decisions is for classes that exclude each other, not for multi-label tasks"
+        raise click.UsageError(message)
     records = list(decisions.measure_decisions(tasks, **options))
     if as_json:
         print_json({"results": records, "settings": options})

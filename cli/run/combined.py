@@ -15,21 +15,20 @@ from cli.options import Fit
 from cli.run.devil import contestants_of, devil_lines, devil_summary
 from cli.run.outcome import Outcome, deliver, save
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
-from cli.task.load import compare, load_written
+from cli.task.load import Report, compare, load_written
 from cli.task.members import Task, load_task
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
-from ensemble import AutoPostprocessor, Members
+from ensemble import AutoPostprocessor, Members, MultilabelPostprocessor
 from ensemble.base import Ensemble, MemberEstimator
 from ensemble.streaming import CombineRows, MemberSource, member_cuts, streamed
 from postproc.evaluation.registry import find_metric
-from postproc.reports.report import AccuracyReport
 from postproc.reports.tables import percent
 from postproc.scores.sources import Picked, as_source
 
 
 def fit_and_combine(
-    make: Callable[[], MemberEstimator],
+    make: Callable[[Members], MemberEstimator],
     method: str,
     paths: Sequence[str],
     fit: Fit,
@@ -44,7 +43,7 @@ def fit_and_combine(
     task = load_task(paths, fit, runner, learns=learns, predicted_labels=is_hard)
     notes = same_rows(paths, fit.fit_files)
     with noting(notes):
-        combiner = make()
+        combiner = make(task.members)
         if task.fit_members is None:
             combiner.fit(task.members)
         else:
@@ -63,7 +62,10 @@ def write_combined(
 ) -> Outcome:
     """Write what a fitted combiner makes of the members; a pipeline is adapted to them first."""
     if not isinstance(combiner, AutoPostprocessor):
-        return _write(combiner, combiner, task, output, runner, method, notes)
+        outcome = _write(combiner, combiner, task, output, runner, method, notes)
+        if isinstance(combiner, MultilabelPostprocessor):
+            outcome.summary["decision"] = combiner.to_dict()
+        return outcome
     checked = streamed(combiner.check_members(task.members), runner.running.device)
     keep = runner.keeping(output, [*checked, *task.fit_loaded])
     said = [*notes]
@@ -92,7 +94,7 @@ def _write(
     whole = replace(output_like(output, members[0]), dtype=dtype)
     solo, judged_on = combiner.solo_accuracy_, "fit"
     judged = labels if solo is None else None
-    truth = None if judged is None else as_source(judged[:, None])
+    truth = None if judged is None else as_source(judged.reshape(len(judged), -1))
     part = CombineRows(combiner.seen(members), members, truth, runner.sizes)
     right = np.zeros(len(members))
     files = [*members, *task.fit_loaded]
@@ -100,7 +102,7 @@ def _write(
     for counts in runner.write(part, cuts, whole, inputs=files):
         right += counts.get("right", 0)
     if judged is not None:
-        solo, judged_on = right / max(1, shape[0]), "target"
+        solo, judged_on = right / max(1, judged.size), "target"
     said = [*notes, *_lacking(members), *lost_ids(members.ids, output)]
     saved, report = save(model, runner), None
     if labels is not None:
@@ -109,6 +111,7 @@ def _write(
         said += report_doubts(report)
     summary = {
         "method": method,
+        "task": members[0].task,
         "rows": shape[0],
         "classes": shape[1],
         "members": [
@@ -153,7 +156,7 @@ def _report(
     extra: dict[str, Any],
     runner: Runner,
     model: Any,
-) -> AccuracyReport:
+) -> Report:
     """Compare the result with the members; the baseline is the best of them."""
     models: dict[str, Any] = {}
     for member, own in zip(members, task.loaded, strict=True):
@@ -191,7 +194,8 @@ def _show(summary: dict[str, Any]) -> None:
         for member in summary["members"]
     ]
     split = {"fit": "on the fit split, %", "target": "on these rows, %"}
-    accuracy = f"accuracy {split.get(summary['judged_on'], '')}".strip()
+    judged = "labels right" if summary["task"] == "multilabel" else "accuracy"
+    accuracy = f"{judged} {split.get(summary['judged_on'], '')}".strip()
     if summary["stacker_weight"] is not None:
         rows.append(["(stacker on all)", "", f"{summary['stacker_weight']:.3f}", "-"])
     print_table(["member", "kind", "weight", accuracy], rows)

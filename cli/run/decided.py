@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,6 +46,9 @@ def decide_file(
 ) -> Outcome:
     """Fit what `make` gives, or take costs; decide a file and write the decisions."""
     target = load(path, runner)
+    if target.multilabel:
+        message = "decide is for classes that exclude each other; omit --multilabel"
+        raise click.UsageError(message)
     output = decision_path(target.name, runner, sets=rule == "sets")
     rows, y = _load_fit(target, fit, runner)
     labels = load_judging_labels(target, target, runner)

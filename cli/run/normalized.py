@@ -20,7 +20,6 @@ from postproc.can.streaming.adjust import AdjustRows
 from postproc.can.streaming.fit import fit_can
 from postproc.can.streaming.rows import ProbabilityRows
 from postproc.can.streaming.tally import Tally
-from postproc.files import load_multilabels
 from postproc.reports.tables import percent, points
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import as_source
@@ -33,19 +32,19 @@ def adjust_file(
     runner: Runner,
     *,
     reference: str | None = None,
-    multilabel: bool = False,
     all_rows: bool = False,
 ) -> Outcome:
     """Adjust the ambiguous rows of a file, or all rows by all of the reference, and write them."""
     device, map_blocks = runner.running.device, runner.map_blocks
-    target = load(path, runner, multilabel=multilabel)
+    target = load(path, runner)
+    multilabel = target.multilabel
     output = output_path(target.name, runner)
     n_classes = 2 if multilabel else target.n_classes
-    vector: Any = prior.load(target, multilabel=multilabel)
-    labels = _load_labels(runner, target, multilabel=multilabel)
+    vector: Any = prior.load(target)
+    labels = _load_labels(runner, target)
     source, files = target, [target]
     if reference is not None:
-        other = load(reference, runner, multilabel=multilabel)
+        other = load(reference, runner)
         source = in_order_of(other, target, quiet=runner.running.quiet)
         files.append(source)
     confident = ProbabilityRows(source, multilabel, device, runner.sizes)
@@ -77,16 +76,15 @@ def adjust_file(
     return Outcome(summary, _show)
 
 
-def _load_labels(runner: Runner, target: Predictions, *, multilabel: bool) -> NDArray[Any] | None:
+def _load_labels(runner: Runner, target: Predictions) -> NDArray[Any] | None:
     """True classes, shape (n, 1), or (n m, 1) of the two-class rows of m labels."""
     path = runner.inputs.labels
     if path is None:
         return None
-    if not multilabel:
-        return load_ordered_labels(path, target, target.classes, runner, judges=True)[:, None]
-    shape = (target.n_rows, target.n_classes)
-    positive = load_multilabels(path, shape=shape, classes=target.classes, ids=target.ids)
-    return (1 - positive).reshape(-1, 1)  # class 0 is "has the label"
+    labels = load_ordered_labels(path, target, target.classes, runner, judges=True)
+    if not target.multilabel:
+        return labels[:, None]
+    return (1 - labels).reshape(-1, 1)  # class 0 is "has the label"
 
 
 def _show(summary: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,21 @@ from cli.messages import echo, noting, print_table
 from cli.options import Fit, Inputs, Outputs, Running
 from cli.run.outcome import Outcome, deliver, save
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
-from cli.task.load import compare, load_fit_and_target, load_judging_labels, load_written
+from cli.task.load import Report, compare, load_fit_and_target, load_judging_labels, load_written
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
 from postproc.calibration.by_name import name_of
+from postproc.calibration.multilabel import MultilabelCalibration
 from postproc.calibration.temperature import Calibrator
-from postproc.reports.report import AccuracyReport
-from postproc.reports.tables import percent
+from postproc.reports.tables import p_text, percent
+from postproc.scores.arrays import as_numpy
 from postproc.scores.predictions import Predictions
 from postproc.shift.adapter import Adaptation, LabelShiftAdapter
+from postproc.shift.multilabel import LabelPriors, MultilabelShiftAdapter
 from postproc.shift.prior import PriorEstimate
 from postproc.shift.streaming import AdaptedRows, CalibratedRows
+
+Estimator = Calibrator | MultilabelCalibration | LabelShiftAdapter | MultilabelShiftAdapter
 
 #: Standard errors on either side of a 95 % interval.
 Z_95 = 1.959964
@@ -33,7 +38,7 @@ SHOWN = 10
 
 
 def fit_and_write(
-    make: Callable[[Predictions], Calibrator | LabelShiftAdapter],
+    make: Callable[[Predictions], Estimator],
     path: str,
     fit: Fit,
     inputs: Inputs,
@@ -55,7 +60,7 @@ def fit_and_write(
 
 
 def apply_to_file(
-    estimator: Calibrator | LabelShiftAdapter,
+    estimator: Estimator,
     target: Predictions,
     labels: NDArray[Any] | None,
     output: Path,
@@ -79,6 +84,12 @@ def apply_to_file(
             changed = sum(count["changed"] for count in counts)
             summary = _summarize_adapted(estimator, target, found) | {"changed": changed}
             name, show = "adapted", _show_adapted
+        elif isinstance(estimator, MultilabelShiftAdapter):
+            priors = estimator.adapt(as_numpy(rows.probabilities(slice(0, target.n_rows))))
+            rows = replace(rows, model=priors.maps)
+            deque(runner.write(rows, cuts, whole, inputs=files), maxlen=0)
+            summary = _summarize_labels(estimator, target, priors)
+            name, show = "adapted", _show_labels
         else:
             deque(runner.write(rows, cuts, whole, inputs=files), maxlen=0)
             summary = _summarize_calibrated(estimator, target)
@@ -96,7 +107,7 @@ def apply_to_file(
 
 def _before_and_after(
     name: str, target: Predictions, output: Path, labels: NDArray[Any] | None, runner: Runner
-) -> AccuracyReport | None:
+) -> Report | None:
     """Report on the written file beside the target; None without labels."""
     if labels is None:
         return None
@@ -105,16 +116,19 @@ def _before_and_after(
     return compare(models, labels, classes, runner, baseline="as given")
 
 
-def _summarize_calibrated(scaling: Calibrator, target: Predictions) -> dict[str, Any]:
+def _summarize_calibrated(
+    scaling: Calibrator | MultilabelCalibration, target: Predictions
+) -> dict[str, Any]:
     return {
-        "method": name_of(scaling),
+        "method": "one map a label" if target.multilabel else name_of(scaling),
         "rows": target.n_rows,
         "classes": target.n_classes,
         "kind": target.kind,
         "fit_rows": scaling.n_rows_,
         "improved": scaling.improved_,
         "temperature": scaling.temperature_,
-        "weights": getattr(scaling, "weights_", None),
+        "weights": getattr(scaling, "shares_", None),
+        "strength": getattr(scaling, "strength_", None),
         "log_loss_before": scaling.identity_log_loss_,
         "log_loss_after": scaling.held_out_log_loss_,
     }
@@ -130,6 +144,8 @@ def _show_calibrated(summary: dict[str, Any]) -> None:
     if summary["weights"] is not None:
         parts = sorted(summary["weights"].items(), key=lambda part: -part[1])
         kept = "calibrated by " + ", ".join(f"{name} ({weight:.2f})" for name, weight in parts)
+    if summary["strength"] is not None:
+        kept += f" in all labels, each shrunk to that by {summary['strength']:g} rows"
     echo(
         f"held-out log-loss {summary['log_loss_before']:.4f} before, "
         f"{summary['log_loss_after']:.4f} after: "
@@ -204,4 +220,57 @@ def _show_adapted(summary: dict[str, Any]) -> None:
     rows = [[n, percent(s), percent(q), percent(e)] for n, s, q, e in moved]
     title = "Classes with the largest change" if len(pairs) > SHOWN else ""
     columns = ["class prior, %", "source (mean prediction)", "target", "standard error"]
+    print_table(columns, rows, title=title)
+
+
+def _summarize_labels(
+    adapter: MultilabelShiftAdapter, target: Predictions, found: LabelPriors
+) -> dict[str, Any]:
+    names = [target.class_name(j) for j in range(target.n_classes)]
+    columns = found.source, found.share, *found.interval, found.p_value, found.adapted
+    return {
+        "method": adapter.method,
+        "rows": target.n_rows,
+        "classes": target.n_classes,
+        "kind": target.kind,
+        "fit_rows": adapter.n_rows_,
+        "labels": [
+            {
+                "label": name,
+                "source": source,
+                "share": share,
+                "ci": [low, high],
+                "p_holm": p,
+                "adapted": adapted,
+            }
+            for name, source, share, low, high, p, adapted in zip(
+                names, *(column.tolist() for column in columns), strict=True
+            )
+        ],
+    }
+
+
+def _show_labels(summary: dict[str, Any]) -> None:
+    """Print the prior of each label, and whether it is adapted."""
+    labels = summary["labels"]
+    n_adapted = sum(label["adapted"] for label in labels)
+    echo(
+        f"{summary['rows']} rows x {summary['classes']} labels, {summary['kind']}; "
+        f"{summary['method']} after calibration on {summary['fit_rows']} rows; {n_adapted} of "
+        f"{len(labels)} labels have shifted and are adapted"
+    )
+    moved = sorted(labels, key=lambda label: label["p_holm"])[:SHOWN]
+    rows = [
+        [
+            label["label"],
+            percent(label["source"]),
+            percent(label["share"]),
+            " to ".join(map(percent, label["ci"])),
+            p_text(label["p_holm"]),
+            "yes" if label["adapted"] else "no",
+        ]
+        for label in moved
+    ]
+    title = "Labels with the clearest shift" if len(labels) > SHOWN else ""
+    columns = ["share of label, %", "fit rows", "target", "95 % interval", "p (Holm)", "adapted"]
     print_table(columns, rows, title=title)

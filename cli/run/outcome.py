@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cli.messages import echo, note_written, print_json, warn
+from cli.task.load import Report
 from cli.task.runner import Runner
-
-if TYPE_CHECKING:
-    from postproc.reports.report import AccuracyReport
 
 
 @dataclass(frozen=True)
@@ -20,7 +18,7 @@ class Outcome:
 
     summary: dict[str, Any]
     show: Callable[[dict[str, Any]], None]  # prints what stands above the report
-    report: AccuracyReport | None = None
+    report: Report | None = None
     remarks: Sequence[str] = ()  # lines below the report
 
 

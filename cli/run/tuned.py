@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
+
 from cli.messages import echo, print_table
 from cli.options import Prior
 from cli.progress import watching
@@ -32,6 +34,7 @@ def tune_can_file(
     **search: Any,
 ) -> tuple[TuningResult, str]:
     """Tune CAN and write its configuration; return the result and the kind of the scores."""
+    _check_exclusive(runner)
     fit = load(path, runner, mapped=True)
     labels = load_ordered_labels(str(runner.inputs.labels), fit, fit.classes, runner)
     vector = prior.load(fit)
@@ -51,6 +54,7 @@ def tune_greedy_files(
     from ensemble import GreedySelection, Voting, align_members, save_model
     from ensemble.learned.greedy_tuning import tune_greedy
 
+    _check_exclusive(runner)
     fit = load_members(paths, member_names(paths), runner, mapped=True)
     labels = load_member_labels(str(runner.inputs.labels), fit, runner)
     members = align_members(fit)
@@ -61,6 +65,13 @@ def tune_greedy_files(
         model = GreedySelection(**result.options, seed=search["seed"]).fit(members, labels)
     save_model(model, output, overwrite=runner.outputs.overwrite)
     return result, ", ".join(dict.fromkeys(members.kinds))
+
+
+def _check_exclusive(runner: Runner) -> None:
+    """Refuse --multilabel, before files are read."""
+    if runner.inputs.multilabel:
+        message = "tune is for classes that exclude each other; omit --multilabel"
+        raise click.UsageError(message)
 
 
 @contextmanager

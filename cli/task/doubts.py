@@ -6,19 +6,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cli.task.load import Report
 from ensemble.agreement import label_doubts, member_doubts
 from ensemble.members import Members
 from postproc.evaluation.agreement import chance_doubts, is_chance, unlabelled_doubts
 from postproc.files.paths import resolve_path
 from postproc.reports.report import AccuracyReport
+from postproc.scores.multilabel import two_class
 from postproc.scores.predictions import Predictions
 
 
 def fit_doubts(members: Sequence[Predictions], y: Any, target: Members | None = None) -> list[str]:
     """Warn if labels y agree with members only by chance, or members differ more on the target."""
+    if y.ndim == 2:
+        members, y = [two_class(member) for member in members], y.reshape(-1)
+        target = None if target is None else target.two_class()
     doubts = label_doubts(members, y, "the labels of the rows fitted to")
-    if target is not None and isinstance(members, Members):
-        doubts += member_doubts(members, target)
+    if target is not None:
+        doubts += member_doubts(Members(tuple(members)), target)
     return doubts
 
 
@@ -39,9 +44,9 @@ def _place(path: str) -> Path:
         return Path(path).resolve()
 
 
-def report_doubts(report: AccuracyReport | None) -> list[str]:
+def report_doubts(report: Report | None) -> list[str]:
     """Warn of models in a report that agree with the labels no better than by chance."""
-    if report is None:
+    if not isinstance(report, AccuracyReport):
         return []
     poor = {
         model.name: model.metrics.accuracy

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import click
+
 from cli.options import Judging
 from cli.task.load import reading_notes
 from cli.task.runner import Runner
 from postproc.evaluation.registry import Metric, cost_metric, find_metric
 from postproc.files.reading import Reading
 from postproc.files.row_values import load_costs, load_row_values, load_row_weights
-from postproc.reports.report import check_groups, check_weights
+from postproc.reports.checks import check_groups, check_weights
+from postproc.reports.multilabel import METRICS
 from postproc.scores.predictions import Predictions
 
 
@@ -27,8 +30,12 @@ def judging_of(
         "predicted": members[0].predicted,
         "reading": Reading(id_column=runner.inputs.id_column),
     }
+    asked = judging.metric
+    source = click.get_current_context().get_parameter_source("metric")
+    if members[0].multilabel and source is click.core.ParameterSource.DEFAULT:
+        asked = METRICS
     found: dict[str, Any] = {
-        "metrics": [metric_of(name, members[0].n_classes, classes) for name in judging.metric]
+        "metrics": [metric_of(name, members[0].n_classes, classes) for name in asked]
     }
     with reading_notes(quiet=runner.running.quiet):
         if judging.groups is not None:

@@ -19,12 +19,16 @@ from cli.task.runner import Runner
 from postproc.files import load_class_names, load_labels, load_members, load_predictions
 from postproc.files.doubts import kind_doubts, order_doubts
 from postproc.files.labels import label_names
+from postproc.files.multilabels import load_multilabels_of
 from postproc.files.reading import Reading, ReadingWarning
+from postproc.reports.multilabel import MultilabelReport, multilabel_report
 from postproc.reports.report import AccuracyReport, accuracy_report
 from postproc.scores.checks import fail
 from postproc.scores.names import matching_order, positions
 from postproc.scores.one_hot import share_classes
 from postproc.scores.predictions import UNKNOWN_CLASS, Predictions
+
+Report = AccuracyReport | MultilabelReport
 
 
 def load(path: str, runner: Runner, **how: Any) -> Predictions:
@@ -38,7 +42,6 @@ def load_each(
     runner: Runner,
     *,
     stacked: bool = True,
-    multilabel: bool = False,
     mapped: bool = False,
     quiet: bool | None = None,
     repeated_ids: bool = False,
@@ -55,7 +58,6 @@ def load_each(
     inputs, quiet = runner.inputs, runner.running.quiet if quiet is None else quiet
     options: dict[str, Any] = {
         "classes": None if inputs.classes is None else load_class_names(inputs.classes),
-        "multilabel": multilabel,
         "reading": replace(
             inputs.reading, repeated_ids=repeated_ids, predicted_labels=predicted_labels
         ),
@@ -73,15 +75,14 @@ def load_each(
             named = loaded.positive or loaded.heading
             of = "the positive class" if named is None else repr(named)
             echo(f"{path}: one column, read as {what} of {of}", err=True)
-        if not multilabel:
-            doubts = kind_doubts(loaded, declared=inputs.reading.kind is not None)
-            warn(doubts + order_doubts(loaded), quiet=quiet)
+        doubts = kind_doubts(loaded, declared=inputs.reading.kind is not None)
+        warn(doubts + order_doubts(loaded), quiet=quiet)
     return found
 
 
 def load_written(path: Path, like: Predictions, runner: Runner) -> Predictions:
     """Load what a command has written, with the classes of what it was made from."""
-    reading = Reading(kind="probs", positive=like.positive)
+    reading = Reading(kind="probs", positive=like.positive, multilabel=like.multilabel)
     if like.column is not None:  # whatever it is called, and whatever it holds
         reading = replace(reading, columns=output_like(path, like).classes or ())
     return load_predictions(
@@ -175,9 +176,15 @@ def _label_reading(inputs: Inputs) -> Reading:
 
 
 def labels_of(path: str, own: Predictions, runner: Runner, *, judges: bool) -> NDArray[Any]:
-    """Load the labels of predictions; those that only judge may be of no class, which is wrong."""
+    """Load the labels of predictions, zeros and ones (n, m) if they are multi-label.
+
+    Those that only judge may be of no class, which is wrong.
+    """
     inputs = runner.inputs
+    reading = replace(_label_reading(inputs), positive=own.positive)
     with reading_notes(quiet=runner.running.quiet):
+        if own.multilabel:
+            return load_multilabels_of(path, own, reading=reading)
         return load_labels(
             path,
             n_classes=own.n_classes,
@@ -185,7 +192,7 @@ def labels_of(path: str, own: Predictions, runner: Runner, *, judges: bool) -> N
             classes=own.classes,
             ids=own.ids,
             mapped=judges,
-            reading=replace(_label_reading(inputs), positive=own.positive),
+            reading=reading,
             unknown="wrong" if judges else "error",
             predicted=own.predicted,
             heading=own.heading,
@@ -199,9 +206,11 @@ def compare(
     runner: Runner,
     baseline: str | None = None,
     **judging: Any,
-) -> AccuracyReport:
+) -> Report:
     """Report on models; a label of no class becomes a class of probability 0."""
     first = next(iter(models.values()))
+    if labels.ndim == 2:
+        return multilabel_report(models, labels, baseline=baseline, classes=classes, **judging)
     if len(labels) and labels.max() >= first.n_classes:
         models = {
             name: (
@@ -256,6 +265,8 @@ def in_class_order(y: Any, members: Sequence[Predictions], classes: Sequence[str
     own = next((member.classes for member in members if member.classes is not None), None)
     if y is None or own is None or classes is None or own == tuple(classes):
         return y
+    if y.ndim == 2:
+        return y[:, positions(own, classes)]
     order = np.append(positions(classes, own), len(own))  # an unknown label stays unknown
     return order[y.astype(np.intp, copy=False)]
 

@@ -54,6 +54,9 @@ def load_task(
     names = [] if run is not None else member_names(paths)
     loaded = load_target(paths, names, run, runner, predicted_labels=predicted_labels)
     missing_class = runner.inputs.missing_class
+    if loaded[0].multilabel and missing_class == "zero":
+        message = "--missing-class zero is for classes that exclude each other, not for labels"
+        raise click.UsageError(message)
     labels = load_target_labels(loaded, run, runner)
     members = align_members(loaded, missing_class=missing_class)
     labels = in_class_order(labels, loaded, members.classes)

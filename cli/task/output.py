@@ -46,8 +46,6 @@ FILES = {
     "row_weights": "--row-weights",
     "order": "--order",
     "labels_out": "--labels-out",
-    "groups": "--groups",
-    "row_weights": "--row-weights",
 }
 
 

@@ -97,6 +97,9 @@ class Runner:
                 if isinstance(each.scores, Source):
                     each.scores.verify()
 
+        if self.outputs.labels_out is not None and inputs[0].multilabel:
+            message = "--labels-out takes one class a row, and multi-label predictions have none"
+            raise click.UsageError(message)
         # One block leaves nothing to resume, but may find what another job has left.
         at_once = len(cuts) <= 1 and output.is_file and not has_journal(output.path)
         quiet = self.running.quiet

@@ -204,6 +204,10 @@ class AutoPostprocessor(MemberEstimator):
         """
         return CombinedLogs(members, self.combiner_, self.best_, sizes)
 
+    def _check_multilabel(self) -> None:
+        rule = "of classes that exclude each other for AutoPostprocessor"
+        fail("members", rule, "multi-label members", "use MultilabelPostprocessor")
+
     def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
         assert y is not None
         judge = Judge.of(self.metric, members.n_classes)
@@ -300,6 +304,7 @@ class AdaptedPipeline(Ensemble):
         *,
         kinds: Kinds = None,
         classes: Sequence[str] | None = None,
+        multilabel: bool = False,
     ) -> Self:
         """Return the pipeline unchanged: it is fitted, and its decision is for one target."""
         return self

@@ -108,7 +108,7 @@ def _calibration(policy: Policy, p_value: str, *, calibrates: bool) -> str:
     same = f"The target shows no label shift ({p_value})"
     if calibrates:
         return f"{same}, so the predictions were calibrated but not re-weighted."
-    if policy.calibrates:
+    if policy.calibration_gain.is_credible(policy.min_z):
         return (
             f"{same}, but in shifts as small as that of the target, which the test misses, "
             f"calibration did not {_improve(metric)} when they were rehearsed. {_unchanged(policy)}"

@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble.auto.multilabel import MultilabelPostprocessor
 from ensemble.auto.pipeline import AutoPostprocessor
 from ensemble.base import Ensemble, solo_accuracy
 from ensemble.bench.member_methods import Predictor, adapt_pipeline
 from ensemble.bench.shared import SharedFits
 from ensemble.devil.estimator import DevilsAdvocate
+from ensemble.learned.label_pool import LabelPool
+from ensemble.learned.log_pool import LearnedLogPool
 from ensemble.learned.stacking import Bagging, Stacking
 from ensemble.members import Members
 from postproc.scores.arrays import as_numpy
@@ -39,7 +42,8 @@ class TeamState:
     @property
     def best(self) -> int:
         """The member with the highest accuracy on the fit split, the first one if tied."""
-        return int(np.argmax(solo_accuracy(self.fit, self.fit_labels)))
+        fit = self.fit.two_class() if self.fit.multilabel else self.fit
+        return int(np.argmax(solo_accuracy(fit, self.fit_labels.reshape(-1))))
 
 
 def fitted(state: TeamState, make: Callable[[], Ensemble]) -> Predictor:
@@ -50,6 +54,11 @@ def fitted(state: TeamState, make: Callable[[], Ensemble]) -> Predictor:
 def seeded(state: TeamState, make: Callable[..., Ensemble]) -> Predictor:
     """The same with an ensemble that takes a seed."""
     return fitted(state, partial(make, seed=state.seed))
+
+
+def weights(state: TeamState) -> Predictor:
+    """A log pool with learned weights, of labels with weights for each."""
+    return fitted(state, LabelPool if state.fit.multilabel else LearnedLogPool)
 
 
 def stack(state: TeamState) -> Predictor:
@@ -109,11 +118,15 @@ def oracle(state: TeamState) -> Predictor:
 
 def auto_team(state: TeamState) -> Predictor:
     """The whole pipeline on all members."""
+    if state.fit.multilabel:
+        return seeded(state, MultilabelPostprocessor)
     pipeline = AutoPostprocessor(seed=state.seed).fit(state.fit, state.fit_labels)
     return adapt_pipeline(pipeline, state.test, state.shared)
 
 
 def member_classes(members: Members) -> Ints:
-    """Predicted classes of each member, shape (M, n)."""
+    """Predicted classes of each member, shape (M, n); of labels zeros and ones, (M, n, C)."""
     whole = slice(0, members.n_rows)
+    if members.multilabel:
+        return np.stack([as_numpy(member.probabilities(whole)) >= 0.5 for member in members])
     return np.stack([np.asarray(as_numpy(member.winners(whole))) for member in members])

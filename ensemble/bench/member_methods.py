@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble.auto.multilabel import MultilabelPostprocessor
 from ensemble.auto.pipeline import AutoPostprocessor
 from ensemble.bench.shared import SharedFits
 from ensemble.members import Members
@@ -202,6 +203,11 @@ def sinkhorn(state: MemberState) -> Predictor:
 
 def auto_member(state: MemberState) -> Predictor:
     """The whole pipeline on one member."""
+    if state.fit.multilabel:
+        model = MultilabelPostprocessor(seed=state.seed).fit(
+            Members((state.fit,)), state.fit_labels
+        )
+        return Predictor(lambda: np.asarray(model.predict(Members((state.test,)))))
     pipeline = AutoPostprocessor(seed=state.seed)
     pipeline.fit(Members((state.fit,)), state.fit_labels)
     return adapt_pipeline(pipeline, Members((state.test,)), state.shared)

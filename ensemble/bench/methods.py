@@ -16,7 +16,6 @@ from ensemble.devil.estimator import NO_DEVIL, PLAIN
 from ensemble.learned.calibrated import CalibratedVoting
 from ensemble.learned.discriminant_pool import DiscriminantPool
 from ensemble.learned.greedy import GreedySelection
-from ensemble.learned.log_pool import LearnedLogPool
 from ensemble.voting import Voting
 from postproc.scores.checks import fail
 
@@ -34,10 +33,12 @@ class Method:
     description: str
     group: str = "votes"  # ensembles of a group run in one process, as they share fits or are short
     bound: bool = False  # whether it uses labels of the target, which are unknown in practice
+    multilabel: bool = False  # whether it holds for labels that do not exclude each other
 
 
 _member = partial(Method, "member")
 _team = partial(Method, "ensemble")
+_labels = partial(Method, "ensemble", multilabel=True)
 
 
 def _seeded(make: Callable[..., Ensemble]) -> Callable[[Any], Predictor]:
@@ -87,28 +88,28 @@ METHODS: tuple[Method, ...] = (
     _member(
         "can-fit", member.can_on_fit, "temperature, then CAN: reference from fit, prior of map"
     ),
-    _member("auto", member.auto_member, "the pipeline chosen by postproc auto"),
+    _member("auto", member.auto_member, "the pipeline chosen by postproc auto", multilabel=True),
     _member(
         "true-prior", member.true_prior, "bcts with the draw's own class frequencies", bound=True
     ),
-    _team("best-single", team.best_single, "the member that is best on the fit split"),
-    _team("hard", _seeded(partial(Voting, "hard")), "majority vote"),
-    _team("soft", _seeded(partial(Voting, "soft")), "mean of the probabilities"),
-    _team("log", _seeded(partial(Voting, "log")), "mean of the log-probabilities"),
-    _team(
+    _labels("best-single", team.best_single, "the member that is best on the fit split"),
+    _labels("hard", _seeded(partial(Voting, "hard")), "majority vote"),
+    _labels("soft", _seeded(partial(Voting, "soft")), "mean of the probabilities"),
+    _labels("log", _seeded(partial(Voting, "log")), "mean of the log-probabilities"),
+    _labels(
         "calibrated",
         partial(team.fitted, make=CalibratedVoting),
         "temperature scaling of each member, then soft",
     ),
-    _team("weights", partial(team.fitted, make=LearnedLogPool), "log pool with learned weights"),
-    _team(
+    _labels("weights", team.weights, "log pool with learned weights"),
+    _labels(
         "blend",
         _seeded(DiscriminantPool),
         "weights with linear discriminants and a kernel regression",
     ),
-    _team("greedy", _seeded(GreedySelection), "greedy selection by accuracy"),
-    _team("stack", team.stack, "logistic regression on all members", group="stack"),
-    _team("bagging", team.bagging, "stackers on ten bootstrap resamples", group="stack"),
+    _labels("greedy", _seeded(GreedySelection), "greedy selection by accuracy"),
+    _labels("stack", team.stack, "logistic regression on all members", group="stack"),
+    _labels("bagging", team.bagging, "stackers on ten bootstrap resamples", group="stack"),
     _team("boosting", _seeded(Boosting), "gradient-boosted trees on candidate classes"),
     _team("devil", team.devil, "Devil's Advocate", group="devil"),
     _team(
@@ -123,7 +124,7 @@ METHODS: tuple[Method, ...] = (
         "control: plain fine-tuning of every member",
         group="devil",
     ),
-    _team("auto", team.auto_team, "the pipeline chosen by postproc auto", group="auto"),
+    _labels("auto", team.auto_team, "the pipeline chosen by postproc auto", group="auto"),
     _team(
         "oracle",
         team.oracle,

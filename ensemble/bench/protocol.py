@@ -76,7 +76,7 @@ class Measured(NamedTuple):
 
 
 class _Judge(NamedTuple):
-    """Draws of each shift, and the rows of the test split that the baseline has right."""
+    """Draws of each shift, and the rows (or labels) of the test split that the baseline gets."""
 
     labels: Ints
     draws: dict[str, list[Draw]]
@@ -84,17 +84,26 @@ class _Judge(NamedTuple):
 
 
 def plan_units(tasks: Sequence[Task], settings: Settings) -> list[Unit]:
-    """Cut the work into units, task by task, slow ones first; ensembles need two models or more."""
+    """Cut the work into units, task by task, slow ones first; ensembles need two models or more.
+
+    Of multi-label tasks, methods that hold for them are measured without a shift of the classes.
+    """
     units = []
     for task in tasks:
-        ensembles = [m for m in settings.methods if m.scope == "ensemble"]
+        methods, shifts = settings.methods, settings.shifts
+        if task.multilabel:
+            methods = tuple(m for m in methods if m.multilabel)
+            shifts = tuple(shift for shift in shifts if shift == "none")
+        if not shifts:
+            continue
+        ensembles = [m for m in methods if m.scope == "ensemble"]
         for group in GROUPS if len(task.models) > 1 else ():
             names = tuple(m.name for m in ensembles if m.group == group)
             if names:
-                units.append(Unit(task, ALL_MEMBERS, "ensemble", names, settings.shifts))
-        names = tuple(m.name for m in settings.methods if m.scope == "member")
+                units.append(Unit(task, ALL_MEMBERS, "ensemble", names, shifts))
+        names = tuple(m.name for m in methods if m.scope == "member")
         if names:
-            units += [Unit(task, m, "member", names, settings.shifts) for m in task.models]
+            units += [Unit(task, m, "member", names, shifts) for m in task.models]
     return units
 
 
@@ -125,8 +134,11 @@ def _prepare(
     seeds = [draw_seed(settings.seed, number) for number in range(settings.draws)]
     n_classes = data.fit.n_classes
     draws: dict[str, list[Draw]] = {}
+    classes_of_rows = data.labels
+    if data.labels.ndim == 2:  # whole rows are drawn, whatever their labels
+        classes_of_rows, n_classes = np.zeros(len(data.labels), np.int64), 2
     for shift in unit.shifts:
-        drawn = [draw_target(data.labels, shift, settings.rows, s, n_classes) for s in seeds]
+        drawn = [draw_target(classes_of_rows, shift, settings.rows, s, n_classes) for s in seeds]
         draws[shift] = [Draw(rows, data.labels[rows]) for rows in drawn]
     classes = member_classes(data.test)
     state: MemberState | TeamState
@@ -171,7 +183,7 @@ def _measure(
         yield Measured(
             {
                 **cell._asdict(),
-                "n": [len(draw.rows) for draw in draws],
+                "n": [after.size for after in hits],
                 "right": [int(after.sum()) for after in hits],
                 "baseline": [int(old.sum()) for old in before],
                 "fixed": [int((a & ~b).sum()) for a, b in zip(hits, before, strict=True)],

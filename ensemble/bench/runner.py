@@ -45,6 +45,9 @@ class Plan:
     def of(cls, tasks: Iterable[Task], settings: Settings) -> Plan:
         """Plan the work."""
         found = tuple(tasks)
+        if settings.draws < 2 and any(task.multilabel for task in found):
+            rule = "2 or more for multi-label tasks, as the labels of a row are not independent"
+            fail("draws", rule, f"{settings.draws}")
         return cls(found, settings, tuple(plan_units(found, settings)))
 
     @property

@@ -41,6 +41,7 @@ class Task:
     n_classes: int
     fingerprint: str  # digest of all files used
     doubts: tuple[str, ...] = ()  # signs that predictions and labels do not belong together
+    multilabel: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """What the header of a results file says of the task."""
@@ -49,12 +50,16 @@ class Task:
             "models": list(self.models),
             "classes": self.n_classes,
             "fingerprint": self.fingerprint,
+            **({"multilabel": True} if self.multilabel else {}),
         }
 
 
 @dataclass(frozen=True)
 class TaskData:
-    """Arrays of a task: rows in the order of the labels, columns in that of the classes."""
+    """Arrays of a task: rows in the order of the labels, columns in that of the classes.
+
+    Labels are (n,), or zeros and ones (n, C) of a multi-label task.
+    """
 
     fit: Members
     fit_labels: Ints
@@ -137,9 +142,17 @@ def _check_task(path: Path, models: Sequence[str] | None) -> Task:
     found = [
         f"on {split}, {doubt}"
         for split, (members, labels) in splits.items()
-        for doubt in label_doubts(members, labels, f"labels.{split}")
+        for doubt in label_doubts(*_flat(members, labels), f"labels.{split}")
     ]
-    return Task(path.resolve().name, where, kept, data.fit.n_classes, print_, tuple(found))
+    name, n_classes = path.resolve().name, data.fit.n_classes
+    return Task(name, where, kept, n_classes, print_, tuple(found), run.multilabel)
+
+
+def _flat(members: Members, labels: Ints) -> tuple[Members, Ints]:
+    """Multi-label members as rows of two classes, with their labels; others as they are."""
+    if not members.multilabel:
+        return members, labels
+    return members.two_class(), labels.reshape(-1).astype(np.int64)
 
 
 def _fingerprint(path: Path, models: Sequence[str]) -> str:

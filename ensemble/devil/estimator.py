@@ -230,6 +230,10 @@ class DevilsAdvocate(Ensemble):
         without = self._with(self.controls_[NO_DEVIL]).predict(checked)
         return compare(np.asarray(without), np.asarray(self.predict(checked)), labels)
 
+    def _check_multilabel(self) -> None:
+        rule = "of classes that exclude each other for the Devil's Advocate"
+        fail("members", rule, "multi-label members", "take weights, greedy or stack")
+
     def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
         assert y is not None
         from ensemble.devil.search import Rehearsal

@@ -28,7 +28,8 @@ class GreedySelection(Ensemble):
     ----------
     metric : str
         What is improved on the fit split: a metric of `accuracy_report`. The search for accuracy,
-        log_loss and macro_f1 is many times as fast.
+        log_loss and macro_f1 is many times as fast. Of multi-label members a metric of
+        `multilabel_report`, where accuracy is that of whole rows.
     n_steps : int
         Number of additions >= 1.
     n_bags : int
@@ -83,10 +84,11 @@ class GreedySelection(Ensemble):
         fraction = check_number(self.bag_fraction, "bag_fraction", low=0.0, high=1.0, open_low=True)
         generator = np.random.default_rng(check_count(self.seed, "seed", low=0))
         n_members = len(members)
+        is_fast = metric.name == "log_loss" if self.multilabel_ else metric.name in METRICS
         search = (
             Search(members, y, cast(FastMetric, metric.name))
-            if metric.name in METRICS
-            else MetricSearch(members, y, metric)
+            if is_fast
+            else MetricSearch(members, y, metric, self.n_classes_ if self.multilabel_ else None)
         )
         self.member_weights_ = np.zeros(n_members)
         self.scores_, self.selected_ = [], []

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.members import Members
-from postproc.evaluation.registry import Metric, find_metric
+from postproc.evaluation.registry import Metric, TaskName, find_metric
 from postproc.scores.arrays import as_numpy
+from postproc.scores.multilabel import label_scores
 
 
 class MetricSearch:
     """The members' probabilities (n, C), and the metric of each mean with one member more."""
 
-    def __init__(self, members: Members, y: NDArray[np.int64], metric: Metric) -> None:
-        metric.check_task("binary" if members.n_classes == 2 else "multiclass")
-        self.y, self.metric = y, metric
+    def __init__(
+        self, members: Members, y: NDArray[np.int64], metric: Metric, n_labels: int | None = None
+    ) -> None:
+        """Rows of two classes are judged as those of `n_labels` labels where that is given."""
+        task: TaskName = "binary" if members.n_classes == 2 else "multiclass"
+        metric.check_task(task if n_labels is None else "multilabel")
+        self.y, self.metric, self.n_labels = y, metric, n_labels
         everyone = slice(0, len(y))
         self.probs = [
             as_numpy(member.probabilities(everyone)).astype(np.float32) for member in members
@@ -34,7 +40,7 @@ class MetricSearch:
             means = ((m, (total + self.probs[m]) / np.float32(step)) for m in candidates.tolist())
             score, _, first = max(
                 (
-                    _known(sign * self.metric.measure(self.y, mean).value),
+                    _known(sign * self._measure(mean)),
                     -log_loss.measure(self.y, mean).value,
                     -m,
                 )
@@ -44,6 +50,13 @@ class MetricSearch:
             scores.append(sign * score)
             total += self.probs[-first]
         return np.array(selected), np.array(scores)
+
+    def _measure(self, probs: NDArray[Any]) -> float:
+        """The metric of probabilities (n, C)."""
+        if self.n_labels is None:
+            return self.metric.measure(self.y, probs).value
+        labels = self.y.reshape(-1, self.n_labels)
+        return self.metric.measure(labels, label_scores(probs, self.n_labels)).value
 
 
 def _known(value: float) -> float:

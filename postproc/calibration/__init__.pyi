@@ -2,6 +2,7 @@ from .binary import BetaCalibration as BetaCalibration
 from .binary import BinaryCalibration as BinaryCalibration
 from .binary import QuadraticScaling as QuadraticScaling
 from .matrix import ResidualMatrixScaling as ResidualMatrixScaling
+from .multilabel import MultilabelCalibration as MultilabelCalibration
 from .pooled import PooledScaling as PooledScaling
 from .structured import StructuredScaling as StructuredScaling
 from .temperature import BiasCorrectedTemperatureScaling as BiasCorrectedTemperatureScaling

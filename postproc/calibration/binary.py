@@ -214,7 +214,7 @@ class BinaryCalibration(TwoClassCalibrator):
 
     Attributes
     ----------
-    weights_ : dict of str to float
+    shares_ : dict of str to float
         Weight of each calibrator that counts.
     losses_ : dict of str to float
         Held-out log-loss of each.
@@ -231,7 +231,7 @@ class BinaryCalibration(TwoClassCalibrator):
     array([1. , 0.5])
     """
 
-    weights_: dict[str, float]
+    shares_: dict[str, float]
     losses_: dict[str, float]
 
     def _search(self, logs: Floats, y: Ints) -> None:
@@ -250,7 +250,7 @@ class BinaryCalibration(TwoClassCalibrator):
         shares = evidence_weights(losses)
         kept = [name for name, share in zip(held_out, shares, strict=True) if share > 0]
         weights = shares[shares > 0]
-        self.weights_ = dict(zip(kept, weights.tolist(), strict=True))
+        self.shares_ = dict(zip(kept, weights.tolist(), strict=True))
         self.out_of_fold_ = pool_logs([held_out[name] for name in kept], weights)
         self.held_out_log_loss_ = mean_log_loss(self.out_of_fold_, y)
         self.model_ = LinearPoolMap(tuple(fitted[name].model_ for name in kept), weights)

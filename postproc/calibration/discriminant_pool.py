@@ -184,7 +184,9 @@ def fit_discriminant_pool(
         few_parts = PoolTask(parts.logs[:n_members], y)
         plain = fit_log_pool(few_parts, ridge=PLAIN_RIDGE)
         plain_z = left_out_scores(few_parts, plain, folds, ridge=PLAIN_RIDGE, bias_ridge=None)
-        trust = _chance_of_gain(*(keep_unseen(each, own, unseen) for each in (z, plain_z)), y)
+        new, old = keep_unseen(z, own, unseen), keep_unseen(plain_z, own, unseen)
+        trust = _chance_of_gain(np.asarray(new), np.asarray(old), y)
+        del new, old
         z = trust * z + (1.0 - trust) * plain_z
         weights, bias = trust * weights, trust * bias
         weights[:, :n_members] += (1.0 - trust) * plain.weights

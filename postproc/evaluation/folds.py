@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,6 +51,17 @@ def random_folds(logs: Floats, y: Ints, n_folds: int, seed: int) -> Ints:
     out, and a bias fitted to these looks like a gain.
     """
     rows, _ = canonical_order(logs, y, seed)
+    return _deal(np.random.default_rng(seed).permutation(rows), n_folds)
+
+
+def label_folds(scores: Floats, labels: NDArray[Any], n_folds: int, seed: int) -> Ints:
+    """Fold of each row, shape (n,), drawn at random whatever the order of rows and labels.
+
+    Scores are (n, m), or (n, m, k) of k members; labels are zeros and ones (n, m).
+    """
+    flat = np.sort(scores, axis=1).reshape(len(scores), -1)
+    direction = np.random.default_rng(seed).standard_normal(flat.shape[1])
+    rows = np.lexsort((flat @ direction, labels.sum(axis=1)))
     return _deal(np.random.default_rng(seed).permutation(rows), n_folds)
 
 

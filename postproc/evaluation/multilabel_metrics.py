@@ -19,6 +19,13 @@ def subset_accuracy(labels: Matrix, decided: Matrix, weights: NDArray[np.float64
     return Measured(value, right - value)
 
 
+def hamming_loss(labels: Matrix, decided: Matrix, weights: NDArray[np.float64]) -> Measured:
+    """Share of labels that are wrong."""
+    wrong = (labels != decided).mean(axis=1)
+    value = float(weights @ wrong)
+    return Measured(value, wrong - value)
+
+
 def micro_f1(labels: Matrix, decided: Matrix, weights: NDArray[np.float64]) -> Measured:
     """F1 of all labels together; 0 if there is neither label nor decision."""
     both = 2.0 * (labels * decided).sum(axis=1)

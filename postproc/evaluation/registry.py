@@ -19,6 +19,9 @@ from postproc.scores.checks import fail
 Needs = Literal["labels", "probabilities", "scores"]
 TaskName = Literal["multiclass", "binary", "multilabel"]
 
+#: Where no row moves a metric by more than this, float32 has rounded, and nothing else.
+ROUNDING = 1e-6
+
 #: The names of `METRICS` and the patterns beyond them, for help and messages.
 MORE_NAMES = ("topK", "cost:FILE")
 
@@ -106,12 +109,15 @@ class Metric:
         sign = 1 if self.higher else -1
         moved = sign * (new.influence - base.influence)
         value = sign * (new.value - base.value)
+        if abs(value) < ROUNDING and bool((np.abs(moved) < ROUNDING).all()):
+            value, moved = 0.0, np.zeros_like(moved)
         return spread_of(value, moved, weights=weights, groups=groups).estimate()
 
     def check_task(self, task: TaskName) -> None:
         """ValueError if the metric does not exist for a task."""
         if task not in self.tasks:
-            able = ", ".join(name for name, each in METRICS.items() if task in each.tasks)
+            known = METRICS | LABEL_METRICS
+            able = ", ".join(name for name, each in known.items() if task in each.tasks)
             fail("metric", f"one of {able} for {task} predictions", self.name)
 
 
@@ -123,8 +129,9 @@ def find_metric(name: str) -> Metric:
     >>> find_metric("log_loss").higher
     False
     """
-    if name in METRICS:
-        return METRICS[name]
+    for known in (METRICS, LABEL_METRICS):
+        if name in known:
+            return known[name]
     match = re.fullmatch(r"top([1-9][0-9]{0,5})", str(name))
     if match is None:
         fail("metric", f"one of {', '.join([*METRICS, *MORE_NAMES])}", repr(name))
@@ -245,6 +252,17 @@ METRICS: dict[str, Metric] = _metrics(
             "average_precision", "AP",
             "no interpolation, mean of each class against the rest (of two: the second)", "scores",
             ranking.average_precision, several=True, tasks=_ALL,
+        ),
+    ]
+)  # fmt: skip
+
+#: Metrics of labels that do not exclude each other alone.
+LABEL_METRICS: dict[str, Metric] = _metrics(
+    [
+        Metric(
+            "hamming_loss", "Hamming", "share of labels that are wrong", "labels",
+            label_metrics.accuracy, higher=False, tasks=frozenset(("multilabel",)),
+            of_matrix=multilabel_metrics.hamming_loss,
         ),
     ]
 )  # fmt: skip

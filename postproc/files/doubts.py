@@ -40,7 +40,7 @@ LOOKS = {None: "logits", 1: "probabilities", 100: "percentages"}
 
 def order_doubts(predictions: Predictions) -> list[str]:
     """Say where scores fall from left to right in every row, as those of top-k lists do."""
-    if predictions.n_classes < 3 or predictions.labels_only:
+    if predictions.n_classes < 3 or predictions.labels_only or predictions.multilabel:
         return []
     sample = np.concatenate([_rows(predictions, rows) for rows in _sampled(predictions)])
     falls = (np.diff(sample, axis=1) <= 0).all() and (sample[:, 0] > sample[:, -1]).all()
@@ -54,6 +54,8 @@ def order_doubts(predictions: Predictions) -> list[str]:
 
 def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str]:
     """Say where scores are read as logits though their rows look like probabilities.
+
+    Also where labels that should not exclude each other have probabilities that sum to 1.
 
     One negative value makes logits of a whole file. A few blocks of rows are sampled; the others
     are read only where there is a doubt, up to that value.
@@ -77,9 +79,11 @@ def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str
     a.npy is read as logits since -1e-07 lies outside [0, 1], but its rows sum to 1: declare \
 --probs (after clipping) or --logits
     """
+    name = predictions.name
+    if predictions.multilabel:
+        return _exclusive_doubts(predictions)
     if predictions.kind != "logits":
         return []
-    name = predictions.name
     if isinstance(predictions.scores, ShardSource):
         odd = _odd_shards(predictions, predictions.scores)
         if odd is not None:
@@ -103,6 +107,19 @@ def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str
     return [
         f"{name} is read as logits since {value!s} lies outside [0, 1], but its rows sum to "
         f"{total}: {mend}"
+    ]
+
+
+def _exclusive_doubts(predictions: Predictions) -> list[str]:
+    """Say where rows of labels sum to 1, as those of classes that exclude each other do."""
+    if predictions.kind != "probs" or predictions.n_classes < 2:
+        return []
+    sample = np.concatenate([_rows(predictions, rows) for rows in _sampled(predictions)])
+    if len(sample) < LEAST_ROWS or not _are_probabilities(sample):
+        return []
+    return [
+        f"{predictions.name}: every row sampled sums to 1; omit --multilabel if its classes "
+        "exclude each other"
     ]
 
 

@@ -15,6 +15,7 @@ from postproc.scores.arrays import as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
 from postproc.scores.confidence import DEFAULT_TOP_K, top_k_entropy
+from postproc.scores.kinds import two_class_rows
 from postproc.scores.predictions import Predictions
 from postproc.scores.prior import class_prior
 
@@ -35,7 +36,8 @@ class Inspection:
     class_names : list of str
         Names of the classes, their numbers where they have none.
     entropy_histogram, confidence_histogram : list of int
-        Rows by top-3 entropy and by largest probability, in ten bins of [0, 1].
+        Rows by top-3 entropy and by largest probability, in ten bins of [0, 1]; of labels that do
+        not exclude each other, rows times labels.
     mean_entropy, mean_confidence : float
         Means of the two.
     mean_prediction : list of float
@@ -48,6 +50,8 @@ class Inspection:
         Total variation between it and the mean prediction.
     suspicions : list of str
         What a user should look at, a sentence each.
+    multilabel : bool
+        Whether every column is a label of its own.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Inspection:
     prior: list[float] | None
     prior_distance: float | None
     suspicions: list[str]
+    multilabel: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """All figures as plain Python objects."""
@@ -106,6 +111,8 @@ def inspect_predictions(
     if not isinstance(predictions, Predictions):
         predictions = Predictions.check(predictions)
     n_rows, n_classes = predictions.n_rows, predictions.n_classes
+    if prior is not None and predictions.multilabel:
+        fail("prior", "omitted for labels that do not exclude each other", "a prior")
     if prior is not None and not isinstance(prior, np.ndarray):
         prior = class_prior(prior, n_classes=n_classes, classes=predictions.classes)
     if prior is not None and prior.shape != (n_classes,):
@@ -115,10 +122,12 @@ def inspect_predictions(
     sums = reduce(RowSums.merge, map_blocks(InspectRows(predictions, first), cuts, "inspecting"))
     suspicions = kind_doubts(predictions, declared=declared) + order_doubts(predictions)
     suspicions += _suspicions(predictions, sums)
+    n_entries = n_rows * (n_classes if predictions.multilabel else 1)  # rows of one choice
     if (sums.predicted == 0).any() and n_rows >= 10 * n_classes:
         never = [predictions.class_name(int(j)) for j in np.flatnonzero(sums.predicted == 0)]
         shown = ", ".join(never[:3]) + (", ..." if len(never) > 3 else "")
-        suspicions.append(f"{len(never)} of {n_classes} classes are never predicted ({shown})")
+        what = "labels" if predictions.multilabel else "classes"
+        suspicions.append(f"{len(never)} of {n_classes} {what} are never predicted ({shown})")
     mean = sums.mass / n_rows
     return Inspection(
         name=predictions.name,
@@ -129,13 +138,14 @@ def inspect_predictions(
         class_names=[predictions.class_name(j) for j in range(n_classes)],
         entropy_histogram=sums.entropies.tolist(),
         confidence_histogram=sums.confidences.tolist(),
-        mean_entropy=sums.entropy / n_rows,
-        mean_confidence=sums.confidence / n_rows,
+        mean_entropy=sums.entropy / n_entries,
+        mean_confidence=sums.confidence / n_entries,
         mean_prediction=mean.tolist(),
         predicted=sums.predicted.tolist(),
         prior=None if prior is None else prior.tolist(),
         prior_distance=None if prior is None else float(np.abs(mean - prior).sum() / 2),
         suspicions=suspicions,
+        multilabel=predictions.multilabel,
     )
 
 
@@ -181,19 +191,24 @@ class InspectRows:
         """Sums over the rows start..stop."""
         n_classes = self.predictions.n_classes
         probs = as_numpy(self.predictions.probabilities(rows))
-        entropy = top_k_entropy(probs, min(DEFAULT_TOP_K, n_classes))
+        predicted = np.bincount(probs.argmax(axis=1), minlength=n_classes)
+        alike, mass = bool((probs == self.first).all()), probs.sum(axis=0, dtype=np.float64)
+        if self.predictions.multilabel:  # each label of a row is a choice of two classes
+            predicted = (probs >= 0.5).sum(axis=0)
+            probs = as_numpy(two_class_rows(probs, "probs"))
+        entropy = top_k_entropy(probs, min(DEFAULT_TOP_K, probs.shape[1]))
         confidence = probs.max(axis=1)
         return RowSums(
             entropies=_histogram(entropy),
             confidences=_histogram(confidence),
             entropy=float(entropy.sum()),
             confidence=float(confidence.sum(dtype=np.float64)),
-            mass=probs.sum(axis=0, dtype=np.float64),
-            predicted=np.bincount(probs.argmax(axis=1), minlength=n_classes),
+            mass=mass,
+            predicted=predicted,
             tied=int(((probs == confidence[:, None]).sum(axis=1) > 1).sum()),
             zeros=int((probs == 0).sum()),
             largest=float(confidence.max()),
-            alike=bool((probs == self.first).all()),
+            alike=alike,
         )
 
 
@@ -207,19 +222,21 @@ def _suspicions(predictions: Predictions, sums: RowSums) -> list[str]:
     # The softmax of probabilities cannot pass the value that it gives to a one-hot row.
     ceiling = math.e / (math.e + n_classes - 1)
     found = []
-    if predictions.kind == "probs" and sums.largest <= ceiling * (1 + 1e-6):
+    is_exclusive = not predictions.multilabel
+    if is_exclusive and predictions.kind == "probs" and sums.largest <= ceiling * (1 + 1e-6):
         found.append(
             f"softmaxed twice? the largest probability is {sums.largest:.4f} and never exceeds "
             f"e/(e + C - 1) = {ceiling:.4f}; if so, undo it with postproc convert --undo-softmax"
         )
     if sums.alike and n_rows > 1:
         found.append("all rows are alike: the predictions say nothing about the rows")
-    if sums.tied:
+    if sums.tied and is_exclusive:
         found.append(
             f"{sums.tied} of {n_rows} rows have ties for the largest score; the lowest class wins "
             "them"
         )
-    if sums.zeros > 0.5 * n_rows * n_classes:
-        share = 100 * sums.zeros / (n_rows * n_classes)
+    n_entries = n_rows * n_classes * (1 if is_exclusive else 2)
+    if sums.zeros > (0.5 if is_exclusive else 0.4) * n_entries:
+        share = 100 * sums.zeros / n_entries
         found.append(f"{share:.0f} % of the probabilities are exact zeros: rounded, or hard votes?")
     return found

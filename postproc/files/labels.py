@@ -25,7 +25,7 @@ from postproc.scores.checks import (
     fail,
 )
 from postproc.scores.names import check_unique, matching_order, some
-from postproc.scores.prior import PriorKind, check_multilabels, class_prior, multilabel_prior
+from postproc.scores.prior import PriorKind, class_prior, multilabel_prior
 from postproc.scores.tables.tables import is_integer, is_number
 
 PathLike = str | os.PathLike[str]
@@ -230,52 +230,6 @@ def label_names(path: PathLike, reading: Reading | None = None) -> set[str]:
     return names - ({heading} if heading not in rows[1:] else set())
 
 
-def load_multilabels(
-    path: PathLike,
-    *,
-    shape: tuple[int, int] | None = None,
-    classes: Sequence[str] | None = None,
-    ids: NDArray[np.str_] | None = None,
-    reading: Reading | None = None,
-) -> NDArray[np.int8]:
-    """Read an (n, m) array of zeros and ones, one column a label.
-
-    Parameters
-    ----------
-    path : path-like
-        A file in any of the formats of predictions; the suffix may be omitted.
-    shape : (n, m), optional
-        The shape that is wanted.
-    classes : sequence of m str, optional
-        Names of the labels; columns of a file with names of its own are put in this order.
-    ids : array of str, shape (n,), optional
-        The rows' names; rows of a file with ids of its own are looked up by them.
-    reading : Reading, optional
-        The column of ids, or the key to read.
-
-    Returns
-    -------
-    ndarray of shape (n, m), int8
-        Zeros and ones.
-
-    Raises
-    ------
-    FileNotFoundError, TypeError, ValueError
-        If the file is missing or damaged, has another shape, or holds anything else.
-    """
-    found = resolve_path(path, LABEL_SUFFIXES)
-    contents = formats.read(found, reading, labels=True)
-    name = str(found)
-    values = to_numbers(contents.values, name)
-    if values.ndim == 1 and shape is not None and shape[1] == 1:
-        values = values[:, None]
-    if ids is not None and contents.ids is not None:
-        values = values[look_up(contents.ids, ids, f"ids of {name}")]
-    if classes is not None and contents.classes is not None:
-        values = values[:, _order(contents.classes, classes, f"class names of {name}")]
-    return check_multilabels(values, shape=shape, name=name)
-
-
 def load_prior(
     source: str,
     *,
@@ -335,7 +289,7 @@ def load_prior(
     if contents.values.shape == (1, n_classes):  # one row, a column for each class
         row = to_numbers(contents.values[0], name)
         if contents.classes is not None and classes is not None and not multilabel:
-            row = row[_order(contents.classes, names, f"class names of {name}")]
+            row = row[order_of(contents.classes, names, f"class names of {name}")]
         return class_prior(row, n_classes=n_classes, kind=kind or "counts", name=name)
     values = one_column(contents, classes, name)
     if n_classes == 2 and classes is None and (len(values) != 2 or kind == "labels"):
@@ -344,7 +298,7 @@ def load_prior(
     if len(values) != n_classes or kind == "labels":
         values = _to_integers(values, classes, n_classes, name)
     elif contents.ids is not None and set(contents.ids.tolist()) == set(names):
-        values = to_numbers(values, name)[_order(contents.ids, names, f"ids of {name}")]
+        values = to_numbers(values, name)[order_of(contents.ids, names, f"ids of {name}")]
         kind = kind or "counts"
     elif values.dtype.kind not in "UST" or all(map(is_number, values)):
         values = to_numbers(values, name)
@@ -364,11 +318,19 @@ def one_column(contents: Contents, classes: Sequence[str] | None, name: str) -> 
             named = contents.classes
             which = f" ({', '.join(named[:5])}{', ...' if len(named) > 5 else ''})" if named else ""
             mend = f"name one of its columns{which} with --label-column"
+        if values.ndim == 2 and _is_several(values):
+            mend += ", or " * bool(mend) + "declare --multilabel if each is a label of its own"
         fail(name, "labels, one a row", f"shape {values.shape}", mend)
     if contents.header_or_label and classes is not None and len(values):
         is_label = values[0] in classes or is_number(values[0])
         values = values if is_label else values[1:]
     return values
+
+
+def _is_several(values: NDArray[Any]) -> bool:
+    """Whether rows (n, m) of zeros and ones are no classes of rows, of which each has one."""
+    text = values.astype(np.str_)
+    return bool(np.isin(text, ("0", "1")).all() and ((text == "1").sum(axis=1) != 1).any())
 
 
 def to_numbers(values: NDArray[Any], name: str) -> NDArray[Any]:
@@ -440,7 +402,7 @@ def look_up(have: NDArray[np.str_], want: NDArray[np.str_], name: str) -> NDArra
     return np.array([position[value] for value in want.tolist()], dtype=np.int64)
 
 
-def _order(
+def order_of(
     have: Sequence[str] | NDArray[np.str_], want: Sequence[str] | NDArray[np.str_], name: str
 ) -> NDArray[np.int64] | slice:
     """What to take from `have` to get `want`: the names of the predictions."""

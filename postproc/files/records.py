@@ -100,14 +100,18 @@ def _is_number(value: Any) -> bool:
 
 
 def column_of(name: str, values: Sequence[Any], lines: Sequence[int]) -> Column:
-    """Numbers, lists of numbers or text; None where the cells are anything else."""
+    """Numbers, lists of numbers, text or lists of it in JSON; None of anything else."""
     if all(map(_is_number, values)):
         return np.array([np.nan if value is None else value for value in values])
     if all(isinstance(value, str | None) for value in values):
         return ["" if value is None else value for value in values]
     if all(isinstance(value, str | int | float | None) for value in values):
         return ["" if value is None else str(value) for value in values]
-    if not all(isinstance(value, list) and all(map(_is_number, value)) for value in values):
+    if not all(isinstance(value, list) for value in values):
+        return None
+    if all(isinstance(each, str) for value in values for each in value):
+        return [json.dumps(value) for value in values]  # names, as tables hold them
+    if not all(all(map(_is_number, value)) for value in values):
         return None
     length = len(values[0])
     for line, value in zip(lines, values, strict=True):

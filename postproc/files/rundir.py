@@ -8,12 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from postproc.files import formats
 from postproc.files.labels import CLASS_FILE, load_class_names, load_labels
 from postproc.files.loading import load_predictions
+from postproc.files.multilabels import load_multilabels, load_multilabels_of
 from postproc.files.paths import PREDICTION_SUFFIXES, stem_of, suffix_of
 from postproc.scores.checks import fail
+from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
 
 SPLITS = ("train", "val", "test")
@@ -33,11 +37,14 @@ class RunDirectory:
         Models that have predictions for both `val` and `test`, in alphabetical order.
     classes : tuple of str or None
         Names in `classes.txt`.
+    multilabel : bool
+        Whether labels are arrays (n, m) of zeros and ones.
     """
 
     path: Path
     models: tuple[str, ...]
     classes: tuple[str, ...] | None
+    multilabel: bool = False
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunDirectory:
@@ -68,7 +75,8 @@ class RunDirectory:
             )
             raise ValueError(msg)
         names = folder / CLASS_FILE
-        return cls(folder, models, load_class_names(names) if names.is_file() else None)
+        classes = load_class_names(names) if names.is_file() else None
+        return cls(folder, models, classes, any(_is_multilabel(folder, split) for split in SPLITS))
 
     def predictions(self, split: str, models: Sequence[str] | None = None) -> list[Predictions]:
         """Load the predictions of a split, one member a model; each is named as its model.
@@ -84,8 +92,8 @@ class RunDirectory:
         for model in self.models if models is None else models:
             kind = None
             if split != "val":
-                kind = load_predictions(self._file(model, "val"), classes=self.classes).kind
-            member = load_predictions(self._file(model, split), kind=kind, classes=self.classes)
+                kind = self._load(model, "val").kind
+            member = self._load(model, split, kind)
             if members and member.scores.shape != members[0].scores.shape:
                 shape = tuple(members[0].scores.shape)
                 rule = f"of shape {shape} like {members[0].name}.{split}"
@@ -100,7 +108,11 @@ class RunDirectory:
             return None
         # Every model has predictions for val and test; of train there may be labels alone.
         file = self._find(self.models[0], split)
-        like = load_predictions(file or self._file(self.models[0], "val"), classes=self.classes)
+        like = self._load(self.models[0], split if file else "val")
+        if self.multilabel:
+            if file is None:
+                return load_multilabels(path, classes=like.classes)
+            return load_multilabels_of(path, like)
         n_rows = None if file is None else like.n_rows
         return load_labels(
             path,
@@ -109,6 +121,11 @@ class RunDirectory:
             classes=self.classes,
             mapped=mapped,
             heading=like.heading,
+        )
+
+    def _load(self, model: str, split: str, kind: Kind | None = None) -> Predictions:
+        return load_predictions(
+            self._file(model, split), kind=kind, classes=self.classes, multilabel=self.multilabel
         )
 
     def _file(self, model: str, split: str) -> Path:
@@ -121,6 +138,16 @@ class RunDirectory:
     def _find(self, model: str, split: str) -> Path | None:
         files = (self.path / f"{model}.{split}{suffix}" for suffix in PREDICTION_SUFFIXES)
         return next((path for path in files if path.is_file()), None)
+
+
+def _is_multilabel(folder: Path, split: str) -> bool:
+    """Whether the labels of a split have a column for each class, and are not all one-hot."""
+    path = folder / f"labels.{split}.npy"
+    if not path.is_file():
+        return False
+    values = np.asarray(formats.read(path, labels=True).values)
+    is_wide = values.ndim == 2 and values.shape[1] > 1
+    return is_wide and not bool((values.sum(axis=1) == 1).all())
 
 
 def _models(folder: Path, split: str) -> list[str]:

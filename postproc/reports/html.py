@@ -12,8 +12,9 @@ from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
 from postproc.reports import plots
-from postproc.reports.numbers import ModelReport, ReportNumbers
+from postproc.reports.numbers import Compared, Judged, ModelReport, ReportNumbers
 from postproc.reports.tables import (
+    Table,
     class_table,
     confusion_table,
     gain_table,
@@ -22,7 +23,6 @@ from postproc.reports.tables import (
     more_metrics,
     percent,
     score_table,
-    tables,
     texts_of,
 )
 from postproc.scores.checks import printable
@@ -43,7 +43,7 @@ def report_page(report: ReportNumbers, *, title: str) -> str:
         "report.html",
         title=title,
         report=report,
-        summary=_summary(report),
+        summary=summary_of(report),
         methods=_methods(report),
         scores=score_table(report),
         gains=gain_table(report) if report.compared and "accuracy" in report.asked else None,
@@ -56,13 +56,13 @@ def report_page(report: ReportNumbers, *, title: str) -> str:
     )
 
 
-def notebook_html(report: ReportNumbers) -> str:
+def notebook_html(report: Compared[Any], shown: list[Table]) -> str:
     """The outcome and the tables of a report for a notebook; ImportError without Jinja2."""
     environment = make_environment()
     from markupsafe import Markup
 
     return environment.get_template("notebook.html").render(
-        style=Markup(_template("notebook.css")), summary=_summary(report), tables=tables(report)
+        style=Markup(_template("notebook.css")), summary=summary_of(report), tables=shown
     )
 
 
@@ -134,21 +134,21 @@ def _section(
     }
 
 
-def _summary(report: ReportNumbers) -> str:
+def summary_of(report: Compared[Any]) -> str:
     """The outcome in a sentence or two, by the metric that was asked for first."""
     baseline, metric = report.baseline, report.first
     of_value, of_gain = texts_of(metric)
     if not report.compared:
         result = baseline.results[metric.name]
         within = f"({NINETY_FIVE} interval {interval(result.ci, of_value).text})"
-        if metric.name == "accuracy":
+        if metric.name == "accuracy" and report.is_counted:
             return f"{baseline.name} is right on {percent(result.value)} % of the rows {within}."
         return f"{baseline.name} has {metric.heading} {of_value(result.value)} {within}."
     real = [m for m in report.compared if m.results[metric.name].verdict == "real gain"]
     best = max(real or report.compared, key=partial(_gain, report))
     within = interval(best.results[metric.name].gain_ci or (nan, nan), of_gain).text
     gain = _gain_text(report, _gain(report, best))
-    if metric.name != "accuracy":
+    if metric.name != "accuracy" or not report.is_counted:
         gain += f" in {metric.heading}"
     numbers = f"{gain} ({NINETY_FIVE} interval {within})"
     if not real:
@@ -177,7 +177,7 @@ def _methods(report: ReportNumbers) -> str:
     return f"{exact} Other metrics: {others}" if more_metrics(report) else exact
 
 
-def _gain_text(report: ReportNumbers, gain: float) -> str:
+def _gain_text(report: Compared[Any], gain: float) -> str:
     _, text = texts_of(report.first)
     return f"{text(gain)} points" if report.first.is_share else text(gain)
 
@@ -189,6 +189,6 @@ def _breakable(name: str) -> Markup:
     return Markup(re.sub(r"(?<=\w)([_/.]+)(?=[^\W\d])", r"\1<wbr>", str(escape(name))))
 
 
-def _gain(report: ReportNumbers, model: ModelReport) -> float:
+def _gain(report: Compared[Any], model: Judged) -> float:
     gain = model.results[report.first.name].gain
     return 0.0 if gain is None or isnan(gain) else gain

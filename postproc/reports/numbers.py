@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,13 +76,13 @@ class MetricResult:
     def to_dict(self) -> dict[str, Any]:
         """All numbers as JSON types; what is not defined is None."""
         return {
-            "value": _known(self.value),
+            "value": known(self.value),
             "ci": _limits(self.ci),
-            "gain": _known(self.gain),
+            "gain": known(self.gain),
             "gain_ci": _limits(self.gain_ci),
-            "p_value": _known(self.p_value),
-            "p_holm": _known(self.p_holm),
-            "detectable": _known(self.detectable),
+            "p_value": known(self.p_value),
+            "p_holm": known(self.p_holm),
+            "detectable": known(self.detectable),
             "slack": self.slack,
         }
 
@@ -130,40 +130,59 @@ class ModelReport:
             "name": self.name,
             "accuracy": accuracy.value,
             "accuracy_ci": _limits(accuracy.ci),
-            "top5": _known(self.value("top5")),
+            "top5": known(self.value("top5")),
             "macro_f1": self.value("macro_f1"),
-            "log_loss": _known(self.value("log_loss")),
-            "brier": _known(self.value("brier")),
-            "ece": _known(self.metrics.ece),
+            "log_loss": known(self.value("log_loss")),
+            "brier": known(self.value("brier")),
+            "ece": known(self.metrics.ece),
             "gain": accuracy.gain,
             "gain_ci": _limits(accuracy.gain_ci),
             "fixed": comparison and comparison.fixed,
             "broken": comparison and comparison.broken,
-            "p_value": _known(accuracy.p_value),
-            "p_holm": _known(accuracy.p_holm),
-            "risk_coverage_area": _known(self.metrics.risk.area),
+            "p_value": known(accuracy.p_value),
+            "p_holm": known(accuracy.p_holm),
+            "risk_coverage_area": known(self.metrics.risk.area),
             "metrics": {name: result.to_dict() for name, result in self.results.items()},
         }
 
 
-@dataclass(frozen=True)
-class ReportNumbers:
-    """What `AccuracyReport` holds, apart from how it is shown."""
+class Judged(Protocol):
+    """One model of any report."""
 
-    models: tuple[ModelReport, ...]
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+
+    @property
+    def results(self) -> Mapping[str, MetricResult]:
+        """Its metrics by name."""
+
+
+M = TypeVar("M", bound=Judged)
+
+
+@dataclass(frozen=True)
+class Compared(Generic[M]):
+    """Models on the same rows, the baseline first, and the metrics that they are judged by."""
+
+    models: tuple[M, ...]
     classes: tuple[str, ...]
     rows: int
     asked: tuple[str, ...] = ("accuracy",)  # names of the metrics that tables show with intervals
     groups: int | None = None  # number of groups of rows, if rows do not stand alone
     weighted: bool = False
 
+    #: How labels are decided where scores are equal, and whether accuracy has tables of its own.
+    ties: ClassVar[str] = "ties: lowest class"
+    is_counted: ClassVar[bool] = True
+
     @property
-    def baseline(self) -> ModelReport:
+    def baseline(self) -> M:
         """The model the others are compared with."""
         return self.models[0]
 
     @property
-    def compared(self) -> tuple[ModelReport, ...]:
+    def compared(self) -> tuple[M, ...]:
         """The models compared with the baseline."""
         return self.models[1:]
 
@@ -182,7 +201,7 @@ class ReportNumbers:
                 f"postproc {version('postproc')}",
                 defined,
                 f"baseline {self.baseline.name}",
-                "ties: lowest class",
+                self.ties,
                 "seed: none needed",
                 f"n = {self.rows}",
                 "groups: none" if self.groups is None else f"groups: {self.groups}",
@@ -190,12 +209,17 @@ class ReportNumbers:
             ]
         )
 
-    def __getitem__(self, name: str) -> ModelReport:
+    def __getitem__(self, name: str) -> M:
         """Return the model with this name."""
         for model in self.models:
             if model.name == name:
                 return model
         raise KeyError(name)
+
+
+@dataclass(frozen=True)
+class ReportNumbers(Compared[ModelReport]):
+    """What `AccuracyReport` holds, apart from how it is shown."""
 
     def class_changes(self, name: str) -> ClassChanges:
         """Return the metrics of every class for one model, and the rows it fixed and broke.
@@ -279,7 +303,7 @@ class ReportNumbers:
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _known(value: float | None) -> float | None:
+def known(value: float | None) -> float | None:
     """A number, None if it is NaN or infinite."""
     return None if value is None or not math.isfinite(value) else float(value)
 
@@ -288,7 +312,7 @@ def _limits(limits: tuple[float, float] | None) -> list[float | None] | None:
     """Both limits of an interval, None if they are not defined."""
     if limits is None or math.isnan(limits[0]):
         return None
-    return [_known(limit) for limit in limits]
+    return [known(limit) for limit in limits]
 
 
 def _nullable(values: NDArray[np.float64]) -> list[float | None]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from postproc.evaluation.reliability import ReliabilityBins
-from postproc.reports.numbers import ModelReport, ReportNumbers
+from postproc.reports.numbers import Compared, ModelReport, ReportNumbers
 from postproc.reports.svg import (
     AXIS_ROOM,
     MARGIN,
@@ -32,7 +33,7 @@ SQUARE_HEIGHT = 286
 STYLES = {"real gain": "good", "real loss": "bad"}
 
 
-def gain_plot(report: ReportNumbers, *, key: str) -> Plot | None:
+def gain_plot(report: Compared[Any], *, key: str) -> Plot | None:
     """Forest plot: the gain of every model with its interval; filled marks are real."""
     metric = report.first
     _, text = texts_of(metric)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 from postproc.evaluation.moments import Units
 from postproc.evaluation.registry import Metric, find_metric
 from postproc.reports import text
+from postproc.reports.checks import check_groups, check_models, check_weights
 from postproc.reports.html import notebook_html, report_page
 from postproc.reports.numbers import ReportNumbers
 from postproc.reports.results import Aligned, model_reports
-from postproc.reports.tables import tables
+from postproc.reports.tables import Table, tables
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import check_label_rows, fail, fail_type
 from postproc.scores.frames.arguments import takes_frames
@@ -47,13 +47,17 @@ class AccuracyReport(ReportNumbers):
         Whether rows have weights.
     """
 
+    def tables(self, *, per_class: bool = False) -> list[Table]:
+        """Return all tables; see `to_dict` for `per_class`."""
+        return tables(self, per_class=per_class)
+
     def to_text(self, *, per_class: bool = False, width: int = 100) -> str:
         """Return tables for a terminal of `width` columns; see `to_dict` for `per_class`."""
-        return text.to_text(tables(self, per_class=per_class), width=width)
+        return text.to_text(self.tables(per_class=per_class), width=width)
 
     def to_markdown(self, *, per_class: bool = False) -> str:
         """Return Markdown tables; see `to_dict` for `per_class`."""
-        return text.to_markdown(tables(self, per_class=per_class))
+        return text.to_markdown(self.tables(per_class=per_class))
 
     def to_csv(self) -> str:
         """Return comma-separated values, one line per model, shares as fractions."""
@@ -71,11 +75,11 @@ class AccuracyReport(ReportNumbers):
 
     def _repr_html_(self) -> str | None:
         """Tables for a notebook, which shows the text where Jinja2 is missing."""
-        return notebook_html(self) if find_spec("jinja2") is not None else None
+        return notebook_html(self, self.tables()) if find_spec("jinja2") is not None else None
 
     def __rich__(self) -> Any:
         """Tables for a rich console."""
-        return text.renderable(tables(self))
+        return text.renderable(self.tables())
 
 
 @takes_frames("predictions", labels={"labels": "predictions"})
@@ -157,8 +161,7 @@ def accuracy_report(
     >>> report["new"].comparison, report["new"].verdict
     (Comparison(rows=4, fixed=1, broken=0), 'unclear')
     """
-    names = _check_names(predictions, baseline)
-    checked = [_check_model(name, predictions[name], kinds, names) for name in names]
+    checked = check_models(predictions, baseline, kinds)
     first = checked[0]
     y = check_label_rows(labels, n_classes=first.n_classes, n_rows=first.n_rows)
     if len(y) == 0:
@@ -197,69 +200,6 @@ def _check_metrics(metrics: object, n_classes: int) -> list[Metric]:
     for metric in found:
         metric.check_task("binary" if n_classes == 2 else "multiclass")
     return found
-
-
-def check_weights(weights: Any, n_rows: int, name: str = "row_weights") -> NDArray[np.float64]:
-    """Weights of rows, (n,): finite, >= 0, and not all 0."""
-    array = np.asarray(weights)
-    if array.shape != (n_rows,):
-        fail(name, f"one number a row, shape ({n_rows},)", f"shape {array.shape}")
-    if array.dtype.kind not in "iubf":
-        fail_type(name, "numbers", f"dtype {array.dtype}")
-    wide = array.astype(np.float64)
-    bad = ~(np.isfinite(wide) & (wide >= 0))
-    if bad.any():
-        row = int(np.argmax(bad))
-        fail(f"{name}[{row}]", "a finite number >= 0", array[row].item())
-    if not wide.any():
-        fail(name, "above 0 in a row or more", "only zeros")
-    return wide
-
-
-def check_groups(groups: Any, n_rows: int, name: str = "groups") -> NDArray[np.int64]:
-    """Groups of rows, (n,), as numbers 0..G-1."""
-    array = np.asarray(groups)
-    if array.shape != (n_rows,):
-        fail(name, f"one name or number a row, shape ({n_rows},)", f"shape {array.shape}")
-    known, numbers = np.unique(array, return_inverse=True)
-    if len(known) < 2:
-        fail(name, "two or more", f"{len(known)}: intervals come from differences between groups")
-    return numbers.astype(np.int64)
-
-
-def _check_names(predictions: object, baseline: str | None) -> list[str]:
-    """Names of the models, the baseline's first."""
-    if not isinstance(predictions, Mapping):
-        rule = "a mapping of names to predictions"
-        fail_type("predictions", rule, type(predictions).__name__)
-    if not predictions:
-        fail("predictions", "one model or more", "none")
-    for name in predictions:
-        if not isinstance(name, str):
-            fail_type("predictions", "named by strings", repr(name))
-    names = list(predictions)
-    if baseline is None:
-        return names
-    if baseline not in names:
-        fail("baseline", "one of " + ", ".join(map(repr, names)), repr(baseline))
-    return [baseline, *(name for name in names if name != baseline)]
-
-
-def _check_model(
-    name: str, scores: Any, kinds: Kind | Mapping[str, Kind] | None, names: list[str]
-) -> Predictions:
-    if isinstance(kinds, Mapping):
-        for known in kinds:
-            if known not in names:
-                fail("kinds", "of " + ", ".join(map(repr, names)), repr(known))
-        kind = kinds.get(name)
-    else:
-        kind = kinds
-    if not isinstance(scores, Predictions):
-        return Predictions.check(scores, kind=kind, name=name)
-    if kind is not None and kind != scores.kind:
-        fail("kinds", f"{scores.kind} for {name!r}, as its predictions are", repr(kind))
-    return replace(scores, name=name)
 
 
 def _align(

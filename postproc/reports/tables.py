@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from postproc.evaluation.changes import ClassChanges
 from postproc.evaluation.registry import Metric
-from postproc.reports.numbers import ModelReport, ReportNumbers
+from postproc.reports.numbers import Compared, ModelReport, ReportNumbers
 
 #: With fewer classes top-5 accuracy is trivial.
 LEAST_CLASSES_FOR_TOP5 = 6
@@ -155,12 +155,12 @@ def gain_table(report: ReportNumbers) -> Table:
     )
 
 
-def more_metrics(report: ReportNumbers) -> list[str]:
-    """Names of the metrics asked for besides accuracy, which has tables of its own."""
-    return [name for name in report.asked if name != "accuracy"]
+def more_metrics(report: Compared[Any]) -> list[str]:
+    """Names of the metrics asked for besides accuracy where it has tables of its own."""
+    return [name for name in report.asked if name != "accuracy" or not report.is_counted]
 
 
-def metric_table(report: ReportNumbers, *, wide: bool = False) -> Table:
+def metric_table(report: Compared[Any], *, wide: bool = False) -> Table:
     """Metrics of every model with intervals, and gains over the baseline; if `wide` with p."""
     columns: tuple[str, ...] = ("metric", "model", "value", "95 % interval")
     if report.compared:
@@ -198,7 +198,7 @@ def texts_of(metric: Metric) -> tuple[Callable[[float], str], Callable[[float], 
     return (percent, points) if metric.is_share else (four_digits, "{:+z.4f}".format)
 
 
-def _metric_note(report: ReportNumbers) -> str:
+def _metric_note(report: Compared[Any]) -> str:
     names = more_metrics(report)
     known = [report.baseline.results[name].metric for name in names]
     notes = []
@@ -219,7 +219,7 @@ def _metric_note(report: ReportNumbers) -> str:
     return " ".join(notes)
 
 
-def _detectable(report: ReportNumbers, names: Sequence[str]) -> list[str]:
+def _detectable(report: Compared[Any], names: Sequence[str]) -> list[str]:
     """A sentence on the gains that these rows could show; none where nothing can be said."""
     found = []
     for name in names:
@@ -234,7 +234,7 @@ def _detectable(report: ReportNumbers, names: Sequence[str]) -> list[str]:
     return [f"Gains that these rows can show (power 80 %): {', '.join(found)}."] if found else []
 
 
-def _groups(report: ReportNumbers) -> str:
+def _groups(report: Compared[Any]) -> str:
     return "" if report.groups is None else f" in {report.groups:,} groups"
 
 

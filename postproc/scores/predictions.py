@@ -326,15 +326,20 @@ class Predictions:
         return row_blocks(self.n_rows, self.n_classes)
 
     def probabilities(self, rows: slice = slice(None)) -> Array:
-        """Probabilities of the rows, each summing to 1, in the library of the scores."""
-        return self._computed(probabilities, rows, 0.0)
+        """Probabilities of the rows, in the library of the scores.
+
+        Rows sum to 1, unless each column is a label of its own.
+        """
+        return self._computed(self._label_probs if self.multilabel else probabilities, rows, 0.0)
 
     def log_probabilities(self, rows: slice = slice(None)) -> Array:
         """Log-probabilities of the rows; finite, exact zeros count as 1.2e-38."""
+        self._check_exclusive()
         return self._computed(log_probabilities, rows, math.log(LEAST_PROBABILITY))
 
     def winners(self, rows: slice = slice(None)) -> Array:
         """The class with the highest score in each row; the lowest of tied classes."""
+        self._check_exclusive()
         block = self._computed(lambda scores, kind: as_floating(scores), rows, -math.inf)
         return api.array_namespace(block).argmax(block, axis=1)
 
@@ -346,6 +351,21 @@ class Predictions:
         if isinstance(scores, Picked):
             return scores.place(function(scores.own(rows), self.kind), unknown)
         return function(scores[rows, :], self.kind)
+
+    def _check_exclusive(self) -> None:
+        """Refuse labels that do not exclude each other, where a row has one class."""
+        if self.multilabel:
+            rule = "predictions of classes that exclude each other"
+            fail(self.name, rule, "multi-label predictions")
+
+    def _label_probs(self, scores: Array, kind: Kind) -> Array:
+        """Probabilities of labels (k, m), as they are or by the logistic function."""
+        x = as_floating(scores)
+        if kind != "logits":
+            return x
+        xp = api.array_namespace(x)
+        small = xp.exp(-xp.abs(x))
+        return xp.where(x >= 0, 1 / (1 + small), small / (1 + small))
 
     def class_name(self, column: int) -> str:
         """Name of a class, or its number where it has none."""

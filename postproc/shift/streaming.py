@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.calibration.affine import Floats
+from postproc.calibration.multilabel import calibrated_labels
 from postproc.calibration.score_maps import map_rows
 from postproc.can.model import CANModel
 from postproc.jobs.cuda import to_device
@@ -55,6 +56,8 @@ class CalibratedRows:
     def probabilities(self, rows: slice) -> Array:
         """The rows start..stop, shape (rows, C), on the device."""
         scores = to_device(np.asarray(self.target.scores[rows]), self.device)
+        if self.target.multilabel:
+            return calibrated_labels(self.model, scores, self.target.kind)
         logs = map_rows(self.model or _same, scores, self.target.kind)
         return api.array_namespace(logs).exp(logs)
 

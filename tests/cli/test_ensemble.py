@@ -59,6 +59,7 @@ def test_votes_write_probabilities_and_report(run, run_cli, method):
     summary = json.loads(result.stdout)
     assert set(summary) == {
         "method",
+        "task",
         "rows",
         "classes",
         "members",

@@ -146,7 +146,7 @@ def test_scores_are_asked_for_elsewhere(task, run_cli):
     np.save("y.npy", y)
     assert "labels" in run_cli("ensemble", "soft", "s.npy", "p.npy", code=1).stderr
     said = run_cli("report", "s.npy", "--labels", "y.npy", "--probs", code=1).stderr
-    assert "one column" in said or "two-dimensional" in said
+    assert "must be in [0, 1] for probabilities, got 2" in said
     write("names.csv", label=NAMES[y])
     assert "--classes" in run_cli("ensemble", "hard", "names.csv", "p.npy", code=1).stderr
 

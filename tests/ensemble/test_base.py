@@ -225,8 +225,10 @@ def test_hardly_any_rows(method, n_rows, fit_split, target_split):
             "`weights` must be one number per member, shape (4,), got shape (1,)",
         ),
         (
-            ensemble.GreedySelection(metric="auc"),
-            '`metric` must be one of "accuracy", "log_loss", "macro_f1", got \'auc\'',
+            ensemble.GreedySelection(metric="loss"),
+            "`metric` must be one of accuracy, balanced_accuracy, macro_f1, micro_f1, mcc, kappa, "
+            "quadratic_kappa, log_loss, brier, auc, average_precision, topK, cost:FILE, "
+            "got 'loss'",
         ),
         (ensemble.GreedySelection(n_steps=0), "`n_steps` must be an integer >= 1, got 0"),
         (ensemble.GreedySelection(n_bags=0), "`n_bags` must be an integer >= 1, got 0"),

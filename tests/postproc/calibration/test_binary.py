@@ -217,7 +217,7 @@ def test_the_default_weighs_calibrators_by_their_held_out_loss():
     parts = [np.exp(each(logs_of(z))) for each in model.maps]
     mixed = np.tensordot(model.weights, parts, axes=1)
     np.testing.assert_allclose(np.exp(model(logs_of(z))), mixed, atol=1e-12)
-    assert "temperature" not in fitted.weights_  # it is far from the curve
+    assert "temperature" not in fitted.shares_  # it is far from the curve
 
 
 def test_tensors_are_mapped_like_arrays():

@@ -1,0 +1,208 @@
+"""Calibration of labels that do not exclude each other, each shrunk to what all have in common."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, Self
+
+import array_api_compat as api
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from postproc.calibration.affine import Floats
+from postproc.calibration.labelwise import LabelMaps, fit_labels, label_losses
+from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.checks import check_count, fail
+from postproc.scores.estimators import ScoreMixin
+from postproc.scores.frames.arguments import takes_frames
+from postproc.scores.kinds import Kind, check_scores
+from postproc.scores.multilabel import check_label_matrix, label_log_odds
+from postproc.scores.predictions import Predictions
+
+
+class MultilabelCalibration(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+    r"""One slope and offset a label: logit p' = a_l logit p + b_l, with a_l >= 0.
+
+    A normal prior around a slope and an offset that all labels share, worth λ rows, keeps a label
+    with few positive rows close to them. λ is chosen by the log-loss of held-out rows, and the map
+    is used only if it lowers that.
+
+    Parameters
+    ----------
+    kind : {"logits", "probs"} or None
+        What scores are; None detects it once, in `fit`.
+    n_folds : int
+        Folds >= 2 of the cross-validation.
+    random_state : int
+        Seed of the folds.
+
+    Attributes
+    ----------
+    slope_, offset_ : ndarray of shape (m,)
+        The map of each label.
+    shared_slope_, shared_offset_ : float
+        The map that they are shrunk to.
+    strength_ : float
+        λ; infinite where all labels have the shared map.
+    improved_ : bool
+        Whether held-out log-loss decreased; if not, the estimator is the identity.
+    held_out_log_loss_, identity_log_loss_ : float
+        Mean log-loss of a label out of fold, and of the scores as given, in nats.
+    out_of_fold_ : ndarray of shape (n, m)
+        Log-odds of the fit rows, each by a fit without its fold.
+    kind_ : str
+        The kind of the scores.
+    classes_ : list of m str, or None
+        Names of the labels, if `fit` was given them.
+    n_rows_, n_features_in_ : int
+        Number of fit rows, and of labels m.
+    unseen_ : ndarray of int
+        Labels without a positive row in `fit`.
+    converged_ : bool
+        Whether the optimizer met its tolerance.
+    model_ : LabelMaps
+        The fitted maps.
+
+    References
+    ----------
+    Platt (1999). Probabilistic outputs for support vector machines. Advances in Large Margin
+    Classifiers, section 2, for each label.
+
+    Examples
+    --------
+    >>> logits = [[4.0, -4.0], [-4.0, -4.0], [4.0, 4.0], [-4.0, 4.0]] * 25
+    >>> labels = [[1, 0], [0, 0], [0, 1], [0, 1]] * 25
+    >>> scaling = MultilabelCalibration(kind="logits").fit(logits, labels)
+    >>> scaling.predict_proba([[4.0, -4.0]]).round(1)
+    array([[0.5, 0. ]])
+    """
+
+    #: Not written by `save_model`.
+    unsaved = ("out_of_fold_",)
+
+    multilabel_ = True
+
+    def __init__(
+        self, *, kind: Kind | None = None, n_folds: int = 5, random_state: int = 0
+    ) -> None:
+        self.kind = kind
+        self.n_folds = n_folds
+        self.random_state = random_state
+
+    @takes_frames("scores", labels={"y": "scores"})
+    def fit(self, scores: Array, y: Any, *, classes: Sequence[str] | None = None) -> Self:
+        """Fit on labelled scores.
+
+        Parameters
+        ----------
+        scores : array or tensor of shape (n, m)
+            Logits or probabilities, one column a label.
+        y : array_like of shape (n, m)
+            Zeros and ones.
+        classes : sequence of m str, optional
+            Names of the labels, for messages and for aligning files later.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If scores, labels or options are not valid.
+
+        Warns
+        -----
+        UserWarning
+            If labels have no positive row, or the optimizer has not converged.
+        """
+        n_folds = check_count(self.n_folds, "n_folds", low=2)
+        seed = check_count(self.random_state, "random_state", low=0)
+        given = Predictions.check(
+            scores, kind=self.kind, classes=classes, name="scores", multilabel=True
+        )
+        labels = check_label_matrix(y, given, name="y")
+        if len(labels) < 2:
+            fail("scores", "an array of 2 rows or more", f"{len(labels)}")
+        self.kind_, self.n_features_in_ = given.kind, given.n_classes
+        self.classes_ = None if given.classes is None else list(given.classes)
+        self.n_rows_ = len(labels)
+        self.unseen_ = np.flatnonzero(labels.sum(axis=0) == 0)
+        z = label_log_odds(as_numpy(given.scores), given.kind)
+        found = fit_labels(z[:, :, None], labels, n_folds=n_folds, seed=seed)
+        self.model_, self.strength_ = found.maps, found.strength
+        self.shared_slope_ = float(found.shared.weights[0, 0])
+        self.shared_offset_ = float(found.shared.bias[0])
+        self.out_of_fold_, self.held_out_log_loss_ = found.held_out, found.log_loss
+        self.identity_log_loss_ = float(label_losses(z, labels).mean())
+        self.converged_ = found.converged
+        self.improved_ = self.held_out_log_loss_ < self.identity_log_loss_
+        if not self.improved_:
+            m = given.n_classes
+            self.model_, self.out_of_fold_ = LabelMaps(np.ones((m, 1)), np.zeros(m)), z
+        self._warn()
+        return self
+
+    @takes_frames("scores", returns="scores")
+    def predict_proba(self, scores: Array) -> Array:
+        """Calibrated probabilities of scores (n, m) of the kind that `fit` has seen.
+
+        Returns
+        -------
+        array or tensor of shape (n, m)
+            Float32 for floats of 32 bits or fewer, else float64.
+        """
+        check_is_fitted(self, "model_")
+        checked, _ = check_scores(scores, kind=self.kind_, multilabel=True)
+        if checked.shape[1] != self.n_features_in_:
+            wanted = f"an array of {self.n_features_in_} columns like those fitted"
+            fail("scores", wanted, f"{checked.shape[1]} columns")
+        probs = calibrated_labels(self.model_, checked, self.kind_)
+        xp = api.array_namespace(checked)
+        narrow = xp.isdtype(checked.dtype, "real floating") and xp.finfo(checked.dtype).bits <= 32
+        return xp.astype(probs, xp.float32 if narrow else xp.float64)
+
+    @takes_frames("scores", returns="classes")
+    def predict(self, scores: Array) -> Array:
+        """Zeros and ones (n, m): 1 where the calibrated probability is 1/2 or more."""
+        probs = self.predict_proba(scores)
+        xp = api.array_namespace(probs)
+        return xp.astype(probs >= 0.5, xp.int64)
+
+    @property
+    def slope_(self) -> Floats:
+        """Slope of each label, shape (m,)."""
+        return np.asarray(self.model_.weights[:, 0])
+
+    @property
+    def offset_(self) -> Floats:
+        """Offset of each label, shape (m,)."""
+        return np.asarray(self.model_.bias)
+
+    @property
+    def temperature_(self) -> float:
+        """The temperature of the shared map: 1 over its slope."""
+        return 1.0 / self.shared_slope_ if self.improved_ and self.shared_slope_ else 1.0
+
+    def _warn(self) -> None:
+        """Warn of labels without positive rows, and of a rough fit."""
+        if len(self.unseen_):
+            names = self.classes_ or [str(j) for j in range(self.n_features_in_)]
+            shown = ", ".join(names[j] for j in self.unseen_[:3])
+            msg = (
+                f"{len(self.unseen_)} of {self.n_features_in_} labels have no positive row in the "
+                f"fit split ({shown}{', ...' if len(self.unseen_) > 3 else ''}); they are given "
+                "what all labels share"
+            )
+            warnings.warn(msg, UserWarning, stacklevel=3)
+        if not self.converged_:
+            msg = "the optimiser has not converged; the fit is rough"
+            warnings.warn(msg, UserWarning, stacklevel=3)
+
+
+def calibrated_labels(maps: LabelMaps | None, scores: Array, kind: Kind) -> Array:
+    """Probabilities (n, m) of checked scores by fitted maps, in float64; without maps their own."""
+    z = label_log_odds(scores, kind)
+    if maps is not None:
+        z = maps.log_odds(z[:, :, None])
+    xp = api.array_namespace(z)
+    small = xp.exp(-xp.abs(z))
+    return xp.where(z >= 0, 1 / (1 + small), small / (1 + small))
