@@ -19,9 +19,6 @@ from postproc.scores.checks import fail
 Needs = Literal["labels", "probabilities", "scores"]
 TaskName = Literal["multiclass", "binary", "multilabel"]
 
-#: Where no row moves a metric by more than this, float32 has rounded, and nothing else.
-ROUNDING = 1e-6
-
 #: The names of `METRICS` and the patterns beyond them, for help and messages.
 MORE_NAMES = ("topK", "cost:FILE")
 
@@ -109,8 +106,6 @@ class Metric:
         sign = 1 if self.higher else -1
         moved = sign * (new.influence - base.influence)
         value = sign * (new.value - base.value)
-        if abs(value) < ROUNDING and bool((np.abs(moved) < ROUNDING).all()):
-            value, moved = 0.0, np.zeros_like(moved)
         return spread_of(value, moved, weights=weights, groups=groups).estimate()
 
     def check_task(self, task: TaskName) -> None:

@@ -66,6 +66,11 @@ def test_the_interval_in_log_loss_is_that_of_the_paired_t_test():
     np.testing.assert_allclose(judge.differences(NEW, OLD, Y), better - better.mean(), atol=1e-9)
 
 
+def test_what_float32_rounds_is_no_gain():
+    found = Judge.of("log_loss", 4).gain(NEW.astype(np.float32).astype(float), NEW, Y)
+    assert (found.gain, found.std_error) == (0.0, 0.0)
+
+
 def test_accuracy_is_judged_as_ever():
     judge, weights = Judge.of("accuracy", 4), RNG.random(300)
     new, old = judge.outputs(NEW), judge.outputs(OLD)
