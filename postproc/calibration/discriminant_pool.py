@@ -57,8 +57,10 @@ CLIP = -FLOOR
 #: Most rows that the kernel regression compares with.
 N_LANDMARKS = 1500
 
-#: Most rows that strengths are chosen by: one number needs no more.
+#: Most rows that strengths are chosen by, and with many classes most rows times classes: one number
+#: needs no more.
 CHOOSING_ROWS = 5000
+CHOOSING_SIZE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def fit_discriminant_pool(
             parts.add(base.out_of_fold)
     own = parts.logs[:n_members].mean(axis=0)
     features = member_features(betas, list(logs), clip)
-    few = _evenly(order, CHOOSING_ROWS)
+    few = _evenly(order, min(CHOOSING_ROWS, max(CHOOSING_SIZE // n_classes, 1000)))
     discriminants, chosen = [], []
     for shares, (first, last) in _discriminant_inputs(parts.logs[:n_members]):
         fits = Discriminant(features[:, first:last], shares, y)
