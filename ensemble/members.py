@@ -44,7 +44,9 @@ class Members(Sequence[Predictions]):
         for p in others:
             shape, wanted = (p.n_rows, p.n_classes), (first.n_rows, first.n_classes)
             what = "rows" if shape[0] != wanted[0] else "classes"
-            mend = f"members must have the same {what}; match those with names by `align_members`"
+            mend = f"members must have the same {what}"
+            if what == "classes":
+                mend += "; match those with names by `align_members`"
             if shape != wanted:
                 fail(p.name, f"of shape {wanted} like {first.name}", f"shape {shape}", mend)
             if p.multilabel != first.multilabel:

@@ -12,8 +12,8 @@ import pytest
 README = Path(__file__).parents[1] / "README.md"
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+def blocks(language, page=README):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
 
 
 def commands(word):
@@ -23,9 +23,10 @@ def commands(word):
     return [line.removeprefix("$ ") for line in lines]
 
 
-def test_python(capsys):
-    for block in blocks("python"):
-        exec(compile(block, str(README), "exec"), {})
+@pytest.mark.parametrize("page", [README, README.parent / "docs" / "dataframes.md"])
+def test_python(page, capsys):
+    for block in blocks("python", page):
+        exec(compile(block, str(page), "exec"), {})
     assert "Against a" in capsys.readouterr().out
 
 

@@ -50,7 +50,7 @@ class Protocol:
         "hold, and what class weights gain; on members only, with --draws and --costly."
     )
     costly: int = given(
-        "--decisions: number of draws of what fits for long.", type=Count(0), default=20
+        "--decisions: number of draws for methods that take long to fit.", type=Count(0), default=20
     )
     shifts: Sequence[str] = given(
         "Class priors of the targets: none (unchanged), dirichlet:A (random, concentration "

@@ -99,7 +99,7 @@ def report_command(
     paired proportions, and the exact McNemar test with Holm's correction for several models.
 
     --metric shows other metrics with intervals and gains, too. Gains are positive where better.
-    --groups and --row-weights change what is independent and what each row counts.
+    --groups says which rows belong together, --row-weights what each row counts.
 
     With --multilabel: micro- and macro-F1, mean average precision, Hamming loss, subset accuracy
     and log-loss, of labels decided at 1/2. The file of --labels has columns of 0 and 1, or lists

@@ -48,8 +48,8 @@ class Search:
         click.Choice(["all", "stratified"]),
     )
     metric: Any = _values(
-        "can: the metric of predicted classes that settings are judged by; greedy: metrics to "
-        f"try, judged by accuracy. {METRIC_NAMES}.",
+        "can: the metric of predicted classes by which settings are chosen; greedy: metrics to "
+        f"select members by, chosen by accuracy. One of {METRIC_NAMES}.",
         MetricName(),
     )
     n_bags: Any = _values("greedy: numbers of bags to try.", Count(1), "--bags")

@@ -184,18 +184,21 @@ def _show(summary: dict[str, Any]) -> None:
         f"{summary['method']} of {len(summary['members'])} members: {summary['rows']} rows x "
         f"{summary['classes']} classes"
     )
+    judged = summary["judged_on"]
     rows = [
         [
             member["name"],
             member["kind"],
             f"{member['weight']:.3f}",
-            "-" if member["accuracy"] is None else percent(member["accuracy"]),
+            *([] if judged is None else [percent(member["accuracy"])]),
         ]
         for member in summary["members"]
     ]
     split = {"fit": "on the fit split, %", "target": "on these rows, %"}
-    judged = "labels right" if summary["task"] == "multilabel" else "accuracy"
-    accuracy = f"{judged} {split.get(summary['judged_on'], '')}".strip()
+    what = "labels right" if summary["task"] == "multilabel" else "accuracy"
+    heading = [] if judged is None else [f"{what} {split[judged]}"]
     if summary["stacker_weight"] is not None:
-        rows.append(["(stacker on all)", "", f"{summary['stacker_weight']:.3f}", "-"])
-    print_table(["member", "kind", "weight", accuracy], rows)
+        rows.append(
+            ["(stacker on all)", "", f"{summary['stacker_weight']:.3f}", *("-" for _ in heading)]
+        )
+    print_table(["member", "kind", "weight", *heading], rows)

@@ -17,6 +17,7 @@ from postproc.files.decided import save_labels
 from postproc.files.llm import Converted, read_lm_eval, read_logprobs
 from postproc.scores.arrays import undo_softmax
 from postproc.scores.checks import fail
+from postproc.scores.predictions import Predictions
 
 
 def convert_file(
@@ -29,6 +30,7 @@ def convert_file(
 ) -> Outcome:
     """Read a file in a layout and write it."""
     output, labels_out = output_path(path, runner), runner.outputs.labels_out
+    said: list[str] = []
     if layout == "lm-eval":
         read = read_lm_eval(path, **how)
     elif layout == "logprobs":
@@ -36,6 +38,8 @@ def convert_file(
         read = read_logprobs(
             path, classes=None if names is None else load_class_names(names), **how
         )
+        if names is None:
+            said.append(_every_token(read.predictions))
     else:
         read = Converted(load(path, runner, mapped=True), None)
     found, labels = read
@@ -75,9 +79,18 @@ def convert_file(
         "classes": found.n_classes,
         "kind": found.kind,
         "output": str(output),
-        "warnings": lost_ids(found.ids, output),
+        "warnings": said + lost_ids(found.ids, output),
     }
     return Outcome(summary, _show)
+
+
+def _every_token(found: Predictions) -> str:
+    """A warning that names the tokens that were taken for answers."""
+    tokens = found.classes or ()
+    names = ", ".join(tokens[:10]) + (", ..." if len(tokens) > 10 else "")
+    return (
+        f"every token that occurs is a class: {names}; --classes gives a file of the answers alone"
+    )
 
 
 def _show(summary: dict[str, Any]) -> None:

@@ -25,7 +25,8 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        msg = f"{path}: cannot be read as JSON: {error}"
+        why = "it is not text" if isinstance(error, UnicodeDecodeError) else error
+        msg = f"{path}: cannot be read as JSON: {why}"
         raise ValueError(msg) from None
 
 

@@ -39,6 +39,9 @@ PathLike = str | os.PathLike[str]
 
 SHARD_EXAMPLE = shard_name("name", 0)
 
+#: Most that a sum may be off without a word: five decimals or more.
+MOST_SILENT = 1e-4
+
 
 def load_predictions(
     path: PathLike,
@@ -248,7 +251,7 @@ def _checked(
         column=column,
         positive=reading.positive,
     )
-    if verdict.n_off:
+    if verdict.largest_off > MOST_SILENT:
         notes.notes.append(
             f"{verdict.n_off} of {checked.n_rows} rows do not sum to 1, by up to "
             f"{verdict.largest_off:.2g}; each is divided by its sum"

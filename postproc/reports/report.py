@@ -212,6 +212,8 @@ def _align(
 ) -> Aligned:
     """One model to measure, its columns and rows matched by name."""
     if model.n_classes != first.n_classes:
+        if model.classes is not None and classes is not None:  # the error names the classes
+            matching_order(model.classes, classes, f"class names of {model.name}")
         rule = f"an array of {first.n_classes} classes like `{first.name}`"
         fail(model.name, rule, f"{model.n_classes} columns")
     if model.n_rows != first.n_rows:

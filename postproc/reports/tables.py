@@ -231,7 +231,7 @@ def _detectable(report: Compared[Any], names: Sequence[str]) -> list[str]:
             ends = dict.fromkeys([shown[0], shown[-1]])
             unit = " points" if metric.is_share else ""
             found.append(f"{' to '.join(ends)}{unit} of {metric.heading}")
-    return [f"Gains that these rows can show (power 80 %): {', '.join(found)}."] if found else []
+    return [f"Gains that these rows can show (power 0.8): {', '.join(found)}."] if found else []
 
 
 def _groups(report: Compared[Any]) -> str:

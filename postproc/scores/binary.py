@@ -125,6 +125,9 @@ def binary_labels(
 
     Numbers that are no such labels are left to later checks.
     """
+    plain = positive is None and heading != "0" and values.dtype.kind in "iu" and values.size
+    if plain and values.min() >= 0 and values.max() <= 1:
+        return values  # perhaps a memory map, which stays one
     text = plain_text(values)
     found = list(dict.fromkeys(text.tolist()))
     if positive is None and heading in found and len(found) == 2:

@@ -29,7 +29,7 @@ def here(tmp_path, monkeypatch):
 FIT = ("--fit", "a.val.npy", "--fit-labels", "labels.val.npy")
 
 
-@pytest.mark.parametrize("method", ["temperature", "bcts", "matrix"])
+@pytest.mark.parametrize("method", ["temperature", "bcts", "matrix", "pooled"])
 def test_calibrate(here, run_cli, method):
     words = ("calibrate", "a.test.npy", *FIT, "--method", method, "--labels", "labels.test.npy")
     found = json.loads(run_cli(*words, "--json").stdout)

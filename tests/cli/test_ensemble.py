@@ -237,3 +237,10 @@ def test_ranks_over_rows_are_averaged_down_each_column(tmp_path, monkeypatch, ru
     run_cli("apply", "m.json", "a.npy", "b.npy", "-o", "t.npy")
     np.testing.assert_array_equal(np.load("t.npy"), expected)
     assert "--over rows" in run_cli("ensemble", "soft", "a.npy", "--over", "rows", code=2).stderr
+
+
+def test_accuracies_are_a_column_only_where_labels_tell_them(run, run_cli):
+    bare = run_cli("ensemble", "soft", *TEST, "-o", "soft.npy").stdout
+    assert "accuracy" not in bare
+    judged = run_cli("ensemble", "soft", *TEST, "-o", "two.npy", "--labels", "labels.test.npy")
+    assert "accuracy on these rows, %" in judged.stdout

@@ -209,3 +209,19 @@ def test_rows_that_were_never_predicted_are_in_no_output(task, run_cli):
     np.save("y.npy", y)
     report = run_cli("report", "holes.npy", "--labels", "y.npy", "--skip-unpredicted", "--json")
     assert json.loads(report.stdout)["rows"] == 58
+
+
+def test_tokens_that_are_taken_for_answers_are_named(task, run_cli):
+    lines = ['{"A": -0.1, "B": -2.4}', '{"B": -0.1, "The": -9}']
+    Path("answers.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    Path("choices.txt").write_text("A\nB\n", encoding="utf-8")
+    words = ["convert", "answers.jsonl", "--layout", "logprobs"]
+    assert "every token that occurs is a class: A, B, The" in run_cli(*words).stderr
+    assert not run_cli(*words, "--classes", "choices.txt", "-o", "b.npz").stderr
+
+
+def test_one_score_beside_a_label_and_a_fold_is_named_in_the_mend(task, run_cli):
+    header = ["id", "churned", "fold", "score"]
+    write("churn.csv", header, [["a", "yes", "0", "0.8"], ["b", "no", "1", "0.3"]])
+    said = run_cli("inspect", "churn.csv", code=1).stderr
+    assert "name the score columns (score) with" in said

@@ -214,7 +214,7 @@ def test_declared_kinds():
             [np.eye(2), np.full((3, 2), 0.5)],
             {},
             "`members[1]` must be of shape (2, 2) like members[0], got shape (3, 2); members must "
-            "have the same rows; match those with names by `align_members`",
+            "have the same rows",
         ),
         (
             [np.eye(2)] * 2,

@@ -371,7 +371,7 @@ def _refuse_suspects(table: Table, reasons: dict[int, str], left: Sequence[int])
     named = [f"{table.names[column]!r} ({reason})" for column, reason in sorted(reasons.items())]
     what = "the column {} looks" if len(named) == 1 else "the columns {} look"
     rest = [table.names[column] for column in left]
-    scores = f" ({','.join(rest)})" if 2 <= len(rest) <= 5 else ""
+    scores = f" ({','.join(rest)})" if 1 <= len(rest) <= 5 else ""
     mend = (
         f"name the score columns{scores} with columns= (--columns), labels with label_column= "
         "(--label-column), ids with id_column= (--id-column)"

@@ -320,3 +320,11 @@ def test_no_wrong_number_in_many_tables(tmp_path):
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {error}") from error
     assert n_read > 40_000
+
+
+def test_rounding_to_six_decimals_is_no_news(tmp_path, scores):
+    path = write(tmp_path / "a.csv", dict(zip(CLASSES, scores.round(6).T, strict=True)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = load_predictions(path)
+    np.testing.assert_allclose(loaded.probabilities().sum(axis=1), 1, rtol=1e-12)

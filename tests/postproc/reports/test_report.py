@@ -238,7 +238,7 @@ def test_text_is_a_table_in_per_cent():
         "\n"
         "Gain in points of accuracy; p of the exact McNemar test, corrected by Holm for 1 "
         "comparison. A gain\nor loss is called real if the corrected p is below 0.05. Gains that "
-        "these rows can show (power 80\n%): 29.84 points of accuracy.\n"
+        "these rows can show (power 0.8):\n29.84 points of accuracy.\n"
         "\n"
         "postproc 0.1.0 | accuracy: share of rows that are right | baseline old | ties: lowest "
         "class | seed:\nnone needed | n = 10 | groups: none | row weights: none\n"
@@ -486,3 +486,10 @@ def test_a_change_that_rounds_to_nothing_has_no_minus():
     assert [points(x) for x in (-1e-6, 0.0, -0.00006, 0.0123)] == [
         "+0.00", "+0.00", "-0.01", "+1.23",
     ]  # fmt: skip
+
+
+def test_models_with_other_classes_are_told_by_name():
+    three = Predictions.check(np.eye(3), classes=["cat", "dog", "owl"], name="three")
+    two = Predictions.check(np.eye(2)[[0, 1, 0]], classes=["cat", "dog"], name="two")
+    with pytest.raises(ValueError, match=r"class names of two.*got all but 'owl'"):
+        accuracy_report({"three": three, "two": two}, [0, 1, 2])
