@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
 from cli import options
-from cli.options import Fit, Inputs, MetricName, Outputs, Running
+from cli.options import METRIC_NAMES, Fit, Inputs, MetricName, Outputs, Running
 
 
 @options.command(
@@ -17,6 +15,7 @@ Examples:
   postproc auto a.test.npy b.test.npy --fit a.val.npy --fit b.val.npy \\
       --fit-labels labels.val.npy --save pipeline.json
   postproc auto RUNDIR -o better.npy
+  postproc auto RUNDIR --metric log_loss
 """
 )
 @options.members_argument
@@ -26,7 +25,8 @@ Examples:
     "--metric",
     type=MetricName(),
     metavar="NAME",
-    help="With --multilabel: the metric that decides, as of report.  [default: log_loss]",
+    help=f"What every step must improve: {METRIC_NAMES}; with --multilabel, hamming_loss, too.  "
+    "[default: accuracy; with --multilabel: log_loss]",
 )
 @options.group(Outputs)
 @options.group(Running)
@@ -61,9 +61,6 @@ def auto_command(
     def make(members: Any) -> Any:
         if members.multilabel:
             return MultilabelPostprocessor(metric=metric or "log_loss", seed=running.seed)
-        if metric is not None:
-            message = "--metric is for --multilabel: classes that exclude each other go by accuracy"
-            raise click.UsageError(message)
-        return AutoPostprocessor(seed=running.seed)
+        return AutoPostprocessor(metric=metric or "accuracy", seed=running.seed)
 
     return fit_and_combine(make, "auto", predictions, fit, runner, learns=True)

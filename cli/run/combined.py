@@ -22,6 +22,7 @@ from cli.task.runner import Runner
 from ensemble import AutoPostprocessor, Members, MultilabelPostprocessor
 from ensemble.base import Ensemble, MemberEstimator
 from ensemble.streaming import CombineRows, MemberSource, member_cuts, streamed
+from postproc.evaluation.registry import find_metric
 from postproc.reports.tables import percent
 from postproc.scores.sources import Picked, as_source
 
@@ -106,7 +107,7 @@ def _write(
     saved, report = save(model, runner), None
     if labels is not None:
         extra = contestants_of(combiner, members)
-        report = _report(method, members, task, labels, output, solo, extra, runner)
+        report = _report(method, members, task, labels, output, solo, extra, runner, model)
         said += report_doubts(report)
     summary = {
         "method": method,
@@ -154,6 +155,7 @@ def _report(
     solo: NDArray[Any] | None,
     extra: dict[str, Any],
     runner: Runner,
+    model: Any,
 ) -> Report:
     """Compare the result with the members; the baseline is the best of them."""
     models: dict[str, Any] = {}
@@ -164,10 +166,13 @@ def _report(
             else replace(own, scores=member.scores)
         )
     best = members.names[0] if solo is None else members.names[int(solo.argmax())]
+    judging = {}
+    if isinstance(model, AutoPostprocessor) and model.metric != "accuracy":
+        best, judging = members.names[model.best_], {"metrics": [find_metric(model.metric)]}
     models |= extra
     name = method if method not in models else f"{method} (ensemble)"
     models[name] = load_written(output, members[0], runner)
-    return compare(models, labels, members.classes, runner, baseline=best)
+    return compare(models, labels, members.classes, runner, baseline=best, **judging)
 
 
 def _show(summary: dict[str, Any]) -> None:

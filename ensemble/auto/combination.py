@@ -9,7 +9,8 @@ import array_api_compat as api
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.auto.rehearsal import PairedGain, paired_gain
+from ensemble.auto.judge import Judge, Outputs
+from ensemble.auto.rehearsal import PairedGain
 from ensemble.base import Ensemble
 from ensemble.learned.discriminant_pool import DiscriminantPool
 from ensemble.learned.log_pool import LearnedLogPool
@@ -43,9 +44,9 @@ class Choice:
 
     name: str  # "best", "weights" or "blend"
     model: Ensemble | None  # fitted to all rows; None for the best member alone
-    best: int  # the member with the highest accuracy
+    best: int  # the member with the best metric
     out_of_fold: Matrix  # log-probabilities of the fit split, (n, C), each row without its fold
-    baseline: Labels  # classes predicted by the member that is best on the other folds, (n,)
+    baseline: Outputs  # of the member that is best on the other folds, (n,) or (n, C)
     candidates: dict[str, Candidate]  # all that were tried
 
 
@@ -69,22 +70,24 @@ class CombinedLogs:
 
 
 def choose_combination(
-    members: Members, y: Labels, solo: Matrix, *, min_z: float, n_folds: int, seed: int
+    members: Members, y: Labels, judge: Judge, *, min_z: float, n_folds: int, seed: int
 ) -> Choice:
-    """Choose by cross-validation how to combine members; `solo` is the accuracy of each, (M,).
+    """Choose by cross-validation how to combine members.
 
-    The best member alone stays unless a combination raises out-of-fold accuracy by more than
+    The best member alone stays unless a combination improves the metric out of fold by more than
     `min_z` standard errors. Of those that do, the one with the lowest log-loss is taken.
     """
-    best, everyone = int(np.argmax(solo)), slice(0, len(y))
+    everyone = slice(0, len(y))
+    seen = [judge.log_outputs(as_numpy(each.log_probabilities(everyone))) for each in members]
+    best = int(np.argmax([judge.score(each, y) for each in seen]))
     alone = as_numpy(members[best].log_probabilities(everyone)).astype(np.float64)
-    before = alone.argmax(axis=1)
+    before = seen[best]
     outputs: dict[str, Matrix] = {"best": alone}
     models: dict[str, Ensemble | None] = {"best": None}
     if len(members) > 1 and len(y) >= 2:
         logs = members.log_tensor(everyone)
         folds = random_folds(logs.mean(axis=0), y, min(n_folds, len(y)), seed)
-        before = _best_out_of_fold(logs.argmax(axis=2), y, folds)
+        before = _best_out_of_fold(seen, y, folds, judge)
         weights = LearnedLogPool(bias=True, bias_ridge=BIAS_RIDGE).fit(members, y)
         fit = PoolFit(weights.member_weights_, weights.bias_)
         models["weights"] = weights
@@ -99,24 +102,24 @@ def choose_combination(
         models["blend"], outputs["blend"] = blend, blend.out_of_fold_
     candidates = {}
     for name, output in outputs.items():
-        predicted = output.argmax(axis=1)
-        gain = paired_gain(predicted, before, y)
-        candidates[name] = Candidate(mean_log_loss(output, y), float(np.mean(predicted == y)), gain)
+        gain = judge.gain(judge.log_outputs(output), before, y)
+        accuracy = float(np.mean(output.argmax(axis=1) == y))
+        candidates[name] = Candidate(mean_log_loss(output, y), accuracy, gain)
     credible = [n for n, c in candidates.items() if n != "best" and c.gain.is_credible(min_z)]
     name = min(credible, key=lambda n: candidates[n].log_loss, default="best")
     return Choice(name, models[name], best, outputs[name], before, candidates)
 
 
-def _best_out_of_fold(winners: Labels, y: Labels, folds: Labels) -> Labels:
-    """Classes predicted by the member that is best on the other folds; `winners` is (M, n).
+def _best_out_of_fold(seen: list[Outputs], y: Labels, folds: Labels, judge: Judge) -> Outputs:
+    """Outputs of the member that is best on the other folds, from those of each member.
 
     A member chosen among many looks too good on the rows that chose it.
     """
-    before = np.empty_like(y)
+    before = np.empty_like(seen[0])
     for fold in np.unique(folds):
         held = folds == fold
-        best = int(np.argmax(np.mean(winners[:, ~held] == y[~held], axis=1)))
-        before[held] = winners[best, held]
+        best = int(np.argmax([judge.score(each[~held], y[~held]) for each in seen]))
+        before[held] = seen[best][held]
     return before
 
 

@@ -12,14 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.auto.combination import Candidate, CombinedLogs, choose_combination
-from ensemble.auto.policy import (
-    FEWEST_FIT_ROWS,
-    PSEUDO_ROWS,
-    Decision,
-    Policy,
-    learn_policy,
-    leave_alone,
-)
+from ensemble.auto.judge import Judge
+from ensemble.auto.learning import PSEUDO_ROWS, learn_policy
+from ensemble.auto.policy import FEWEST_FIT_ROWS, Decision, Policy, leave_alone
 from ensemble.auto.summary import Combination, explain
 from ensemble.base import Ensemble, Kinds, MemberEstimator
 from ensemble.members import Members
@@ -37,12 +32,16 @@ class AutoPostprocessor(MemberEstimator):
     `fit` learns from labelled rows how to combine and calibrate the members, and rehearses label
     shifts. `adapt_to` looks at the target as a whole, without labels: whether there is label
     shift, and whether adapting to such a shift paid in rehearsals. Predicted classes stay as they
-    are unless the 95 % interval of the gain lies above zero.
+    are unless the 95 % interval of the gain lies above zero; so do probabilities where the metric
+    depends on them.
 
     Parameters
     ----------
+    metric : str
+        What steps must improve: accuracy, balanced_accuracy, macro_f1, mcc, kappa, quadratic_kappa,
+        log_loss, brier, auc, average_precision or topK.
     min_z : float
-        A step is taken if it raises accuracy by more than this many standard errors, > 0.
+        A step is taken if it improves the metric by more than this many standard errors, > 0.
     alpha : float
         Level, in (0, 1), of the test for label shift.
     pseudo_rows : sequence of float
@@ -61,7 +60,7 @@ class AutoPostprocessor(MemberEstimator):
     combiner_ : Ensemble or None
         The fitted combination; None for the best member alone.
     best_ : int
-        The most accurate member; gains are measured against it.
+        The member with the best metric; gains are measured against it.
     candidates_ : dict of str to Candidate
         How well each combination does out of fold. These results chose the combination, so they
         are too good for the one chosen; the gain in `decision_.expected` allows for that.
@@ -94,6 +93,7 @@ class AutoPostprocessor(MemberEstimator):
     def __init__(
         self,
         *,
+        metric: str = "accuracy",
         min_z: float = 1.96,
         alpha: float = 0.01,
         pseudo_rows: Sequence[float] = PSEUDO_ROWS,
@@ -101,6 +101,7 @@ class AutoPostprocessor(MemberEstimator):
         n_folds: int = 5,
         seed: int = 0,
     ) -> None:
+        self.metric = metric
         self.min_z = min_z
         self.alpha = alpha
         self.pseudo_rows = pseudo_rows
@@ -209,6 +210,7 @@ class AutoPostprocessor(MemberEstimator):
 
     def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
         assert y is not None
+        judge = Judge.of(self.metric, members.n_classes)
         options = self._check_options()
         n_folds = check_count(self.n_folds, "n_folds", low=2)
         seed = check_count(self.seed, "seed", low=0)
@@ -227,7 +229,7 @@ class AutoPostprocessor(MemberEstimator):
             choice = choose_combination(
                 members,
                 y,
-                self.solo_accuracy_,
+                judge,
                 min_z=options["min_z"],
                 n_folds=n_folds,
                 seed=seed,
@@ -237,7 +239,7 @@ class AutoPostprocessor(MemberEstimator):
             # The best member alone is compared with itself, not with the best of other folds.
             baseline = None if choice.model is None else choice.baseline
             self.policy_ = learn_policy(
-                choice.out_of_fold, y, baseline, n_folds=n_folds, seed=seed, **options
+                choice.out_of_fold, y, judge, baseline, n_folds=n_folds, seed=seed, **options
             )
         self.member_weights_ = np.eye(len(members))[self.best_]
         if self.combiner_ is not None:
@@ -323,6 +325,7 @@ class AdaptedPipeline(Ensemble):
             for name, found in auto.candidates_.items()
         }
         return {
+            "metric": auto.metric,
             "combination": auto.combination_,
             "best_member": auto.names_[auto.best_],
             "candidates": candidates,

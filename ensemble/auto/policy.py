@@ -17,6 +17,9 @@ On what evidence:
    `postproc.shift.prior.pseudo_counts`), and every class gets the number of pseudo-rows that did
    best in rehearsals of that size.
 
+Steps are judged by accuracy or by another metric. If that reads probabilities, these, too, stay as
+they are unless a step gains, and the temperature is a step like any other.
+
 The gain that is quoted decides nothing. It is that of the whole pipeline out of fold, with the fit
 rows re-weighted to the target prior where a shift was found. Its interval allows for the choices
 made on the same rows, and for the uncertainty of the class frequencies.
@@ -32,19 +35,18 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import reduce
-from statistics import NormalDist
 from typing import Any
 
 import array_api_compat as api
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.auto.rehearsal import PairedGain, Rehearsals, log_effect, paired_gain, rehearse
+from ensemble.auto.judge import Judge, Outputs
+from ensemble.auto.rehearsal import PairedGain, Rehearsals, log_effect
 from postproc.calibration.affine import AffineMap, Floats, Ints, class_counts, identity_map
+from postproc.calibration.binary import LinearPoolMap
 from postproc.calibration.discriminant_pool import DiscriminantPoolMap
-from postproc.calibration.pooled import PooledMap, PooledScaling
-from postproc.calibration.temperature import TemperatureScaling
-from postproc.evaluation.folds import canonical_order
+from postproc.calibration.pooled import PooledMap
 from postproc.scores.arrays import Array, as_numpy, beside
 from postproc.scores.blocks import MapBlocks, in_order
 from postproc.shift.evidence import NoShiftTest, PredictionMoments, compare_moments
@@ -61,12 +63,6 @@ from postproc.shift.streaming import ReadRows, RowsPart, in_memory, target_likel
 #: With fewer rows, not even one number, the temperature, can be checked on held-out rows.
 FEWEST_FIT_ROWS = 20
 
-#: Numbers of pseudo-rows per class that rehearsals choose from.
-PSEUDO_ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-
-#: Most rows of a simulated target.
-REHEARSAL_ROWS = 2000
-
 #: How much larger the standard error of a gain is where a step was chosen because it gains on the
 #: same rows. Measured by `benchmarks/gains/coverage.py`.
 CHOICE_FACTOR = 1.25
@@ -77,6 +73,9 @@ SECONDING_Z = 1.0
 
 #: With fewer effective rows after re-weighting, the quoted gain is not to be trusted.
 FEW_EFFECTIVE_ROWS = 20
+
+#: What calibrates log-probabilities.
+CalibratedMap = DiscriminantPoolMap | PooledMap | LinearPoolMap | AffineMap
 
 #: Log-probabilities of the rows of a slice of the target, shape (k, C).
 Reader = Callable[[slice], Array]
@@ -90,7 +89,7 @@ class CalibratedLogs:
     """Calibrated probabilities of rows that are read as log-probabilities."""
 
     read: Reader
-    model: DiscriminantPoolMap | PooledMap | AffineMap
+    model: CalibratedMap
 
     def __call__(self, rows: slice) -> tuple[NDArray[Any], dict[str, Any]]:
         """The rows start..stop, shape (rows, C)."""
@@ -122,18 +121,31 @@ class Policy:
     """What the fit split taught: fitted maps, and the evidence for decisions on a target."""
 
     tempered: AffineMap  # temperature scaling, which changes no class
-    calibrated: DiscriminantPoolMap | PooledMap | AffineMap
+    calibrated: CalibratedMap
     pooled: bool  # whether adaptation starts from the pooled calibrator, not from the temperature
     calibrates: bool  # whether the pooled calibrator may change classes where there is no shift
     calibration_gain: PairedGain  # of the pooled calibrator, out of fold
     held_out: Floats  # out-of-fold probabilities that adaptation starts from, (m, C)
-    classes_after: Ints  # of the saved predictions, and out of fold of the calibrator, (2, m)
-    baseline: Ints  # classes that gains are measured against, (m,)
+    #: Outputs where nothing is done, and of the calibrator out of fold, (2, m) or (2, m, C).
+    classes_after: Outputs
+    baseline: Outputs  # what gains are measured against, (m,) or (m, C)
     labels: Ints
     moments: PredictionMoments  # of the out-of-fold tempered predictions
     rehearsals: Rehearsals
     min_z: float  # standard errors that a gain must exceed
     alpha: float  # level of the test of "no shift"
+    metric: str = "accuracy"  # what gains are measured in
+    plain: AffineMap | None = None  # what is applied where nothing is done; None: `tempered`
+
+    @property
+    def judge(self) -> Judge:
+        """Measures gains."""
+        return Judge.of(self.metric, self.held_out.shape[1])
+
+    @property
+    def untouched(self) -> AffineMap:
+        """What is applied where nothing is done."""
+        return self.tempered if self.plain is None else self.plain
 
     @property
     def source_prior(self) -> Floats:
@@ -142,7 +154,7 @@ class Policy:
 
     @property
     def is_combined(self) -> bool:
-        """Whether the classes before calibration differ from the baseline."""
+        """Whether the outputs before calibration differ from the baseline."""
         return not np.array_equal(self.baseline, self.classes_after[0])
 
     def decide(
@@ -165,10 +177,10 @@ class Policy:
         adapts = shifted and step.is_credible(self.min_z)
         if not adapts and not calibrates and not self.is_combined:
             certain = PairedGain(0.0, 0.0), float(len(self.labels))  # the very same classes
-            return Decision(self.tempered, "nothing", test, rehearsed, *certain)
+            return Decision(self.untouched, "nothing", test, rehearsed, *certain)
 
         def without_prior(target: Likelihood | None = None) -> Decision:
-            model = self.calibrated if calibrates else self.tempered
+            model = self.calibrated if calibrates else self.untouched
             after = self.classes_after[int(calibrates)]
             quoted = self._quote(after, moments.n_rows, target, picked=calibrates)
             action = "calibrate" if calibrates else "nothing"
@@ -186,7 +198,7 @@ class Policy:
             flat = float(self.rehearsals.pseudo_rows[candidate])
             pseudo = pseudo_counts(flat, test.ratio, moments.n_rows, source)
             prior = estimate_prior(likelihood, source, pseudo, max_iter=1000, tol=1e-4)
-            after = reweight_rows(self.held_out, source, prior.prior).argmax(axis=1)
+            after = self.judge.outputs(reweight_rows(self.held_out, source, prior.prior))
             expected, effective = self._quote(after, moments.n_rows, likelihood)
         if effective < FEW_EFFECTIVE_ROWS:
             msg = (
@@ -207,14 +219,15 @@ class Policy:
         return gain.is_credible(self.min_z) and rehearsed.is_credible(SECONDING_Z)
 
     def _quote(
-        self, after: Ints, n_rows: int, target: Likelihood | None = None, *, picked: bool = False
+        self, after: Outputs, n_rows: int, target: Likelihood | None = None, *, picked: bool = False
     ) -> tuple[PairedGain, float]:
         """Gain of new classes on a target of n rows, and the effective number of fit rows.
 
         The fit rows are re-weighted by the likelihood of a target that has shifted. The variance
-        of the class frequencies, Σ (g_j - g)² std_j² with g_j the gain in class j, adds to that of
-        the gain. A class without labels may gain anything in [-1, 1], so its whole share of the
-        target is uncertain. `picked`: the classes were chosen for this gain, as a combination is.
+        of the class frequencies, Σ d_j² std_j², adds to that of the gain; d_j is the mean influence
+        of class j on it: of accuracy, the gain in that class less the gain. A class without labels
+        may gain anything in [-1, 1], so its whole share of the target is uncertain. `picked`: the
+        outputs were chosen for this gain, as a combination is.
         """
         y, source = self.labels, self.source_prior
         counts = np.maximum(class_counts(y, len(source)), 1.0)
@@ -226,15 +239,16 @@ class Policy:
             free = _nearly_free_prior(target, source)
             weights = (free.prior / counts)[y]
             std = free.std * math.sqrt(1.0 + n_rows / len(y))
-        found = paired_gain(after, self.baseline, y, weights)
+        judge = self.judge
+        found = judge.gain(after, self.baseline, y, weights)
         error = found.std_error * (CHOICE_FACTOR if picked or self.is_combined else 1.0)
-        difference = (after == y).astype(np.float64) - (self.baseline == y)
-        by_class = np.bincount(y, difference, len(counts)) / counts
-        doubts = (by_class - found.gain) * std
+        apart = judge.differences(after, self.baseline, y, weights)
+        doubts = np.bincount(y, apart, len(counts)) / counts * std
         if target is not None:
             doubts = np.where(class_counts(y, len(source)) > 0, doubts, free.prior)
         error = math.hypot(error, np.linalg.norm(doubts))
-        return PairedGain(found.gain, error), float(weights.sum() ** 2 / np.sum(weights**2))
+        gain = PairedGain(found.gain, error, found.widest)
+        return gain, float(weights.sum() ** 2 / np.sum(weights**2))
 
     def _survey(
         self, read: Reader, blocks: Sequence[slice], map_blocks: MapBlocks
@@ -251,7 +265,10 @@ class Policy:
         return moments, float(confidence.max() / n_rows)
 
     def _warn_of_leakage(self, confidence: float) -> None:
-        accuracy = float(np.mean(self.classes_after[0] == self.labels))
+        classes = self.classes_after[0]
+        if classes.ndim == 2:
+            classes = classes.argmax(axis=1)
+        accuracy = float(np.mean(classes == self.labels))
         error = math.sqrt(accuracy * (1.0 - accuracy) / len(self.labels))
         # Nearly every trained model is over-confident. Confidence this far below the accuracy on
         # the fit split means scores that are not log-odds, or fit rows that the model has seen.
@@ -268,7 +285,7 @@ class Policy:
 class Decision:
     """What is done to the rows of a target, and why."""
 
-    model: DiscriminantPoolMap | PooledMap | AffineMap  # from log-probabilities to calibrated ones
+    model: CalibratedMap  # from log-probabilities to calibrated ones
     action: str  # "nothing" (predicted classes stay), "calibrate" or "adapt"
     test: NoShiftTest | None  # None for a target without rows
     rehearsed: PairedGain | None  # of adapting, in rehearsed shifts of the same size
@@ -319,70 +336,3 @@ def _nearly_free_prior(likelihood: Likelihood, source: Floats) -> PriorEstimate:
 def leave_alone(n_classes: int) -> Decision:
     """The decision to do nothing, without evidence."""
     return Decision(identity_map(n_classes), "nothing", None, None, None, 0.0)
-
-
-def learn_policy(
-    logs: Floats,
-    y: Ints,
-    baseline: Ints | None = None,
-    *,
-    min_z: float,
-    alpha: float,
-    pseudo_rows: Sequence[float],
-    n_rehearsals: int,
-    n_folds: int,
-    seed: int,
-) -> Policy:
-    """Fit calibrators and rehearse shifts on log-probabilities of the fit split, (m, C).
-
-    These are out of fold, if a combination was fitted on it. Gains are measured against the
-    classes `baseline`, by default those of `logs`; options are those of `AutoPostprocessor`.
-    """
-    shared: dict[str, Any] = {"kind": "logits", "n_folds": n_folds, "random_state": seed}
-    before = logs.argmax(axis=1)
-    temperature = TemperatureScaling(**shared).fit(logs, y)
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message=".*no row in the fit split"
-        )  # warned of once, above
-        pool = PooledScaling(base="temperature", bias_ridge=1.0, **shared).fit(logs, y)
-    calibrated = pool.out_of_fold_.argmax(axis=1)
-    picked = np.arange(len(y)), y
-    better = pool.out_of_fold_[picked] - temperature.out_of_fold_[picked]
-    # Adaptation depends on good probabilities, so log-loss chooses those that it starts from.
-    error = better.std() / math.sqrt(len(y))
-    pooled = bool(better.mean() > NormalDist().inv_cdf(1.0 - alpha) * error)
-    held_out = np.exp((pool if pooled else temperature).out_of_fold_)
-    tempered = np.exp(temperature.out_of_fold_)
-    rows, classes = canonical_order(logs, y, seed)
-    rank = np.empty(len(classes), dtype=np.int64)
-    rank[classes] = np.arange(len(classes))
-    # Draws are made in a canonical order, so that the order of rows and classes does not matter.
-    rehearsals = rehearse(
-        np.ascontiguousarray(held_out[rows][:, classes]),
-        np.ascontiguousarray(tempered[rows][:, classes]),
-        rank[calibrated[rows]],
-        rank[before[rows]],
-        rank[y[rows]],
-        candidates=pseudo_rows,
-        n_rehearsals=n_rehearsals,
-        max_rows=REHEARSAL_ROWS,
-        seed=seed,
-    )
-    gain = paired_gain(calibrated, before, y)
-    missed = rehearsals.unnoticed(alpha)
-    return Policy(
-        temperature.model_,
-        pool.model_,
-        pooled,
-        gain.is_credible(min_z) and (missed is None or missed.is_credible(min_z)),
-        gain,
-        held_out,
-        np.stack([before, calibrated]),
-        before if baseline is None else baseline,
-        y,
-        PredictionMoments.of(tempered),
-        rehearsals,
-        min_z,
-        alpha,
-    )

@@ -10,13 +10,15 @@ For a target, candidates are judged by the rehearsals of about the same size.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from postproc.calibration.affine import Floats, Ints, class_counts
+from postproc.scores.arrays import row_sums
 from postproc.shift.evidence import PredictionMoments, compare_moments
 from postproc.shift.prior import (
     Likelihood,
@@ -31,19 +33,23 @@ CONCENTRATIONS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 #: Half-width of "about the same size", in logarithms: a factor of two.
 LOG_WIDTH = float(np.log(2.0))
 
+#: Compares outputs with others on rows of some classes: the gain, and the variance of a row.
+Judged = Callable[[NDArray[Any], NDArray[Any], Ints], tuple[float, float]]
+
 
 @dataclass(frozen=True)
 class PairedGain:
-    """A difference between two accuracies on the same rows, as fractions."""
+    """A difference between two accuracies, or values of a metric, on the same rows."""
 
     gain: float
     std_error: float
+    widest: float = 1.0  # the largest gain that is possible
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Normal 95 % interval, cut to [-1, 1]."""
-        reach = 1.96 * self.std_error
-        return max(-1.0, self.gain - reach), min(1.0, self.gain + reach)
+        """Normal 95 % interval, cut to the gains that are possible."""
+        reach, widest = 1.96 * self.std_error, self.widest
+        return max(-widest, self.gain - reach), min(widest, self.gain + reach)
 
     def is_credible(self, z: float) -> bool:
         """Whether the gain is more than z standard errors above zero."""
@@ -63,11 +69,11 @@ def paired_gain(new: Ints, old: Ints, y: Ints, weights: Floats | None = None) ->
 
 @dataclass(frozen=True)
 class Rehearsals:
-    """Accuracy of each of K candidates in R simulated shifts."""
+    """Gain of each of K candidates in R simulated shifts, in accuracy or another metric."""
 
     pseudo_rows: Floats  # the candidates, pseudo-rows per class, (K,)
-    gain: Floats  # accuracy less that of the saved predictions, (K, R)
-    disagreement: Floats  # share of the rows fixed or broken, (K, R)
+    gain: Floats  # over the saved predictions, (K, R)
+    disagreement: Floats  # variance of one row: the share of rows fixed or broken, (K, R)
     calibration_gain: Floats  # of calibration without a prior, (R,)
     calibration_disagreement: Floats
     log_effect: Floats  # logarithm of the size of each shift, (R,)
@@ -76,6 +82,7 @@ class Rehearsals:
     #: The same against calibration without a prior, (K, R); None in models of the first release.
     prior_gain: Floats | None = None
     prior_disagreement: Floats | None = None
+    widest: float = 1.0  # the largest gain that is possible
 
     def choose(self, size: float) -> tuple[int, PairedGain]:
         """Number of the candidate that did best in shifts of about `size`, and its gain."""
@@ -101,7 +108,7 @@ class Rehearsals:
         weights = self._near(size)
         # All rehearsals share the fit rows, so the number of these sets the standard error.
         error = float(np.sqrt(disagreement @ weights / self.fit_rows))
-        return PairedGain(float(gain @ weights), error)
+        return PairedGain(float(gain @ weights), error, self.widest)
 
     def unnoticed(self, alpha: float) -> PairedGain | None:
         """Gain of calibration alone in the shifts that a test at level `alpha` misses, if any."""
@@ -109,7 +116,7 @@ class Rehearsals:
         if not missed.any():
             return None
         error = np.sqrt(self.calibration_disagreement[missed].mean() / self.fit_rows)
-        return PairedGain(float(self.calibration_gain[missed].mean()), float(error))
+        return PairedGain(float(self.calibration_gain[missed].mean()), float(error), self.widest)
 
 
 def log_effect(ratio: float, rows: int, fit_rows: int) -> float:
@@ -120,10 +127,12 @@ def log_effect(ratio: float, rows: int, fit_rows: int) -> float:
 def rehearse(
     held_out: Floats,
     tempered: Floats,
-    calibrated: Ints,
-    before: Ints,
+    calibrated: NDArray[Any],
+    before: NDArray[Any],
     y: Ints,
     *,
+    judged: Judged,
+    widest: float = 1.0,
     candidates: Sequence[float],
     n_rehearsals: int,
     max_rows: int,
@@ -132,8 +141,9 @@ def rehearse(
     """Simulate shifts on out-of-fold predictions, and run every candidate on each.
 
     Adaptation starts from the probabilities `held_out` (m, C), and the test of "no shift" looks at
-    `tempered` (m, C). Calibration alone and the saved predictions predict the classes `calibrated`
-    and `before`, (m,). A simulated target has min(m, max_rows) rows.
+    `tempered` (m, C). Calibration alone and the saved predictions have the outputs `calibrated` and
+    `before`: classes (m,), or probabilities (m, C). `judged` compares outputs. A simulated target
+    has min(m, max_rows) rows.
     """
     rng = np.random.default_rng(seed)
     m, n_classes = held_out.shape
@@ -153,8 +163,8 @@ def rehearse(
         per_row = (prior / np.maximum(counts, 1.0) + 1e-12)[y]
         picked = rng.choice(m, rows, p=per_row / per_row.sum())
         truth = y[picked]
-        right, plain = before[picked] == truth, calibrated[picked] == truth
-        plain_gain[r], plain_disagreement[r] = _against(calibrated[picked], right, truth)
+        saved, plain = before[picked], calibrated[picked]
+        plain_gain[r], plain_disagreement[r] = judged(plain, saved, truth)
         test = compare_moments(PredictionMoments.of(tempered[picked]), reference)
         effects[r], p_values[r] = log_effect(test.ratio, rows, m), test.p_value
         ratios = likelihood_ratios(held_out[picked], source)
@@ -162,9 +172,10 @@ def rehearse(
         for k, candidate in enumerate(candidates):
             pseudo = pseudo_counts(candidate, test.ratio, rows, source)
             q, _, _ = expectation_maximization(likelihood, source, pseudo, max_iter=60, tol=1e-3)
-            now = (ratios * q).argmax(axis=1)
-            gain[k, r], disagreement[k, r] = _against(now, right, truth)
-            prior_gain[k, r], prior_disagreement[k, r] = _against(now, plain, truth)
+            now = ratios * q
+            now = now.argmax(axis=1) if saved.ndim == 1 else now / row_sums(now)[:, None]
+            gain[k, r], disagreement[k, r] = judged(now, saved, truth)
+            prior_gain[k, r], prior_disagreement[k, r] = judged(now, plain, truth)
     return Rehearsals(
         np.array(candidates, dtype=np.float64),
         gain,
@@ -176,10 +187,5 @@ def rehearse(
         m,
         prior_gain,
         prior_disagreement,
+        widest,
     )
-
-
-def _against(now: Ints, right: NDArray[np.bool_], y: Ints) -> tuple[float, float]:
-    """Gain over the rows that were right before, and the share of rows fixed or broken."""
-    now_right = now == y
-    return float(np.mean(now_right) - np.mean(right)), float(np.mean(now_right != right))

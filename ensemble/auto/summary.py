@@ -9,6 +9,7 @@ import numpy as np
 
 from ensemble.auto.policy import Decision, Policy
 from ensemble.auto.rehearsal import PairedGain
+from postproc.evaluation.registry import Metric, find_metric
 
 WAYS = {"weights": "a log pool with learned weights", "blend": "a discriminant pool"}
 
@@ -30,7 +31,9 @@ def explain(combination: Combination, policy: Policy | None, decision: Decision)
         return "Nothing was done: there are too few labelled rows to tell a gain from chance" + (
             f". Only {combination.best} is used." if several else "."
         )
-    said = [_combination(combination)] if several else []
+    metric = find_metric(policy.metric)
+    improve = f"significantly {_improve(metric)}"
+    said = [_combination(combination, metric)] if several else []
     if decision.test is None:
         return " ".join([*said, "The target has no rows."])
     shifted = decision.test.p_value < policy.alpha
@@ -40,38 +43,48 @@ def explain(combination: Combination, policy: Policy | None, decision: Decision)
     elif shifted and decision.action == "calibrate":
         said.append(
             f"The target shows label shift ({p_value}). The predictions were calibrated but not "
-            "re-weighted: that did not significantly raise accuracy further when such a shift was "
+            f"re-weighted: that did not {improve} further when such a shift was "
             "rehearsed on the fit rows."
         )
     elif shifted:
         assert decision.rehearsed is not None
         said.append(
             f"The target shows label shift ({p_value}), but adapting to such a shift did not "
-            "significantly raise accuracy when it was rehearsed on the fit rows "
-            f"({_points(decision.rehearsed)}). {UNCHANGED}"
+            f"{improve} when it was rehearsed on the fit rows "
+            f"({_points(decision.rehearsed, metric)}). {_unchanged(policy)}"
         )
     else:
         said.append(_calibration(policy, p_value, calibrates=decision.action == "calibrate"))
     if decision.expected is not None and (decision.action != "nothing" or combination.gain):
         against = f" over {combination.best}" if several else ""
-        said.append(_quote(decision, decision.expected, against, shifted=shifted))
+        gain = _points(decision.expected, metric)
+        said.append(_quote(decision, gain, against, shifted=shifted))
     return " ".join(said)
 
 
-UNCHANGED = "Predicted classes are unchanged; only the temperature of the probabilities was set."
+def _improve(metric: Metric) -> str:
+    return "raise accuracy" if metric.name == "accuracy" else f"improve {metric.heading}"
 
 
-def _combination(combination: Combination) -> str:
+def _unchanged(policy: Policy) -> str:
+    if policy.plain is not None:
+        return "Probabilities are unchanged, too: a temperature did not improve them significantly."
+    return "Predicted classes are unchanged; only the temperature of the probabilities was set."
+
+
+def _combination(combination: Combination, metric: Metric) -> str:
     n_members, best = len(combination.names), combination.best
     if combination.gain is not None:
         return (
             f"The {n_members} members were combined by {WAYS[combination.way]}: out of fold, this "
-            f"gains {_points(combination.gain)} over the best member, {best}."
+            f"gains {_points(combination.gain, metric)} over the best member, {best}."
         )
-    return (
-        f"Only {best}, the best of the {n_members} members, is used: no combination is "
-        "significantly more accurate."
+    why = (
+        "is significantly more accurate"
+        if metric.name == "accuracy"
+        else f"improves {metric.heading} significantly"
     )
+    return f"Only {best}, the best of the {n_members} members, is used: no combination {why}."
 
 
 def _adaptation(decision: Decision, p_value: str) -> str:
@@ -88,22 +101,26 @@ def _adaptation(decision: Decision, p_value: str) -> str:
 
 
 def _calibration(policy: Policy, p_value: str, *, calibrates: bool) -> str:
+    metric = find_metric(policy.metric)
+    raised = f"{_improve(metric)} out of fold"
+    if metric.name == "accuracy":
+        raised = "raise out-of-fold accuracy"
     same = f"The target shows no label shift ({p_value})"
     if calibrates:
         return f"{same}, so the predictions were calibrated but not re-weighted."
-    if policy.calibrates:
+    if policy.calibration_gain.is_credible(policy.min_z):
         return (
             f"{same}, but in shifts as small as that of the target, which the test misses, "
-            f"calibration did not raise accuracy when they were rehearsed. {UNCHANGED}"
+            f"calibration did not {_improve(metric)} when they were rehearsed. {_unchanged(policy)}"
         )
     return (
-        f"{same}, and calibration does not significantly raise out-of-fold accuracy "
-        f"({_points(policy.calibration_gain)}). {UNCHANGED}"
+        f"{same}, and calibration does not significantly {raised} "
+        f"({_points(policy.calibration_gain, metric)}). {_unchanged(policy)}"
     )
 
 
-def _quote(decision: Decision, gain: PairedGain, against: str, *, shifted: bool) -> str:
-    said = f"Expected gain{against}: {_points(gain)}, out of fold on the fit rows"
+def _quote(decision: Decision, gain: str, against: str, *, shifted: bool) -> str:
+    said = f"Expected gain{against}: {gain}, out of fold on the fit rows"
     if shifted:
         said += (
             " re-weighted to the class frequencies of the target "
@@ -112,6 +129,11 @@ def _quote(decision: Decision, gain: PairedGain, against: str, *, shifted: bool)
     return f"{said}. The interval allows for the choices made on these same rows."
 
 
-def _points(gain: PairedGain) -> str:
-    low, high = (100.0 * value for value in gain.interval)
-    return f"{100.0 * gain.gain:+z.2f} points, 95 % interval {low:+z.2f} to {high:+z.2f}"
+def _points(gain: PairedGain, metric: Metric) -> str:
+    low, high = gain.interval
+    if not metric.is_share:
+        ends = f"{low:+z.4f} to {high:+z.4f}"
+        return f"{gain.gain:+z.4f} in {metric.heading} (positive is better), 95 % interval {ends}"
+    what = "points" if metric.name == "accuracy" else f"points of {metric.heading}"
+    ends = f"{100.0 * low:+z.2f} to {100.0 * high:+z.2f}"
+    return f"{100.0 * gain.gain:+z.2f} {what}, 95 % interval {ends}"

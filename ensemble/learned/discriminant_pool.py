@@ -50,6 +50,9 @@ class DiscriminantPool(Ensemble):
         Mean weight of each member, and of the discriminant on it.
     bias_ : ndarray of shape (C,)
         The class bias b.
+    trust_ : float
+        How far the weights and the bias are those of the pool, in [0, 1]; the rest is the plain
+        one's.
     temperatures_ : ndarray of shape (M,)
         The members' temperatures.
     model_ : DiscriminantPoolMap
@@ -125,6 +128,7 @@ class DiscriminantPool(Ensemble):
         self.model_, self.unseen_ = found.model, found.model.unseen
         self.temperatures_ = 1 / found.model.betas
         self.weights_, self.bias_ = found.model.weights, found.model.bias
+        self.trust_ = found.trust
         self.shrinkages_, self.kernel_ridge_ = found.shrinkages, found.kernel_ridge
         self.out_of_fold_ = found.out_of_fold
         means = (1 - found.doubts) * self.weights_[0] + found.doubts * self.weights_[1]

@@ -7,12 +7,16 @@ members, a kernel regression) and h_j their entropy in each row divided by log C
 
 Every weight moves with the part's own doubt, and the problem stays convex. It is fitted on
 leave-one-out predictions of the parts.
+
+Several members also have a plain log pool, with one weight each and no bias. All weights are drawn
+to its weights, by the chance that the plain pool is the better one on rows left out of both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Any
 
 import array_api_compat as api
@@ -41,14 +45,22 @@ KERNEL_RIDGES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 #: Strength of the prior on the weights, in rows.
 RIDGE = 30.0
 
+#: The same for the plain log pool.
+PLAIN_RIDGE = 1.0
+
+#: How much larger the standard error is of a comparison whose rows share nearly all of their fits.
+SHARED_FITS = 2.0
+
 #: Where log-probabilities are clipped.
 CLIP = -FLOOR
 
 #: Most rows that the kernel regression compares with.
 N_LANDMARKS = 1500
 
-#: Most rows that strengths are chosen by: one number needs no more.
+#: Most rows that strengths are chosen by, and with many classes most rows times classes: one number
+#: needs no more.
 CHOOSING_ROWS = 5000
+CHOOSING_SIZE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,7 @@ class FittedPool:
     kernel_ridge: float  # NaN without a kernel regression
     doubts: Floats  # mean doubt of each part, (A,)
     fit: PoolFit
+    trust: float  # share of the pool; the rest is a plain log pool of the members
 
 
 def fit_discriminant_pool(
@@ -147,7 +160,7 @@ def fit_discriminant_pool(
             parts.add(base.out_of_fold)
     own = parts.logs[:n_members].mean(axis=0)
     features = member_features(betas, list(logs), clip)
-    few = _evenly(order, CHOOSING_ROWS)
+    few = _evenly(order, min(CHOOSING_ROWS, max(CHOOSING_SIZE // n_classes, 1000)))
     discriminants, chosen = [], []
     for shares, (first, last) in _discriminant_inputs(parts.logs[:n_members]):
         fits = Discriminant(features[:, first:last], shares, y)
@@ -166,22 +179,40 @@ def fit_discriminant_pool(
     if bases is not None:
         task = replace(task, centre=np.tile(np.arange(len(parts.logs)) < n_members, 2) / n_members)
     fit = fit_log_pool(task, ridge=ridge, bias_ridge=bias_ridge, max_iterations=max_iter)
-    weights = fit.weights.reshape(2, -1)
+    folds = random_folds(mean, y, min(n_folds, n_rows), seed)
+    z = left_out_scores(task, fit, folds, ridge=ridge, bias_ridge=bias_ridge)
+    weights, bias, trust = fit.weights.reshape(2, -1), fit.bias, 1.0
+    if n_members > 1:
+        few_parts = PoolTask(parts.logs[:n_members], y)
+        plain = fit_log_pool(few_parts, ridge=PLAIN_RIDGE)
+        plain_z = left_out_scores(few_parts, plain, folds, ridge=PLAIN_RIDGE, bias_ridge=None)
+        new, old = keep_unseen(z, own, unseen), keep_unseen(plain_z, own, unseen)
+        trust = _chance_of_gain(np.asarray(new), np.asarray(old), y)
+        del new, old
+        z = trust * z + (1.0 - trust) * plain_z
+        weights, bias = trust * weights, trust * bias
+        weights[:, :n_members] += (1.0 - trust) * plain.weights
     model = DiscriminantPoolMap(
         betas,
         clip,
         discriminants,
         kernel,
         weights,
-        fit.bias,
+        bias,
         unseen,
         None if bases is None else [base.model for base in bases],
     )
-    folds = random_folds(mean, y, min(n_folds, n_rows), seed)
-    z = left_out_scores(task, fit, folds, ridge=ridge, bias_ridge=bias_ridge)
     out_of_fold = np.asarray(keep_unseen(z, own, unseen))
     doubts = parts.doubts.mean(axis=1)
-    return FittedPool(model, out_of_fold, np.array(chosen), kernel_ridge, doubts, fit)
+    return FittedPool(model, out_of_fold, np.array(chosen), kernel_ridge, doubts, fit, trust)
+
+
+def _chance_of_gain(new: Floats, old: Floats, y: Ints) -> float:
+    """Chance that log-probabilities `new` (n, C) have less log-loss than `old`, on other rows."""
+    picked = np.arange(len(y)), y
+    better = new[picked] - old[picked]
+    error = SHARED_FITS * float(better.std()) / len(y) ** 0.5
+    return NormalDist().cdf(float(better.mean()) / max(error, 1e-12))
 
 
 class LeftOutParts:

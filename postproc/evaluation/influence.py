@@ -21,6 +21,9 @@ from postproc.evaluation.tallies import weighted_counts
 #: Probability with which a gain of the size that reports call detectable is found.
 POWER = 0.8
 
+#: A gain is what float32 rounds if it and the part that a typical row has in it are smaller.
+ROUNDING = 1e-6
+
 #: Shares this close to 0 or 1 are taken for it.
 EDGE = 1e-12
 
@@ -105,7 +108,10 @@ class Spread(NamedTuple):
         return cls(value, error, min(freedom, units - 1), units)
 
     def estimate(self, bounds: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
-        """As an estimate of a value within bounds."""
+        """As an estimate of a value within bounds, or of a gain; rounded files gain nothing."""
+        row = self.error * math.sqrt(self.units)
+        if math.isinf(bounds[0]) and abs(self.value) < ROUNDING and row < ROUNDING:
+            return Estimate(0.0, 0.0, self.units, *bounds, freedom=self.freedom)
         return Estimate(self.value, self.error, self.units, *bounds, freedom=self.freedom)
 
 

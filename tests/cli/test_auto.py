@@ -126,3 +126,16 @@ def test_usage(here, run_cli):
     np.save("d.npy", np.eye(3))
     kinds = run_cli("adapt", "d.npy", *FIT, code=1).stderr
     assert "`d.npy` must be logits like a.val.npy, got probs" in kinds
+
+
+def test_auto_by_another_metric(here, run_cli):
+    words = ("auto", "a.test.npy", *FIT, "--labels", "labels.test.npy", "--metric", "log_loss")
+    found = json.loads(run_cli(*words, "--json").stdout)
+    assert found["decision"]["metric"] == "log_loss"
+    gain = found["decision"]["expected_gain"]
+    assert gain > 0.05
+    shown = run_cli(*words, "--overwrite").stdout
+    assert f"Expected gain: {gain:+.4f} in log-loss (positive is better)" in shown
+    assert "Gain in log-loss" in shown or "log-loss" in shown.split("written:")[0].splitlines()[-4]
+    refused = run_cli("auto", "a.test.npy", *FIT, "--metric", "roc", code=2)
+    assert "roc" in refused.stderr

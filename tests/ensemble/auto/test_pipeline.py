@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ensemble import AdaptedPipeline, AutoPostprocessor, load_model, save_model
+from ensemble.auto.judge import Judge
 from ensemble.auto.policy import CHOICE_FACTOR
 from ensemble.auto.rehearsal import paired_gain, rehearse
 from postproc import em_prior, softmax
@@ -342,7 +343,8 @@ def test_rehearsals_against_a_hand_count():
     calibrated, before = held_out.argmax(axis=1), np.zeros(6, dtype=np.int64)
     found = rehearse(
         held_out, held_out, calibrated, before, y,
-        candidates=[1e9], n_rehearsals=4, max_rows=6, seed=0,
+        judged=Judge.of("accuracy", 2).against, candidates=[1e9], n_rehearsals=4,
+        max_rows=6, seed=0,
     )  # fmt: skip
     # So many pseudo-rows leave the prior where it is, and classes as calibrated.
     np.testing.assert_allclose(found.prior_gain, 0.0)
