@@ -1,8 +1,8 @@
 """Saved models: fitted state as JSON, with large arrays in an .arrays.npz file beside it.
 
 Parameters and learned state are saved by name, except the attributes that an object lists as
-`unsaved`. Only classes of a fixed list are loaded, from numbers, text and arrays: nothing is
-unpickled.
+`unsaved`; arrays that it lists as `infinite` may hold infinity. Only classes of a fixed list are
+loaded, from numbers, text and arrays: nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -99,6 +99,9 @@ LARGEST = 1e100
 
 #: Most numbers of a row that a model is tried on when it is loaded.
 MOST_TRIED = 10**7
+
+#: Characters of the reason why a model is damaged: some quote an array.
+MOST_SAID = 300
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -202,7 +205,7 @@ def load_model(path: str | os.PathLike[str]) -> Any:
         msg = f"{file}: {error}"
         raise ValueError(msg) from None
     except Exception as error:  # a damaged model may fail anywhere
-        msg = f"{file}: damaged: {type(error).__name__}: {one_line(error)}"
+        msg = f"{file}: damaged: {type(error).__name__}: {one_line(error)[:MOST_SAID]}"
         raise ValueError(msg) from error
     return model
 
@@ -253,34 +256,41 @@ def _try_out(model: Any) -> None:
     """Check what a fitted model makes of three rows: even, uneven and certain."""
     if not (isinstance(model, Decider) or hasattr(model, "predict_proba")):
         fail("model", "an ensemble, a calibrator, an adapter or a decider", type(model).__name__)
-    n_classes = getattr(model, "n_classes_", getattr(model, "n_features_in_", None))
-    if n_classes is None:  # saved before it was fitted
+    if not any(key.endswith("_") for key in vars(model)):  # saved before it was fitted
         return
     n_members = check_count(getattr(model, "n_members_", 1), "n_members_", low=1)
-    check_count(n_classes, "n_classes_", low=1, high=MOST_TRIED // n_members)
+    n_columns = getattr(model, "n_classes_", getattr(model, "n_features_in_", None))
+    n_classes = check_count(n_columns, "n_classes_", low=1, high=MOST_TRIED // n_members)
     rows = np.full((3, n_classes), 1.0 / n_classes)
     rows[1, 0] += 1.0
     rows[2, 1:] = 1e-300
     rows /= rows.sum(axis=1, keepdims=True)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        if isinstance(model, Decider):
-            decided = model.rule_(rows)[0]
-            if decided.shape not in ((3,), rows.shape) or not (decided < n_classes).all():
-                fail("model", f"one that decides on {n_classes} classes", f"{decided[0]}")
-            return
         if isinstance(model, MemberEstimator):
             members = [rows if kind == "probs" else np.log(rows) for kind in model.kinds_]
             if hasattr(model, "adapt_to"):
                 model = model.adapt_to(members, kinds=model.kinds_)
             probs = model.predict_proba(members, kinds=model.kinds_)
         else:
-            probs = model.predict_proba(rows if model.kind_ == "probs" else np.log(rows))
+            own = rows if model.kind_ == "probs" else np.log(rows)
+            if isinstance(model, Decider):
+                _try_decisions(model, own, rows)
+                return
+            probs = model.predict_proba(own)
     if getattr(model, "multilabel_", False):
         if not ((probs >= 0) & (probs <= 1)).all():
             fail("model", "one that predicts probabilities", f"{probs.max():.3g}")
     elif not np.allclose(probs.sum(axis=1), 1.0, atol=1e-3) or not (probs >= 0).all():
         fail("model", "one whose predictions sum to 1", f"{probs.sum(axis=1)[0]:.3g}")
+
+
+def _try_decisions(model: Decider, scores: NDArray[Any], probs: NDArray[Any]) -> None:
+    """Check what a decider makes of scores and of their probabilities, (n, C)."""
+    labels, decided = model.predict(scores), model.rule_(probs)[0]
+    is_right = labels.shape == (len(scores),) and decided.shape in (labels.shape, scores.shape)
+    if not is_right or max(labels.max(), decided.max()) >= scores.shape[1]:
+        fail("model", f"one that decides on {scores.shape[1]} classes", f"{decided[0]}")
 
 
 class _Encoder:
@@ -328,9 +338,9 @@ class _Encoder:
             parameters: dict[str, Any] = {}
         else:
             parameters = value.get_params(deep=False)
-            left_out = getattr(value, "unsaved", ())
+            left_out, infinite = getattr(value, "unsaved", ()), getattr(value, "infinite", ())
             state = {
-                key: item
+                key: item.tolist() if key in infinite else item
                 for key, item in vars(value).items()
                 if key.endswith("_") and key not in left_out
             }
@@ -376,5 +386,6 @@ def _decode_object(value: dict[str, Any], arrays: Arrays) -> Any:
     for key, item in state.items():
         if not key.endswith("_") or key.startswith("_"):
             fail("state", 'names that end in "_"', repr(key))
-        setattr(model, key, item)
+        infinite = key in getattr(kind, "infinite", ())
+        setattr(model, key, np.asarray(item, dtype=np.float64) if infinite else item)
     return model

@@ -55,6 +55,7 @@ def apply_command(
     classes or kinds differ from those of MODEL. If MODEL has a single member, its file may have
     any name.
     """
+    from cli.messages import is_expected
     from cli.run.outcome import deliver
     from cli.task.runner import Runner
     from ensemble import load_model
@@ -65,11 +66,18 @@ def apply_command(
         inputs = replace(inputs, multilabel=True)
     runner = Runner.of(inputs, outputs, running)
     _check_fitted(fitted, model)
-    if isinstance(fitted, MemberEstimator):
-        outcome = _apply_ensemble(fitted, model, predictions, runner, by_order=by_order)
-    else:
-        outcome = _apply_to_one(fitted, model, predictions, runner)
-    return deliver(outcome, runner)
+    try:
+        if isinstance(fitted, MemberEstimator):
+            outcome = _apply_ensemble(fitted, model, predictions, runner, by_order=by_order)
+        else:
+            outcome = _apply_to_one(fitted, model, predictions, runner)
+        return deliver(outcome, runner)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        if is_expected(error):
+            raise
+        what = f"{type(error).__name__}: {error}; --debug shows where"
+        message = f"{model}: damaged, or saved by another version of postproc: {what}"
+        raise ValueError(message) from error
 
 
 def _check_fitted(fitted: Any, model: Path) -> None:

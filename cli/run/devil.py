@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,9 @@ class Devil:
                 raise click.UsageError(message)
         if self.plot is not None:
             check_output(self.plot, overwrite=overwrite, suffixes=PLOT_SUFFIXES)
+            if find_spec("matplotlib") is None:
+                msg = f"{self.plot}: plots require matplotlib; pip install matplotlib"
+                raise ImportError(msg)
 
     def make(self, running: Running) -> DevilsAdvocate:
         """The estimator with these options, and its own defaults for those not given."""

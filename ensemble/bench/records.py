@@ -72,6 +72,7 @@ class RecordsFile:
                 raise ValueError(msg)
         self.failed: set[CellKey] = set()
         self._records: dict[CellKey, dict[str, Any]] = {}  # the first of all cells, in their order
+        self._draws = header["draws"]
         changed = difference(lines[0], header) if lines else None
         try:
             if changed is not None:
@@ -147,7 +148,8 @@ class RecordsFile:
     def _take(self, records: Iterable[dict[str, Any]], cells: Sequence[CellKey]) -> None:
         """Take in the cells that are there; they must be the first of all."""
         for number, record in enumerate(records):
-            if number >= len(cells) or _key(record) != cells[number]:
+            is_next = number < len(cells) and _key(record) == cells[number]
+            if not is_next or not _is_cell(record, self._draws):
                 msg = (
                     f"{self.path}: line {number + 2} is not the cell that belongs there; allow "
                     "overwriting (--overwrite), which measures all cells again, or name another "
@@ -163,18 +165,43 @@ def join_times(
     records: Iterable[Mapping[str, Any]], times: Iterable[Mapping[str, Any]]
 ) -> list[Result]:
     """Results of cells, with their times where they are known; the last of several counts."""
-    found = {_key(line): line for line in times}
+    found = {_key(line): line for line in times if _is_time(line)}
     results = []
     for record in records:
         key = _key(record)
         time = found.get(key, {})
         seconds = time.get("seconds")
-        values: dict[str, Any] = {**key._asdict(), "error": record["error"]}
+        values: dict[str, Any] = {**key._asdict(), "error": record.get("error")}
         values |= {name: tuple(record[name]) for name in COUNTS}
         values["fit_seconds"] = time.get("fit_seconds")
         values["seconds"] = float(median(seconds)) if seconds else None
         results.append(Result(**values))
     return results
+
+
+def _is_cell(record: Mapping[str, Any], draws: int) -> bool:
+    """Whether a line holds counts that rows of so many draws can have, or an error."""
+    error, counts = record.get("error"), [record.get(name) for name in COUNTS]
+    if error is not None:
+        return isinstance(error, str) and counts == [[]] * len(COUNTS)
+    lists = [each for each in counts if isinstance(each, list) and len(each) == draws]
+    if len(lists) < len(COUNTS) or any(type(count) is not int for each in lists for count in each):
+        return False
+    return all(
+        n > 0
+        and 0 <= fixed <= n - before
+        and 0 <= broken <= before <= n
+        and right == before + fixed - broken
+        for n, right, before, fixed, broken in zip(*lists, strict=True)
+    )
+
+
+def _is_time(line: Mapping[str, Any]) -> bool:
+    """Whether a line holds seconds of draws and of a fit, as far as they are known."""
+    seconds, fit = line.get("seconds"), line.get("fit_seconds")
+    listed = [] if seconds is None else seconds
+    known = isinstance(listed, list) and all(isinstance(each, int | float) for each in listed)
+    return known and isinstance(fit, int | float | None)
 
 
 def _key(record: Mapping[str, Any]) -> CellKey:

@@ -16,6 +16,7 @@ from postproc.calibration.log_odds import log_odds
 from postproc.calibration.mixing import MixedMap
 from postproc.calibration.score_maps import as_logs, check_like_fitted
 from postproc.scores.arrays import Array, as_numpy, beside
+from postproc.scores.checks import fail
 
 #: Log-odds are rounded to so many decimals, so that rounding errors make no ties and break none.
 DECIMALS = 9
@@ -28,6 +29,11 @@ class VennAbersMap:
     known: Floats  # (k,), log-odds of the fit rows, ascending and distinct
     lower: Floats  # (k + 1,), p_0 by the number of log-odds that are not above the row's
     upper: Floats  # (k + 1,), p_1 by the number of log-odds that are below the row's
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that no labels give, of which NaN could come."""
+        if not ((self.lower >= 0) & (self.lower < 1) & (self.upper > 0) & (self.upper <= 1)).all():
+            fail("model", "one of probabilities p_0 in [0, 1) and p_1 in (0, 1]", "others")
 
     def __call__(self, logs: Array) -> Array:
         """Log-probabilities of both classes, the merged ones, shape (n, 2)."""

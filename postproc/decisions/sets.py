@@ -181,6 +181,9 @@ class ConformalSets(Decider):
            [ True, False]])
     """
 
+    #: Arrays that may hold infinity when a model is saved.
+    infinite = ("thresholds_",)
+
     def __init__(
         self,
         *,

@@ -48,7 +48,9 @@ def load_costs(
     found = resolve_path(path, SUFFIXES)
     if suffix_of(found) == ".npy":
         return np.array(formats.read(found).values, dtype=np.float64)
-    rows = [(line, [cell.strip() for cell in cells]) for line, cells in sniff(found, ",").rows()]
+    with formats.reading_of(found):
+        table = sniff(found, ",").rows()
+        rows = [(line, [cell.strip() for cell in cells]) for line, cells in table]
     names = list(classes) if classes is not None else [str(j) for j in range(n_classes)]
     header = rows[0][1] if rows else []
     decisions = [name for name in header if name != ABSTAIN or ABSTAIN in names]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,8 +34,12 @@ from postproc.files.paths import suffix_of
 from postproc.files.reading import Reading
 from postproc.files.records import read_records, write_records
 from postproc.files.table_contents import labels_of, scores_of
+from postproc.scores.checks import is_of_data
 from postproc.scores.tables.column_names import may_be_ids
 from postproc.scores.tables.tables import is_number, refuse
+
+#: Characters of another library's message that are shown: some quote what is in the file.
+MOST_SAID = 300
 
 
 def read(path: Path, reading: Reading | None = None, *, labels: bool = False) -> Contents:
@@ -44,8 +50,17 @@ def read(path: Path, reading: Reading | None = None, *, labels: bool = False) ->
     ValueError
         If the file is damaged, holds Python objects, or lacks what is looked for.
     """
+    with reading_of(path):
+        contents = _READERS[suffix_of(path)](path, reading or Reading(), labels)
+        _check_text(contents.values)
+        return contents
+
+
+@contextmanager
+def reading_of(path: Path) -> Iterator[None]:
+    """Turn the errors of libraries that read a file into a ValueError that names it."""
     try:
-        return _READERS[suffix_of(path)](path, reading or Reading(), labels)
+        yield
     except ImportError as error:
         msg = f"{path}: {error}"
         raise ImportError(msg) from None
@@ -62,7 +77,15 @@ def _reason(error: Exception) -> str:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     if any(word in reason for word in ("allow_pickle", "Weights only", "Python objects in dtype")):
         return "it holds Python objects, and nothing is unpickled; save plain arrays instead"
-    return reason
+    return reason if is_of_data(error) else reason[:MOST_SAID]
+
+
+def _check_text(values: Any) -> None:
+    """Refuse text whose characters do not exist, of which NumPy and Python make errors."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "U" and values.size:
+        codes = np.dtype(np.uint32).newbyteorder(values.dtype.byteorder)
+        if np.ascontiguousarray(values).view(codes).max() > sys.maxunicode:
+            refuse("its text is damaged")
 
 
 def check_writer(path: Path) -> None:

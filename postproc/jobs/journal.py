@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import SEEK_END
@@ -19,7 +20,7 @@ import numpy as np
 from postproc.files.json_arrays import decode_array, encode_array, is_array
 
 #: Version of the layout; journals of another version are not resumed.
-JOURNAL_VERSION = 3
+JOURNAL_VERSION = 4
 
 
 class TakenOverError(OSError):
@@ -52,7 +53,9 @@ class Journal:
         with path.open("rb+") as file:
             lines = read_lines(file)
             head, stop = next(lines, ({}, 0))
-            if "journal" not in head or "job" not in head:
+            start = {"journal": head.get("journal"), "token": "0" * len(journal.token)}
+            begins = len(json.dumps(start | {"job": head.get("job")})) + 1 == stop
+            if not head.keys() >= {"journal", "job"} or not begins:
                 msg = "its journal is damaged"
                 raise ValueError(msg)
             if head["journal"] != JOURNAL_VERSION:
@@ -77,6 +80,8 @@ class Journal:
 
     def _take(self, line: dict[str, Any], at: int) -> bool:
         """Take in a line that begins at a position; False if it is damaged."""
+        if line.pop("line", None) != _checksum(line):
+            return False
         block, checksum, whole = (line.get(key) for key in ("block", "crc32", "whole"))
         if isinstance(whole, int):
             self.whole = whole
@@ -113,7 +118,8 @@ class Journal:
                 raise TakenOverError(msg)
 
     def _append(self, line: dict[str, Any]) -> int:
-        data = json.dumps(line, default=_encode).encode() + b"\n"
+        line = json.loads(json.dumps(line, default=_encode))
+        data = json.dumps(line | {"line": _checksum(line)}).encode() + b"\n"
         self.check()
         with self.path.open("ab") as file:
             at = file.tell()
@@ -136,7 +142,7 @@ def read_lines(file: Iterable[bytes]) -> Iterator[tuple[dict[str, Any], int]]:
             return
         try:
             found = json.loads(line)
-        except ValueError:  # neither JSON nor, perhaps, text
+        except (ValueError, RecursionError):  # neither JSON nor, perhaps, text
             found = None
         stop += len(line)
         yield found if isinstance(found, dict) else {}, stop
@@ -168,6 +174,10 @@ def _difference(old: Any, new: Any, where: str) -> str | None:
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _checksum(line: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(line).encode())
 
 
 def _encode(value: Any) -> Any:

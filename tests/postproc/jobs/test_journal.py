@@ -40,7 +40,7 @@ def test_statistics_pass_through_the_journal_unchanged(tmp_path):
     assert found["narrow"].dtype == np.int32
     with pytest.raises(TypeError, match="must be numbers, text, lists or arrays"):
         journal.note(5, 17, {"set": {1}})
-    assert json.loads((tmp_path / "journal.jsonl").read_text().splitlines()[0])["journal"] == 3
+    assert json.loads((tmp_path / "journal.jsonl").read_text().splitlines()[0])["journal"] == 4
 
 
 def test_a_journal_that_was_taken_over_is_not_written_to(tmp_path):
@@ -55,7 +55,9 @@ def test_a_journal_that_was_taken_over_is_not_written_to(tmp_path):
     assert Journal.open(tmp_path / "journal.jsonl", {"a": 1}).finished.keys() == {0, 1}
 
 
-@pytest.mark.parametrize("line", [b"{}", b'{"block": 1}', b'{"block": "a", "crc32": 1}', b"[]"])
+@pytest.mark.parametrize(
+    "line", [b"{}", b'{"block": 1}', b'{"block": 1, "crc32": 1, "stats": {}}', b"[]"]
+)
 def test_a_damaged_line_ends_the_journal(tmp_path, line):
     path = tmp_path / "journal.jsonl"
     Journal.begin(path, {}).note(0, 1, {})
