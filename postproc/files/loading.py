@@ -251,7 +251,7 @@ def _checked(
         column=column,
         positive=reading.positive,
     )
-    if verdict.largest_off > MOST_SILENT:
+    if verdict.n_off and verdict.largest_off > MOST_SILENT:
         notes.notes.append(
             f"{verdict.n_off} of {checked.n_rows} rows do not sum to 1, by up to "
             f"{verdict.largest_off:.2g}; each is divided by its sum"

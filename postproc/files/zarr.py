@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 
 from postproc.files.paths import flush
 from postproc.scores.sources import Source, SourceChangedError
+from postproc.scores.tables.tables import refuse
 
 #: Files that mark the folder of a Zarr array, in versions 3 and 2 of the format.
 ZARR_FILES = ("zarr.json", ".zarray")
+
+#: Most chunks of an array that is read.
+MOST_CHUNKS = 10**6
 
 #: Names of chunks in version 2.
 CHUNK = re.compile(r"\d+(\.\d+)*")
@@ -72,6 +76,8 @@ class ZarrSource(Source):
         files = _files(path)
         try:
             array = zarr.open_array(str(path), mode="r")
+            if array.nchunks > MOST_CHUNKS:  # their names alone would fill the memory
+                refuse(f"its metadata claim {array.nchunks:,} chunks, more than {MOST_CHUNKS:,}")
             lacking = int(array.nchunks - array.nchunks_initialized)
         except Exception as error:  # damaged metadata raise many types
             msg = f"{path}: cannot be read as a Zarr array: {_reason(error)}"

@@ -189,3 +189,10 @@ def test_a_table_that_unpacks_to_gigabytes_takes_little_memory(folder):
     assert done.returncode == 1
     assert "of memory; such a file is damaged" in done.stderr
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 1.5 * 2**20
+
+
+def test_an_array_that_claims_a_billion_rows_takes_little_memory(folder):
+    zarr = pytest.importorskip("zarr")
+    zarr.create_array("claims.zarr", shape=(10**9, 3), chunks=(10, 3), dtype="f8")
+    message = refused("can", "claims.zarr", "--prior", "uniform")
+    assert "its metadata claim 100,000,000 chunks, more than 1,000,000" in message
