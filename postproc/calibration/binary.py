@@ -123,7 +123,7 @@ class BetaCalibration(_LogOddsCalibrator):
     >>> logits, labels = [3.5, -3.5, 3.5, -3.5] * 50, [1, 0, 1, 1] * 50
     >>> scaling = BetaCalibration(kind="logits").fit(logits, labels)
     >>> scaling.predict_proba([3.5, -3.5]).round(2)
-    array([0.99, 0.49])
+    array([0.98, 0.49])
     """
 
     def _features(self, logs: Floats) -> Features:
@@ -157,7 +157,7 @@ class QuadraticScaling(_LogOddsCalibrator):
     >>> logits, labels = [3.5, -3.5, 3.5, -3.5] * 50, [1, 0, 1, 1] * 50
     >>> scaling = QuadraticScaling(kind="logits").fit(logits, labels)
     >>> scaling.predict_proba([3.5, -3.5]).round(2)
-    array([0.99, 0.49])
+    array([0.98, 0.49])
     """
 
     def _features(self, logs: Floats) -> Features:
@@ -228,7 +228,7 @@ class BinaryCalibration(TwoClassCalibrator):
     >>> logits, labels = [3.5, -3.5, 3.5, -3.5] * 50, [1, 0, 1, 1] * 50
     >>> scaling = BinaryCalibration(kind="logits").fit(logits, labels)
     >>> scaling.predict_proba([3.5, -3.5]).round(2)
-    array([1. , 0.5])
+    array([0.99, 0.5 ])
     """
 
     shares_: dict[str, float]

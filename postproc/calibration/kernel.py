@@ -15,6 +15,7 @@ import numpy as np
 
 from postproc.calibration.affine import Floats, Ints
 from postproc.scores.arrays import Array, beside, row_sums
+from postproc.scores.blocks import row_blocks
 
 #: Added to the diagonal of the landmarks' kernel matrix, which may be singular.
 JITTER = 1e-8
@@ -31,7 +32,9 @@ class KernelScores:
     def __call__(self, features: Array) -> Array:
         """Scores of shape (k, C), from features of shape (k, p)."""
         landmarks, coef = beside(self.landmarks, features), beside(self.coef, features)
-        return radial_kernel(features, landmarks, self.width) @ coef
+        blocks = [*row_blocks(len(features), len(landmarks))] or [slice(0, 0)]
+        parts = [radial_kernel(features[rows], landmarks, self.width) @ coef for rows in blocks]
+        return api.array_namespace(features).concat(parts)
 
 
 def radial_kernel(left: Array, right: Array, width: float) -> Array:

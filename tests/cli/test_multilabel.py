@@ -241,10 +241,3 @@ def test_labels_without_the_option_and_classes_with_it(task, run_cli):
     assert "omit multilabel (--multilabel)" in said
     said = run_cli("report", "p.npy", "--labels", "y.test.npy", code=1).output
     assert "declare --multilabel if each is a label of its own" in said
-
-
-def test_metric_of_auto_is_for_labels(task, run_cli):
-    np.save("c.npy", np.full((N, 2), 0.5))
-    np.save("yc.npy", np.arange(N) % 2)
-    words = ["auto", "c.npy", "--fit", "c.npy", "--fit-labels", "yc.npy", "--metric", "auc"]
-    assert "--metric is for --multilabel" in run_cli(*words, "-o", "x.npy", code=2).output

@@ -1,6 +1,7 @@
 """Outputs written block by block: whole or not at all, and gone on with where they were stopped."""
 
 import errno
+import json
 import os
 import pickle
 import shutil
@@ -153,7 +154,8 @@ def test_a_damaged_journal_is_an_error(tmp_path, damage):
 def test_a_journal_of_another_version_is_refused(tmp_path):
     out = output(tmp_path / "out.npy")
     stop(out)
-    (out.partial / "journal.jsonl").write_bytes(b'{"journal": 2, "token": "t", "job": {}}\n')
+    head = {"journal": 2, "token": 32 * "0", "job": {}}
+    (out.partial / "journal.jsonl").write_text(json.dumps(head) + "\n")
     with pytest.raises(ValueError, match=r"it was started by another version of postproc"):
         run(Rows(), out, resume=True)
 
