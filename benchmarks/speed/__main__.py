@@ -13,6 +13,7 @@ from benchmarks.speed import (
     can,
     dask_engine,
     ensemble,
+    fits,
     report,
     scaling,
     startup,
@@ -23,7 +24,7 @@ from benchmarks.speed.timing import HEADING
 
 TOPICS = {
     topic.__name__.rpartition(".")[2]: topic
-    for topic in (can, ensemble, report, startup, tuning, scaling, streaming, dask_engine)
+    for topic in (can, ensemble, fits, report, startup, tuning, scaling, streaming, dask_engine)
 }
 
 
