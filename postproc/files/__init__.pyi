@@ -1,12 +1,12 @@
 from .labels import load_class_names as load_class_names
 from .labels import load_labels as load_labels
-from .labels import load_prior as load_prior
 from .loading import load_members as load_members
 from .loading import load_predictions as load_predictions
 from .multilabels import load_multilabels as load_multilabels
 from .paths import atomic_path as atomic_path
 from .paths import check_output as check_output
 from .paths import resolve_path as resolve_path
+from .priors import load_prior as load_prior
 from .reading import Reading as Reading
 from .reading import ReadingWarning as ReadingWarning
 from .rundir import RunDirectory as RunDirectory

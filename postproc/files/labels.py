@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,11 +20,9 @@ from postproc.scores.checks import (
     check_choice,
     check_label_rows,
     check_labels,
-    check_number,
     fail,
 )
 from postproc.scores.names import check_unique, matching_order, some
-from postproc.scores.prior import PriorKind, class_prior, multilabel_prior
 from postproc.scores.tables.tables import is_integer, is_number
 
 PathLike = str | os.PathLike[str]
@@ -151,10 +148,10 @@ def load_labels(
         values = binary_labels(values, positive=positive, heading=heading, name=name)
         _tell_rest(written, positive, name)
     is_wrong = unknown == "wrong"
-    labels = _to_integers(values, classes, n_classes, name, unknown=is_wrong)
+    labels = to_integers(values, classes, n_classes, name, unknown=is_wrong)
     if is_wrong and len(labels) and np.mean(labels >= n_classes) > 0.5:  # labels of another task
         is_wrong = False
-        labels = _to_integers(values, classes, n_classes, name)
+        labels = to_integers(values, classes, n_classes, name)
     if is_wrong:
         labels = _count_unknown(labels, values, n_classes, name)
     check = check_label_rows if mapped else check_labels
@@ -230,83 +227,6 @@ def label_names(path: PathLike, reading: Reading | None = None) -> set[str]:
     return names - ({heading} if heading not in rows[1:] else set())
 
 
-def load_prior(
-    source: str,
-    *,
-    n_classes: int,
-    classes: Sequence[str] | None = None,
-    kind: PriorKind | None = None,
-    multilabel: bool = False,
-    reading: Reading | None = None,
-) -> NDArray[np.float64]:
-    """Class prior from the word "uniform", numbers like "2,1,1", or a file of labels or counts.
-
-    Parameters
-    ----------
-    source : str
-        `uniform`; C numbers with commas, which are counts or shares; of two classes also one
-        number, the share of the positive class; or a file (suffix optional) of labels, of C counts,
-        or of a vector of C floats.
-    n_classes : int
-        Number of classes C.
-    classes : sequence of C str, optional
-        Class names, for labels that are names.
-    kind : {"labels", "counts", "vector"}, optional
-        What a file holds, where it could be taken for something else.
-    multilabel : bool
-        A file holds an (n, m) array of zeros and ones; the prior is of positives and negatives.
-    reading : Reading, optional
-        The column of labels, or the key to read.
-
-    Returns
-    -------
-    ndarray of shape (C,), or (2,) with `multilabel`
-        The prior, summing to 1.
-
-    Raises
-    ------
-    FileNotFoundError, TypeError, ValueError
-        If the file is missing or damaged, or the numbers make no prior.
-    """
-    n_classes = 2 if multilabel else n_classes
-    if source == "uniform":
-        return class_prior(source, n_classes=n_classes)
-    if "," in source and not Path(source).exists():
-        if not all(map(is_number, source.split(","))):
-            fail("prior", "numbers with commas between them, or a file", repr(source))
-        numbers = [float(part) for part in source.split(",")]
-        return class_prior(numbers, n_classes=n_classes, kind=kind or "vector")
-    if n_classes == 2 and not multilabel and is_number(source) and not Path(source).exists():
-        share = check_number(float(source), "prior", low=0.0, high=1.0)
-        return class_prior([1 - share, share], n_classes=2, kind=kind or "vector")
-    found = resolve_path(source, LABEL_SUFFIXES)
-    contents = formats.read(found, reading, labels=True)
-    name = str(found)
-    if multilabel and (contents.values.size != 2 or kind == "labels"):
-        values = to_numbers(contents.values, name)
-        return multilabel_prior(values[:, None] if values.ndim == 1 else values, name=name)
-    names = list(classes) if classes is not None else list(map(str, range(n_classes)))
-    if contents.values.shape == (1, n_classes):  # one row, a column for each class
-        row = to_numbers(contents.values[0], name)
-        if contents.classes is not None and classes is not None and not multilabel:
-            row = row[order_of(contents.classes, names, f"class names of {name}")]
-        return class_prior(row, n_classes=n_classes, kind=kind or "counts", name=name)
-    values = one_column(contents, classes, name)
-    if n_classes == 2 and classes is None and (len(values) != 2 or kind == "labels"):
-        positive = None if reading is None else reading.positive
-        values = binary_labels(values, positive=positive, heading=None, name=name)
-    if len(values) != n_classes or kind == "labels":
-        values = _to_integers(values, classes, n_classes, name)
-    elif contents.ids is not None and set(contents.ids.tolist()) == set(names):
-        values = to_numbers(values, name)[order_of(contents.ids, names, f"ids of {name}")]
-        kind = kind or "counts"
-    elif values.dtype.kind not in "UST" or all(map(is_number, values)):
-        values = to_numbers(values, name)
-    else:
-        values = _to_integers(values, classes, n_classes, name)
-    return class_prior(values, n_classes=n_classes, kind=kind, name=name)
-
-
 def one_column(contents: Contents, classes: Sequence[str] | None, name: str) -> NDArray[Any]:
     """The values of a file with one label a row, less the heading of its column."""
     values = np.asarray(contents.values)
@@ -350,7 +270,7 @@ def to_numbers(values: NDArray[Any], name: str) -> NDArray[Any]:
     return text.astype(np.float64)
 
 
-def _to_integers(
+def to_integers(
     values: NDArray[Any],
     classes: Sequence[str] | None,
     n_classes: int,
