@@ -9,15 +9,15 @@ from typing import Any, Self
 import array_api_compat as api
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
 from postproc.calibration.affine import Floats
 from postproc.calibration.labelwise import LabelMaps, fit_labels, label_losses
+from postproc.calibration.score_maps import as_type_of, check_like_fitted
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.checks import check_count, fail
 from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
-from postproc.scores.kinds import Kind, check_scores
+from postproc.scores.kinds import Kind
 from postproc.scores.multilabel import check_label_matrix, label_log_odds
 from postproc.scores.predictions import Predictions
 
@@ -150,15 +150,8 @@ class MultilabelCalibration(ScoreMixin, BaseEstimator):  # type: ignore[misc]  #
         array or tensor of shape (n, m)
             Float32 for floats of 32 bits or fewer, else float64.
         """
-        check_is_fitted(self, "model_")
-        checked, _ = check_scores(scores, kind=self.kind_, multilabel=True)
-        if checked.shape[1] != self.n_features_in_:
-            wanted = f"an array of {self.n_features_in_} columns like those fitted"
-            fail("scores", wanted, f"{checked.shape[1]} columns")
-        probs = calibrated_labels(self.model_, checked, self.kind_)
-        xp = api.array_namespace(checked)
-        narrow = xp.isdtype(checked.dtype, "real floating") and xp.finfo(checked.dtype).bits <= 32
-        return xp.astype(probs, xp.float32 if narrow else xp.float64)
+        checked = check_like_fitted(self, scores, multilabel=True)
+        return as_type_of(calibrated_labels(self.model_, checked, self.kind_), checked)
 
     @takes_frames("scores", returns="classes")
     def predict(self, scores: Array) -> Array:

@@ -40,16 +40,21 @@ def like_scores(values: Floats, scores: Array) -> Array:
     values = like_given(values, scores)
     if not api.is_array_api_obj(scores):
         return values
+    return as_type_of(values, scores)
+
+
+def as_type_of(values: Any, scores: Array) -> Array:
+    """Convert to library and device of the scores; float32 if they are 32 bits or fewer."""
     xp = api.array_namespace(scores)
     narrow = xp.isdtype(scores.dtype, "real floating") and xp.finfo(scores.dtype).bits <= 32
     dtype = xp.float32 if narrow else xp.float64
     return xp.asarray(values, dtype=dtype, device=api.device(scores))
 
 
-def check_like_fitted(estimator: Any, scores: Array) -> Array:
+def check_like_fitted(estimator: Any, scores: Array, *, multilabel: bool = False) -> Array:
     """Checked scores (n, C), which must have the kind and columns that `fit` has seen."""
     check_is_fitted(estimator, ["kind_", "model_"])
-    checked, _ = check_scores(scores, kind=estimator.kind_)
+    checked, _ = check_scores(scores, kind=estimator.kind_, multilabel=multilabel)
     if checked.shape[1] != estimator.n_features_in_:
         wanted = f"an array of {estimator.n_features_in_} columns like those fitted"
         fail("scores", wanted, f"{checked.shape[1]} columns")

@@ -15,12 +15,13 @@ from sklearn.utils.validation import check_is_fitted
 from postproc.calibration.affine import Floats
 from postproc.calibration.labelwise import LabelMaps
 from postproc.calibration.multilabel import MultilabelCalibration, calibrated_labels
+from postproc.calibration.score_maps import as_type_of, check_like_fitted
 from postproc.evaluation.paired import holm
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.checks import check_choice, check_number, fail
 from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
-from postproc.scores.kinds import Kind, check_scores
+from postproc.scores.kinds import Kind
 from postproc.shift.evidence import PredictionMoments, compare_moments
 from postproc.shift.prior import (
     MAX_ITER,
@@ -171,10 +172,8 @@ class MultilabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  
         Each row depends on all rows of the target. Parameters and errors are those of `adapt_to`.
         """
         checked = self._checked(scores)
-        probs = calibrated_labels(self.adapt_to(checked).maps, checked, self.kind_)
-        xp = api.array_namespace(checked)
-        narrow = xp.isdtype(checked.dtype, "real floating") and xp.finfo(checked.dtype).bits <= 32
-        return xp.astype(probs, xp.float32 if narrow else xp.float64)
+        maps = self.adapt_to(checked).maps
+        return as_type_of(calibrated_labels(maps, checked, self.kind_), checked)
 
     @takes_frames("scores", returns="classes")
     def predict(self, scores: Array) -> Array:
@@ -210,10 +209,7 @@ class MultilabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  
 
     def _checked(self, scores: Array) -> Array:
         check_is_fitted(self, "calibration_")
-        checked, _ = check_scores(scores, kind=self.kind_, multilabel=True)
-        if checked.shape[1] != self.n_features_in_:
-            wanted = f"an array of {self.n_features_in_} columns like those fitted"
-            fail("scores", wanted, f"{checked.shape[1]} columns")
+        checked = check_like_fitted(self, scores, multilabel=True)
         if len(checked) == 0:
             fail("scores", "an array of one row or more", "no row")
         return checked
