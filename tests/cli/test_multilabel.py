@@ -234,7 +234,15 @@ def test_thresholds_for_a_metric_are_saved_and_judged(task, run_cli):
 #: What is wrong whatever the files hold (exit code 2), and with these files (1).
 WRONG = {
     ("ensemble", "devil", *MEMBERS, *ALL): "exclude each other for the Devil's Advocate",
-    ("tune", "can", "a.val.{}", "--labels", "y.val.npy", "--prior", "uniform"): "omit --multilabel",
+    (
+        "tune",
+        "can",
+        "a.val.{}",
+        "--labels",
+        "y.val.npy",
+        "--prior",
+        "uniform",
+    ): "report --multilabel",
     ("tune", "greedy", *MEMBERS, "--labels", "y.val.npy"): "tune is for classes that exclude",
     ("decide", "a.test.{}", "--sets", "0.9", *FIT): "--sets is for classes that exclude each other",
     ("decide", "a.test.{}", "--coverage", "0.9"): "--coverage is for classes that exclude",
