@@ -240,7 +240,7 @@ fit_options = group(
 
 #: What --metric takes, for help.
 METRIC_NAMES = (
-    "accuracy, balanced_accuracy, macro_f1, micro_f1, mcc, kappa, quadratic_kappa, log_loss, "
+    "accuracy, balanced_accuracy, macro_f1, micro_f1, f1, mcc, kappa, quadratic_kappa, log_loss, "
     "brier, auc, average_precision, topK"
 )
 
@@ -253,10 +253,10 @@ class Judging:
 
     metric: Any = given(
         f"Metrics to show with intervals and gains: {METRIC_NAMES}, cost:FILE (a table of costs, "
-        "rows true, columns decided). With --multilabel also hamming_loss; six by default.",
+        "rows true, columns decided). With --multilabel also hamming_loss.  [default: accuracy; "
+        "of two classes auc, too; with --multilabel six]",
         metavar="NAME,NAME,...",
         type=Values(MetricName(costs=True)),
-        default="accuracy",
     )
     groups: str | None = given(
         "What each row belongs to (a patient, a document): only groups are independent.",
