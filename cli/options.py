@@ -241,7 +241,7 @@ fit_options = group(
 #: What --metric takes, for help.
 METRIC_NAMES = (
     "accuracy, balanced_accuracy, macro_f1, micro_f1, f1, mcc, kappa, quadratic_kappa, log_loss, "
-    "brier, auc, average_precision, topK"
+    "brier, auc, average_precision, aurc (risk-coverage area), topK"
 )
 
 
