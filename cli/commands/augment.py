@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from cli import options
-from cli.options import Count, Inputs, Outputs, Running
+from cli.options import Inputs, Outputs, Running
+from cli.parameter_types import Count
 
 
 @options.command(

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from cli import options
-from cli.options import METRIC_NAMES, Fit, Inputs, MetricName, Outputs, Running
+from cli.options import (
+    METRIC_NAMES,
+    Fit,
+    Inputs,
+    Outputs,
+    Running,
+)
+from cli.parameter_types import MetricName
 
 
 @options.command(

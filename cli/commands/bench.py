@@ -11,7 +11,8 @@ import click
 
 from cli import options
 from cli.messages import echo
-from cli.options import PATH, Count, Outputs, Running, given
+from cli.options import Outputs, Running, given
+from cli.parameter_types import PATH, Count
 
 
 def _list_methods(ctx: click.Context, _: click.Parameter, value: bool) -> None:

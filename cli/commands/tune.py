@@ -11,17 +11,13 @@ import click
 from cli import options
 from cli.options import (
     METRIC_NAMES,
-    PATH,
-    Count,
     Inputs,
-    MetricName,
-    Number,
     Outputs,
     Prior,
     Running,
-    Values,
     given,
 )
+from cli.parameter_types import PATH, Count, MetricName, Number, Values
 
 
 def _values(text: str, item: click.ParamType[Any], *names: str) -> Any:

@@ -10,7 +10,8 @@ from typing import Any
 import click
 from numpy.typing import NDArray
 
-from cli.options import FolderPath, Outputs
+from cli.options import Outputs
+from cli.parameter_types import FolderPath
 from cli.task.runner import Runner
 from postproc.files import check_output
 from postproc.files.decided import check_decision_path

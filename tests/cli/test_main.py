@@ -11,7 +11,8 @@ import pytest
 
 from cli.main import COMMANDS, main
 from cli.messages import REPORT
-from cli.options import GROUPS, Count, Number
+from cli.options import GROUPS
+from cli.parameter_types import Count, Number
 from postproc.scores.blocks import Sizes
 from postproc.scores.checks import fail, fail_type
 
