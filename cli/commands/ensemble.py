@@ -10,14 +10,13 @@ import click
 
 from cli import options
 from cli.options import (
-    METRIC_NAMES,
     Fit,
     Inputs,
     Outputs,
     Running,
     given,
 )
-from cli.parameter_types import Count, MetricName, Number, Values
+from cli.parameter_types import METRIC_NAMES, Count, MetricName, Number, Values
 from cli.run.devil import Devil
 
 if TYPE_CHECKING:
