@@ -8,7 +8,14 @@ from typing import Any
 import click
 
 from cli import options
-from cli.options import Fit, Inputs, Number, Outputs, Running, given
+from cli.options import (
+    Fit,
+    Inputs,
+    Outputs,
+    Running,
+    given,
+)
+from cli.parameter_types import Number
 from postproc.calibration.by_name import METHODS
 
 

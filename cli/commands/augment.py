@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from cli import options
-from cli.options import Count, Inputs, Outputs, Running
+from cli.options import Inputs, Outputs, Running
+from cli.parameter_types import FILE, Count
 
 
 @options.command(
@@ -19,7 +20,7 @@ Then predict the variants with your own model, keep their ids, and make one row 
   postproc pool predictions.csv -o pooled.csv
 """
 )
-@click.argument("texts", metavar="TEXTS")
+@click.argument("texts", metavar="TEXTS", type=FILE)
 @options.option(
     "--text-column",
     metavar="NAME",

@@ -11,7 +11,8 @@ import click
 
 from cli import options
 from cli.messages import echo
-from cli.options import PATH, Count, Outputs, Running, given
+from cli.options import Outputs, Running, given
+from cli.parameter_types import FILE, PATH, Count
 
 
 def _list_methods(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -92,7 +93,7 @@ Examples:
   postproc bench --list-methods
 """
 )
-@click.argument("paths", metavar="RUNDIR...", nargs=-1, required=True)
+@click.argument("paths", metavar="RUNDIR...", nargs=-1, required=True, type=FILE)
 @options.group(Protocol)
 @options.option(
     "--list-methods",
@@ -144,6 +145,7 @@ def bench_command(
     from cli.run.benchmark import Measurement, check_reports, measure
     from ensemble.bench.runner import Plan, check_settings
     from ensemble.bench.tasks import find_tasks
+    from postproc.scores.codes import coded
 
     if protocol.decisions:
         _measure_decisions(ctx, paths, protocol, reports, outputs, running)
@@ -158,7 +160,7 @@ def bench_command(
     wanted = _words(protocol.models)
     tasks, skipped = find_tasks(paths, wanted or None)
     # Even with --quiet: this is why the exit code is not 0.
-    warn(f"skipped {found.path}: {found.reason}" for found in skipped)
+    warn(coded("skipped", f"skipped {found.path}: {found.reason}") for found in skipped)
     unknown = set(wanted).difference(*(task.models for task in tasks))
     if unknown and tasks:
         message = f"must be models of a run directory, got {', '.join(sorted(unknown))}"
@@ -173,8 +175,11 @@ def bench_command(
     measure(plan, file, jobs=jobs, quiet=running.quiet)
     measured = Measurement(plan, outputs.output, file.results(), skipped)
     warn(
-        f"{result.method} failed on {result.task}, {result.model}, {result.shift}: {result.error}"
-        for result in measured.failed
+        coded(
+            "skipped",
+            f"{one.method} failed on {one.task}, {one.model}, {one.shift}: {one.error}",
+        )
+        for one in measured.failed
     )
     measured.write(reports.paths, title=reports.title, overwrite=overwrite)
     if outputs.as_json:
@@ -196,12 +201,13 @@ def _measure_decisions(
     from cli.messages import warn
     from cli.run.benchmark import measure_decisions
     from ensemble.bench.tasks import find_tasks
+    from postproc.scores.codes import coded
 
     if reports.paths:
         message = f"--decisions has no page and no file; omit --{next(iter(reports.paths))}"
         raise click.UsageError(message)
     tasks, skipped = find_tasks(paths, _words(protocol.models) or None)
-    warn(f"skipped {found.path}: {found.reason}" for found in skipped)
+    warn(coded("skipped", f"skipped {found.path}: {found.reason}") for found in skipped)
     if not tasks:
         message = "there is no run directory to measure"
         raise click.ClickException(message)

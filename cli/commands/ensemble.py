@@ -10,17 +10,13 @@ import click
 
 from cli import options
 from cli.options import (
-    METRIC_NAMES,
-    Count,
     Fit,
     Inputs,
-    MetricName,
-    Number,
     Outputs,
     Running,
-    Values,
     given,
 )
+from cli.parameter_types import METRIC_NAMES, Count, MetricName, Number, Values
 from cli.run.devil import Devil
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from cli import options
-from cli.options import ENGINE, PATH, Inputs, Outputs, Running
+from cli.options import ENGINE, Inputs, Outputs, Running
+from cli.parameter_types import PATH
 
 
 @options.command(

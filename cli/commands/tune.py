@@ -10,18 +10,13 @@ import click
 
 from cli import options
 from cli.options import (
-    METRIC_NAMES,
-    PATH,
-    Count,
     Inputs,
-    MetricName,
-    Number,
     Outputs,
     Prior,
     Running,
-    Values,
     given,
 )
+from cli.parameter_types import FILE, METRIC_NAMES, PATH, Count, MetricName, Number, Values
 
 
 def _values(text: str, item: click.ParamType[Any], *names: str) -> Any:
@@ -86,7 +81,7 @@ Examples:
 """
 )
 @click.argument("method", metavar="METHOD", type=click.Choice(list(PARAMETERS)))
-@click.argument("predictions", metavar="VAL...", nargs=-1, required=True)
+@click.argument("predictions", metavar="VAL...", nargs=-1, required=True, type=FILE)
 @options.group(
     Prior,
     prior={

@@ -24,6 +24,7 @@ from ensemble.base import Ensemble, MemberEstimator
 from ensemble.streaming import CombineRows, MemberSource, member_cuts, streamed
 from postproc.evaluation.registry import find_metric
 from postproc.reports.tables import percent
+from postproc.scores.codes import coded
 from postproc.scores.sources import Picked, as_source
 
 
@@ -51,9 +52,10 @@ def fit_and_combine(
             combiner.fit(task.fit_members, task.fit_labels)
     fitted(combiner)
     if (method, task.members.n_classes) == ("rank", 2) and getattr(combiner, "over", "") != "rows":
-        notes.append(
+        said = (
             "the ranks of two classes are plain votes; --over rows averages the ranks of the rows"
         )
+        notes.append(coded("no-change", said))
     return deliver(write_combined(combiner, task, output, runner, method, notes), runner)
 
 
@@ -142,7 +144,8 @@ def _lacking(members: Members) -> list[str]:
     said = []
     for name, lacking in members.missing.items():
         shown = ", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else "")
-        said.append(f"{name} lacks {shown}; classes that it lacks get probability zero")
+        told = f"{name} lacks {shown}; classes that it lacks get probability zero"
+        said.append(coded("lacking-classes", told))
     return said
 
 

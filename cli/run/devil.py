@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import OUTPUT, Count, Number, Running, given
+from cli.options import OUTPUT, Running, given
+from cli.parameter_types import Count, Number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,7 +10,8 @@ from typing import Any
 import click
 from numpy.typing import NDArray
 
-from cli.options import FolderPath, Outputs
+from cli.options import Outputs
+from cli.parameter_types import FolderPath
 from cli.task.runner import Runner
 from postproc.files import check_output
 from postproc.files.decided import check_decision_path
@@ -23,6 +24,7 @@ from postproc.files.zarr import is_zarr
 from postproc.jobs.locks import check_unlocked
 from postproc.jobs.outputs import Output, has_journal
 from postproc.jobs.targets import check_target
+from postproc.scores.codes import coded
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import Source
 
@@ -219,4 +221,5 @@ def lost_ids(
     keeps = output.suffix.lower() in PREDICTION_SUFFIXES and output.suffix.lower() != ".npy"
     if ids is None or keeps:
         return []
-    return [f"{output.name} does not keep row ids; choose another format with {formats}"]
+    said = f"{output.name} does not keep row ids; choose another format with {formats}"
+    return [coded("lost-ids", said)]

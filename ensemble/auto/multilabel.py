@@ -21,6 +21,7 @@ from postproc.evaluation.paired import CONFIDENCE
 from postproc.evaluation.registry import Metric, find_metric
 from postproc.scores.arrays import Array
 from postproc.scores.checks import check_count, fail
+from postproc.scores.codes import coded
 
 #: What each combination is, in words.
 WAYS = {
@@ -127,7 +128,7 @@ class MultilabelPostprocessor(Ensemble):
                 f"{len(labels)} labelled rows are too few to learn from (fewer than "
                 f"{FEWEST_FIT_ROWS}); predictions are unchanged"
             )
-            warnings.warn(msg, UserWarning, stacklevel=4)
+            warnings.warn(coded("few-rows", msg), UserWarning, stacklevel=4)
         else:
             self.combination_, self.maps_ = self._choose(metric, labels, z, n_folds, seed)
         self.member_weights_ = np.zeros(len(members))
