@@ -91,6 +91,9 @@ HOMES = {
     "VennAbersMap": "postproc.calibration.venn_abers",
 }
 
+#: Names in saved models, of attributes that have other names.
+SAVED_AS = {"class_names_": "classes_"}
+
 #: End of the names of files with large arrays: <model>.<digest>.arrays.npz.
 ARRAYS = ".arrays.npz"
 
@@ -347,7 +350,7 @@ class _Encoder:
         return {
             "type": name,
             "parameters": {k: self.encode(v, f"{where}.{k}") for k, v in parameters.items()},
-            "state": {k: self.encode(v, f"{where}.{k}") for k, v in state.items()},
+            "state": {SAVED_AS.get(k, k): self.encode(v, f"{where}.{k}") for k, v in state.items()},
         }
 
 
@@ -378,7 +381,8 @@ def _decode_object(value: dict[str, Any], arrays: Arrays) -> Any:
         for key, item in value["parameters"].items()
         if key in inspect.signature(kind).parameters  # or an earlier version had it
     }
-    state = {key: _decode(item, arrays) for key, item in value["state"].items()}
+    names = {saved: name for name, saved in SAVED_AS.items()}
+    state = {names.get(key, key): _decode(item, arrays) for key, item in value["state"].items()}
     plain = is_dataclass(kind)  # in a variable, as mypy takes its kind for an instance
     if plain:
         return kind(**state)

@@ -64,7 +64,7 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
 
     #: The fitted map from log-probabilities to calibrated ones.
     model_: Any
-    classes_: list[str] | None
+    class_names_: list[str] | None
     out_of_fold_: Floats
     held_out_log_loss_: float
     inverse_temperature_: float
@@ -106,7 +106,7 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         self._check_options()
         given = Predictions.check(scores, kind=self.kind, classes=classes, name="scores")
         self.kind_ = given.kind
-        self.classes_ = None if given.classes is None else list(given.classes)
+        self.class_names_ = None if given.classes is None else list(given.classes)
         logs = as_logs(given.scores, given.kind)
         labels = check_labels(y, n_classes=logs.shape[1], n_rows=len(logs), name="y")
         if len(labels) < 2:
@@ -230,8 +230,8 @@ class TemperatureScaling(Calibrator):
         Log-probabilities of the fit rows, each by a fit without its fold.
     kind_ : str
         The kind of the scores.
-    classes_ : list of C str, or None
-        Class names, if `fit` was given them.
+    classes_ : ndarray of shape (C,)
+        Class names, or 0..C-1 if there are none.
     n_rows_, n_features_in_ : int
         Number of fit rows, and of classes C.
     unseen_ : ndarray of int
