@@ -1,4 +1,5 @@
 from .augmentation import aeda as aeda
+from .auto.multilabel import AdaptedLabels as AdaptedLabels
 from .auto.multilabel import MultilabelPostprocessor as MultilabelPostprocessor
 from .auto.pipeline import AdaptedPipeline as AdaptedPipeline
 from .auto.pipeline import AutoPostprocessor as AutoPostprocessor

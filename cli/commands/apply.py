@@ -134,7 +134,8 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
     if decides and runner.outputs.labels_out is not None:
         message = f"--labels-out is for probabilities, and {model.name} decides; use --output"
         raise click.UsageError(message)
-    make_path = partial(decision_path, sets=isinstance(fitted, ConformalSets))
+    sets = isinstance(fitted, ConformalSets) or target.multilabel
+    make_path = partial(decision_path, sets=sets)
     output = (make_path if decides else output_path)(target.name, runner)
     labels = load_judging_labels(own, target, runner)
     if isinstance(fitted, Decider):

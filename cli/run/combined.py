@@ -63,11 +63,12 @@ def write_combined(
     combiner: Any, task: Task, output: Path, runner: Runner, method: str, notes: Sequence[str] = ()
 ) -> Outcome:
     """Write what a fitted combiner makes of the members; a pipeline is adapted to them first."""
+    if isinstance(combiner, MultilabelPostprocessor):
+        labels = combiner.adapt(combiner.check_members(task.members), runner.sizes)
+        outcome = _write(labels, combiner, task, output, runner, method, notes)
+        return replace(outcome, summary={**outcome.summary, "decision": labels.to_dict()})
     if not isinstance(combiner, AutoPostprocessor):
-        outcome = _write(combiner, combiner, task, output, runner, method, notes)
-        if isinstance(combiner, MultilabelPostprocessor):
-            outcome.summary["decision"] = combiner.to_dict()
-        return outcome
+        return _write(combiner, combiner, task, output, runner, method, notes)
     checked = streamed(combiner.check_members(task.members), runner.running.device)
     keep = runner.keeping(output, [*checked, *task.fit_loaded])
     said = [*notes]
