@@ -23,6 +23,7 @@ COMMANDS = {
     "decide": "Turn probabilities into labels, abstention or sets.",
     "demo": "See it all at work on a small data set.",
     "ensemble": "Combine the predictions of several models.",
+    "examples": "Write the demo's predictions, to try commands on.",
     "inspect": "Show what prediction files contain.",
     "pool": "Make one row of all rows that share an id.",
     "report": "Compare predictions with labels: is a gain real?",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @options.command(
     epilog="""\b
 Examples:
-  postproc apply blend.json a.new.npy b.new.npy -o blended.npy
+  postproc apply blend.json a.new.npy b.new.npy --by-order -o blended.npy
   postproc apply blend.json RUNDIR --labels labels.npy -o blended.npy --json
   postproc apply calibrator.json new.npy -o calibrated.npy
   postproc apply sets.json new.npy -o sets.csv

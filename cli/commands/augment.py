@@ -15,8 +15,10 @@ from cli.parameter_types import FILE, Count
     epilog="""\b
 Examples:
   postproc augment texts.csv -k 8 -o variants.csv
-  postproc augment tweets.tsv --text-column body --with-original -o variants.tsv
-Then predict the variants with your own model, keep their ids, and make one row of each text:
+  postproc augment tweets.tsv --text-column body --with-original \\
+      -o variants.tsv
+Then predict the variants with your own model, keep their ids, and make one
+row of each text:
   postproc pool predictions.csv -o pooled.csv
 """
 )

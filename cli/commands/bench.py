@@ -87,7 +87,8 @@ class Reports:
     epilog="""\b
 Examples:
   postproc bench runs/*/ -o bench.jsonl --html bench.html
-  postproc bench runs/digits --methods auto,map,blend --shift none,longtail:50 --draws 10
+  postproc bench runs/digits --methods auto,map,blend \\
+      --shift none,longtail:50 --draws 10
   postproc bench runs/digits --methods ensemble --models a,b --json
   postproc bench runs/digits --decisions --draws 400
   postproc bench --list-methods

@@ -61,8 +61,9 @@ class Rule:
     epilog="""\b
 Examples:
   postproc ensemble soft a.npy b.npy c.npy --weights 2,1,1 -o soft.npy
-  postproc ensemble blend a.test.npy b.test.npy --fit a.val.npy --fit b.val.npy \\
-      --fit-labels labels.val.npy --labels labels.test.npy --save blend.json
+  postproc ensemble blend a.test.npy b.test.npy --fit a.val.npy \\
+      --fit b.val.npy --fit-labels labels.val.npy --labels labels.test.npy \\
+      --save blend.json
   postproc ensemble rank a.csv b.csv --over rows -o ranks.csv
   postproc ensemble weights RUNDIR -o weights.npy
   postproc ensemble devil RUNDIR --controls --plot curves.svg -o devil.npy

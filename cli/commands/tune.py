@@ -73,10 +73,13 @@ PARAMETERS = {
     epilog="""\b
 Examples:
   postproc tune can val.npy --labels val_labels.npy -o can.json
-  postproc can test.npy --prior val_labels.npy --reference val.npy --config can.json
-  postproc tune can val.npy --labels val_labels.npy --prior uniform --alpha 0.5,1,2 --repeats 3
+  postproc can test.npy --prior val_labels.npy --reference val.npy \\
+      --config can.json
+  postproc tune can val.npy --labels val_labels.npy --prior uniform \\
+      --alpha 0.5,1,2 --repeats 3
   postproc tune can val.npy --labels val_labels.npy --metric macro_f1
-  postproc tune greedy a.val.npy b.val.npy c.val.npy --labels val_labels.npy -o greedy.json
+  postproc tune greedy a.val.npy b.val.npy c.val.npy --labels val_labels.npy \\
+      -o greedy.json
   postproc apply greedy.json a.test.npy b.test.npy c.test.npy
 """
 )
