@@ -24,6 +24,7 @@ from postproc.calibration.affine import (
     apply_to_rows,
     fit_temperature,
     identity_map,
+    left_out_temperatures,
     mean_log_loss,
     mean_solution,
     start_solution,
@@ -273,8 +274,9 @@ class TemperatureScaling(Calibrator):
         self.inverse_temperature_ = fit_temperature(logs, y)
         plain = identity_map(logs.shape[1])
         held_out = np.empty_like(logs)
-        for train, test in self._splits(logs, y):
-            beta = fit_temperature(logs[train], y[train], self.inverse_temperature_)
+        splits = list(self._splits(logs, y))
+        betas = left_out_temperatures(logs, y, splits, self.inverse_temperature_)
+        for beta, (_, test) in zip(betas, splits, strict=True):
             apply_to_rows(AffineMap(beta, plain.bias, plain.unseen), logs, test, held_out)
         self.out_of_fold_ = held_out
         self.model_ = AffineMap(self.inverse_temperature_, plain.bias, plain.unseen)
