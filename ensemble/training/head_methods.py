@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
@@ -68,11 +69,15 @@ def check_training(training: Any) -> tuple[HeadMethods, ...]:
         if name not in names.split(", "):
             fail("training", f"of the methods {names}", repr(name))
     values = {
-        name: check_number(value, f"training[{name!r}]", low=0.0, open_low=name != "flooding")
+        name: check_number(
+            value,
+            f"training[{name!r}]",
+            low=0.0,
+            high=1.0 if name.startswith("child") else math.inf,
+            open_low=name != "flooding",
+        )
         for name, value in training.items()
     }
-    for name in ("child_free", "child_driven"):
-        check_number(values.get(name, 1.0), f"training[{name!r}]", low=0.0, high=1.0)
     if {"child_free", "child_driven"} <= values.keys():
         fail("training", "one way of child tuning", "child_free and child_driven")
     return (HeadMethods(**values),)
