@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cli.messages import echo, noting, print_table
 from cli.options import Fit
 from cli.run.devil import contestants_of, devil_lines, devil_summary
+from cli.run.heads import head_lines, head_summary
 from cli.run.outcome import Outcome, deliver, save
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
 from cli.task.load import Report, compare, load_written
@@ -134,10 +135,12 @@ def _write(
         "warnings": said,
         "report": None if report is None else report.to_dict(),
     }
+    summary |= head_summary(combiner)
     devil = devil_summary(combiner, members, labels)
     if devil is not None:
         summary["devil"] = devil
-    return Outcome(summary, _show, report, [] if devil is None else devil_lines(devil))
+    lines = [*([] if devil is None else devil_lines(devil)), *head_lines(summary)]
+    return Outcome(summary, _show, report, lines)
 
 
 def _lacking(members: Members) -> list[str]:
