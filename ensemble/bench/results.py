@@ -90,7 +90,7 @@ class Result:
         """That of the baseline, shape (draws,)."""
         if self.before or not self.n:
             return np.asarray(self.before)
-        return np.asarray(self.baseline) / np.asarray(self.n)
+        return np.asarray(np.asarray(self.baseline) / np.asarray(self.n))
 
     @property
     def gains(self) -> Floats:
