@@ -1,8 +1,7 @@
-"""Options of the commands: types, groups in the help, and each group as one typed argument."""
+"""Options of the commands: groups in the help, and each group as one typed argument."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import partial, wraps
@@ -10,6 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
+
+from cli.messages import silence
+from cli.parameter_types import (
+    FILE,
+    METRIC_NAMES,
+    PATH,
+    Count,
+    MetricName,
+    OutputPath,
+    Renames,
+    Values,
+    WarningCode,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,16 +36,13 @@ INPUT, METHOD, OUTPUT, RUNNING = GROUPS = (
     "Input options", "Method options", "Output options", "Running options",
 )  # fmt: skip
 
-#: What the path of a folder may end in.
-SLASHES = tuple(mark for mark in (os.sep, os.altsep) if mark)
-
-PATH = click.Path(path_type=Path)
-
 
 class Option(click.Option):
     """An option that belongs to a group."""
 
     def __init__(self, *args: Any, group: str = METHOD, **attributes: Any) -> None:
+        if attributes.get("metavar") in ("FILE", "SRC"):
+            attributes.setdefault("type", FILE)
         super().__init__(*args, **attributes)
         self.group = group
 
@@ -44,6 +53,18 @@ class Command(click.Command):
     def __init__(self, *args: Any, **attributes: Any) -> None:
         attributes["context_settings"] = {"show_default": True}
         super().__init__(*args, **attributes)
+        self.params.append(
+            Option(
+                ["--silence"],
+                metavar="CODE,...",
+                multiple=True,
+                type=Values(WarningCode()),
+                callback=lambda _, __, lists: silence(code for codes in lists for code in codes),
+                expose_value=False,
+                group=RUNNING,
+                help="Hide warnings with these codes, such as PP204; each ends with its own.",
+            )
+        )
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section per group."""
@@ -100,129 +121,10 @@ def _option_of(kind: type, each: Any, changes: dict[str, Any]) -> Callable[[Any]
     return option(*names, each.name, **attributes)
 
 
-class Checked(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
-    """What one of the library's own checks accepts, with its messages, or one of some words."""
-
-    words: tuple[str, ...] = ()
-
-    def parse(self, text: str, name: str) -> Any:
-        """Parse and check."""
-        raise NotImplementedError
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse and check; words pass unchanged."""
-        if value in self.words:
-            return value
-        try:
-            return self.parse(value, str(param and param.name))
-        except ValueError as error:
-            message, kinds = str(error), " nor ".join([self.name, *self.words])
-            if not message.startswith("`"):
-                message = f"{value!r} is not a valid {kinds}"
-            self.fail(message, param, ctx)
-
-
-class Number(Checked):
-    """A number in a range."""
-
-    name = "number"
-
-    def __init__(self, **bounds: Any) -> None:
-        self.bounds = bounds
-
-    def parse(self, text: str, name: str) -> float:
-        """Parse and check."""
-        from postproc.scores.checks import check_number
-
-        return check_number(float(text), name, **self.bounds)
-
-
-class Count(Checked):
-    """An integer in a range, or one of some words."""
-
-    name = "integer"
-
-    def __init__(self, low: int, words: tuple[str, ...] = ()) -> None:
-        self.low = low
-        self.words = words
-
-    def parse(self, text: str, name: str) -> int:
-        """Parse and check."""
-        from postproc.scores.checks import check_count
-
-        return check_count(int(text), name, low=self.low)
-
-
-class MetricName(Checked):
-    """The name of a metric: one of the registry's or, where tables are read, `cost:FILE`."""
-
-    name = "metric"
-
-    def __init__(self, *, costs: bool = False) -> None:
-        self.costs = costs
-
-    def parse(self, text: str, name: str) -> str:
-        """Check names; the file of costs is read when the classes are known."""
-        from postproc.evaluation.registry import find_metric
-
-        return text if self.costs and text.startswith("cost:") else find_metric(text).name
-
-
-class Values(click.ParamType):  # type: ignore[type-arg]
-    """Numbers or words separated by commas, each parsed by another type."""
-
-    name = "list"
-
-    def __init__(self, item: click.ParamType[Any]) -> None:
-        self.item = item
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> list[Any]:
-        """Parse and check each."""
-        parts = [part.strip() for part in str(value).split(",")]
-        return [self.item.convert(part, param, ctx) for part in parts]
-
-
-class Renames(click.ParamType):  # type: ignore[type-arg]
-    """Pairs of an old and a new name, separated by commas."""
-
-    name = "pairs"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> dict[str, str]:
-        """Parse OLD:NEW,OLD:NEW."""
-        if isinstance(value, dict):
-            return value
-        pairs = [part.partition(":") for part in value.split(",")]
-        if not all(old.strip() and new.strip() for old, _, new in pairs):
-            self.fail(f"must be pairs like id:PassengerId,label:Target, got {value!r}", param, ctx)
-        return {old.strip(): new.strip() for old, _, new in pairs}
-
-
-@dataclass(frozen=True)
-class FolderPath:
-    """An output that was named as a folder, with a slash at the end."""
-
-    path: Path
-
-
-class OutputPath(click.ParamType):  # type: ignore[type-arg]
-    """A path; one that ends in a slash is a folder for shards."""
-
-    name = "path"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Path | FolderPath:
-        """Remember whether there was a slash."""
-        text = os.fspath(value)
-        return FolderPath(Path(text)) if text.endswith(SLASHES) else Path(text)
-
-
-predictions_argument = click.argument("predictions", metavar="PREDS")
-members_argument = click.argument("predictions", metavar="PREDS...", nargs=-1, required=True)
+predictions_argument = click.argument("predictions", metavar="PREDS", type=FILE)
+members_argument = click.argument(
+    "predictions", metavar="PREDS...", nargs=-1, required=True, type=FILE
+)
 
 
 @dataclass(frozen=True)
@@ -360,13 +262,6 @@ fit_options = group(
         "help": "Predictions of the same model for labelled rows.",
     },
     fit_labels={"required": True},
-)
-
-
-#: What --metric takes, for help.
-METRIC_NAMES = (
-    "accuracy, balanced_accuracy, macro_f1, micro_f1, mcc, kappa, quadratic_kappa, log_loss, "
-    "brier, auc, average_precision, topK"
 )
 
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
-from cli.options import LABELS_OUT, Count, Inputs, Number, Outputs, Prior, Running, given
+from cli.options import (
+    LABELS_OUT,
+    Inputs,
+    Outputs,
+    Prior,
+    Running,
+    given,
+)
+from cli.parameter_types import Count, Number
 
 if TYPE_CHECKING:
     from postproc.can.options import CANOptions
@@ -66,7 +74,8 @@ class Settings:
     epilog="""\b
 Examples:
   postproc can preds.npy --prior train_labels
-  postproc can test.npy --prior uniform --reference val.npy --threshold 0.7 -o better.npz
+  postproc can test.npy --prior uniform --reference val.npy --threshold 0.7 \\
+      -o better.npz
   postproc can test.npy --prior 120,30,50 --labels test_labels.txt --json
   postproc can shards/ --prior train_labels -o better/ --resume
 """

@@ -11,7 +11,8 @@ import pytest
 
 from cli.main import COMMANDS, main
 from cli.messages import REPORT
-from cli.options import GROUPS, Count, Number
+from cli.options import GROUPS
+from cli.parameter_types import Count, Number
 from postproc.scores.blocks import Sizes
 from postproc.scores.checks import fail, fail_type
 
@@ -98,6 +99,13 @@ def test_commands_list_what_they_are():
     for name in COMMANDS:
         assert main.get_command(None, name).name == name
     assert main.get_command(None, "__init__") is None
+
+
+def test_python_m_postproc_is_the_command(tmp_path):
+    words = [sys.executable, "-m", "postproc", "inspect", "none.npy"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: none.npy")
 
 
 def test_version(run_cli):
