@@ -1,5 +1,6 @@
 from .augmentation.aeda import aeda as aeda
 from .augmentation.word_roles import WordRoles as WordRoles
+from .auto.multilabel import AdaptedLabels as AdaptedLabels
 from .auto.multilabel import MultilabelPostprocessor as MultilabelPostprocessor
 from .auto.pipeline import AdaptedPipeline as AdaptedPipeline
 from .auto.pipeline import AutoPostprocessor as AutoPostprocessor

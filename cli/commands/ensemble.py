@@ -10,14 +10,20 @@ import click
 
 from cli import options
 from cli.options import (
-    METRIC_NAMES,
     Fit,
     Inputs,
     Outputs,
     Running,
     given,
 )
-from cli.parameter_types import Count, MetricName, Number, TrainingMethods, Values
+from cli.parameter_types import (
+    METRIC_NAMES,
+    Count,
+    MetricName,
+    Number,
+    TrainingMethods,
+    Values,
+)
 from cli.run.devil import Devil
 
 if TYPE_CHECKING:
@@ -75,8 +81,9 @@ class Rule:
     epilog="""\b
 Examples:
   postproc ensemble soft a.npy b.npy c.npy --weights 2,1,1 -o soft.npy
-  postproc ensemble blend a.test.npy b.test.npy --fit a.val.npy --fit b.val.npy \\
-      --fit-labels labels.val.npy --labels labels.test.npy --save blend.json
+  postproc ensemble blend a.test.npy b.test.npy --fit a.val.npy \\
+      --fit b.val.npy --fit-labels labels.val.npy --labels labels.test.npy \\
+      --save blend.json
   postproc ensemble rank a.csv b.csv --over rows -o ranks.csv
   postproc ensemble weights RUNDIR -o weights.npy
   postproc ensemble devil RUNDIR --controls --plot curves.svg -o devil.npy

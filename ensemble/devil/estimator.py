@@ -260,7 +260,7 @@ class DevilsAdvocate(Ensemble):
                 mend = 'take vote="published" to give a weight'
                 fail("devil_weight", 'None or 0 where vote="learned"', repr(w), mend)
         fate = "the norm models leave them what the members give"
-        warn_unseen(y, members.n_classes, self.classes_, fate=fate)
+        warn_unseen(y, members.n_classes, self.class_names_, fate=fate)
         seen, places = seen_classes(y)
         logs = members.log_tensor(slice(0, len(y)))
         order = _order(logs, places, seed)

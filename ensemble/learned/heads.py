@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from postproc.calibration.features import Calibration
 from postproc.scores.arrays import log_softmax, softmax
+from postproc.scores.codes import coded
 
 Matrix = NDArray[np.float64]
 
@@ -66,7 +67,7 @@ def warn_unseen(
             f"({', '.join(names)}{', ...' if len(unseen) > 3 else ''}); nothing is learned of "
             f"them, and {fate}"
         )
-        warnings.warn(msg, UserWarning, stacklevel=5)
+        warnings.warn(coded("unseen-classes", msg), UserWarning, stacklevel=5)
 
 
 def label_log_loss(probs: Matrix, y: NDArray[np.int64]) -> float:

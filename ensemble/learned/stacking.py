@@ -106,7 +106,7 @@ class Stacking(Ensemble):
     def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
         assert y is not None
         methods = check_training(self.training)
-        warn_unseen(y, members.n_classes, self.classes_)
+        warn_unseen(y, members.n_classes, self.class_names_)
         logs = members.log_tensor(slice(0, len(y)))
         folds = stratified_folds(
             np.concatenate(list(logs), axis=1),

@@ -129,7 +129,7 @@ class YTuning(Ensemble):
         n_seeds = check_count(self.seeds, "seeds", low=1)
         seed = check_count(self.seed, "seed", low=0)
         fate = "they keep what the log pool of the members gives them"
-        warn_unseen(y, members.n_classes, self.classes_, fate=fate)
+        warn_unseen(y, members.n_classes, self.class_names_, fate=fate)
         logs = members.log_tensor(slice(0, len(y)))
         # Rows are in an order of their own, so that theirs in the file does not matter.
         flat = np.concatenate(list(logs), axis=1)
