@@ -225,7 +225,7 @@ OTHERS = {
         ),
         "torch modules",
     ),
-    "aeda": "texts",
+    **dict.fromkeys(("WordRoles", "aeda"), "texts"),
 }
 
 
