@@ -26,6 +26,7 @@ from .training.adversarial import Adversarial as Adversarial
 from .training.child_tuning import ChildTuning as ChildTuning
 from .training.contrastive import Contrastive as Contrastive
 from .training.options import TrainingOptions as TrainingOptions
+from .training.text.classifier import TextClassifier as TextClassifier
 from .training.trainer import DevilsAdvocateTrainer as DevilsAdvocateTrainer
 from .voting import Voting as Voting
 from .voting import hard_vote as hard_vote
