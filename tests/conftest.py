@@ -29,23 +29,25 @@ def shared_data() -> Path:
     return folder
 
 
-@pytest.fixture
-def run_cli() -> Run:
+def invoke(*args: object, code: int = 0, obj: object = None) -> Result:
     """Run `postproc` with arguments of any type; exceptions other than exits are raised.
 
     `obj` is the object of click's context: `Sizes` of blocks, or the `Pace` of progress.
     """
     from cli.main import main
 
-    def run(*args: object, code: int = 0, obj: object = None) -> Result:
-        words = [str(arg) for arg in args]
-        result = CliRunner().invoke(main, words, prog_name="postproc", obj=obj)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        return result
+    words = [str(arg) for arg in args]
+    result = CliRunner().invoke(main, words, prog_name="postproc", obj=obj)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result
 
-    return run
+
+@pytest.fixture
+def run_cli() -> Run:
+    """The function `invoke`."""
+    return invoke
 
 
 @pytest.fixture
