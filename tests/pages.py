@@ -21,11 +21,14 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$', re.DOTALL | re.MULTILINE)
 NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
+#: Address of a Dask scheduler, as the pages have it.
+SCHEDULER = "tcp://head:8786"
 # Lines of tables and bars of histograms.
 DRAWN = re.compile("[\u2500-\u259f]+")
 # Notes below every report, which pages leave out; the signature changes with every version.
 NOTES = re.compile(
-    r"(?:^(?:Shares and ECE|Gain in points|postproc [\d.]+ \||saved: ).*?(?:\n\n|\Z|(?=^(?:written|saved): )))+",
+    r"(?:^(?:Shares and ECE|Gain in points|postproc [\d.]+ \||saved: ).*?"
+    r"(?:\n\n|\Z|(?=^(?:written|saved): )))+",
     re.DOTALL | re.MULTILINE,
 )
 
@@ -159,6 +162,8 @@ def _check(command: Command, run_cli, page: Path, write: bool) -> str:
         for extra in ",".join(extras).split(",") if extras else ():
             assert extra in known["optional-dependencies"], extra
         return command.shown
+    if program == "dask":  # started by the test
+        return command.shown
     if program == "make":
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
         assert re.search(rf"^{command.words[1]}:", makefile, re.MULTILINE), command.typed
@@ -174,13 +179,27 @@ def _check(command: Command, run_cli, page: Path, write: bool) -> str:
         assert program == "postproc", f"{page}: nothing runs {program}"
         words = [w for word in command.words[1:] for w in _expanded(word)]
         code = 2 if "Usage: " in command.shown else int("Error: " in command.shown)
-        actual = run_cli(*words, code=code).output
+        with _scheduler(words) as words:
+            actual = run_cli(*words, code=code).output
     shown = command.shown.strip()
     if not shown or same_output(shown, actual):
         return command.shown
     assert write, f"{page}: {command.typed}prints\n{actual}"
     actual = re.sub(r"[ ]+$", "", NOTES.sub("...\n", actual), flags=re.MULTILINE)
     return actual.strip("\n") + "\n"
+
+
+@contextlib.contextmanager
+def _scheduler(words: list[str]):
+    """Words of a command; a Dask scheduler is started for one that names its address."""
+    if SCHEDULER not in words:
+        yield words
+        return
+    from postproc.jobs.dask import dask_engine
+
+    with dask_engine(workers=2) as engine:
+        address = engine.client.scheduler.address
+        yield [address if word == SCHEDULER else word for word in words]
 
 
 def _expanded(word: str) -> list[str]:

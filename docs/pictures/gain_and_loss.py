@@ -1,4 +1,7 @@
-"""Draw gain_and_loss.svg from the tables of benchmarks/README.md: python docs/pictures/gain_and_loss.py."""
+"""Draw gain_and_loss.svg from tables of benchmarks/README.md.
+
+`python docs/pictures/gain_and_loss.py` writes it.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,12 @@ ROW, BAR, TOP = 92, 16, 76
 
 STYLE = """
   .card { fill: #ffffff; stroke: #d9dde3 }  text { fill: #1f2937 }  .soft { fill: #5b6470 }
-  .gain { fill: #2463b4 }  .loss { fill: #c2410c }  .line { stroke: #9aa3ae }  .reach { stroke: #1f2937 }
+  .gain { fill: #2463b4 }  .loss { fill: #c2410c }
+  .line { stroke: #9aa3ae }  .reach { stroke: #1f2937 }
   @media (prefers-color-scheme: dark) {
     .card { fill: #171b22; stroke: #333b47 }  text { fill: #e5e9ef }  .soft { fill: #a4adba }
-    .gain { fill: #6ea8f0 }  .loss { fill: #f0894f }  .line { stroke: #5d6673 }  .reach { stroke: #e5e9ef }
+    .gain { fill: #6ea8f0 }  .loss { fill: #f0894f }
+    .line { stroke: #5d6673 }  .reach { stroke: #e5e9ef }
   }
   text { font: 13px system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif }
   .title { font-size: 16px; font-weight: 650 }  .name { font-size: 14px; font-weight: 650 }
@@ -50,7 +55,8 @@ def picture() -> str:
     """The picture, one group of bars a method."""
     height = TOP + ROW * len(METHODS) + 30
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" '
+        f'height="{height}" viewBox="0 0 {WIDTH} {height}" role="img" '
         'aria-label="Points of accuracy gained by three methods under three shifts">',
         f"<style>{STYLE}</style>",
         f'<rect class="card" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="10"/>',
@@ -64,7 +70,8 @@ def picture() -> str:
         lines += [
             f'<text class="name" x="{LEFT}" y="{y + 14}">{name}</text>',
             f'<text class="soft small" x="{LEFT}" y="{y + 32}">{text}</text>',
-            f'<text class="soft small" x="{LEFT}" y="{y + 50}">worst of 117 cells: {number(worst)}</text>',
+            f'<text class="soft small" x="{LEFT}" y="{y + 50}">'
+            f"worst of 117 cells: {number(worst)}</text>",
         ]
         for target, (mean, reach) in zip(TARGETS, gains, strict=True):
             x, length = ZERO + min(mean, 0) * UNIT, abs(mean) * UNIT

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -36,27 +36,32 @@ def pages(cache: Path) -> Iterator[tuple[str, str | bytes]]:
 
 
 def _execute(source: str, name: str, folder: Path) -> None:
-    """Run a notebook beside the demo's files; keep a page, its pictures and the notebook."""
+    """Run a notebook in a folder of its own; keep a page, its pictures and the notebook."""
     import jupytext
     import nbformat
+    from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
-    from nbconvert import MarkdownExporter
 
     notebook = jupytext.reads(source, fmt="py:percent")
-    notebook.metadata.kernelspec = {
-        "name": "python3",
-        "display_name": "Python",
-        "language": "python",
-    }
     with tempfile.TemporaryDirectory() as work:
         resources = {"metadata": {"path": work}}
-        NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
-    page, extras = MarkdownExporter().from_notebook_node(
-        notebook, resources={"output_files_dir": "", "unique_key": name}
-    )
+        kernel = AsyncKernelManager(kernel_name="python3", transport="ipc")  # no network
+        NotebookClient(notebook, km=kernel, timeout=300, resources=resources).execute()
     folder.mkdir(parents=True)
-    source_link = f"\n\nThis page was executed when the site was built: [notebook]({name}.ipynb).\n"
-    (folder / f"{name}.md").write_text(page + source_link, encoding="utf-8")
+    parts = []
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type == "markdown":
+            parts.append(cell.source)
+            continue
+        parts.append(f"```python\n{cell.source}\n```")
+        for output in cell.outputs:
+            picture = output.get("data", {}).get("image/png")
+            if picture:
+                file = f"{name}-{number}.png"
+                (folder / file).write_bytes(base64.b64decode(picture))
+                parts.append(f"![What this cell draws]({file})")
+            elif output.output_type == "stream":
+                parts.append(f"```text\n{output.text.rstrip()}\n```")
+    parts.append(f"Executed when this site was built: [notebook]({name}.ipynb).")
+    (folder / f"{name}.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     (folder / f"{name}.ipynb").write_text(nbformat.writes(notebook), encoding="utf-8")
-    for file, content in extras["outputs"].items():
-        (folder / Path(file).name).write_bytes(content)

@@ -1,7 +1,5 @@
 """Every code block of every page runs, and prints what the page shows."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.pages import ROOT, blocks, commands, run, same_output

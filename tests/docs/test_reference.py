@@ -1,4 +1,4 @@
-"""The reference shows every public name once; the methods' pages quote figures that were measured."""
+"""The reference shows every public name once; figures that pages quote were measured."""
 
 import re
 
@@ -34,6 +34,6 @@ def test_every_public_name_is_shown_once(package):
 
 @pytest.mark.parametrize("page", QUOTING, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_figures_are_those_of_the_benchmarks(page):
-    prose = FENCE.sub("", page.read_text(encoding="utf-8"))
+    prose = FENCE.sub("", page.read_text(encoding="utf-8")).replace("Python 3.11", "Python")
     quoted = re.findall(r"(?<![\w.])[+-]?\d*\.\d{2,4}\b", prose)
     assert [figure for figure in quoted if figure.lstrip("+-") not in MEASURED] == []
