@@ -167,6 +167,7 @@ CASES = {
     "GumbelSelection": estimator(ensemble.GumbelSelection, members=True),
     "LearnedLogPool": estimator(ensemble.LearnedLogPool, members=True),
     "Stacking": estimator(ensemble.Stacking, members=True),
+    "YTuning": estimator(lambda: ensemble.YTuning(seeds=1), members=True),
     "Voting": estimator(ensemble.Voting, members=True),
     "align_members": lambda g: [
         p.scores[:] for p in ensemble.align_members(g.target, classes=CLASSES)
@@ -220,11 +221,11 @@ OTHERS = {
     **dict.fromkeys(
         (
             *("Adversarial", "ChildTuning", "Contrastive"),
-            *("DevilsAdvocateTrainer", "TrainingOptions"),
+            *("DevilsAdvocateTrainer", "LabelDenoising", "TrainingOptions", "VirtualAugmentation"),
         ),
         "torch modules",
     ),
-    "aeda": "texts",
+    **dict.fromkeys(("WordRoles", "aeda"), "texts"),
 }
 
 

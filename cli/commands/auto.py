@@ -6,13 +6,12 @@ from typing import Any
 
 from cli import options
 from cli.options import (
-    METRIC_NAMES,
     Fit,
     Inputs,
     Outputs,
     Running,
 )
-from cli.parameter_types import MetricName
+from cli.parameter_types import METRIC_NAMES, MetricName
 
 
 @options.command(

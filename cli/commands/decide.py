@@ -100,12 +100,17 @@ class Decision:
     epilog="""\b
 Examples:
   postproc decide test.csv -o labels.csv
-  postproc decide test.csv -o submission.csv --columns-as id:PassengerId,label:Survived
-  postproc decide test.npy --metric macro_f1 --fit val.npy --fit-labels y.npy -o labels.csv
+  postproc decide test.csv -o submission.csv \\
+      --columns-as id:PassengerId,label:Survived
+  postproc decide test.npy --metric macro_f1 --fit val.npy \\
+      --fit-labels y.npy -o labels.csv
   postproc decide test.npy --cost costs.csv -o labels.csv
-  postproc decide test.npy --max-error 0.02 --fit val.npy --fit-labels y.npy -o labels.csv
-  postproc decide test.npy --sets 0.9 --fit val.npy --fit-labels y.npy -o sets.csv
-  postproc decide tags.csv --multilabel --metric macro_f1 --fit val.csv --fit-labels y.csv
+  postproc decide test.npy --max-error 0.02 --fit val.npy --fit-labels y.npy \\
+      -o labels.csv
+  postproc decide test.npy --sets 0.9 --fit val.npy --fit-labels y.npy \\
+      -o sets.csv
+  postproc decide tags.csv --multilabel --metric macro_f1 --fit val.csv \\
+      --fit-labels y.csv
 """
 )
 @options.predictions_argument

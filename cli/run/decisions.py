@@ -21,6 +21,7 @@ from postproc.decisions.thresholds import ClassWeights
 from postproc.evaluation.paired import wilson_interval
 from postproc.evaluation.registry import find_metric
 from postproc.reports.tables import percent
+from postproc.scores.codes import coded
 from postproc.scores.predictions import Predictions
 
 
@@ -136,19 +137,21 @@ def fitted_summary(decider: Decider | None) -> dict[str, Any]:
 def decision_doubts(decider: Decider | None, target: Predictions) -> list[str]:
     """What a guarantee could not be given for."""
     if isinstance(decider, SelectiveClassifier) and decider.accepted_ == 0:
-        return [
+        said = (
             "no row is decided: not even among the most certain rows of --fit is an error of at "
             f"most {decider.max_error:g} shown with confidence {decider.confidence:g}"
-        ]
+        )
+        return [coded("few-rows", said)]
     if isinstance(decider, ConformalSets):
         every = np.flatnonzero(np.isinf(decider.thresholds_))
         if len(every):
             names = ", ".join(target.class_name(int(j)) for j in every[:3])
             more = ", ..." if len(every) > 3 else ""
-            return [
+            said = (
                 f"{len(every)} of {target.n_classes} classes have too few rows in --fit for a "
                 f"threshold and are in every set: {names}{more}"
-            ]
+            )
+            return [coded("few-rows", said)]
     return []
 
 

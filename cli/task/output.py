@@ -24,6 +24,7 @@ from postproc.files.zarr import is_zarr
 from postproc.jobs.locks import check_unlocked
 from postproc.jobs.outputs import Output, has_journal
 from postproc.jobs.targets import check_target
+from postproc.scores.codes import coded
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import Source
 
@@ -35,6 +36,7 @@ FILES = {
     "paths": "RUNDIR",
     "model": "MODEL",
     "fit_files": "--fit",
+    "fit": "--fit",
     "fit_labels": "--fit-labels",
     "labels": "--labels",
     "reference": "--reference",
@@ -220,4 +222,5 @@ def lost_ids(
     keeps = output.suffix.lower() in PREDICTION_SUFFIXES and output.suffix.lower() != ".npy"
     if ids is None or keeps:
         return []
-    return [f"{output.name} does not keep row ids; choose another format with {formats}"]
+    said = f"{output.name} does not keep row ids; choose another format with {formats}"
+    return [coded("lost-ids", said)]

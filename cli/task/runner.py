@@ -28,6 +28,7 @@ from postproc.jobs.engine import Engine, LocalEngine, map_blocks
 from postproc.jobs.outputs import Output, has_journal
 from postproc.jobs.write import write
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes
+from postproc.scores.codes import coded
 from postproc.scores.sources import Source, signature_of
 from postproc.scores.threads import available_cores
 
@@ -186,7 +187,8 @@ def _dask(running: Running) -> Iterator[Engine]:
         start, work = started - begun, time.monotonic() - started
         if running.scheduler is None and work < SHORT * start:
             said = f"starting Dask took {start:.1f} s, the job itself {work:.1f} s"
-            warn([f"{said}: --engine local is faster for short jobs"], quiet=running.quiet)
+            said += ": --engine local is faster for short jobs"
+            warn([coded("slow-start", said)], quiet=running.quiet)
 
 
 def _signature(part: object, inputs: Sequence[Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from postproc.evaluation.registry import Metric, find_metric
 from postproc.scores.arrays import Array
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_blocks
 from postproc.scores.checks import check_count, fail
+from postproc.scores.codes import coded
 from postproc.scores.frames.arguments import takes_frames
 
 #: What each combination is, in words.
@@ -191,7 +192,7 @@ class MultilabelPostprocessor(MemberEstimator):
                 f"{len(labels)} labelled rows are too few to learn from (fewer than "
                 f"{FEWEST_FIT_ROWS}); predictions are unchanged"
             )
-            warnings.warn(msg, UserWarning, stacklevel=4)
+            warnings.warn(coded("few-rows", msg), UserWarning, stacklevel=4)
         else:
             self.labels_ = labels.astype(np.int8)
             self.combination_, self.maps_, self.held_out_ = self._choose(
@@ -281,7 +282,7 @@ class AdaptedLabels(Ensemble):
         self.shifted = shifted
         self.n_members_, self.n_classes_ = pipeline.n_members_, pipeline.n_classes_
         self.names_, self.kinds_ = pipeline.names_, pipeline.kinds_
-        self.classes_, self.multilabel_ = pipeline.classes_, pipeline.multilabel_
+        self.class_names_, self.multilabel_ = pipeline.class_names_, pipeline.multilabel_
         self.solo_accuracy_ = pipeline.solo_accuracy_
         self.member_weights_ = pipeline.member_weights_
         self.summary_ = f"{pipeline.summary_} {shift_summary(shifted, pipeline.n_classes_)}"
@@ -311,7 +312,7 @@ class AdaptedLabels(Ensemble):
 
     def to_dict(self) -> dict[str, Any]:
         """What was decided and why, as JSON's own types."""
-        names = self.classes_ or [str(j) for j in range(self.n_classes_)]
+        names = self.class_names_ or [str(j) for j in range(self.n_classes_)]
         shifted = [
             {**asdict(each), "label": names[each.label], "adapted": each.adapted}
             for each in self.shifted

@@ -13,13 +13,14 @@ from sklearn.utils.validation import check_is_fitted
 from postproc.decisions.rules import DecideRows, Floats, Ints, Rule, probabilities_of
 from postproc.scores.arrays import Array
 from postproc.scores.checks import check_labels, fail
+from postproc.scores.estimators import ClassesMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.multilabel import check_label_matrix
 from postproc.scores.predictions import Predictions
 
 
-class Decider(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class Decider(ClassesMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Base of all deciders. A subclass has `_check_options`, `_learn` and `rule_`."""
 
     kind: Kind | None
@@ -69,7 +70,7 @@ class Decider(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         if given.n_rows == 0:
             fail("scores", "an array of one row or more", "no row")
         self.kind_ = given.kind
-        self.classes_ = None if given.classes is None else list(given.classes)
+        self.class_names_ = None if given.classes is None else list(given.classes)
         self.n_rows_, self.n_features_in_ = given.n_rows, given.n_classes
         self._learn(probabilities_of(given), labels)
         return self

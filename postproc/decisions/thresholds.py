@@ -28,6 +28,7 @@ from postproc.evaluation.folds import canonical_order, random_folds
 from postproc.evaluation.registry import Metric, find_metric
 from postproc.scores.arrays import log_softmax
 from postproc.scores.checks import check_choice, check_count, fail
+from postproc.scores.estimators import ScoreMixin
 from postproc.scores.kinds import LEAST_PROBABILITY, Kind
 
 #: Powers γ of the class frequencies.
@@ -117,7 +118,7 @@ def centered(weights: Floats) -> Floats:
     return np.asarray(weights - weights.mean())
 
 
-class ClassWeights(Decider):
+class ClassWeights(ScoreMixin, Decider):
     r"""Label rows by class weights that are chosen for a metric: argmax of w_j p_ij.
 
     With two classes the weights are one threshold. They are chosen by cross-validation and left at
@@ -149,8 +150,8 @@ class ClassWeights(Decider):
         The metric of the likeliest classes on the fit rows.
     kind_ : str
         The kind of the scores.
-    classes_ : list of C str, or None
-        Class names, if `fit` was given them.
+    classes_ : ndarray of shape (C,)
+        Class names, or 0..C-1 if there are none.
     n_rows_, n_features_in_ : int
         Number of fit rows, and of classes C.
 

@@ -140,7 +140,7 @@ class MultilabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  
         check_number(self.alpha, "alpha", low=0.0, high=1.0)
         scaling = MultilabelCalibration(kind=self.kind, random_state=self.random_state)
         self.calibration_ = scaling.fit(scores, y, classes=classes)
-        self.kind_, self.classes_ = scaling.kind_, scaling.classes_
+        self.kind_, self.class_names_ = scaling.kind_, scaling.class_names_
         self.n_features_in_, self.n_rows_ = scaling.n_features_in_, scaling.n_rows_
         probs = calibrated_labels(None, scaling.out_of_fold_, "logits")
         self.moments_ = label_moments(probs)
