@@ -1,4 +1,5 @@
-from .augmentation import aeda as aeda
+from .augmentation.aeda import aeda as aeda
+from .augmentation.word_roles import WordRoles as WordRoles
 from .auto.multilabel import AdaptedLabels as AdaptedLabels
 from .auto.multilabel import MultilabelPostprocessor as MultilabelPostprocessor
 from .auto.pipeline import AdaptedPipeline as AdaptedPipeline
@@ -33,6 +34,7 @@ from .training.plots import accordance_plot as accordance_plot
 from .training.plots import temperature_plot as temperature_plot
 from .training.representations import tolerance as tolerance
 from .training.representations import uniformity as uniformity
+from .training.text.classifier import TextClassifier as TextClassifier
 from .training.trainer import DevilsAdvocateTrainer as DevilsAdvocateTrainer
 from .training.virtual_augmentation import VirtualAugmentation as VirtualAugmentation
 from .voting import Voting as Voting

@@ -228,7 +228,7 @@ OTHERS = {
     **dict.fromkeys(
         ("accordance_plot", "temperature_plot", "tolerance", "uniformity"), "no predictions"
     ),
-    "aeda": "texts",
+    **dict.fromkeys(("WordRoles", "aeda"), "texts"),
 }
 
 
