@@ -1,4 +1,4 @@
-"""The example of the page on training runs, and its members are read as a run directory."""
+"""The examples of the page on training run, and its members are read as a run directory."""
 
 import re
 from pathlib import Path
@@ -8,9 +8,11 @@ from postproc.files import RunDirectory
 PAGE = Path(__file__).parents[1] / "docs" / "training.md"
 
 
-def test_the_example_runs(tmp_path, monkeypatch):
+def test_the_examples_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
-    exec(compile(code, str(PAGE), "exec"), {})
+    found = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    exec(compile("".join(found), str(PAGE), "exec"), {})
     names = [path.name for path in RunDirectory.open(tmp_path / "run").predictions("val")]
     assert names == ["norm1", "norm2"]
+    for picture in ("accordance.svg", "temperature.svg"):
+        assert (tmp_path / picture).read_text().startswith("<svg ")
