@@ -30,6 +30,7 @@ from .training.child_tuning import ChildTuning as ChildTuning
 from .training.contrastive import Contrastive as Contrastive
 from .training.label_denoising import LabelDenoising as LabelDenoising
 from .training.options import TrainingOptions as TrainingOptions
+from .training.text.classifier import TextClassifier as TextClassifier
 from .training.trainer import DevilsAdvocateTrainer as DevilsAdvocateTrainer
 from .training.virtual_augmentation import VirtualAugmentation as VirtualAugmentation
 from .voting import Voting as Voting

@@ -46,6 +46,9 @@ class DevilsAdvocateTrainer:
         Most epochs of each phase, >= 0.
     patience : int
         Epochs >= 1 without progress of any module after which a phase ends.
+    calibrated : bool
+        Judge norm models after temperature scaling on the valid rows, so that one that is merely
+        over-confident goes on.
     optimizer : callable, optional
         Makes an optimizer of an iterable of parameters; Adam with its own defaults if not given.
     device : {"cpu", "cuda"}
@@ -96,6 +99,7 @@ class DevilsAdvocateTrainer:
         devil_epochs: int = 10,
         discussion_epochs: int = 10,
         patience: int = 3,
+        calibrated: bool = False,
         optimizer: Callable[[Iterable[Any]], torch.optim.Optimizer] | None = None,
         device: Literal["cpu", "cuda"] = "cpu",
         mixed_precision: bool = False,
@@ -116,6 +120,7 @@ class DevilsAdvocateTrainer:
             "discussion": check_count(discussion_epochs, "discussion_epochs", low=0),
         }
         self.patience = check_count(patience, "patience", low=1)
+        self.calibrated = calibrated
         self.optimizer = torch.optim.Adam if optimizer is None else optimizer
         self.device = check_device(device)
         self.mixed_precision = mixed_precision
@@ -226,6 +231,7 @@ class DevilsAdvocateTrainer:
             devil=self.devil,
             discussion_weight=self.discussion_weight,
             negatives=self.negatives,
+            calibrated=self.calibrated,
             options=TrainingOptions() if phase == "devil" else self.options,
         )
 
@@ -252,6 +258,8 @@ class DevilsAdvocateTrainer:
             "negatives": self.negatives,
             "seed": self.seed,
         }
+        if self.calibrated:
+            settings["calibrated"] = True
         options = self.options.settings()
         return {**settings, "options": options} if options else settings
 
