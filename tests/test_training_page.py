@@ -5,12 +5,24 @@ from pathlib import Path
 
 from postproc.files import RunDirectory
 
-PAGE = Path(__file__).parents[1] / "docs" / "training.md"
+PAGES = Path(__file__).parents[1] / "docs"
+
+
+def run_example(page):
+    """The names that the only example of a page makes."""
+    names = {}
+    text = (PAGES / page).read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    exec(compile(code, page, "exec"), names)
+    return names
+
+
+def test_the_example_of_text_members_runs():
+    assert [z.shape for z in run_example("text-members.md")["scores"]] == [(2, 2)] * 3
 
 
 def test_the_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
-    exec(compile(code, str(PAGE), "exec"), {})
+    run_example("training.md")
     names = [path.name for path in RunDirectory.open(tmp_path / "run").predictions("val")]
     assert names == ["norm1", "norm2"]
