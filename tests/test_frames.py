@@ -221,7 +221,7 @@ OTHERS = {
     **dict.fromkeys(
         (
             *("Adversarial", "ChildTuning", "Contrastive"),
-            *("DevilsAdvocateTrainer", "TrainingOptions"),
+            *("DevilsAdvocateTrainer", "LabelDenoising", "TrainingOptions", "VirtualAugmentation"),
         ),
         "torch modules",
     ),

@@ -34,7 +34,7 @@ class PhaseLoss:
     options: TrainingOptions
 
     def of(self, inputs: Any, y: torch.Tensor) -> LossOf:
-        """What computes the loss of a batch, with the modules as they are when it is called."""
+        """What computes the modules' losses, (K,), of a batch; none has gradients of another's."""
         discusses = self.phase == "discussion"
         heard = self._heard(inputs) if discusses else None
         weight = self.discussion_weight if discusses else 0.0
@@ -42,10 +42,9 @@ class PhaseLoss:
         def loss() -> torch.Tensor:
             logits = [self.logits(module, inputs) for module in self.modules]
             if self.phase == "devil":
-                return devil_loss(logits[0], y, negatives=self.negatives)
-            # Neither the devil nor the next model gets a gradient: the sum will do for all.
+                return devil_loss(logits[0], y, negatives=self.negatives)[None]
             losses = discussion_loss(torch.stack(logits), heard, y, discussion_weight=weight)
-            return self.options.loss(losses, self.modules, inputs)
+            return losses + self.options.terms(self.modules, inputs, logits)
 
         return loss
 

@@ -70,6 +70,9 @@ class DevilsAdvocateTrainer:
     history_ : dict of str to list
         For each phase the losses on the valid rows, one list a module, before each epoch and after
         the last.
+    accordance_ : dict of str to list
+        With flooding="auto", for each phase of the norm modules the gradient accordance of each
+        epoch, one value a module. Once there is a level, steps that flooding turns count as such.
 
     Notes
     -----
@@ -126,11 +129,11 @@ class DevilsAdvocateTrainer:
         self.options = TrainingOptions() if options is None else options
         self.seed = check_count(seed, "seed", low=0)
         self.norm_models = [model.to(self.device) for model in norm_models]
-        if self.options.adversarial is not None:
-            for model in self.norm_models:  # names that no module has are an error from the start
-                self.options.adversarial.perturbed(model)
+        for model in self.norm_models:  # names that no module has are an error from the start
+            self.options.check(model)
         self.devil = None if devil is None else devil.to(self.device)
         self.history_: dict[str, list[list[float]]] = {}
+        self.accordance_: dict[str, list[list[float]]] = {}
 
     def fit(self, train: Iterable[Any], valid: Iterable[Any]) -> Self:
         """Train, or go on from the checkpoint.
@@ -156,7 +159,7 @@ class DevilsAdvocateTrainer:
                     self._early_stopping(loss).run(standing, tensors, train, valid)
                 standing = standing.of_next_phase()
                 tensors = {}
-        self.history_ = standing.history
+        self.history_, self.accordance_ = standing.history, standing.accordance
         self._save(standing, {})
         return self
 
