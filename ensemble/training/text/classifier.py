@@ -17,7 +17,7 @@ from ensemble.training.text.batches import TokenBatches
 from ensemble.training.text.encoders import BidirectionalGRU, TextCNN, TextEncoder, Transformer
 from ensemble.training.text.pretraining import pretrain
 from ensemble.training.text.tasks import TASKS, Task
-from ensemble.training.text.vocabulary import PADDING, Vocabulary
+from ensemble.training.text.vocabulary import PADDING, Vocabulary, check_texts
 from ensemble.training.trainer import DevilsAdvocateTrainer
 from ensemble.training.virtual_augmentation import VirtualAugmentation
 from postproc.scores.checks import check_choice, check_count, check_number, fail
@@ -43,8 +43,9 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     options : TrainingOptions, optional
         How it is trained; plainly if not given. The parameters of the embeddings match
         ``"embedding.*"``; ``lambda module, inputs: module.represent(inputs)`` represents texts.
-    pretraining : {"shuffle", "random", "shuffle-random", "token-type", "first-character"}, optional
-        Task on the words of the texts that the encoder learns first.
+    pretraining : str, optional
+        Task on the words of the texts that the encoder learns first: "shuffle", "random",
+        "shuffle-random", "token-type", "first-character" or "masked".
     virtual_augmentation : float, optional
         Weight >= 0 of virtual data augmentation by a masked language model, a second encoder of the
         same kind that is trained on the texts first.
@@ -137,7 +138,10 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
             check_count(getattr(self, name), name, low=1)
         check_number(self.learning_rate, "learning_rate", low=0.0, open_low=True)
         check_number(self.inner, "inner", low=0.0, high=0.5, open_low=True)
+        texts, unlabelled = check_texts(texts), check_texts(unlabelled, "unlabelled")
         self.classes_, labels = np.unique(np.asarray(y), return_inverse=True)
+        if len(labels) != len(texts):
+            fail("y", f"as long as `texts` ({len(texts)})", f"{len(labels)} labels")
         if len(self.classes_) < 2:
             fail("y", "labels of two classes or more", f"{len(self.classes_)}")
         self.vocabulary_ = Vocabulary.of([*texts, *unlabelled])

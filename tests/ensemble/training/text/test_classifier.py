@@ -148,6 +148,15 @@ def test_labels_that_cannot_be_learned():
         TextClassifier().fit(["a", "b"], [0, 0])
     with pytest.raises(ValueError, match="two rows or more of some class"):
         TextClassifier().fit(["a", "b"], [0, 1])
+    with pytest.raises(ValueError, match=r"`y` must be as long as `texts` \(2\), got 3 labels"):
+        TextClassifier().fit(["a", "b"], [0, 1, 1])
+
+
+def test_what_is_no_text():
+    with pytest.raises(TypeError, match="`texts` must be a sequence of strings, got one string"):
+        TextClassifier().fit("a b", [0, 1])
+    with pytest.raises(TypeError, match=r"`texts\[1\]` must be a string, got float"):
+        TextClassifier().fit(["a", float("nan")], [0, 1])
 
 
 BETAS = np.geomspace(0.05, 20, 200)
