@@ -1,4 +1,5 @@
-from .augmentation import aeda as aeda
+from .augmentation.aeda import aeda as aeda
+from .augmentation.word_roles import WordRoles as WordRoles
 from .auto.multilabel import AdaptedLabels as AdaptedLabels
 from .auto.multilabel import MultilabelPostprocessor as MultilabelPostprocessor
 from .auto.pipeline import AdaptedPipeline as AdaptedPipeline

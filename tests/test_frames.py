@@ -225,7 +225,8 @@ OTHERS = {
         ),
         "torch modules",
     ),
-    "aeda": "texts",
+    **dict.fromkeys(("TextClassifier", "WordRoles", "aeda"), "texts"),
+    "embedding_dimension": "a number",
 }
 
 
