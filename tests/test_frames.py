@@ -228,7 +228,8 @@ OTHERS = {
     **dict.fromkeys(
         ("accordance_plot", "temperature_plot", "tolerance", "uniformity"), "no predictions"
     ),
-    **dict.fromkeys(("WordRoles", "aeda"), "texts"),
+    **dict.fromkeys(("TextClassifier", "WordRoles", "aeda"), "texts"),
+    "embedding_dimension": "a number",
 }
 
 
