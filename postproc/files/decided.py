@@ -42,6 +42,7 @@ def save_labels(
     ids: NDArray[np.str_] | None = None,
     integers: bool = False,
     columns_as: Mapping[str, str] | None = None,
+    id_heading: str = "id",
     overwrite: bool = False,
 ) -> Path:
     """Save labels that come in blocks of shape (k,), whole or not at all.
@@ -55,7 +56,7 @@ def save_labels(
     if names is not None and ABSTAIN in names[:-1]:
         mend = "write --integers, where abstaining is -1"
         fail(str(target), f"of classes none of which is called {ABSTAIN!r}", "one", mend)
-    header = _header(("id", "label"), ids, columns_as)
+    header = _header(("id", "label"), ids, columns_as, id_heading)
     with atomic_path(target, overwrite=overwrite) as temporary:
         if suffix == ".npy":
             write_npy_blocks(temporary, blocks, shape=(n_rows,), dtype=np.dtype(np.int64))
@@ -84,6 +85,7 @@ def save_sets(
     ids: NDArray[np.str_] | None = None,
     integers: bool = False,
     columns_as: Mapping[str, str] | None = None,
+    id_heading: str = "id",
     overwrite: bool = False,
 ) -> Path:
     """Save sets that come in blocks of shape (k, C): their sizes and labels, or 0/1 in `.npy`."""
@@ -95,7 +97,7 @@ def save_sets(
     if broken is not None and suffix != ".npy":
         mend = "write .jsonl or .parquet, or --integers"
         fail(str(target), f"without {BETWEEN!r} in class names, which it separates", broken, mend)
-    header = _header(("id", "size", "labels"), ids, columns_as)
+    header = _header(("id", "size", "labels"), ids, columns_as, id_heading)
     with atomic_path(target, overwrite=overwrite) as temporary:
         if suffix == ".npy":
             write_npy_blocks(temporary, blocks, shape=shape, dtype=np.dtype(np.uint8))
@@ -123,7 +125,9 @@ def check_decision_path(path: PathLike, *, overwrite: bool, sets: bool = False) 
     return target
 
 
-def _header(names: Sequence[str], ids: Any, columns_as: Mapping[str, str] | None) -> dict[str, str]:
+def _header(
+    names: Sequence[str], ids: Any, columns_as: Mapping[str, str] | None, id_heading: str
+) -> dict[str, str]:
     """The heading of each column; that of ids only where there are ids."""
     there = [name for name in names if name != "id" or ids is not None]
     wanted = dict(columns_as or {})
@@ -131,6 +135,8 @@ def _header(names: Sequence[str], ids: Any, columns_as: Mapping[str, str] | None
         if name not in there:
             mend = "name the column of ids with --id-column" if name == "id" in names else ""
             fail("columns_as", f"of the columns {', '.join(there)}", repr(name), mend)
+    if id_heading not in there:
+        wanted.setdefault("id", id_heading)
     return {name: wanted.get(name, name) for name in there}
 
 
