@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.files.dialects import row_writer
 from postproc.files.formats import check_writer, write_npy_blocks
 from postproc.files.parquet import import_parquet
 from postproc.files.paths import atomic_path, check_output, suffix_of
@@ -167,10 +167,11 @@ def _write_table(path: Path, suffix: str, header: list[str], blocks: Iterable[Co
                         file.write(json.dumps(record, ensure_ascii=False) + "\n")
                 return
             delimiter = "\t" if suffix.startswith(".tsv") else ","
-            writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
-            writer.writerow(header)
+            write = row_writer(file, delimiter)
+            write(header)
             for block in blocks:
-                writer.writerows(zip(*block.values(), strict=True))
+                for values in zip(*block.values(), strict=True):
+                    write(values)
 
 
 def _write_parquet(path: Path, header: list[str], blocks: Iterable[Columns]) -> None:
