@@ -10,14 +10,13 @@ import click
 
 from cli import options
 from cli.options import (
-    METRIC_NAMES,
     Inputs,
     Outputs,
     Prior,
     Running,
     given,
 )
-from cli.parameter_types import PATH, Count, MetricName, Number, Values
+from cli.parameter_types import FILE, METRIC_NAMES, PATH, Count, MetricName, Number, Values
 
 
 def _values(text: str, item: click.ParamType[Any], *names: str) -> Any:
@@ -44,8 +43,9 @@ class Search:
         click.Choice(["all", "stratified"]),
     )
     metric: Any = _values(
-        "can: the metric of predicted classes by which settings are chosen; greedy: metrics to "
-        f"select members by, chosen by accuracy. One of {METRIC_NAMES}.",
+        "The metric by which settings are chosen; can: one of predicted classes. greedy: with "
+        f"several, members are selected by each, and the first one chooses. Of {METRIC_NAMES}.  "
+        "[default: accuracy]",
         MetricName(),
     )
     n_bags: Any = _values("greedy: numbers of bags to try.", Count(1), "--bags")
@@ -74,15 +74,18 @@ PARAMETERS = {
     epilog="""\b
 Examples:
   postproc tune can val.npy --labels val_labels.npy -o can.json
-  postproc can test.npy --prior val_labels.npy --reference val.npy --config can.json
-  postproc tune can val.npy --labels val_labels.npy --prior uniform --alpha 0.5,1,2 --repeats 3
+  postproc can test.npy --prior val_labels.npy --reference val.npy \\
+      --config can.json
+  postproc tune can val.npy --labels val_labels.npy --prior uniform \\
+      --alpha 0.5,1,2 --repeats 3
   postproc tune can val.npy --labels val_labels.npy --metric macro_f1
-  postproc tune greedy a.val.npy b.val.npy c.val.npy --labels val_labels.npy -o greedy.json
+  postproc tune greedy a.val.npy b.val.npy c.val.npy --labels val_labels.npy \\
+      -o greedy.json
   postproc apply greedy.json a.test.npy b.test.npy c.test.npy
 """
 )
 @click.argument("method", metavar="METHOD", type=click.Choice(list(PARAMETERS)))
-@click.argument("predictions", metavar="VAL...", nargs=-1, required=True)
+@click.argument("predictions", metavar="VAL...", nargs=-1, required=True, type=FILE)
 @options.group(
     Prior,
     prior={
@@ -152,10 +155,12 @@ def tune_command(
     shows = not running.quiet and not outputs.as_json
     notes: list[str] = []
     with noting(notes), watching_tuning(shows=shows) as progress:
+        how["metric"] = (search.metric or ["accuracy"])[0]
         if method == "can":
             tune = partial(tune_can_file, predictions[0], prior=prior, base=search.grid)
-            how["metric"] = (search.metric or ["accuracy"])[0]
         else:
+            if len(search.metric or ()) == 1:  # it joins those that are tried
+                del how["grid"]["metric"]
             tune = partial(tune_greedy_files, predictions)
         result, kind = tune(output, runner, **how, progress=progress)
     note_written(output)

@@ -25,11 +25,13 @@ from postproc.calibration.affine import (
     temper,
     unseen_classes,
 )
+from postproc.calibration.dimension import embedding_dimension
 from postproc.calibration.quasi_newton import Minimum
 from postproc.calibration.structured import StructuredMap, StructuredScaling, fit_structured_map
 from postproc.calibration.temperature import PATIENCE, check_penalties
 from postproc.scores.arrays import Array, beside, log_softmax
 from postproc.scores.checks import check_number
+from postproc.scores.codes import coded
 from postproc.scores.kinds import Kind
 
 #: Ridges on the matrix to choose from by cross-validation, strong ones first.
@@ -40,9 +42,6 @@ HELD = 1e6
 
 #: Standard errors that the out-of-fold gain of the matrix must exceed, or there is none.
 MIN_Z = 2.0
-
-#: Directions of the features, divided by log C, where the classes are many.
-RANK_FACTOR = 8.33
 
 
 def clipped_features(logs: Array, beta: float, clip: float) -> Array:
@@ -176,7 +175,7 @@ def fit_residual_matrix(
         ridges = ()
     rank = n_classes
     if n_classes > matrix_classes:
-        rank = min(rank, round(RANK_FACTOR * np.log(n_classes)))
+        rank = min(rank, embedding_dimension(n_classes))
     near = fit_temperature(logs, y)
 
     def structured(rows: Ints | slice) -> tuple[StructuredMap, Minimum]:
@@ -328,7 +327,7 @@ def warn_of_many_classes(n_classes: int) -> None:
         f"a matrix for {n_classes:,} classes would fill the memory, so the calibration is "
         f"structured scaling, as with all files of more than {MOST_CLASSES:,} classes"
     )
-    warnings.warn(msg, UserWarning, stacklevel=4)
+    warnings.warn(coded("structured", msg), UserWarning, stacklevel=4)
 
 
 def _is_better(logs: Floats, plain: Floats, y: Ints) -> bool:

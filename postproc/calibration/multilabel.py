@@ -15,6 +15,7 @@ from postproc.calibration.labelwise import LabelMaps, fit_labels, label_losses
 from postproc.calibration.score_maps import as_type_of, check_like_fitted
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.checks import check_count, fail
+from postproc.scores.codes import coded
 from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
@@ -185,10 +186,10 @@ class MultilabelCalibration(ScoreMixin, BaseEstimator):  # type: ignore[misc]  #
                 f"fit split ({shown}{', ...' if len(self.unseen_) > 3 else ''}); they are given "
                 "what all labels share"
             )
-            warnings.warn(msg, UserWarning, stacklevel=3)
+            warnings.warn(coded("unseen-classes", msg), UserWarning, stacklevel=3)
         if not self.converged_:
             msg = "the optimiser has not converged; the fit is rough"
-            warnings.warn(msg, UserWarning, stacklevel=3)
+            warnings.warn(coded("converged", msg), UserWarning, stacklevel=3)
 
 
 def calibrated_labels(maps: LabelMaps | None, scores: Array, kind: Kind) -> Array:

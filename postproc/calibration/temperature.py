@@ -24,6 +24,7 @@ from postproc.calibration.affine import (
     apply_to_rows,
     fit_temperature,
     identity_map,
+    left_out_temperatures,
     mean_log_loss,
     mean_solution,
     start_solution,
@@ -36,6 +37,7 @@ from postproc.scores.arrays import Array
 from postproc.scores.binary import winners
 from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
 from postproc.scores.checks import check_count, check_labels, check_number, fail
+from postproc.scores.codes import coded
 from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
@@ -113,7 +115,8 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         self.n_rows_, self.n_features_in_ = map(int, logs.shape)
         self.unseen_ = unseen_classes(labels, logs.shape[1])
         if len(self.unseen_):
-            warnings.warn(unseen_message(self.unseen_, logs.shape[1]), UserWarning, stacklevel=3)
+            msg = unseen_message(self.unseen_, logs.shape[1])
+            warnings.warn(coded("unseen-classes", msg), UserWarning, stacklevel=3)
         with blas_threads_for(logs.size):
             self._search(logs, labels)
         if abs(np.log(self.inverse_temperature_)) > LOG_BETA - 0.01:
@@ -121,7 +124,7 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
                 f"the temperature is {self.temperature_:.3g}, at the bound of its range, so the "
                 "scores are not calibrated; scale them to log-odds first"
             )
-            warnings.warn(msg, UserWarning, stacklevel=3)
+            warnings.warn(coded("at-bound", msg), UserWarning, stacklevel=3)
         share = 1.0 / (len(labels) + 1)
         self.model_ = MixedMap(self.model_, share)
         for rows in row_blocks(*logs.shape, block_bytes=DEFAULT_SIZES.cached):
@@ -131,7 +134,7 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         alike = bool((logs == logs[0]).all())
         if alike:
             msg = "all rows of the fit split are the same, so nothing can be learned from them"
-            warnings.warn(msg, UserWarning, stacklevel=3)
+            warnings.warn(coded("all-alike", msg), UserWarning, stacklevel=3)
         self.improved_ = bool(self.held_out_log_loss_ < self.identity_log_loss_) and not alike
         if not self.improved_:
             self.model_, self.out_of_fold_ = identity_map(logs.shape[1]), logs
@@ -141,7 +144,7 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
                 f"{type(self).__name__} has not converged after {self.n_iter_} iterations; "
                 "raise `max_iter`"
             )
-            warnings.warn(msg, UserWarning, stacklevel=3)
+            warnings.warn(coded("converged", msg), UserWarning, stacklevel=3)
         return self
 
     @takes_frames("scores", returns="scores")
@@ -271,8 +274,9 @@ class TemperatureScaling(Calibrator):
         self.inverse_temperature_ = fit_temperature(logs, y)
         plain = identity_map(logs.shape[1])
         held_out = np.empty_like(logs)
-        for train, test in self._splits(logs, y):
-            beta = fit_temperature(logs[train], y[train], self.inverse_temperature_)
+        splits = list(self._splits(logs, y))
+        betas = left_out_temperatures(logs, y, splits, self.inverse_temperature_)
+        for beta, (_, test) in zip(betas, splits, strict=True):
             apply_to_rows(AffineMap(beta, plain.bias, plain.unseen), logs, test, held_out)
         self.out_of_fold_ = held_out
         self.model_ = AffineMap(self.inverse_temperature_, plain.bias, plain.unseen)

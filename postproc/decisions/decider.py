@@ -16,6 +16,7 @@ from postproc.scores.checks import check_labels, fail
 from postproc.scores.estimators import ClassesMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
+from postproc.scores.multilabel import check_label_matrix
 from postproc.scores.predictions import Predictions
 
 
@@ -27,6 +28,9 @@ class Decider(ClassesMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
     #: Whether `fit` needs labels.
     needs_labels = True
 
+    #: Whether every column is a label of its own.
+    multilabel_ = False
+
     @takes_frames("scores", labels={"y": "scores"})
     def fit(self, scores: Array, y: Any = None, *, classes: Sequence[str] | None = None) -> Self:
         """Fit on labelled scores.
@@ -36,7 +40,8 @@ class Decider(ClassesMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         scores : array or tensor of shape (n, C)
             Logits or probabilities of rows like those to be decided.
         y : array_like of shape (n,)
-            Labels, integers in 0..C-1.
+            Labels, integers in 0..C-1. Of labels that do not exclude each other zeros and ones,
+            shape (n, C).
         classes : sequence of C str, optional
             Class names, for aligning files later.
 
@@ -51,11 +56,15 @@ class Decider(ClassesMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
             If scores, labels or options are not valid.
         """
         self._check_options()
-        given = Predictions.check(scores, kind=self.kind, classes=classes, name="scores")
+        given = Predictions.check(
+            scores, kind=self.kind, classes=classes, name="scores", multilabel=self.multilabel_
+        )
         if y is None and self.needs_labels:
             fail("y", "one label per row", None)
         labels = None
-        if y is not None:
+        if y is not None and self.multilabel_:
+            labels = check_label_matrix(y, given, name="y").astype(np.int64)
+        elif y is not None:
             shape = {"n_classes": given.n_classes, "n_rows": given.n_rows}
             labels = check_labels(y, **shape, name="y")
         if given.n_rows == 0:
@@ -73,7 +82,8 @@ class Decider(ClassesMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         Returns
         -------
         array or tensor of shape (n,), int64
-            Classes in 0..C-1; -1 for rows that are abstained from.
+            Classes in 0..C-1; -1 for rows that are abstained from. Of labels that do not exclude
+            each other zeros and ones, shape (n, C).
 
         Raises
         ------
@@ -82,7 +92,9 @@ class Decider(ClassesMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         TypeError, ValueError
             If scores are not valid, or have another number of columns.
         """
-        return self._decide(scores, self.rule_)
+        decided = self._decide(scores, self.rule_)
+        xp = api.array_namespace(decided)
+        return xp.astype(decided, xp.int64)
 
     @property
     def rule_(self) -> Rule:
@@ -92,7 +104,9 @@ class Decider(ClassesMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
     def _decide(self, scores: Array, rule: Rule | None) -> Array:
         """Decide all rows, in the library of the scores."""
         check_is_fitted(self, "kind_")
-        checked = Predictions.check(scores, kind=self.kind_, name="scores")
+        checked = Predictions.check(
+            scores, kind=self.kind_, name="scores", multilabel=self.multilabel_
+        )
         if checked.n_classes != self.n_features_in_:
             wanted = f"an array of {self.n_features_in_} columns like those fitted"
             fail("scores", wanted, f"{checked.n_classes} columns")

@@ -28,6 +28,7 @@ from postproc.scores.checks import (
     fail,
     fail_type,
 )
+from postproc.scores.codes import coded
 from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
@@ -289,27 +290,31 @@ class LabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # sci
         """Reasons not to trust the result."""
         n_classes = self.n_features_in_
         if test.p_value >= 0.05:
-            yield (
+            yield coded(
+                "no-shift",
                 f"the target shows no label shift (p = {test.p_value:.2g}), so adapting may "
-                "lower accuracy"
+                "lower accuracy",
             )
         if self.method in ("em", "bbse") and n_rows < FEW_ROWS * n_classes:
             rows = "1 row" if n_rows == 1 else f"{n_rows} rows"
-            yield (
+            yield coded(
+                "few-rows",
                 f"{self.method} estimates {n_classes} class frequencies from {rows} without "
-                "regularization, which is unreliable; use map"
+                "regularization, which is unreliable; use map",
             )
         if prior.strength > n_rows:
-            yield (
+            yield coded(
+                "few-rows",
                 f"the estimated prior rests on {prior.strength:.3g} pseudo-rows of the source "
                 f"prior and only {n_rows} rows of the target, so it is mostly assumed; its "
-                "standard errors are those of the rows alone"
+                "standard errors are those of the rows alone",
             )
         if len(self.unseen_):
             names = self.class_names_ or [str(j) for j in range(n_classes)]
             shown = ", ".join(names[j] for j in self.unseen_[:3])
             more = ", ..." if len(self.unseen_) > 3 else ""
-            yield (
+            yield coded(
+                "unseen-classes",
                 f"no row of the fit split has the label {shown}{more}, so the estimated share of "
-                f"{'this class' if len(self.unseen_) == 1 else 'these classes'} is unreliable"
+                f"{'this class' if len(self.unseen_) == 1 else 'these classes'} is unreliable",
             )

@@ -30,6 +30,7 @@ MODELS = {
     "stack": lambda: ensemble.Stacking(cs=(0.1, 0.03)),
     "bagging": lambda: ensemble.Bagging(cs=(0.1,), n_estimators=2),
     "discriminants": ensemble.DiscriminantPool,
+    "ytuning": lambda: ensemble.YTuning(seeds=2, training={"fgm": 0.1}),
     "blend": lambda: ensemble.Blend(ridge=3.0, bias_ridge=1.0),
 }
 

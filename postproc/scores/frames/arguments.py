@@ -12,6 +12,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
+from postproc.scores.codes import coded
 from postproc.scores.frames.frame import Frame
 from postproc.scores.frames.labels import (
     Ids,
@@ -174,7 +175,7 @@ class _Call:
                 f"{type(owner).__name__} was fitted without class names, so it takes the columns "
                 f"of the table for its classes in their order: {some(found)}"
             )
-            warnings.warn(msg, UserWarning, stacklevel=4)
+            warnings.warn(coded("by-position", msg), UserWarning, stacklevel=4)
         return found
 
     def _aligner(self, ids: Ids) -> Callable[[Any], Any]:
