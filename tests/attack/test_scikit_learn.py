@@ -62,7 +62,7 @@ MEMBERS = {
     "discriminants": ensemble.DiscriminantPool(),
     "blend": ensemble.Blend(),
     "devil": ensemble.DevilsAdvocate(
-        head="bias", discussion_weight=1.0, devil_weight=1.0, epochs=2, seeds=1, n_folds=2
+        head="bias", discussion_weight=1.0, epochs=2, seeds=1, n_folds=2
     ),
     "auto": ensemble.AutoPostprocessor(n_rehearsals=2),
 }
