@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,19 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 Run = Callable[..., Result]
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: Any) -> Iterator[None]:
+    """Say at the end how many tests of pages were skipped for want of a browser."""
+    yield
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
+    number = sum("no Chromium" in reason for reason in reasons)
+    if number:
+        terminalreporter.write_line(
+            f"{number} tests of pages were skipped for want of a browser: install Chromium "
+            "(apt-get install chromium) or Google Chrome; REQUIRE_BROWSER=1 makes them fail"
+        )
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real predictions, never written to; absent outside the workshop."""
@@ -30,8 +44,7 @@ def shared_data() -> Path:
     return folder
 
 
-@pytest.fixture
-def run_cli() -> Run:
+def invoke(*args: object, code: int = 0, obj: object = None, coded: bool = False) -> Result:
     """Run `postproc` with arguments of any type; exceptions other than exits are raised.
 
     Messages lack their codes, which have tests of their own, unless `coded`.
@@ -39,18 +52,21 @@ def run_cli() -> Run:
     """
     from cli.main import main
 
-    def run(*args: object, code: int = 0, obj: object = None, coded: bool = False) -> Result:
-        words = [str(arg) for arg in args]
-        result = CliRunner().invoke(main, words, prog_name="postproc", obj=obj)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        if not coded:
-            for stream in ("stdout_bytes", "stderr_bytes", "output_bytes"):
-                setattr(result, stream, re.sub(rb" \[PP\d{3}\]", b"", getattr(result, stream)))
-        return result
+    words = [str(arg) for arg in args]
+    result = CliRunner().invoke(main, words, prog_name="postproc", obj=obj)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    if not coded:
+        for stream in ("stdout_bytes", "stderr_bytes", "output_bytes"):
+            setattr(result, stream, re.sub(rb" \[PP\d{3}\]", b"", getattr(result, stream)))
+    return result
 
-    return run
+
+@pytest.fixture
+def run_cli() -> Run:
+    """The function `invoke`."""
+    return invoke
 
 
 @pytest.fixture
