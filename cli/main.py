@@ -23,6 +23,7 @@ COMMANDS = {
     "decide": "Turn probabilities into labels, abstention or sets.",
     "demo": "See it all at work on a small data set.",
     "ensemble": "Combine the predictions of several models.",
+    "examples": "Write the demo's predictions, to try commands on.",
     "inspect": "Show what prediction files contain.",
     "pool": "Make one row of all rows that share an id.",
     "report": "Compare predictions with labels: is a gain real?",
@@ -50,6 +51,15 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the options before a command."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.ClickException as error:
+            from cli.messages import with_code
+
+            raise with_code(error) from None
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -72,8 +82,12 @@ class LazyGroup(click.Group):
             with terminable():
                 return super().invoke(ctx)
         # The reader of a pipe has left, or click itself ends: click knows what to do.
-        except (BrokenPipeError, click.ClickException, click.Abort, click.exceptions.Exit):
+        except (BrokenPipeError, click.Abort, click.exceptions.Exit):
             raise
+        except click.ClickException as error:
+            from cli.messages import with_code
+
+            raise with_code(error) from None
         except KeyboardInterrupt:
             from cli.messages import interrupted
 

@@ -15,7 +15,13 @@ import click
 #: Where the context of a command, and of those it calls, keeps the names of what they have written.
 WRITTEN = "postproc.written"
 
-REPORT = "This is a fault of postproc, not of your data: please report it with the traceback above."
+#: Where it keeps the codes of --silence.
+SILENCED = "postproc.silenced"
+
+REPORT = (
+    "This is a fault of postproc, not of your data: please report it with the traceback above "
+    "[PP901]"
+)
 
 
 def note_written(path: object) -> None:
@@ -25,9 +31,26 @@ def note_written(path: object) -> None:
         context.meta.setdefault(WRITTEN, {})[str(path)] = True
 
 
+def silence(codes: Iterable[str]) -> None:
+    """Hide warnings with these codes, in this command and those that it calls."""
+    click.get_current_context().meta.setdefault(SILENCED, set()).update(codes)
+
+
+def heard(messages: Iterable[str]) -> list[str]:
+    """Those messages whose codes are not silenced."""
+    from postproc.scores.codes import code_in
+
+    context = click.get_current_context(silent=True)
+    silenced = context.meta.get(SILENCED, ()) if context is not None else ()
+    return [message for message in messages if code_in(message) not in silenced]
+
+
 def interrupted(context: click.Context) -> str:
     """Say what is left of a command that was interrupted outside its resumable work."""
-    return "interrupted" + (already_written(context) or "; nothing was written or kept")
+    from postproc.scores.codes import coded
+
+    left = already_written(context) or "; nothing was written or kept"
+    return coded("interrupted", f"interrupted{left}")
 
 
 def already_written(context: click.Context) -> str:
@@ -39,13 +62,28 @@ def already_written(context: click.Context) -> str:
 def raise_as_message(error: Exception, context: click.Context, *, debug: bool) -> NoReturn:
     """Raise an error of the user as one line; any other as it is, with a request to report it."""
     from postproc.scores.checks import one_line
+    from postproc.scores.codes import coded, kind_of
 
     if not is_expected(error):
         error.add_note(REPORT)
         raise error
     if debug:
         traceback.print_exception(error)
-    raise click.ClickException(one_line(error) + already_written(context)) from error
+    said = one_line(error) + already_written(context)
+    raise click.ClickException(coded(kind_of(error), said)) from error
+
+
+def with_code(error: click.ClickException) -> click.ClickException:
+    """An error of click with the code of a faulty command line, unless it has one."""
+    from postproc.scores.codes import code_in, coded
+
+    message = error.format_message()
+    if code_in(message) or isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error
+    message = coded("command-line", message)
+    if isinstance(error, click.UsageError):
+        return click.UsageError(message, error.ctx)
+    return click.ClickException(message)
 
 
 def is_expected(error: BaseException) -> bool:
@@ -81,12 +119,14 @@ def echo(text: object = "", *, nl: bool = True, err: bool = False, **style: Any)
 def warn(messages: Iterable[str], *, quiet: bool = False) -> None:
     """Print warnings to stderr."""
     if not quiet:
-        for message in messages:
+        for message in heard(messages):
             echo(f"Warning: {message}", err=True)
 
 
-def print_json(value: Any) -> None:
-    """Print one JSON object; NaN is an error, since JSON has none."""
+def print_json(value: dict[str, Any]) -> None:
+    """Print one JSON object without silenced warnings; NaN is an error, since JSON has none."""
+    if "warnings" in value:
+        value = value | {"warnings": heard(value["warnings"])}
     click.echo(json.dumps(value, indent=2, allow_nan=False))
 
 

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
-from cli.parameter_types import PATH, Count, MetricName, OutputPath, Renames, Values
+from cli.messages import silence
+from cli.parameter_types import (
+    FILE,
+    METRIC_NAMES,
+    PATH,
+    Count,
+    MetricName,
+    OutputPath,
+    Renames,
+    Values,
+    WarningCode,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +41,8 @@ class Option(click.Option):
     """An option that belongs to a group."""
 
     def __init__(self, *args: Any, group: str = METHOD, **attributes: Any) -> None:
+        if attributes.get("metavar") in ("FILE", "SRC"):
+            attributes.setdefault("type", FILE)
         super().__init__(*args, **attributes)
         self.group = group
 
@@ -40,6 +53,18 @@ class Command(click.Command):
     def __init__(self, *args: Any, **attributes: Any) -> None:
         attributes["context_settings"] = {"show_default": True}
         super().__init__(*args, **attributes)
+        self.params.append(
+            Option(
+                ["--silence"],
+                metavar="CODE,...",
+                multiple=True,
+                type=Values(WarningCode()),
+                callback=lambda _, __, lists: silence(code for codes in lists for code in codes),
+                expose_value=False,
+                group=RUNNING,
+                help="Hide warnings with these codes, such as PP204; each ends with its own.",
+            )
+        )
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section per group."""
@@ -96,8 +121,10 @@ def _option_of(kind: type, each: Any, changes: dict[str, Any]) -> Callable[[Any]
     return option(*names, each.name, **attributes)
 
 
-predictions_argument = click.argument("predictions", metavar="PREDS")
-members_argument = click.argument("predictions", metavar="PREDS...", nargs=-1, required=True)
+predictions_argument = click.argument("predictions", metavar="PREDS", type=FILE)
+members_argument = click.argument(
+    "predictions", metavar="PREDS...", nargs=-1, required=True, type=FILE
+)
 
 
 @dataclass(frozen=True)
@@ -235,13 +262,6 @@ fit_options = group(
         "help": "Predictions of the same model for labelled rows.",
     },
     fit_labels={"required": True},
-)
-
-
-#: What --metric takes, for help.
-METRIC_NAMES = (
-    "accuracy, balanced_accuracy, macro_f1, micro_f1, mcc, kappa, quadratic_kappa, log_loss, "
-    "brier, auc, average_precision, topK"
 )
 
 

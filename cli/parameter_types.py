@@ -8,14 +8,36 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 #: What the path of a folder may end in.
 SLASHES = tuple(mark for mark in (os.sep, os.altsep) if mark)
 
 PATH = click.Path(path_type=Path)
 
+#: What --metric takes, for help.
+METRIC_NAMES = (
+    "accuracy, balanced_accuracy, macro_f1, micro_f1, mcc, kappa, quadratic_kappa, log_loss, "
+    "brier, auc, average_precision, topK"
+)
 
-class Checked(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
+
+class FileName(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
+    """Text that names a file or folder, or some word in its place; shells complete files."""
+
+    name = "file"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete a path."""
+        return [CompletionItem(incomplete, type="file")]
+
+
+FILE = FileName()
+
+
+class Checked(click.ParamType):  # type: ignore[type-arg]
     """What one of the library's own checks accepts, with its messages, or one of some words."""
 
     words: tuple[str, ...] = ()
@@ -35,6 +57,20 @@ class Checked(click.ParamType):  # type: ignore[type-arg]  # generic from click 
             if not message.startswith("`"):
                 message = f"{value!r} is not a valid {kinds}"
             self.fail(message, param, ctx)
+
+    def suggestions(self) -> dict[str, str]:
+        """What a shell may complete, with a few words on each."""
+        return {}
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The suggestions that begin as what is typed, in any case of letters."""
+        return [
+            CompletionItem(word, help=said or None)
+            for word, said in self.suggestions().items()
+            if word.lower().startswith(incomplete.lower())
+        ]
 
 
 class Number(Checked):
@@ -82,6 +118,54 @@ class MetricName(Checked):
 
         return text if self.costs and text.startswith("cost:") else find_metric(text).name
 
+    def suggestions(self) -> dict[str, str]:
+        """All names but topK."""
+        return dict.fromkeys(METRIC_NAMES.split(", ")[:-1], "")
+
+
+class WarningCode(Checked):
+    """The code of a warning, such as PP204."""
+
+    name = "code"
+
+    def parse(self, text: str, name: str) -> str:
+        """Check that there is such a warning."""
+        from postproc.scores.checks import fail
+        from postproc.scores.codes import CODES
+
+        known = {each.number: each for each in CODES.values()}
+        found = known.get(text.upper())
+        if found is None or not found.is_warning:
+            got = repr(text) if found is None else f"{found.number}, the code of an error"
+            fail(name, "codes of warnings, such as PP204", got, "each warning ends with its code")
+        return found.number
+
+    def suggestions(self) -> dict[str, str]:
+        """Codes of warnings, with their titles."""
+        from postproc.scores.codes import CODES
+
+        return {code.number: code.title for code in CODES.values() if code.is_warning}
+
+
+class TrainingMethods(Checked):
+    """Training methods of a head, each by its strength, or auto."""
+
+    name = "list of methods"
+    words = ("auto",)
+
+    def parse(self, text: str, name: str) -> dict[str, float]:
+        """Parse METHOD=X,METHOD=X."""
+        from ensemble.training.head_methods import check_training
+        from postproc.scores.checks import fail
+
+        parts = [part.partition("=") for part in text.split(",")]
+        names = [method.strip() for method, _, _ in parts]
+        if len(set(names)) < len(names) or not all(equals for _, equals, _ in parts):
+            fail(name, "auto, or methods like fgm=0.5,flooding=0.1", repr(text))
+        given = {method: float(value) for method, (_, _, value) in zip(names, parts, strict=True)}
+        (methods,) = check_training(given)
+        return methods.to_dict()
+
 
 class Values(click.ParamType):  # type: ignore[type-arg]
     """Numbers or words separated by commas, each parsed by another type."""
@@ -97,6 +181,14 @@ class Values(click.ParamType):  # type: ignore[type-arg]
         """Parse and check each."""
         parts = [part.strip() for part in str(value).split(",")]
         return [self.item.convert(part, param, ctx) for part in parts]
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the last value of the list."""
+        *before, last = incomplete.rpartition(",")
+        found = self.item.shell_complete(ctx, param, last)
+        return [CompletionItem("".join(before) + each.value, help=each.help) for each in found]
 
 
 class Renames(click.ParamType):  # type: ignore[type-arg]
@@ -123,7 +215,7 @@ class FolderPath:
     path: Path
 
 
-class OutputPath(click.ParamType):  # type: ignore[type-arg]
+class OutputPath(FileName):
     """A path; one that ends in a slash is a folder for shards."""
 
     name = "path"

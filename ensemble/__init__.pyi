@@ -1,4 +1,5 @@
 from .augmentation import aeda as aeda
+from .auto.multilabel import AdaptedLabels as AdaptedLabels
 from .auto.multilabel import MultilabelPostprocessor as MultilabelPostprocessor
 from .auto.pipeline import AdaptedPipeline as AdaptedPipeline
 from .auto.pipeline import AutoPostprocessor as AutoPostprocessor
@@ -16,6 +17,7 @@ from .learned.label_pool import LabelPool as LabelPool
 from .learned.log_pool import LearnedLogPool as LearnedLogPool
 from .learned.stacking import Bagging as Bagging
 from .learned.stacking import Stacking as Stacking
+from .learned.ytuning import YTuning as YTuning
 from .members import Members as Members
 from .members import align_members as align_members
 from .members import check_members as check_members

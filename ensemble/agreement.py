@@ -17,6 +17,7 @@ from postproc.evaluation.agreement import (
 )
 from postproc.scores.arrays import as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_cuts
+from postproc.scores.codes import coded
 from postproc.scores.predictions import Predictions
 
 #: Members are compared on rows from blocks spread over a file.
@@ -81,9 +82,12 @@ def member_doubts(fit: Members, target: Members) -> list[str]:
         return []
     before, now = (_closest(members) for members in (fit, target))
     return [
-        f"{fit.names[m]} agrees with the member closest to it on {100 * now[m]:.0f} % of the "
-        f"target rows, but on {100 * before[m]:.0f} % of the fit rows; are rows and classes of all "
-        "files in the same order?"
+        coded(
+            "members-differ",
+            f"{fit.names[m]} agrees with the member closest to it on {100 * now[m]:.0f} % of the "
+            f"target rows, but on {100 * before[m]:.0f} % of the fit rows; are rows and classes of "
+            "all files in the same order?",
+        )
         for m in np.flatnonzero(now < before / 2)
     ]
 

@@ -14,6 +14,7 @@ from .can.estimator import CAN as CAN
 from .can.operation import alternating_normalization as alternating_normalization
 from .can.tuning import tune_can as tune_can
 from .decisions.abstention import SelectiveClassifier as SelectiveClassifier
+from .decisions.label_thresholds import LabelThresholds as LabelThresholds
 from .decisions.labels import decide as decide
 from .decisions.sets import ConformalSets as ConformalSets
 from .decisions.thresholds import ClassWeights as ClassWeights

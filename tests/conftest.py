@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,9 +30,10 @@ def shared_data() -> Path:
     return folder
 
 
-def invoke(*args: object, code: int = 0, obj: object = None) -> Result:
+def invoke(*args: object, code: int = 0, obj: object = None, coded: bool = False) -> Result:
     """Run `postproc` with arguments of any type; exceptions other than exits are raised.
 
+    Messages lack their codes, which have tests of their own, unless `coded`.
     `obj` is the object of click's context: `Sizes` of blocks, or the `Pace` of progress.
     """
     from cli.main import main
@@ -41,6 +43,9 @@ def invoke(*args: object, code: int = 0, obj: object = None) -> Result:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == code, result.output
+    if not coded:
+        for stream in ("stdout_bytes", "stderr_bytes", "output_bytes"):
+            setattr(result, stream, re.sub(rb" \[PP\d{3}\]", b"", getattr(result, stream)))
     return result
 
 

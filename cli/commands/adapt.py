@@ -30,7 +30,8 @@ class Shift:
         default="map",
     )
     calibration: str = given(
-        "How to calibrate predictions first.",
+        f"How to calibrate predictions first: {', '.join(METHODS)} or none.",
+        metavar="METHOD",
         type=click.Choice([*METHODS, "none"]),
         default="matrix",
     )
@@ -48,9 +49,12 @@ class Shift:
     epilog="""\b
 Examples:
   postproc adapt test.npy --fit val.npy --fit-labels val_labels.npy
-  postproc adapt test.npy --fit val.npy --fit-labels y.txt --method bbse --hard --json
-  postproc adapt test.npy --fit val.npy --fit-labels y.txt --method sinkhorn --strength 0.5
-  postproc adapt test.npy --fit val.npy --fit-labels y.txt --save adapter.json
+  postproc adapt test.npy --fit val.npy --fit-labels y.txt --method bbse \\
+      --hard --json
+  postproc adapt test.npy --fit val.npy --fit-labels y.txt --method sinkhorn \\
+      --strength 0.5
+  postproc adapt test.npy --fit val.npy --fit-labels y.txt \\
+      --save adapter.json
 """
 )
 @options.predictions_argument

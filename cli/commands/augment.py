@@ -8,19 +8,21 @@ import click
 
 from cli import options
 from cli.options import Inputs, Outputs, Running
-from cli.parameter_types import Count
+from cli.parameter_types import FILE, Count
 
 
 @options.command(
     epilog="""\b
 Examples:
   postproc augment texts.csv -k 8 -o variants.csv
-  postproc augment tweets.tsv --text-column body --with-original -o variants.tsv
-Then predict the variants with your own model, keep their ids, and make one row of each text:
+  postproc augment tweets.tsv --text-column body --with-original \\
+      -o variants.tsv
+Then predict the variants with your own model, keep their ids, and make one
+row of each text:
   postproc pool predictions.csv -o pooled.csv
 """
 )
-@click.argument("texts", metavar="TEXTS")
+@click.argument("texts", metavar="TEXTS", type=FILE)
 @options.option(
     "--text-column",
     metavar="NAME",

@@ -12,7 +12,7 @@ import click
 from cli import options
 from cli.messages import echo
 from cli.options import Outputs, Running, given
-from cli.parameter_types import PATH, Count
+from cli.parameter_types import FILE, PATH, Count, MetricName
 
 
 def _list_methods(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -61,6 +61,13 @@ class Protocol:
         multiple=True,
         default=("none,dirichlet:0.5,longtail:50",),
     )
+    metric: str = given(
+        "What gains are in: accuracy or another metric of predicted classes. It also chooses the "
+        "best member, and auto is told to improve it.",
+        type=MetricName(),
+        metavar="NAME",
+        default="accuracy",
+    )
     draws: int = given("Number of targets for each shift.", type=Count(1), default=20)
     rows: int = given("Maximum number of rows of a target.", type=Count(1), default=2000)
 
@@ -87,13 +94,15 @@ class Reports:
     epilog="""\b
 Examples:
   postproc bench runs/*/ -o bench.jsonl --html bench.html
-  postproc bench runs/digits --methods auto,map,blend --shift none,longtail:50 --draws 10
+  postproc bench runs/digits --methods auto,map,blend \\
+      --shift none,longtail:50 --draws 10
   postproc bench runs/digits --methods ensemble --models a,b --json
+  postproc bench runs/digits --metric macro_f1 --shift longtail:50
   postproc bench runs/digits --decisions --draws 400
   postproc bench --list-methods
 """
 )
-@click.argument("paths", metavar="RUNDIR...", nargs=-1, required=True)
+@click.argument("paths", metavar="RUNDIR...", nargs=-1, required=True, type=FILE)
 @options.group(Protocol)
 @options.option(
     "--list-methods",
@@ -145,6 +154,7 @@ def bench_command(
     from cli.run.benchmark import Measurement, check_reports, measure
     from ensemble.bench.runner import Plan, check_settings
     from ensemble.bench.tasks import find_tasks
+    from postproc.scores.codes import coded
 
     if protocol.decisions:
         _measure_decisions(ctx, paths, protocol, reports, outputs, running)
@@ -152,14 +162,16 @@ def bench_command(
     methods, shifts = _words(protocol.methods), _words(protocol.shifts)
     draws, rows, overwrite = protocol.draws, protocol.rows, outputs.overwrite
     try:
-        settings = check_settings(methods, shifts, draws=draws, rows=rows, seed=running.seed)
+        settings = check_settings(
+            methods, shifts, draws=draws, rows=rows, seed=running.seed, metric=protocol.metric
+        )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     check_reports(reports.paths, overwrite=overwrite)
     wanted = _words(protocol.models)
     tasks, skipped = find_tasks(paths, wanted or None)
     # Even with --quiet: this is why the exit code is not 0.
-    warn(f"skipped {found.path}: {found.reason}" for found in skipped)
+    warn(coded("skipped", f"skipped {found.path}: {found.reason}") for found in skipped)
     unknown = set(wanted).difference(*(task.models for task in tasks))
     if unknown and tasks:
         message = f"must be models of a run directory, got {', '.join(sorted(unknown))}"
@@ -174,8 +186,11 @@ def bench_command(
     measure(plan, file, jobs=jobs, quiet=running.quiet)
     measured = Measurement(plan, outputs.output, file.results(), skipped)
     warn(
-        f"{result.method} failed on {result.task}, {result.model}, {result.shift}: {result.error}"
-        for result in measured.failed
+        coded(
+            "skipped",
+            f"{one.method} failed on {one.task}, {one.model}, {one.shift}: {one.error}",
+        )
+        for one in measured.failed
     )
     measured.write(reports.paths, title=reports.title, overwrite=overwrite)
     if outputs.as_json:
@@ -197,12 +212,16 @@ def _measure_decisions(
     from cli.messages import warn
     from cli.run.benchmark import measure_decisions
     from ensemble.bench.tasks import find_tasks
+    from postproc.scores.codes import coded
 
+    if protocol.metric != "accuracy":
+        message = "--decisions has its own metrics; omit --metric"
+        raise click.UsageError(message)
     if reports.paths:
         message = f"--decisions has no page and no file; omit --{next(iter(reports.paths))}"
         raise click.UsageError(message)
     tasks, skipped = find_tasks(paths, _words(protocol.models) or None)
-    warn(f"skipped {found.path}: {found.reason}" for found in skipped)
+    warn(coded("skipped", f"skipped {found.path}: {found.reason}") for found in skipped)
     if not tasks:
         message = "there is no run directory to measure"
         raise click.ClickException(message)

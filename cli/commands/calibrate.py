@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   postproc calibrate test.npy --fit val.npy --fit-labels val_labels.npy
-  postproc calibrate test.npy --fit val.npy --fit-labels y.txt --method temperature --json
-  postproc calibrate test.npy --fit val.npy --fit-labels y.txt --save calibrator.json
+  postproc calibrate test.npy --fit val.npy --fit-labels y.txt \\
+      --method temperature --json
+  postproc calibrate test.npy --fit val.npy --fit-labels y.txt \\
+      --save calibrator.json
 """
 )
 @options.predictions_argument
@@ -27,10 +29,11 @@ Examples:
 @options.group(Inputs, "labels", *options.READING)
 @options.option(
     "--method",
+    metavar="METHOD",
     type=click.Choice(list(METHODS)),
-    help="Temperature, bias-corrected temperature, residual matrix or structured scaling; pooled: "
-    "matrix scaling with a discriminant and a kernel regression. Of two classes: beta, quadratic "
-    "or Venn-Abers calibration, or binary, the mean of these weighted by their held-out log-loss.  "
+    help="temperature; bcts, bias-corrected; structured or matrix, residual matrix scaling; "
+    "pooled, matrix scaling with a discriminant and a kernel regression. Of two classes: beta, "
+    "quadratic, venn-abers, or binary, the mean of these weighted by their held-out log-loss.  "
     "[default: binary for two classes, else pooled]",
 )
 @options.group(Outputs)

@@ -74,7 +74,8 @@ class Settings:
     epilog="""\b
 Examples:
   postproc can preds.npy --prior train_labels
-  postproc can test.npy --prior uniform --reference val.npy --threshold 0.7 -o better.npz
+  postproc can test.npy --prior uniform --reference val.npy --threshold 0.7 \\
+      -o better.npz
   postproc can test.npy --prior 120,30,50 --labels test_labels.txt --json
   postproc can shards/ --prior train_labels -o better/ --resume
 """

@@ -13,9 +13,12 @@ from cli.options import Inputs, Outputs, Running
 @options.command(
     epilog="""\b
 Examples:
-  postproc convert preds.csv --columns 'prob_*' --label-column truth -o preds.npz
-  postproc convert samples.jsonl --layout lm-eval --normalize bytes -o preds.npz --labels-out y.txt
-  postproc convert answers.jsonl --layout logprobs --classes choices.txt -o preds.npz
+  postproc convert preds.csv --columns 'prob_*' --label-column truth \\
+      -o preds.npz
+  postproc convert samples.jsonl --layout lm-eval --normalize bytes \\
+      -o preds.npz --labels-out answers.txt
+  postproc convert answers.jsonl --layout logprobs --classes choices.txt \\
+      -o preds.npz
   postproc convert twice.npy --undo-softmax -o once.npy
 """
 )

@@ -18,7 +18,7 @@ from cli.options import Running
     epilog="""\b
 Examples:
   postproc demo
-  postproc demo --folder /tmp/digits --seed 1
+  postproc demo --folder digits --seed 1
 """
 )
 @options.option(

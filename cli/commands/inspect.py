@@ -39,7 +39,7 @@ def inspect_command(
     that look like probabilities, scores softmaxed twice, ties, identical rows, classes that are
     never predicted.
     """
-    from cli.messages import print_json
+    from cli.messages import heard, print_json
     from cli.task.load import load_each, n_shards
     from cli.task.runner import Runner
     from postproc.files.inspection import inspect_predictions
@@ -59,7 +59,12 @@ def inspect_command(
             notes = []  # said once for all members of a file
     if outputs.as_json:
         shown = [
-            {**inspection.to_dict(), "shards": shards, "notes": notes}
+            {
+                **inspection.to_dict(),
+                "suspicions": heard(inspection.suspicions),
+                "shards": shards,
+                "notes": heard(notes),
+            }
             for inspection, shards, notes in found
         ]
         print_json({"predictions": shown})
@@ -69,7 +74,7 @@ def inspect_command(
 
 
 def _show(inspection: Inspection, shards: int | None, notes: Sequence[str]) -> None:
-    from cli.messages import print_table
+    from cli.messages import heard, print_table
     from cli.task.load import shards_text
     from postproc.reports.tables import percent
     from postproc.scores.confidence import DEFAULT_TOP_K
@@ -80,7 +85,7 @@ def _show(inspection: Inspection, shards: int | None, notes: Sequence[str]) -> N
         f"{inspection.rows} rows x {inspection.classes} {columns}, {inspection.kind}, "
         f"{inspection.dtype}" + ("" if shards is None else f", in {shards_text(shards)}")
     )
-    for note in notes:
+    for note in heard(notes):
         echo(f"note: {note.removeprefix(f'{inspection.name}: ')}")
     k = 2 if inspection.multilabel else min(DEFAULT_TOP_K, inspection.classes)
     _show_histogram(
@@ -105,7 +110,7 @@ def _show(inspection: Inspection, shards: int | None, notes: Sequence[str]) -> N
         echo(f"  and {len(order) - CLASSES_SHOWN} more classes (--json shows all)")
     if inspection.prior_distance is not None:
         echo(f"total variation distance from the prior: {inspection.prior_distance:.3f}")
-    for suspicion in inspection.suspicions:
+    for suspicion in heard(inspection.suspicions):
         echo(f"Suspicious: {suspicion}", fg="yellow")
     echo()
 

@@ -17,7 +17,8 @@ from cli.parameter_types import PATH
 Examples:
   postproc pool tta.csv -o pooled.csv
   postproc pool patches.npy --by patient_ids.txt --rule log -o patients.npz
-  postproc pool fold0.csv fold1.csv fold2.csv --order sample_submission_ids.txt -o all.csv
+  postproc pool fold0.csv fold1.csv fold2.csv \\
+      --order sample_submission_ids.txt -o all.csv
 """
 )
 @options.members_argument

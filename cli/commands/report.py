@@ -60,7 +60,8 @@ Examples:
   postproc report before.npy after.npy --labels test_labels.npy
   postproc report a.npy b.npy c.npy --labels y.txt --baseline b --per-class
   postproc report a.npy b.npy --labels y.txt --html report.html --json
-  postproc report a.npy b.npy --labels y.txt --metric macro_f1,auc,log_loss --groups patients.txt
+  postproc report a.npy b.npy --labels y.txt --metric macro_f1,auc,log_loss \\
+      --groups patients.txt
   postproc report toxic.csv --labels tags.csv --multilabel --per-class
 """
 )

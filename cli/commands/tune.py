@@ -10,14 +10,13 @@ import click
 
 from cli import options
 from cli.options import (
-    METRIC_NAMES,
     Inputs,
     Outputs,
     Prior,
     Running,
     given,
 )
-from cli.parameter_types import PATH, Count, MetricName, Number, Values
+from cli.parameter_types import FILE, METRIC_NAMES, PATH, Count, MetricName, Number, Values
 
 
 def _values(text: str, item: click.ParamType[Any], *names: str) -> Any:
@@ -74,15 +73,18 @@ PARAMETERS = {
     epilog="""\b
 Examples:
   postproc tune can val.npy --labels val_labels.npy -o can.json
-  postproc can test.npy --prior val_labels.npy --reference val.npy --config can.json
-  postproc tune can val.npy --labels val_labels.npy --prior uniform --alpha 0.5,1,2 --repeats 3
+  postproc can test.npy --prior val_labels.npy --reference val.npy \\
+      --config can.json
+  postproc tune can val.npy --labels val_labels.npy --prior uniform \\
+      --alpha 0.5,1,2 --repeats 3
   postproc tune can val.npy --labels val_labels.npy --metric macro_f1
-  postproc tune greedy a.val.npy b.val.npy c.val.npy --labels val_labels.npy -o greedy.json
+  postproc tune greedy a.val.npy b.val.npy c.val.npy --labels val_labels.npy \\
+      -o greedy.json
   postproc apply greedy.json a.test.npy b.test.npy c.test.npy
 """
 )
 @click.argument("method", metavar="METHOD", type=click.Choice(list(PARAMETERS)))
-@click.argument("predictions", metavar="VAL...", nargs=-1, required=True)
+@click.argument("predictions", metavar="VAL...", nargs=-1, required=True, type=FILE)
 @options.group(
     Prior,
     prior={

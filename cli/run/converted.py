@@ -17,6 +17,7 @@ from postproc.files.decided import save_labels
 from postproc.files.llm import Converted, read_lm_eval, read_logprobs
 from postproc.scores.arrays import undo_softmax
 from postproc.scores.checks import fail
+from postproc.scores.codes import coded
 from postproc.scores.predictions import Predictions
 
 
@@ -88,8 +89,9 @@ def _every_token(found: Predictions) -> str:
     """A warning that names the tokens that were taken for answers."""
     tokens = found.classes or ()
     names = ", ".join(tokens[:10]) + (", ..." if len(tokens) > 10 else "")
-    return (
-        f"every token that occurs is a class: {names}; --classes gives a file of the answers alone"
+    return coded(
+        "answers",
+        f"every token that occurs is a class: {names}; --classes gives a file of the answers alone",
     )
 
 

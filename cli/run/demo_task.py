@@ -21,6 +21,8 @@ Predict = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 MODELS = ("naive_bayes", "neighbours", "forest")
 
+RUNS = ("digits", "digits_longtail")
+
 
 def make_run_directories(folder: Path, *, seed: int) -> dict[str, Path]:
     """Train classifiers on scikit-learn's digits, and save them on even and long-tailed targets."""
@@ -39,7 +41,7 @@ def make_run_directories(folder: Path, *, seed: int) -> dict[str, Path]:
     tail = test[rng.random(len(test)) < shares[labels[test]]]
     models = _train(images[train], labels[train], seed)
     runs = {}
-    for name, target in (("digits", test), ("digits_longtail", tail)):
+    for name, target in zip(RUNS, (test, tail), strict=True):
         run = folder / name
         run.mkdir(parents=True, exist_ok=True)
         _save_labels(run / "labels.train.npy", labels[train])

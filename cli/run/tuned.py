@@ -70,7 +70,10 @@ def tune_greedy_files(
 def _check_exclusive(runner: Runner) -> None:
     """Refuse --multilabel, before files are read."""
     if runner.inputs.multilabel:
-        message = "tune is for classes that exclude each other; omit --multilabel"
+        message = (
+            "tune is for classes that exclude each other; of labels, apply can or ensemble greedy "
+            "as they are, and compare them by report --multilabel"
+        )
         raise click.UsageError(message)
 
 

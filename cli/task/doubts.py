@@ -12,6 +12,7 @@ from ensemble.members import Members
 from postproc.evaluation.agreement import chance_doubts, is_chance, unlabelled_doubts
 from postproc.files.paths import resolve_path
 from postproc.reports.report import AccuracyReport
+from postproc.scores.codes import coded
 from postproc.scores.multilabel import two_class
 from postproc.scores.predictions import Predictions
 
@@ -31,10 +32,11 @@ def same_rows(paths: Sequence[str], fit_paths: Sequence[str]) -> list[str]:
     """Warn if a file to fit to is also one that the result is for."""
     if {_place(path) for path in paths}.isdisjoint(_place(path) for path in fit_paths):
         return []
-    return [
+    said = (
         "PREDS are also fitted to: a gain on them does not carry over to other rows; fit to other "
         "labelled rows"
-    ]
+    )
+    return [coded("same-rows", said)]
 
 
 def _place(path: str) -> Path:

@@ -24,6 +24,7 @@ from postproc.files.reading import Reading, ReadingWarning
 from postproc.reports.multilabel import MultilabelReport, multilabel_report
 from postproc.reports.report import AccuracyReport, accuracy_report
 from postproc.scores.checks import fail
+from postproc.scores.codes import coded
 from postproc.scores.names import matching_order, positions
 from postproc.scores.one_hot import share_classes
 from postproc.scores.predictions import UNKNOWN_CLASS, Predictions
@@ -161,13 +162,11 @@ def with_labels_only(
     truth = () if inputs.labels is None else label_names(inputs.labels, _label_reading(inputs))
     few = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     has = "holds" if len(names) == 1 else "hold"
-    warn(
-        [
-            f"{few} {has} predicted labels only: probabilities would allow log-loss, Brier score, "
-            "calibration error and soft votes"
-        ],
-        quiet=runner.running.quiet,
+    said = (
+        f"{few} {has} predicted labels only: probabilities would allow log-loss, Brier score, "
+        "calibration error and soft votes"
     )
+    warn([coded("labels-only", said)], quiet=runner.running.quiet)
     return share_classes(loaded, truth, known)
 
 
@@ -257,7 +256,8 @@ def _assumed(lack: Sequence[str], named: Sequence[str], names: str, what: str) -
         return []
     few = ", ".join(lack[:3]) + (", ..." if len(lack) > 3 else "")
     has, its = ("has", "its") if len(lack) == 1 else ("have", "their")
-    return [f"{few} {has} no {names}: {its} {what} are assumed to be in the order of {named[0]}"]
+    said = f"{few} {has} no {names}: {its} {what} are assumed to be in the order of {named[0]}"
+    return [coded("by-position", said)]
 
 
 def in_class_order(y: Any, members: Sequence[Predictions], classes: Sequence[str] | None) -> Any:

@@ -24,6 +24,7 @@ from postproc.files.zarr import is_zarr
 from postproc.jobs.locks import check_unlocked
 from postproc.jobs.outputs import Output, has_journal
 from postproc.jobs.targets import check_target
+from postproc.scores.codes import coded
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import Source
 
@@ -81,7 +82,7 @@ def output_path(source: str, runner: Runner) -> Path:
     check_target(path, overwrite=overwrite)
     check_unlocked(path)
     _check_save(runner.outputs, path)
-    _check_labels_out(runner.outputs, path)
+    _check_labels_out(runner, path)
     return path
 
 
@@ -104,12 +105,12 @@ def variants_path(source: str, runner: Runner) -> Path:
     return Path(path)
 
 
-def _check_labels_out(outputs: Outputs, output: Path) -> None:
+def _check_labels_out(runner: Runner, output: Path) -> None:
     """Check before anything is fitted that --labels-out can be written, and is no other file."""
-    path = outputs.labels_out
+    path, overwrite = runner.outputs.labels_out, runner.outputs.overwrite
     if path is None:
         return
-    check_decision_path(path, overwrite=outputs.overwrite)
+    check_decision_path(path, overwrite=overwrite, sets=runner.inputs.multilabel)
     if output.resolve() == path.resolve():
         message = f"must not be the output, {output}"
         raise click.BadParameter(message, param_hint="--labels-out")
@@ -220,4 +221,5 @@ def lost_ids(
     keeps = output.suffix.lower() in PREDICTION_SUFFIXES and output.suffix.lower() != ".npy"
     if ids is None or keeps:
         return []
-    return [f"{output.name} does not keep row ids; choose another format with {formats}"]
+    said = f"{output.name} does not keep row ids; choose another format with {formats}"
+    return [coded("lost-ids", said)]

@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 from cli.messages import echo, note_written, warn
 from cli.options import Inputs, Outputs, Running
 from cli.progress import watching
+from postproc.decisions.rules import DecideRows
 from postproc.files import load_predictions
-from postproc.files.decided import save_labels
+from postproc.files.decided import save_labels, save_multilabels
 from postproc.files.reading import Reading
 from postproc.jobs.cuda import DeviceEngine, check_device
 from postproc.jobs.engine import Engine, LocalEngine, map_blocks
 from postproc.jobs.outputs import Output, has_journal
 from postproc.jobs.write import write
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes
+from postproc.scores.codes import coded
 from postproc.scores.sources import Source, signature_of
 from postproc.scores.threads import available_cores
 
@@ -97,9 +99,6 @@ class Runner:
                 if isinstance(each.scores, Source):
                     each.scores.verify()
 
-        if self.outputs.labels_out is not None and inputs[0].multilabel:
-            message = "--labels-out takes one class a row, and multi-label predictions have none"
-            raise click.UsageError(message)
         # One block leaves nothing to resume, but may find what another job has left.
         at_once = len(cuts) <= 1 and output.is_file and not has_journal(output.path)
         quiet = self.running.quiet
@@ -123,19 +122,23 @@ class Runner:
             self._write_labels(output, self.outputs.labels_out, inputs[0])
 
     def _write_labels(self, output: Output, path: Path, like: Any) -> None:
-        """Write the likeliest class of each row of an output beside it."""
-        classes, reading = output.classes, Reading(kind="probs")
+        """Write the likeliest class of each row, or its labels, beside an output."""
+        classes = output.classes
+        reading = Reading(kind="probs", multilabel=like.multilabel)
         if output.only is not None:  # one column of two classes
             classes = like.classes
             reading = Reading(kind="probs", columns=output.classes or (), positive=like.positive)
         written = load_predictions(
             output.path, classes=classes, reading=reading, mapped=False, **self.blocks
         )
-        cuts = written.cuts(self.sizes)
-        save_labels(
-            path,
-            self.map_blocks(written.winners, cuts, f"writing {path.name}"),
-            n_rows=written.n_rows,
+        cuts, part = written.cuts(self.sizes), DecideRows(written)
+        decided = self.map_blocks(part, cuts, f"writing {path.name}")
+        blocks = (block for block, _ in decided)
+        save = partial(save_labels, path, blocks, n_rows=written.n_rows)
+        if written.multilabel:
+            shape = (written.n_rows, written.n_classes)
+            save = partial(save_multilabels, path, blocks, shape=shape)
+        save(
             classes=classes,
             ids=output.ids,
             integers=self.outputs.integers,
@@ -184,7 +187,8 @@ def _dask(running: Running) -> Iterator[Engine]:
         start, work = started - begun, time.monotonic() - started
         if running.scheduler is None and work < SHORT * start:
             said = f"starting Dask took {start:.1f} s, the job itself {work:.1f} s"
-            warn([f"{said}: --engine local is faster for short jobs"], quiet=running.quiet)
+            said += ": --engine local is faster for short jobs"
+            warn([coded("slow-start", said)], quiet=running.quiet)
 
 
 def _signature(part: object, inputs: Sequence[Any]) -> dict[str, Any]:

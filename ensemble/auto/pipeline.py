@@ -22,6 +22,7 @@ from postproc.jobs.engine import LocalEngine, map_blocks
 from postproc.scores.arrays import Array
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_cuts
 from postproc.scores.checks import check_count, check_number, fail
+from postproc.scores.codes import coded
 from postproc.scores.frames.arguments import takes_frames
 from postproc.shift.streaming import ReadRows, in_temporary_file
 
@@ -220,7 +221,7 @@ class AutoPostprocessor(MemberEstimator):
                 f"{len(y)} labelled rows are too few to learn from (fewer than {FEWEST_FIT_ROWS}); "
                 "predictions are unchanged"
             )
-            warnings.warn(msg, UserWarning, stacklevel=4)
+            warnings.warn(coded("few-rows", msg), UserWarning, stacklevel=4)
             self.combination_, self.combiner_ = "best", None
             self.best_ = int(np.argmax(self.solo_accuracy_))
             self.candidates_: dict[str, Candidate] = {}
@@ -288,7 +289,7 @@ class AdaptedPipeline(Ensemble):
         self.decision = decision
         self.n_members_, self.n_classes_ = pipeline.n_members_, pipeline.n_classes_
         self.names_, self.kinds_ = pipeline.names_, pipeline.kinds_
-        self.classes_ = pipeline.classes_
+        self.class_names_ = pipeline.class_names_
         self.solo_accuracy_ = pipeline.solo_accuracy_
         self.member_weights_ = pipeline.member_weights_
         self.decision_ = decision

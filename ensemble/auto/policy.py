@@ -49,6 +49,7 @@ from postproc.calibration.discriminant_pool import DiscriminantPoolMap
 from postproc.calibration.pooled import PooledMap
 from postproc.scores.arrays import Array, as_numpy, beside
 from postproc.scores.blocks import MapBlocks, in_order
+from postproc.scores.codes import coded
 from postproc.shift.evidence import NoShiftTest, PredictionMoments, compare_moments
 from postproc.shift.prior import (
     Likelihood,
@@ -206,7 +207,7 @@ class Policy:
                 "effective after re-weighting, so the expected gain is not reliable; check that "
                 "rows and classes of all files are in the same order"
             )
-            warnings.warn(msg, UserWarning, stacklevel=5)
+            warnings.warn(coded("few-rows", msg), UserWarning, stacklevel=5)
         return Decision(start, "adapt", test, rehearsed, expected, effective, source, prior)
 
     def _calibrates(self, size: float, rehearsed: PairedGain, *, shifted: bool) -> bool:
@@ -278,7 +279,7 @@ class Policy:
                 f"is only {confidence:.3f}; the fit rows must not be rows that the model was "
                 "trained on"
             )
-            warnings.warn(msg, UserWarning, stacklevel=6)
+            warnings.warn(coded("leakage", msg), UserWarning, stacklevel=6)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from postproc.calibration.log_pool import PoolTask, fit_log_pool, weighted_sum
 from postproc.evaluation.folds import stratified_folds
 from postproc.scores.arrays import Array, softmax
 from postproc.scores.checks import check_count, check_number
+from postproc.scores.codes import coded
 
 Matrix = NDArray[np.float64]
 
@@ -128,4 +129,4 @@ def warn_unconverged(converged: bool, n_iter: int) -> None:
     """Warn where an optimiser gave up."""
     if not converged:
         msg = f"the optimiser has not converged after {n_iter} iterations; the fit is rough"
-        warnings.warn(msg, UserWarning, stacklevel=5)
+        warnings.warn(coded("converged", msg), UserWarning, stacklevel=5)

@@ -30,6 +30,7 @@ from postproc.calibration.structured import StructuredMap, StructuredScaling, fi
 from postproc.calibration.temperature import PATIENCE, check_penalties
 from postproc.scores.arrays import Array, beside, log_softmax
 from postproc.scores.checks import check_number
+from postproc.scores.codes import coded
 from postproc.scores.kinds import Kind
 
 #: Ridges on the matrix to choose from by cross-validation, strong ones first.
@@ -328,7 +329,7 @@ def warn_of_many_classes(n_classes: int) -> None:
         f"a matrix for {n_classes:,} classes would fill the memory, so the calibration is "
         f"structured scaling, as with all files of more than {MOST_CLASSES:,} classes"
     )
-    warnings.warn(msg, UserWarning, stacklevel=4)
+    warnings.warn(coded("structured", msg), UserWarning, stacklevel=4)
 
 
 def _is_better(logs: Floats, plain: Floats, y: Ints) -> bool:

@@ -24,6 +24,7 @@ from postproc.calibration.affine import (
     apply_to_rows,
     fit_temperature,
     identity_map,
+    left_out_temperatures,
     mean_log_loss,
     mean_solution,
     start_solution,
@@ -36,6 +37,7 @@ from postproc.scores.arrays import Array
 from postproc.scores.binary import winners
 from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
 from postproc.scores.checks import check_count, check_labels, check_number, fail
+from postproc.scores.codes import coded
 from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
@@ -63,7 +65,7 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
 
     #: The fitted map from log-probabilities to calibrated ones.
     model_: Any
-    classes_: list[str] | None
+    class_names_: list[str] | None
     out_of_fold_: Floats
     held_out_log_loss_: float
     inverse_temperature_: float
@@ -105,7 +107,7 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         self._check_options()
         given = Predictions.check(scores, kind=self.kind, classes=classes, name="scores")
         self.kind_ = given.kind
-        self.classes_ = None if given.classes is None else list(given.classes)
+        self.class_names_ = None if given.classes is None else list(given.classes)
         logs = as_logs(given.scores, given.kind)
         labels = check_labels(y, n_classes=logs.shape[1], n_rows=len(logs), name="y")
         if len(labels) < 2:
@@ -113,7 +115,8 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         self.n_rows_, self.n_features_in_ = map(int, logs.shape)
         self.unseen_ = unseen_classes(labels, logs.shape[1])
         if len(self.unseen_):
-            warnings.warn(unseen_message(self.unseen_, logs.shape[1]), UserWarning, stacklevel=3)
+            msg = unseen_message(self.unseen_, logs.shape[1])
+            warnings.warn(coded("unseen-classes", msg), UserWarning, stacklevel=3)
         with blas_threads_for(logs.size):
             self._search(logs, labels)
         if abs(np.log(self.inverse_temperature_)) > LOG_BETA - 0.01:
@@ -121,7 +124,7 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
                 f"the temperature is {self.temperature_:.3g}, at the bound of its range, so the "
                 "scores are not calibrated; scale them to log-odds first"
             )
-            warnings.warn(msg, UserWarning, stacklevel=3)
+            warnings.warn(coded("at-bound", msg), UserWarning, stacklevel=3)
         share = 1.0 / (len(labels) + 1)
         self.model_ = MixedMap(self.model_, share)
         for rows in row_blocks(*logs.shape, block_bytes=DEFAULT_SIZES.cached):
@@ -131,7 +134,7 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         alike = bool((logs == logs[0]).all())
         if alike:
             msg = "all rows of the fit split are the same, so nothing can be learned from them"
-            warnings.warn(msg, UserWarning, stacklevel=3)
+            warnings.warn(coded("all-alike", msg), UserWarning, stacklevel=3)
         self.improved_ = bool(self.held_out_log_loss_ < self.identity_log_loss_) and not alike
         if not self.improved_:
             self.model_, self.out_of_fold_ = identity_map(logs.shape[1]), logs
@@ -141,7 +144,7 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
                 f"{type(self).__name__} has not converged after {self.n_iter_} iterations; "
                 "raise `max_iter`"
             )
-            warnings.warn(msg, UserWarning, stacklevel=3)
+            warnings.warn(coded("converged", msg), UserWarning, stacklevel=3)
         return self
 
     @takes_frames("scores", returns="scores")
@@ -228,8 +231,8 @@ class TemperatureScaling(Calibrator):
         Log-probabilities of the fit rows, each by a fit without its fold.
     kind_ : str
         The kind of the scores.
-    classes_ : list of C str, or None
-        Class names, if `fit` was given them.
+    classes_ : ndarray of shape (C,)
+        Class names, or 0..C-1 if there are none.
     n_rows_, n_features_in_ : int
         Number of fit rows, and of classes C.
     unseen_ : ndarray of int
@@ -271,8 +274,9 @@ class TemperatureScaling(Calibrator):
         self.inverse_temperature_ = fit_temperature(logs, y)
         plain = identity_map(logs.shape[1])
         held_out = np.empty_like(logs)
-        for train, test in self._splits(logs, y):
-            beta = fit_temperature(logs[train], y[train], self.inverse_temperature_)
+        splits = list(self._splits(logs, y))
+        betas = left_out_temperatures(logs, y, splits, self.inverse_temperature_)
+        for beta, (_, test) in zip(betas, splits, strict=True):
             apply_to_rows(AffineMap(beta, plain.bias, plain.unseen), logs, test, held_out)
         self.out_of_fold_ = held_out
         self.model_ = AffineMap(self.inverse_temperature_, plain.bias, plain.unseen)

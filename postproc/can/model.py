@@ -17,6 +17,7 @@ from postproc.can.reference import Reference
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes
 from postproc.scores.checks import fail
+from postproc.scores.codes import coded
 from postproc.scores.confidence import top_k_entropy
 
 #: Warn if the total variation between a target's mean prediction and the prior is larger ...
@@ -94,27 +95,30 @@ class CANModel:
     def risks(self, class_names: Iterable[str] | None = None) -> Iterator[str]:
         """Yield what in the reference and prior calls for caution, one sentence each."""
         if self.options.threshold == math.inf:
-            yield "the configuration leaves every row unchanged"
+            yield coded("no-change", "the configuration leaves every row unchanged")
             return
         names = list(class_names or map(str, range(len(self.prior))))
         barred = np.flatnonzero(self.prior == 0)
         if len(barred):
-            yield (
+            yield coded(
+                "reference",
                 f"the prior of {_listing(barred, names)} is zero: no ambiguous row can get "
-                f"{'it' if len(barred) == 1 else 'them'}"
+                f"{'it' if len(barred) == 1 else 'them'}",
             )
         if self.n_confident == 0:
-            yield (
+            yield coded(
+                "reference",
                 "no row is confident, so the identity matrix takes the reference's place; "
-                "raise the threshold or use another reference"
+                "raise the threshold or use another reference",
             )
         elif self.options.smoothing < 1:
             bare = np.flatnonzero((self.confident_mass < 1) & (self.prior > 0))
             if len(bare):
-                yield (
+                yield coded(
+                    "reference",
                     f"{_listing(bare, names)} {'has' if len(bare) == 1 else 'have'} less than one "
                     "confident row's worth of mass and may take nearly every ambiguous row; "
-                    "increase the smoothing (to 1, say) or the threshold"
+                    "increase the smoothing (to 1, say) or the threshold",
                 )
 
     def mismatch(self, mean: NDArray[Any], error: NDArray[Any]) -> str | None:
@@ -127,10 +131,11 @@ class CANModel:
         deviation = float(np.sqrt((error**2).sum() * (1 - 2 / np.pi))) / 2
         if distance <= max(FAR_FROM_PRIOR, chance + FAR_BEYOND_CHANCE * deviation):
             return None
-        return (
+        return coded(
+            "far-prior",
             f"the target's mean prediction lies far from the prior (total variation "
             f"{distance:.2f}): CAN pulls ambiguous rows towards the prior, which hurts if the "
-            "target's classes are distributed differently; pass the target's own prior"
+            "target's classes are distributed differently; pass the target's own prior",
         )
 
 

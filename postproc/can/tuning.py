@@ -28,6 +28,7 @@ from postproc.evaluation.choice import (
 from postproc.evaluation.registry import label_metric
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.checks import check_labels
+from postproc.scores.codes import coded
 from postproc.scores.confidence import TopK, top_k_entropy
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind, check_scores, probabilities
@@ -152,7 +153,7 @@ def tune_can(
             f"{len(bare)} of {n_classes} classes have no label, class {bare[0]} first: they keep "
             "a small prior; pass the prior if it is known"
         )
-        warnings.warn(msg, UserWarning, stacklevel=3)
+        warnings.warn(coded("unseen-classes", msg), UserWarning, stacklevel=3)
     probs = as_numpy(probabilities(values, found))
     plan = make_plan(
         probs,

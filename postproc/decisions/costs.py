@@ -11,6 +11,7 @@ import numpy as np
 from postproc.decisions.rules import ABSTAINED, Decided, Floats, Ints
 from postproc.scores.arrays import as_numpy
 from postproc.scores.checks import fail, fail_type
+from postproc.scores.codes import coded
 
 #: Standard errors between promised and actual cost above which calibration is doubted.
 DOUBTED = 3.0
@@ -77,8 +78,9 @@ class CostCheck:
         away = abs(self.actual - self.promised) / max(self.standard_error, 1e-300)
         if away <= DOUBTED:
             return None
-        return (
+        return coded(
+            "poorly-calibrated",
             f"on the rows of --fit these decisions cost {self.actual:.4g} a row, and the "
             f"probabilities promise {self.promised:.4g} ({away:.0f} standard errors apart): they "
-            "are poorly calibrated, so calibrate them first (postproc calibrate)"
+            "are poorly calibrated, so calibrate them first (postproc calibrate)",
         )

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.scores.codes import coded
+
 #: Agreement up to this z-score may be chance; labels in random order exceed it in 5 % of cases.
 LEAST_Z = 1.645
 
@@ -58,10 +60,11 @@ def chance_doubts(poor: Mapping[str, float], labels: str) -> list[str]:
     listed = [f"{name} ({100 * accuracy:.1f} % right)" for name, accuracy in poor.items()]
     shown = ", ".join(listed[:3]) + (", ..." if len(listed) > 3 else "")
     agrees = "agrees" if len(poor) == 1 else "agree"
-    return [
+    said = (
         f"{shown} {agrees} with {labels} no better than with labels in random order; do both files "
         "have their rows and classes in the same order?"
-    ]
+    )
+    return [coded("chance", said)]
 
 
 def unlabelled_doubts(
@@ -83,7 +86,8 @@ def unlabelled_doubts(
         return []
     shown = ", ".join(repr(classes[j]) for j in odd[:3]) + (", ..." if len(odd) > 3 else "")
     rows = f"{predicted[odd].sum():,} of {support.sum():,} rows"
-    return [
+    said = (
         f"{name} predicts {shown} for {rows}, but no label is among them: are labels numbered or "
         "named like the columns?"
-    ]
+    )
+    return [coded("unlabelled-class", said)]

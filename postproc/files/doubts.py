@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from postproc.files.shards import ShardSource
 from postproc.scores.arrays import as_floating, as_numpy
+from postproc.scores.codes import coded
 from postproc.scores.predictions import Predictions
 from postproc.scores.rounding import SUM_TOLERANCE_FLOAT16
 
@@ -46,10 +47,11 @@ def order_doubts(predictions: Predictions) -> list[str]:
     falls = (np.diff(sample, axis=1) <= 0).all() and (sample[:, 0] > sample[:, -1]).all()
     if len(sample) < LEAST_ROWS or not falls:
         return []
-    return [
+    said = (
         f"{predictions.name}: scores fall from left to right in every row; are they top-k lists, "
         "with other classes in each row?"
-    ]
+    )
+    return [coded("sorted-scores", said)]
 
 
 def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str]:
@@ -77,7 +79,7 @@ def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str
     >>> scores = [[0.2, 0.8 + 1e-7, -1e-7], [0.5, 0.3, 0.2]]
     >>> print(*kind_doubts(Predictions.check(scores, name="a.npy")))
     a.npy is read as logits since -1e-07 lies outside [0, 1], but its rows sum to 1: declare \
---probs (after clipping) or --logits
+--probs (after clipping) or --logits [PP202]
     """
     name = predictions.name
     if predictions.multilabel:
@@ -87,7 +89,7 @@ def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str
     if isinstance(predictions.scores, ShardSource):
         odd = _odd_shards(predictions, predictions.scores)
         if odd is not None:
-            return [f"{name}: {odd}; all are read as logits"]
+            return [coded("kind", f"{name}: {odd}; all are read as logits")]
     sample = np.concatenate([_rows(predictions, rows) for rows in _sampled(predictions)])
     inside = bool(sample.min() >= 0 and sample.max() <= 1)
     total = _common_sum(sample)
@@ -100,14 +102,16 @@ def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str
         else:
             said = "every score sampled lies in [0, 1]"
             mend = "--probs" if predictions.column is not None else "--multilabel or --probs"
-        return [f"{name}: declared logits, but {said}; declare {mend} if they are"]
+        told = f"{name}: declared logits, but {said}; declare {mend} if they are"
+        return [coded("kind", told)]
     if total is None:
         return []
     mend = "declare --votes" if total == 100 else "declare --probs (after clipping) or --logits"
-    return [
+    told = (
         f"{name} is read as logits since {value!s} lies outside [0, 1], but its rows sum to "
         f"{total}: {mend}"
-    ]
+    )
+    return [coded("kind", told)]
 
 
 def _exclusive_doubts(predictions: Predictions) -> list[str]:
@@ -117,10 +121,11 @@ def _exclusive_doubts(predictions: Predictions) -> list[str]:
     sample = np.concatenate([_rows(predictions, rows) for rows in _sampled(predictions)])
     if len(sample) < LEAST_ROWS or not _are_probabilities(sample):
         return []
-    return [
+    told = (
         f"{predictions.name}: every row sampled sums to 1; omit --multilabel if its classes "
         "exclude each other"
-    ]
+    )
+    return [coded("kind", told)]
 
 
 def _sampled(predictions: Predictions) -> Iterator[slice]:

@@ -14,6 +14,7 @@ from postproc.files.doubts import kind_doubts, order_doubts
 from postproc.scores.arrays import as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
+from postproc.scores.codes import coded
 from postproc.scores.confidence import DEFAULT_TOP_K, top_k_entropy
 from postproc.scores.kinds import two_class_rows
 from postproc.scores.predictions import Predictions
@@ -120,14 +121,15 @@ def inspect_predictions(
     first = as_numpy(predictions.probabilities(slice(0, 1)))
     cuts = predictions.cuts(sizes)
     sums = reduce(RowSums.merge, map_blocks(InspectRows(predictions, first), cuts, "inspecting"))
-    suspicions = kind_doubts(predictions, declared=declared) + order_doubts(predictions)
-    suspicions += _suspicions(predictions, sums)
+    odd = _suspicions(predictions, sums)
     n_entries = n_rows * (n_classes if predictions.multilabel else 1)  # rows of one choice
     if (sums.predicted == 0).any() and n_rows >= 10 * n_classes:
         never = [predictions.class_name(int(j)) for j in np.flatnonzero(sums.predicted == 0)]
         shown = ", ".join(never[:3]) + (", ..." if len(never) > 3 else "")
         what = "labels" if predictions.multilabel else "classes"
-        suspicions.append(f"{len(never)} of {n_classes} {what} are never predicted ({shown})")
+        odd.append(f"{len(never)} of {n_classes} {what} are never predicted ({shown})")
+    suspicions = kind_doubts(predictions, declared=declared) + order_doubts(predictions)
+    suspicions += [coded("suspicious", each) for each in odd]
     mean = sums.mass / n_rows
     return Inspection(
         name=predictions.name,

@@ -22,6 +22,7 @@ from postproc.scores.checks import (
     check_labels,
     fail,
 )
+from postproc.scores.codes import coded
 from postproc.scores.names import check_unique, matching_order, some
 from postproc.scores.tables.tables import is_integer, is_number
 
@@ -163,11 +164,8 @@ def _tell_rest(values: NDArray[Any], positive: str | None, name: str) -> None:
     names = [] if positive is None else list(dict.fromkeys(plain_text(values).tolist()))
     rest = [each for each in names if each != positive]
     if positive in names and len(rest) > 1:
-        warnings.warn(
-            f"{name}: labels other than {positive!r} are negative ({some(rest)})",
-            ReadingWarning,
-            stacklevel=3,
-        )
+        said = f"{name}: labels other than {positive!r} are negative ({some(rest)})"
+        warnings.warn(coded("read", said), ReadingWarning, stacklevel=3)
 
 
 def _from_one_hot(contents: Contents, n_classes: int, name: str) -> Contents:
@@ -181,9 +179,8 @@ def _from_one_hot(contents: Contents, n_classes: int, name: str) -> Contents:
         return contents
     if not (np.isin(numbers, (0, 1)).all() and (numbers.sum(axis=1) == 1).all()):
         return contents
-    warnings.warn(
-        f"{name}: each row holds one 1, which is read as its label", ReadingWarning, stacklevel=3
-    )
+    said = f"{name}: each row holds one 1, which is read as its label"
+    warnings.warn(coded("read", said), ReadingWarning, stacklevel=3)
     labels: NDArray[Any] = numbers.argmax(axis=1)
     if contents.classes is not None:
         labels = np.array(contents.classes, dtype=np.str_)[labels]
@@ -206,12 +203,11 @@ def _count_unknown(
     if not is_unknown.any():
         return labels
     names = list(dict.fromkeys(str(value) for value in values[is_unknown].tolist()))
-    warnings.warn(
+    said = (
         f"{name}: {int(is_unknown.sum())} of {len(labels)} labels are none of the classes "
-        f"({some(names)}); they count as wrong",
-        ReadingWarning,
-        stacklevel=3,
+        f"({some(names)}); they count as wrong"
     )
+    warnings.warn(coded("unknown-labels", said), ReadingWarning, stacklevel=3)
     return np.where(is_unknown, n_classes, labels)
 
 

@@ -27,6 +27,7 @@ from postproc.files.zarr import ZarrSource, is_zarr
 from postproc.scores.binary import OneColumn, as_column, is_one_column
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
+from postproc.scores.codes import coded
 from postproc.scores.detection import examine
 from postproc.scores.kinds import Kind
 from postproc.scores.one_hot import from_labels
@@ -192,7 +193,7 @@ class _Notes:
     def say(self) -> None:
         """Warn of it once all is done."""
         for note in dict.fromkeys(self.notes):
-            warnings.warn(f"{self.name}: {note}", ReadingWarning, stacklevel=4)
+            warnings.warn(coded("read", f"{self.name}: {note}"), ReadingWarning, stacklevel=4)
 
 
 def _options(reading: Reading | None, kind: Kind | None, multilabel: bool) -> Reading:

@@ -15,6 +15,7 @@ from postproc.files.labels import PathLike, look_up, order_of, to_numbers
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.scores.checks import fail
+from postproc.scores.codes import coded
 from postproc.scores.multilabel import check_label_matrix
 from postproc.scores.names import some
 from postproc.scores.predictions import Predictions
@@ -121,9 +122,8 @@ def _from_names(
                 fail(f"{name}, row {row}", f"names of the labels {some(list(classes))}", repr(each))
             labels[row, known[each]] = 1
     marks = "in JSON" if is_json else f"separated by {repr(separator) if separator else 'spaces'}"
-    warnings.warn(
-        f"{name}: each row is read as a list of names {marks}", ReadingWarning, stacklevel=3
-    )
+    said = f"{name}: each row is read as a list of names {marks}"
+    warnings.warn(coded("read", said), ReadingWarning, stacklevel=3)
     return labels
 
 

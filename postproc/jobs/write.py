@@ -28,6 +28,7 @@ from postproc.jobs.outputs import AnyTarget, Output, has_journal, make_target
 from postproc.jobs.targets import check_target
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes
 from postproc.scores.checks import is_of_data, one_line
+from postproc.scores.codes import coded
 from postproc.scores.sources import SourceChangedError
 
 #: A folder that was replaced, in the folder of what is not complete.
@@ -183,8 +184,9 @@ def _kept(output: Output, job: Mapping[str, Any], *, resume: bool) -> Journal | 
 def _lost(n_blocks: int, *, resumed: bool) -> str:
     blocks = f"{n_blocks} finished block{'s' if n_blocks > 1 else ''} of a stopped job"
     if resumed:
-        return f"the file that held {blocks} is missing or damaged; starting again"
-    return f"discarded {blocks}; --resume would have kept {'them' if n_blocks > 1 else 'it'}"
+        return coded("job", f"the file that held {blocks} is missing or damaged; starting again")
+    them = "them" if n_blocks > 1 else "it"
+    return coded("job", f"discarded {blocks}; --resume would have kept {them}")
 
 
 def _restore(output: Output, warn: Callable[[str], None]) -> None:
@@ -192,7 +194,8 @@ def _restore(output: Output, warn: Callable[[str], None]) -> None:
     replaced = output.partial / REPLACED
     if replaced.exists() and not output.path.exists():
         replaced.replace(output.path)
-        warn(f"{output.path}: restored; a job was killed while it replaced it")
+        said = f"{output.path}: restored; a job was killed while it replaced it"
+        warn(coded("job", said))
 
 
 def _begin(output: Output, target: AnyTarget, job: Mapping[str, Any]) -> Journal:

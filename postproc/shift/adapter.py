@@ -28,6 +28,7 @@ from postproc.scores.checks import (
     fail,
     fail_type,
 )
+from postproc.scores.codes import coded
 from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
@@ -92,8 +93,8 @@ class LabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # sci
     ----------
     kind_ : str
         The kind of the scores.
-    classes_ : list of C str, or None
-        Class names, if `fit` was given them.
+    classes_ : ndarray of shape (C,)
+        Class names, or 0..C-1 if there are none.
     n_features_in_ : int
         Number of classes C.
     model_ : AffineMap, MatrixMap or None
@@ -176,7 +177,7 @@ class LabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # sci
             scaling = make_calibrator(self.calibration, **options).fit(given.scores, labels)
             logs, self.model_ = scaling.out_of_fold_, scaling.model_
         self.kind_, self.n_features_in_ = given.kind, given.n_classes
-        self.classes_ = None if given.classes is None else list(given.classes)
+        self.class_names_ = None if given.classes is None else list(given.classes)
         self.unseen_ = unseen_classes(labels, given.n_classes)
         held_out = np.exp(logs)
         self.moments_ = PredictionMoments.of(held_out)
@@ -246,7 +247,7 @@ class LabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # sci
             reference = to_device(self.reference_, read.device)
             can = CANModel.fit([reference], prior.prior, CANOptions())
             mismatch = can.mismatch(moments.mean, moments.standard_error)
-            for risk in filter(None, (*can.risks(self.classes_), mismatch)):
+            for risk in filter(None, (*can.risks(self.class_names_), mismatch)):
                 warnings.warn(risk, UserWarning, stacklevel=5)
         elif self.method == "sinkhorn":
             sums = target_likelihood(read, factors, map_blocks, "matching columns")
@@ -289,27 +290,31 @@ class LabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # sci
         """Reasons not to trust the result."""
         n_classes = self.n_features_in_
         if test.p_value >= 0.05:
-            yield (
+            yield coded(
+                "no-shift",
                 f"the target shows no label shift (p = {test.p_value:.2g}), so adapting may "
-                "lower accuracy"
+                "lower accuracy",
             )
         if self.method in ("em", "bbse") and n_rows < FEW_ROWS * n_classes:
             rows = "1 row" if n_rows == 1 else f"{n_rows} rows"
-            yield (
+            yield coded(
+                "few-rows",
                 f"{self.method} estimates {n_classes} class frequencies from {rows} without "
-                "regularization, which is unreliable; use map"
+                "regularization, which is unreliable; use map",
             )
         if prior.strength > n_rows:
-            yield (
+            yield coded(
+                "few-rows",
                 f"the estimated prior rests on {prior.strength:.3g} pseudo-rows of the source "
                 f"prior and only {n_rows} rows of the target, so it is mostly assumed; its "
-                "standard errors are those of the rows alone"
+                "standard errors are those of the rows alone",
             )
         if len(self.unseen_):
-            names = self.classes_ or [str(j) for j in range(n_classes)]
+            names = self.class_names_ or [str(j) for j in range(n_classes)]
             shown = ", ".join(names[j] for j in self.unseen_[:3])
             more = ", ..." if len(self.unseen_) > 3 else ""
-            yield (
+            yield coded(
+                "unseen-classes",
                 f"no row of the fit split has the label {shown}{more}, so the estimated share of "
-                f"{'this class' if len(self.unseen_) == 1 else 'these classes'} is unreliable"
+                f"{'this class' if len(self.unseen_) == 1 else 'these classes'} is unreliable",
             )

@@ -24,6 +24,7 @@ import numpy as np
 from postproc.calibration.affine import Floats
 from postproc.scores.arrays import Array, as_numpy, beside
 from postproc.scores.checks import check_count, check_number, fail
+from postproc.scores.codes import coded
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.prior import class_prior
 from postproc.shift.evidence import (
@@ -224,7 +225,7 @@ def estimate_prior(
     )
     if not converged:
         msg = f"the prior has not converged after {n_iter} iterations; raise `max_iter`"
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warnings.warn(coded("converged", msg), UserWarning, stacklevel=4)
     gain = likelihood.value(q) - likelihood.value(source)
     std = _standard_errors(likelihood, q)
     return PriorEstimate(q, std, n_iter, converged, gain, float(pseudo.sum()))

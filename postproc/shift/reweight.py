@@ -12,6 +12,7 @@ from postproc.calibration.affine import Floats
 from postproc.calibration.score_maps import like_scores
 from postproc.scores.arrays import Array, beside
 from postproc.scores.checks import check_count, check_number
+from postproc.scores.codes import coded
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.prior import class_prior
 from postproc.shift.evidence import LEAST_SHARE, check_probabilities
@@ -153,6 +154,6 @@ def match_columns(
         factors = new
         if moved <= tol:
             return factors
-    msg = f"joint normalization has not converged after {max_iter} iterations"
-    warnings.warn(f"{msg}; raise `max_iter`", UserWarning, stacklevel=4)
+    msg = f"joint normalization has not converged after {max_iter} iterations; raise `max_iter`"
+    warnings.warn(coded("converged", msg), UserWarning, stacklevel=4)
     return factors

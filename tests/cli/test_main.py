@@ -101,6 +101,13 @@ def test_commands_list_what_they_are():
     assert main.get_command(None, "__init__") is None
 
 
+def test_python_m_postproc_is_the_command(tmp_path):
+    words = [sys.executable, "-m", "postproc", "inspect", "none.npy"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: none.npy")
+
+
 def test_version(run_cli):
     from importlib.metadata import version
 

@@ -165,7 +165,7 @@ def test_a_signal_stops_a_job_that_is_gone_on_with(here, run_cli, name):
         assert done.stderr == ""
     else:
         said = "stopped after 12 of 20 blocks, which are kept; resume with --resume"
-        assert done.stderr == f"Error: interrupted; {said}\n"
+        assert done.stderr == f"Error: interrupted; {said} [PP107]\n"
     assert not Path("out.npy").exists()
     words = (*words, "-o", "out.npy", "--quiet", "--resume")
     again = drive(*words, at=8, action="sys.exit('computed again')")
@@ -197,7 +197,7 @@ def test_an_input_that_shrinks_stops_the_job_with_a_message(here):
     done = drive(*JOBS["soft"], "-o", "out.npy", at=3, action=action, code=1)
     where = here / "b.npy"
     assert done.stderr.startswith(f"Error: {where}: the file shrank from 20128 to 9000 bytes while")
-    assert done.stderr.endswith("which are kept; resume with --resume\n")
+    assert done.stderr.endswith("which are kept; resume with --resume [PP107]\n")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -209,7 +209,7 @@ def test_an_input_that_vanishes_stops_the_job_with_a_message(here):
 def test_an_output_folder_that_is_removed_is_named(here):
     (here / "to").mkdir()
     done = drive(*JOBS["can"], "-o", "to/out.npy", at=3, action="shutil.rmtree('to')", code=1)
-    assert done.stderr.endswith("was removed, and nothing is kept\n")
+    assert done.stderr.endswith("was removed, and nothing is kept [PP107]\n")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -415,7 +415,8 @@ def test_other_errors_of_a_part_keep_what_is_finished(here, at, error):
         said = f"{name}: {said}; stopped after 5 of 20 blocks, which are kept; resume with --resume"
     *above, last = done.stderr.splitlines()
     if name == "ImportError":  # something that is not installed
-        assert (above, last) == ([], f"Error: {said}")
+        code = "PP107" if at else "PP105"
+        assert (above, last) == ([], f"Error: {said} [{code}]")
     else:
         assert above[0].startswith("Traceback")
         assert above[-1].endswith(f"Error: {said}")

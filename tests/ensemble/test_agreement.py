@@ -61,7 +61,7 @@ def test_labels_and_rows_in_another_order_are_doubted(n_classes):
     share = 100 * np.mean(scores[::-1].argmax(axis=1) == labels)
     assert told == (
         f"moved ({share:.1f} % right) agrees with labels.val no better than with labels in "
-        "random order; do both files have their rows and classes in the same order?"
+        "random order; do both files have their rows and classes in the same order? [PP206]"
     )
     columns = Predictions(np.roll(scores, 1, axis=1), "logits", name="columns")
     assert agreement(columns, labels).z < -LEAST_Z
@@ -101,5 +101,5 @@ def test_a_member_in_another_order_on_the_target_is_named():
     ):
         (told,) = member_doubts(fit, target)
         assert told.startswith("c agrees with the member closest to it on ")
-        assert told.endswith("; are rows and classes of all files in the same order?")
+        assert told.endswith("; are rows and classes of all files in the same order? [PP208]")
     assert member_doubts(fit, task(99, order=slice(None, None, -1))) == []

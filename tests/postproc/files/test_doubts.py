@@ -36,7 +36,7 @@ def test_one_cell_outside_is_named(many, dtype, at, row, value):
     shown = str(dtype(value))
     assert doubts(many.astype(dtype)) == [
         f"a.npy is read as logits since {shown} lies outside [0, 1], but its rows sum to 1: "
-        "declare --probs (after clipping) or --logits"
+        "declare --probs (after clipping) or --logits [PP202]"
     ]
 
 
@@ -45,14 +45,15 @@ def test_percentages_with_a_negative_one_are_votes_once_it_is_mended(many):
     percentages[0] = [-1e-3, 100, 0, 0]
     assert doubts(percentages) == [
         "a.npy is read as logits since -0.001 lies outside [0, 1], but its rows sum to 100: "
-        "declare --votes"
+        "declare --votes [PP202]"
     ]
 
 
 @pytest.mark.parametrize("library", [np.asarray, torch.as_tensor])
 def test_probabilities_declared_to_be_logits(many, library):
-    assert doubts(library(many), "logits", declared=True) == [DECLARED + " if they are"]
-    assert doubts(library(many), "logits") == [DECLARED + " if they are"]  # a key has declared it
+    assert doubts(library(many), "logits", declared=True) == [DECLARED + " if they are [PP202]"]
+    # A key has declared it.
+    assert doubts(library(many), "logits") == [DECLARED + " if they are [PP202]"]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_no_doubt_where_there_is_none(many, change):
 def test_independent_labels_declared_to_be_logits(many):
     assert doubts(np.sqrt(many), "logits", declared=True) == [
         "a.npy: declared logits, but every score sampled lies in [0, 1]; declare --multilabel or "
-        "--probs if they are"
+        "--probs if they are [PP202]"
     ]
 
 
@@ -124,7 +125,7 @@ def test_odd_shards_are_named(tmp_path, many, odd, message, mapped):
     parts = [many[cut] if number in odd else logits[cut] for number, cut in enumerate(cuts)]
     path = shards(tmp_path / "folder", parts)
     loaded = load_predictions(path, mapped=mapped)
-    assert kind_doubts(loaded) == [f"{path}: {message}; all are read as logits"]
+    assert kind_doubts(loaded) == [f"{path}: {message}; all are read as logits [PP202]"]
 
 
 def test_shards_of_one_kind(tmp_path, many):

@@ -76,7 +76,7 @@ def test_softmax_of_softmax_is_suspected(n_classes, dtype):
 
 
 def test_rows_all_alike_are_suspected():
-    alike = "all rows are alike: the predictions say nothing about the rows"
+    alike = "all rows are alike: the predictions say nothing about the rows [PP214]"
     assert alike in _inspect([[0.1, 0.9]] * 3).suspicions
     assert alike not in _inspect([[0.1, 0.9]]).suspicions
     assert alike not in _inspect([[0.1, 0.9], [0.1, 0.9], [0.2, 0.8]]).suspicions
@@ -84,12 +84,12 @@ def test_rows_all_alike_are_suspected():
 
 def test_ties_are_counted():
     found = _inspect([[0.4, 0.4, 0.2], [0.8, 0.1, 0.1], [0.2, 0.4, 0.4]])
-    tied = "2 of 3 rows have ties for the largest score; the lowest class wins them"
+    tied = "2 of 3 rows have ties for the largest score; the lowest class wins them [PP214]"
     assert found.suspicions == [tied]
 
 
 def test_exact_zeros_are_suspected():
-    zeros = "75 % of the probabilities are exact zeros: rounded, or hard votes?"
+    zeros = "75 % of the probabilities are exact zeros: rounded, or hard votes? [PP214]"
     assert _inspect(np.eye(4)).suspicions == [zeros]
     assert _inspect([[0.5, 0.3, 0.2, 0.0], [0.0, 0.9, 0.1, 0.0]]).suspicions == []
 
@@ -97,12 +97,12 @@ def test_exact_zeros_are_suspected():
 def test_classes_never_predicted_are_named_where_rows_suffice():
     probs = np.tile([0.6, 0.1, 0.1, 0.1, 0.1], (50, 1))
     probs[0] = [0.1, 0.6, 0.1, 0.1, 0.1]
-    never = "3 of 5 classes are never predicted (c, d, e)"
+    never = "3 of 5 classes are never predicted (c, d, e) [PP214]"
     assert _inspect(probs, classes="abcde").suspicions == [never]
     assert _inspect(probs[:49], classes="abcde").suspicions == []
     wide = np.full((60, 6), 0.05)
     wide[:, 1] = np.linspace(0.75, 0.75, 60)
-    assert "5 of 6 classes are never predicted (0, 2, 3, ...)" in _inspect(wide).suspicions
+    assert "5 of 6 classes are never predicted (0, 2, 3, ...) [PP214]" in _inspect(wide).suspicions
 
 
 def test_real_predictions_are_not_suspected(shared_data):

@@ -171,7 +171,7 @@ def test_a_label_that_is_no_class_counts_as_wrong_if_asked_for(tmp_path, values,
         found = load_labels(path, n_classes=2, classes=classes, unknown="wrong")
     assert found.tolist() == [0, 2, 1]
     message = f"{path}: 1 of 3 labels are none of the classes ('{values[1]}'); they count as wrong"
-    assert [str(each.message) for each in said] == [message]
+    assert [str(each.message) for each in said] == [f"{message} [PP209]"]
 
 
 def test_an_id_twice_is_an_error(tmp_path):

@@ -327,7 +327,7 @@ def test_containers_that_are_damaged_or_missing_are_made_again(out):
     check(out, run(part, out, resume=True, warn=told.append))
     assert len(part.computed) == 5
     held = "the file that held 3 finished blocks of a stopped job"
-    assert told == [f"{held} is missing or damaged; starting again"]
+    assert told == [f"{held} is missing or damaged; starting again [PP311]"]
 
 
 def test_a_damaged_header_is_written_anew(tmp_path):
@@ -369,7 +369,8 @@ def test_finished_blocks_that_are_discarded_are_told_of(out):
     stop(out)
     told = []
     check(out, run(Rows(), out, warn=told.append))
-    assert told == ["discarded 3 finished blocks of a stopped job; --resume would have kept them"]
+    said = "discarded 3 finished blocks of a stopped job; --resume would have kept them"
+    assert told == [f"{said} [PP311]"]
     stop_at_another = Rows(15, KeyboardInterrupt())
     with pytest.raises(StoppedError):
         run(stop_at_another, out, signature={"a": 1}, overwrite=True)
@@ -423,7 +424,7 @@ def test_a_folder_is_not_lost_if_a_job_is_killed_while_it_replaces_it(
     found = load_predictions(out.path).scores[:]
     assert any(np.array_equal(found, rows) for rows in (ROWS, Old.rows))
     assert said == (
-        [f"{out.path}: restored; a job was killed while it replaced it"]
+        [f"{out.path}: restored; a job was killed while it replaced it [PP311]"]
         if not swaps and step == 1
         else []
     )

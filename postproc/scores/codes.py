@@ -1,0 +1,446 @@
+"""Codes of warnings and errors: how each is detected, what it means, and how to mend it.
+
+PP1xx and PP4xx are errors of files and of data, PP2xx and PP3xx warnings of data and of methods,
+PP9xx what only we can mend. `docs/codes.md` is written from here by `docs/codes.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from traceback import walk_tb
+from typing import NamedTuple
+
+
+class Code(NamedTuple):
+    """One kind of warning or error."""
+
+    number: str
+    title: str
+    found: str
+    meaning: str
+    mend: str
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether it is a warning, which can be silenced."""
+        return self.number[2] in "23"
+
+
+#: Each kind by the name that code calls it by.
+CODES = {
+    "missing-file": Code(
+        "PP101",
+        "No such file",
+        "A path names no file or folder, with or without one of the known suffixes.",
+        "Nothing can be read from there, or nothing written: the folder of an output must exist.",
+        "Check the path and the current folder; create the folder of the output first.",
+    ),
+    "in-the-way": Code(
+        "PP102",
+        "Output in the way",
+        "The output exists, is being written by another job, or is a folder with other files.",
+        "Nothing is replaced unless that was asked for.",
+        "Name another output, or allow replacing with `--overwrite`. Wait for the other job.",
+    ),
+    "system": Code(
+        "PP103",
+        "Refused by the system",
+        "Reading or writing failed: rights, a full disk, a file that changed meanwhile.",
+        "The file may be whole; the system did not let postproc have it.",
+        "Mend what the message names, then run the command again.",
+    ),
+    "content": Code(
+        "PP104",
+        "Unreadable content",
+        "The file is damaged, empty, of an unknown format, or of another shape than is needed.",
+        "The file was found, but holds no predictions, labels or texts of the expected form.",
+        "`postproc inspect FILE` shows what is read; *File layouts* lists what can be, and "
+        "`postproc convert` writes other layouts as one of these.",
+    ),
+    "extra": Code(
+        "PP105",
+        "Extra not installed",
+        "A format, page or engine needs a package that is not installed.",
+        "Parquet files, HTML pages, Zarr arrays and Dask are optional.",
+        "Run the command for pip that the message ends with.",
+    ),
+    "model": Code(
+        "PP106",
+        "Unusable model or configuration",
+        "A saved model or configuration is damaged, or gives no probabilities when tried out.",
+        "Models are tried out as they are loaded, so that no wrong number is ever written.",
+        "Fit and save it again.",
+    ),
+    "resume": Code(
+        "PP107",
+        "Job stopped or not resumable",
+        "A job stopped between blocks, or `--resume` met blocks of another job.",
+        "Finished blocks are kept, and belong to one command with the same options and inputs.",
+        "Mend what stopped it and repeat the command with `--resume`, or omit `--resume`.",
+    ),
+    "cluster": Code(
+        "PP108",
+        "Dask does not answer",
+        "The scheduler or its workers cannot be reached, or have died.",
+        "Blocks that are finished are kept.",
+        "Start the scheduler and workers with the same version of postproc, then use `--resume`.",
+    ),
+    "memory": Code(
+        "PP109",
+        "Out of memory",
+        "The system or the device gave no more memory.",
+        "Work goes by blocks of rows, so this is mostly a fit to very many rows or classes.",
+        "Fit to fewer rows, use `--device cpu`, or choose a method with fewer parameters.",
+    ),
+    "run-directory": Code(
+        "PP110",
+        "Incomplete run directory",
+        "A folder lacks the splits, models or labels of a run directory.",
+        "Its files are called `<model>.<split>.npy` and `labels.<split>.npy`.",
+        "Add or rename the files that the message names.",
+    ),
+    "interrupted": Code(
+        "PP111",
+        "Interrupted",
+        "The command was stopped by the user or the system.",
+        "Outputs are whole or not there; the message says what is left.",
+        "Run the command again, with `--resume` where the message says so.",
+    ),
+    "read": Code(
+        "PP201",
+        "Read otherwise than it stands",
+        "Columns were left out, a prefix of names was dropped, rows renormalized or skipped, or "
+        "labels recognized by their form.",
+        "What is done to a file is said once for each file.",
+        "Declare it: `--columns`, `--id-column`, `--label-column`, `--key`, `--classes`, "
+        "`--probs`.",
+    ),
+    "kind": Code(
+        "PP202",
+        "Doubtful kind of scores",
+        "Rows sampled look otherwise than the kind that they are read as: logits whose rows sum "
+        "to 1 or 100, shards unlike the others, labels of a multi-label task that sum to 1.",
+        "A wrong kind changes every probability, though rarely the predicted class.",
+        "Declare `--logits`, `--probs` or `--votes`, or omit `--multilabel`.",
+    ),
+    "sorted-scores": Code(
+        "PP203",
+        "Scores fall from left to right",
+        "In every row sampled, the first score is the largest and none is larger than the one "
+        "before.",
+        "Columns may be ranks of a top-k list, which mean other classes in each row.",
+        "Save one column for each class; `postproc convert --layout` reads such lists.",
+    ),
+    "far-prior": Code(
+        "PP204",
+        "Target far from the prior",
+        "The mean prediction of the target is further from the prior (total variation) than "
+        "0.08, and than chance allows.",
+        "CAN pulls ambiguous rows towards the prior, and loses accuracy if the target's classes "
+        "are distributed otherwise.",
+        "Pass the target's own prior, or estimate it with `postproc adapt`.",
+    ),
+    "by-position": Code(
+        "PP205",
+        "Matched by position",
+        "Some files have class names or row ids, and others have none.",
+        "Columns or rows of the latter are taken to be in the order of the former.",
+        "Give all files names: `--classes`, or tables with headings and ids.",
+    ),
+    "chance": Code(
+        "PP206",
+        "Labels agree only by chance",
+        "Labels in random order would agree with the predictions as well (z below 1.645).",
+        "Rows or classes of the two files are probably in different orders.",
+        "Match them by ids and class names, or mend the order.",
+    ),
+    "unlabelled-class": Code(
+        "PP207",
+        "Predicted class without labels",
+        "A class is predicted too often for none of its rows to have that label.",
+        "Labels may be numbered or named otherwise than the columns.",
+        "Name the classes with `--classes`, or number labels from 0.",
+    ),
+    "members-differ": Code(
+        "PP208",
+        "Members part on the target",
+        "On the target, a member agrees with the closest other less than half as often as on the "
+        "rows fitted to.",
+        "Rows or classes of its two files are probably in different orders.",
+        "Match them by ids and class names, or mend the order.",
+    ),
+    "unknown-labels": Code(
+        "PP209",
+        "Labels of no class",
+        "Some labels are none of the classes of the predictions.",
+        "No model can be right on these rows, so they count as wrong.",
+        "Check the names of the classes, or leave these rows out.",
+    ),
+    "labels-only": Code(
+        "PP210",
+        "Predicted labels only",
+        "A file holds one predicted label a row, and no scores.",
+        "Accuracy, macro-F1 and votes can be had, measures of probabilities cannot.",
+        "Save probabilities or logits.",
+    ),
+    "same-rows": Code(
+        "PP211",
+        "Fitted to the rows judged",
+        "A file of predictions is given to `--fit`, too.",
+        "A gain on the rows that a method was fitted to does not carry over to others.",
+        "Fit to other labelled rows.",
+    ),
+    "leakage": Code(
+        "PP212",
+        "Fit rows that the model has seen",
+        "Mean confidence on the target lies far below the accuracy on the fit split.",
+        "The model was probably trained on the fit rows, or its scores are no log-odds.",
+        "Fit to rows that no model was trained on.",
+    ),
+    "lost-ids": Code(
+        "PP213",
+        "Row ids are lost",
+        "The format of the output does not keep the row ids that came in.",
+        "Rows keep their order.",
+        "Choose another format with `-o`: .npz, .csv or .parquet.",
+    ),
+    "suspicious": Code(
+        "PP214",
+        "Suspicious predictions",
+        "`postproc inspect` found rows that are alike, ties, exact zeros, classes that are never "
+        "predicted, or a softmax too many.",
+        "Such predictions may be right, but often come from a fault in what wrote them.",
+        "Check what wrote the file; `postproc convert --undo-softmax` undoes a softmax.",
+    ),
+    "answers": Code(
+        "PP215",
+        "Every token is a class",
+        "Log-probabilities of a language model are read without a list of the answers.",
+        "Tokens that are no answer are classes, too.",
+        "Name the answers with `--classes`.",
+    ),
+    "lacking-classes": Code(
+        "PP216",
+        "Members that lack classes",
+        "With `--missing-class zero`, a member has no column for a class that others have.",
+        "It gives that class probability zero.",
+        "Nothing need be done if the member was trained without that class.",
+    ),
+    "converged": Code(
+        "PP301",
+        "Not converged",
+        "An iteration or optimiser reached its limit before it settled.",
+        "The result is rough, and may lie off the best.",
+        "Raise `max_iter` where there is one; check that scores are of a common size.",
+    ),
+    "unseen-classes": Code(
+        "PP302",
+        "Classes without fit rows",
+        "Some classes have no label among the rows fitted to.",
+        "Nothing is learned of them; the message says what they get.",
+        "Fit to rows of all classes, or pass the prior where it is known.",
+    ),
+    "few-rows": Code(
+        "PP303",
+        "Too few rows",
+        "There are fewer rows than a fit, an estimate or a guarantee needs.",
+        "The message says what is left out, or how far to trust it.",
+        "Give more rows, or use a method with regularization.",
+    ),
+    "reference": Code(
+        "PP304",
+        "Poor reference for CAN",
+        "No row is confident, or a class has no prior or less than one confident row's mass.",
+        "Such a class gets nearly every ambiguous row, or none.",
+        "Raise the threshold, use another reference, or `--smoothing 1`.",
+    ),
+    "no-shift": Code(
+        "PP305",
+        "No label shift",
+        "The test of label shift is not significant (p >= 0.05).",
+        "There is nothing to adapt to, and adapting may lower accuracy.",
+        "Use `postproc calibrate` instead, or `postproc auto`, which decides.",
+    ),
+    "at-bound": Code(
+        "PP306",
+        "Temperature at its bound",
+        "The fitted temperature reached an end of its range.",
+        "The scores are not on the scale of log-odds.",
+        "Scale the scores to log-odds first.",
+    ),
+    "all-alike": Code(
+        "PP307",
+        "Nothing to learn from",
+        "All rows of the fit split are the same.",
+        "Predictions are left as they are.",
+        "Check what wrote the file.",
+    ),
+    "structured": Code(
+        "PP308",
+        "Structured instead of matrix scaling",
+        "There are more than 3,000 classes.",
+        "A matrix of all classes would fill the memory.",
+        "Nothing need be done; `--method structured` says the same in advance.",
+    ),
+    "poorly-calibrated": Code(
+        "PP309",
+        "Costs other than promised",
+        "On labelled rows, decisions cost clearly more or less than the probabilities promise.",
+        "Decisions of least cost are only as good as the probabilities.",
+        "Run `postproc calibrate` first.",
+    ),
+    "no-change": Code(
+        "PP310",
+        "Nothing changes",
+        "A configuration leaves every row as it is, or a method adds nothing for these data.",
+        "The output is right, but another method would say more.",
+        "The message names the method or option, where there is one.",
+    ),
+    "job": Code(
+        "PP311",
+        "What became of an earlier job",
+        "Blocks of a stopped job were discarded or lost, or a replaced folder was restored.",
+        "The output is whole; some work was done twice.",
+        "Repeat a stopped command with `--resume` to keep its finished blocks.",
+    ),
+    "slow-start": Code(
+        "PP312",
+        "Dask started for a short job",
+        "Starting workers took longer than a third of the job.",
+        "The result is the same, only later.",
+        "Use `--engine local`.",
+    ),
+    "skipped": Code(
+        "PP313",
+        "Left out of the benchmark",
+        "A run directory is incomplete, or a method failed on it.",
+        "The tables hold the rest; the exit code is 1.",
+        "Mend what the message names.",
+    ),
+    "argument": Code(
+        "PP401",
+        "Invalid value",
+        "A value, array or combination of options is not what a function or command takes.",
+        "Nothing was computed.",
+        "The message says what must be given, and what was.",
+    ),
+    "command-line": Code(
+        "PP402",
+        "Invalid command line",
+        "A command, option or argument is unknown, missing, or excluded by another.",
+        "Nothing was read or written; the exit code is 2.",
+        "`postproc COMMAND -h` shows all options, with examples.",
+    ),
+    "columns": Code(
+        "PP403",
+        "Which columns are scores?",
+        "Columns of a table might be labels, predictions, folds or row numbers, or hold text.",
+        "Which columns are scores is never guessed.",
+        "Name them with `--columns`, `--id-column` and `--label-column`.",
+    ),
+    "scores": Code(
+        "PP404",
+        "Unusable scores",
+        "Scores are NaN or infinite, were never predicted, or are neither clearly logits nor "
+        "clearly probabilities.",
+        "Their kind is decided once for a whole file, and never guessed.",
+        "Declare `--logits`, `--probs`, `--votes` or `--multilabel`; `--skip-unpredicted` leaves "
+        "out rows that were never predicted.",
+    ),
+    "names": Code(
+        "PP405",
+        "Classes or rows do not match",
+        "Class names, row ids or shapes of two inputs differ.",
+        "Nothing is averaged or compared across unlike rows or classes.",
+        "Mend the names or ids; `--missing-class zero` allows members that lack classes.",
+    ),
+    "labels": Code(
+        "PP406",
+        "Unusable labels",
+        "Labels are of no class, of another number of rows, or of several columns.",
+        "Labels are whole numbers from 0, or names of classes.",
+        "Name the column with `--label-column`, the classes with `--classes`.",
+    ),
+    "prior": Code(
+        "PP407",
+        "Unusable prior",
+        "A prior has another length, negative entries, or could be labels as well as counts.",
+        "A prior has one number for each class, or is counted from labels.",
+        "Say which with `--prior-kind`.",
+    ),
+    "fault": Code(
+        "PP901",
+        "Fault of postproc",
+        "An error came from inside, not from a check of the data.",
+        "It is not your data's fault.",
+        "Please report it with the traceback. `--resume` keeps the blocks that were finished.",
+    ),
+}  # fmt: skip
+
+#: Kinds of errors by the names of their types.
+TYPES = {
+    "StoppedError": "resume",
+    "FileNotFoundError": "missing-file",
+    "FileExistsError": "in-the-way",
+    "ConnectionError": "cluster",
+    "OSError": "system",
+    "ImportError": "extra",
+    "MemoryError": "memory",
+    "OutOfMemoryError": "memory",
+}
+
+#: Kinds of refusals by the modules, or the folders of modules, that data are refused in.
+ROOMS = {
+    "postproc.scores.tables": "columns",
+    "postproc.scores.detection": "scores",
+    "postproc.scores.kinds": "scores",
+    "postproc.scores.names": "names",
+    "postproc.scores.predictions": "names",
+    "postproc.scores.prior": "prior",
+    "postproc.files": "content",
+    "postproc.files.labels": "labels",
+    "postproc.files.multilabels": "labels",
+    "postproc.files.priors": "prior",
+    "postproc.files.rundir": "run-directory",
+    "postproc.jobs.write": "resume",
+    "ensemble.members": "names",
+    "ensemble.saved": "model",
+}
+
+CODED = re.compile(r" \[(PP\d{3})\]$")
+
+
+def coded(kind: str, message: str) -> str:
+    """A message with its code at the end.
+
+    Examples
+    --------
+    >>> coded("lost-ids", "out.npy does not keep row ids")
+    'out.npy does not keep row ids [PP213]'
+    """
+    return f"{message} [{CODES[kind].number}]"
+
+
+def code_in(message: str) -> str | None:
+    """The code that a message ends with."""
+    found = CODED.search(message)
+    return found and found[1]
+
+
+def kind_of(error: BaseException) -> str:
+    """The kind of an expected error: by its type, else by the innermost room that refused."""
+    types = (cls.__name__ for cls in type(error).__mro__)
+    by_type = next((TYPES[name] for name in types if name in TYPES), None)
+    if by_type is not None:
+        return by_type
+    refusals = [error]  # an outer one may only add the name of the file
+    while (inner := refusals[-1].__context__) is not None:
+        refusals.append(inner)
+    for refusal in reversed(refusals):
+        frames = [frame for frame, _ in walk_tb(refusal.__traceback__)]
+        for frame in reversed(frames):
+            parts = str(frame.f_globals.get("__name__")).split(".")
+            for n in range(len(parts), 1, -1):
+                if (room := ".".join(parts[:n])) in ROOMS:
+                    return ROOMS[room]
+    return "argument"
