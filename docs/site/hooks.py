@@ -89,7 +89,7 @@ def command_page(command: click.Command, context: click.Context) -> Iterator[str
 
 def _escape(text: str) -> str:
     """Text of a help page as Markdown."""
-    return re.sub(r"([*_<\[|])", r"\\\1", text)
+    return re.sub(r"([*_\[|])", r"\\\1", text).replace("<", "&lt;")
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
@@ -111,8 +111,14 @@ def on_page_content(content: str, **_: Any) -> str:
 
 
 def _inline(found: re.Match[str]) -> str:
-    return str(convert(html.unescape(found[1])))
+    return _math(found[1], "inline")
 
 
 def _block(found: re.Match[str]) -> str:
-    return f'<div class="equation">{convert(html.unescape(found[1]), display="block")}</div>'
+    return f'<div class="equation">{_math(found[1], "block")}</div>'
+
+
+def _math(latex: str, display: str) -> str:
+    """MathML, with the space after the name of a function that the converter forgets."""
+    made = convert(html.unescape(latex), display=display)
+    return re.sub(r"(<mi>(?:log|exp)</mi>)", r'\1<mspace width="0.17em"/>', made)
