@@ -6,7 +6,7 @@ STAMP := .venv/installed
 # Small arrays: threads of BLAS would only get in each other's way.
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest
 
-.PHONY: demo test lint format slow search cases docs bench bench-quick clean
+.PHONY: demo test lint format slow search cases docs bench bench-quick release-check clean
 
 demo: $(STAMP)
 	$(BIN)/postproc demo
@@ -18,6 +18,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typed/consumer.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
@@ -41,6 +42,9 @@ bench: $(STAMP)
 
 bench-quick: $(STAMP)
 	$(BIN)/python -m benchmarks.speed --quick
+
+release-check:
+	.ci/release-check
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

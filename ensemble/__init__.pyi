@@ -1,4 +1,5 @@
-from .augmentation import aeda as aeda
+from .augmentation.aeda import aeda as aeda
+from .augmentation.word_roles import WordRoles as WordRoles
 from .auto.multilabel import AdaptedLabels as AdaptedLabels
 from .auto.multilabel import MultilabelPostprocessor as MultilabelPostprocessor
 from .auto.pipeline import AdaptedPipeline as AdaptedPipeline
@@ -27,8 +28,11 @@ from .saved import save_model as save_model
 from .training.adversarial import Adversarial as Adversarial
 from .training.child_tuning import ChildTuning as ChildTuning
 from .training.contrastive import Contrastive as Contrastive
+from .training.label_denoising import LabelDenoising as LabelDenoising
 from .training.options import TrainingOptions as TrainingOptions
+from .training.text.classifier import TextClassifier as TextClassifier
 from .training.trainer import DevilsAdvocateTrainer as DevilsAdvocateTrainer
+from .training.virtual_augmentation import VirtualAugmentation as VirtualAugmentation
 from .voting import Voting as Voting
 from .voting import hard_vote as hard_vote
 from .voting import log_pool as log_pool

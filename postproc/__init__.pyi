@@ -1,6 +1,7 @@
 from .calibration.binary import BetaCalibration as BetaCalibration
 from .calibration.binary import BinaryCalibration as BinaryCalibration
 from .calibration.binary import QuadraticScaling as QuadraticScaling
+from .calibration.dimension import embedding_dimension as embedding_dimension
 from .calibration.matrix import ResidualMatrixScaling as ResidualMatrixScaling
 from .calibration.multilabel import MultilabelCalibration as MultilabelCalibration
 from .calibration.pooled import PooledScaling as PooledScaling

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,19 @@ settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 Run = Callable[..., Result]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: Any) -> Iterator[None]:
+    """Say at the end how many tests of pages were skipped for want of a browser."""
+    yield
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
+    number = sum("no Chromium" in reason for reason in reasons)
+    if number:
+        terminalreporter.write_line(
+            f"{number} tests of pages were skipped for want of a browser: install Chromium "
+            "(apt-get install chromium) or Google Chrome; REQUIRE_BROWSER=1 makes them fail"
+        )
 
 
 @pytest.fixture(scope="session")

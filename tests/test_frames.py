@@ -221,11 +221,11 @@ OTHERS = {
     **dict.fromkeys(
         (
             *("Adversarial", "ChildTuning", "Contrastive"),
-            *("DevilsAdvocateTrainer", "TrainingOptions"),
+            *("DevilsAdvocateTrainer", "LabelDenoising", "TrainingOptions", "VirtualAugmentation"),
         ),
         "torch modules",
     ),
-    "aeda": "texts",
+    **dict.fromkeys(("WordRoles", "aeda"), "texts"),
 }
 
 

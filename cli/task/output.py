@@ -36,6 +36,7 @@ FILES = {
     "paths": "RUNDIR",
     "model": "MODEL",
     "fit_files": "--fit",
+    "fit": "--fit",
     "fit_labels": "--fit-labels",
     "labels": "--labels",
     "reference": "--reference",

@@ -83,14 +83,14 @@ class Result:
     @property
     def scores(self) -> Floats:
         """The metric that gains are in, in each draw, shape (draws,)."""
-        return np.asarray(self.value) if self.value else self.accuracies
+        return np.array(self.value, np.float64) if self.value else self.accuracies
 
     @property
     def baseline_scores(self) -> Floats:
         """That of the baseline, shape (draws,)."""
         if self.before or not self.n:
-            return np.asarray(self.before)
-        return np.asarray(np.asarray(self.baseline) / np.asarray(self.n))
+            return np.array(self.before, np.float64)
+        return np.asarray(np.divide(self.baseline, self.n))
 
     @property
     def gains(self) -> Floats:

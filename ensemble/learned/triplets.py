@@ -13,9 +13,9 @@ from ensemble.learned.heads import label_losses, seen_classes
 from ensemble.learned.label_embeddings import LabelEmbeddings, Matrix
 from ensemble.training.descent import HeadTask, as_tensor, descend
 from ensemble.training.head_methods import HeadMethods
+from postproc.calibration.dimension import embedding_dimension
 from postproc.calibration.features import Calibration
 from postproc.calibration.log_pool import PoolFit, PoolTask, fit_log_pool
-from postproc.calibration.matrix import RANK_FACTOR
 from postproc.evaluation.folds import stratified_folds
 
 #: Step of Adam.
@@ -94,9 +94,7 @@ class Rehearsal:
     ) -> None:
         self.logs, self.y, self.how, self.seed = logs, y, how, seed
         self.seen, self.places = seen_classes(y)
-        rank = (
-            round(RANK_FACTOR * np.log(len(self.seen))) if how.dimension is None else how.dimension
-        )
+        rank = embedding_dimension(len(self.seen)) if how.dimension is None else how.dimension
         self.dimension = min(len(self.seen), rank)
         self.betas = Calibration.fit(logs, y).betas
         self.features = self._start(0).features(logs)

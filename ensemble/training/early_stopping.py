@@ -12,6 +12,7 @@ import torch
 from ensemble.training.batches import move_batch, sow
 from ensemble.training.checkpoints import optimizer_tensors, part_of, restore_optimizer
 from ensemble.training.child_tuning import driven_child
+from ensemble.training.flooding import found_levels
 from ensemble.training.phases import PhaseLoss
 from ensemble.training.steps import Stepper
 
@@ -28,11 +29,18 @@ class Standing:
     idle: int = 0
     step: int = 0
     least: list[float] = field(default_factory=list)
+    levels: list[float] = field(default_factory=list)
     history: dict[str, list[list[float]]] = field(default_factory=dict)
+    accordance: dict[str, list[list[float]]] = field(default_factory=dict)
 
     def of_next_phase(self) -> Standing:
         """The start of the next phase."""
-        return Standing(phase=self.phase + 1, step=self.step, history=self.history)
+        return Standing(
+            phase=self.phase + 1,
+            step=self.step,
+            history=self.history,
+            accordance=self.accordance,
+        )
 
 
 @dataclass(frozen=True)
@@ -69,9 +77,15 @@ class EarlyStopping:
             standing.history[phase] = [list(standing.least)]
             best = [copy.deepcopy(module.state_dict()) for module in modules]
             masks = self._masks(standing, train)
-        stepper = Stepper(modules, optimizers, self.loss.options, masks)
+        standing.levels = standing.levels or self.loss.options.levels(len(modules))
+        stepper = Stepper(modules, optimizers, self.loss.options, masks, standing.levels)
         while standing.epoch < self.most_epochs and standing.idle < self.patience:
             self._train(standing, stepper, train)
+            if stepper.accordance is not None:
+                found = stepper.accordance.take()
+                standing.accordance.setdefault(phase, []).append(found)
+                standing.levels = found_levels(standing.levels, stepper.take_losses(), found)
+                stepper.levels = standing.levels
             losses = self.loss.judge(valid, self.device)
             standing.history[phase].append(losses)
             better = [new < old for new, old in zip(losses, standing.least, strict=True)]
@@ -94,8 +108,6 @@ class EarlyStopping:
         if child is None or child.method != "driven":
             return []
         sow(train, self.seed, standing.phase)
-        for module in self.loss.modules:
-            module.eval()
         losses_of = (self.loss.of(*move_batch(batch, self.device)) for batch in train)
         return driven_child(losses_of, self.loss.modules, child.share)
 

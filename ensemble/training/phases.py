@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from ensemble.devil.losses import Negatives, devil_loss, discussion_loss
-from ensemble.training.batches import move_batch
+from ensemble.training.batches import calibrated_log_loss, move_batch
 from ensemble.training.gradients import LossOf
 from ensemble.training.options import TrainingOptions
 from postproc.scores.checks import fail
@@ -30,10 +30,11 @@ class PhaseLoss:
     devil: nn.Module | None
     discussion_weight: float
     negatives: Negatives
+    calibrated: bool
     options: TrainingOptions
 
     def of(self, inputs: Any, y: torch.Tensor) -> LossOf:
-        """What computes the loss of a batch, with the modules as they are when it is called."""
+        """What computes the modules' losses, (K,), of a batch; none has gradients of another's."""
         discusses = self.phase == "discussion"
         heard = self._heard(inputs) if discusses else None
         weight = self.discussion_weight if discusses else 0.0
@@ -41,10 +42,9 @@ class PhaseLoss:
         def loss() -> torch.Tensor:
             logits = [self.logits(module, inputs) for module in self.modules]
             if self.phase == "devil":
-                return devil_loss(logits[0], y, negatives=self.negatives)
-            # Neither the devil nor the next model gets a gradient: the sum will do for all.
+                return devil_loss(logits[0], y, negatives=self.negatives)[None]
             losses = discussion_loss(torch.stack(logits), heard, y, discussion_weight=weight)
-            return self.options.loss(losses, self.modules, inputs)
+            return losses + self.options.terms(self.modules, inputs, logits)
 
         return loss
 
@@ -55,17 +55,26 @@ class PhaseLoss:
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def judge(self, valid: Iterable[Any], device: str) -> list[float]:
         """Loss of each module on the valid rows: the devil's own, of norm models the log-loss."""
-        totals, n_rows = [0.0] * len(self.modules), 0
+        judged: list[list[float]] = []
+        logits: list[list[torch.Tensor]] = []
+        labels: list[torch.Tensor] = []
         for batch in valid:
             inputs, y = move_batch(batch, device)
-            n_rows += len(y)
-            for m, module in enumerate(self.modules):
-                z = self.logits(module.eval(), inputs)
-                if self.phase == "devil":
-                    loss = devil_loss(z, y, negatives="expected")
-                else:
-                    loss = functional.cross_entropy(z, y)
-                totals[m] += loss.item() * len(y)
-        if n_rows == 0:
+            found = [self.logits(module.eval(), inputs) for module in self.modules]
+            labels.append(y.cpu())
+            if self.calibrated and self.phase != "devil":
+                logits.append([z.cpu() for z in found])
+            elif self.phase == "devil":
+                judged.append([devil_loss(z, y, negatives="expected").item() for z in found])
+            else:
+                judged.append([functional.cross_entropy(z, y).item() for z in found])
+        if not labels:
             fail("valid", "one batch or more", "none")
-        return [total / n_rows for total in totals]
+        if logits:
+            y = torch.cat(labels)
+            return [calibrated_log_loss(torch.cat(z), y) for z in zip(*logits, strict=True)]
+        sizes = [len(y) for y in labels]
+        return [
+            sum(loss * n for loss, n in zip(own, sizes, strict=True)) / sum(sizes)
+            for own in zip(*judged, strict=True)
+        ]

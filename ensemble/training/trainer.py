@@ -46,6 +46,9 @@ class DevilsAdvocateTrainer:
         Most epochs of each phase, >= 0.
     patience : int
         Epochs >= 1 without progress of any module after which a phase ends.
+    calibrated : bool
+        Judge norm models after temperature scaling on the valid rows, so that one that is merely
+        over-confident goes on.
     optimizer : callable, optional
         Makes an optimizer of an iterable of parameters; Adam with its own defaults if not given.
     device : {"cpu", "cuda"}
@@ -67,6 +70,9 @@ class DevilsAdvocateTrainer:
     history_ : dict of str to list
         For each phase the losses on the valid rows, one list a module, before each epoch and after
         the last.
+    accordance_ : dict of str to list
+        With flooding="auto", for each phase of the norm modules the gradient accordance of each
+        epoch, one value a module. Once there is a level, steps that flooding turns count as such.
 
     Notes
     -----
@@ -93,6 +99,7 @@ class DevilsAdvocateTrainer:
         devil_epochs: int = 10,
         discussion_epochs: int = 10,
         patience: int = 3,
+        calibrated: bool = False,
         optimizer: Callable[[Iterable[Any]], torch.optim.Optimizer] | None = None,
         device: Literal["cpu", "cuda"] = "cpu",
         mixed_precision: bool = False,
@@ -113,6 +120,7 @@ class DevilsAdvocateTrainer:
             "discussion": check_count(discussion_epochs, "discussion_epochs", low=0),
         }
         self.patience = check_count(patience, "patience", low=1)
+        self.calibrated = calibrated
         self.optimizer = torch.optim.Adam if optimizer is None else optimizer
         self.device = check_device(device)
         self.mixed_precision = mixed_precision
@@ -121,11 +129,11 @@ class DevilsAdvocateTrainer:
         self.options = TrainingOptions() if options is None else options
         self.seed = check_count(seed, "seed", low=0)
         self.norm_models = [model.to(self.device) for model in norm_models]
-        if self.options.adversarial is not None:
-            for model in self.norm_models:  # names that no module has are an error from the start
-                self.options.adversarial.perturbed(model)
+        for model in self.norm_models:  # names that no module has are an error from the start
+            self.options.check(model)
         self.devil = None if devil is None else devil.to(self.device)
         self.history_: dict[str, list[list[float]]] = {}
+        self.accordance_: dict[str, list[list[float]]] = {}
 
     def fit(self, train: Iterable[Any], valid: Iterable[Any]) -> Self:
         """Train, or go on from the checkpoint.
@@ -151,7 +159,7 @@ class DevilsAdvocateTrainer:
                     self._early_stopping(loss).run(standing, tensors, train, valid)
                 standing = standing.of_next_phase()
                 tensors = {}
-        self.history_ = standing.history
+        self.history_, self.accordance_ = standing.history, standing.accordance
         self._save(standing, {})
         return self
 
@@ -223,6 +231,7 @@ class DevilsAdvocateTrainer:
             devil=self.devil,
             discussion_weight=self.discussion_weight,
             negatives=self.negatives,
+            calibrated=self.calibrated,
             options=TrainingOptions() if phase == "devil" else self.options,
         )
 
@@ -249,6 +258,8 @@ class DevilsAdvocateTrainer:
             "negatives": self.negatives,
             "seed": self.seed,
         }
+        if self.calibrated:
+            settings["calibrated"] = True
         options = self.options.settings()
         return {**settings, "options": options} if options else settings
 

@@ -6,6 +6,7 @@ import json
 import pickle
 import tracemalloc
 from functools import partial
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -240,8 +241,9 @@ def test_text_is_a_table_in_per_cent():
         "comparison. A gain\nor loss is called real if the corrected p is below 0.05. Gains that "
         "these rows can show (power 0.8):\n29.84 points of accuracy.\n"
         "\n"
-        "postproc 0.1.0 | accuracy: share of rows that are right | baseline old | ties: lowest "
-        "class | seed:\nnone needed | n = 10 | groups: none | row weights: none\n"
+        f"postproc {version('postproc')} | accuracy: share of rows that are right | "
+        "baseline old | ties: lowest class | seed:\n"
+        "none needed | n = 10 | groups: none | row weights: none\n"
     )
 
 
