@@ -155,6 +155,7 @@ def write_decisions(
         "ids": target.ids,
         "integers": outputs.integers,
         "columns_as": outputs.columns_as,
+        "id_heading": target.id_heading,
         "overwrite": outputs.overwrite,
     }
     if target.multilabel or isinstance(decider, ConformalSets):
