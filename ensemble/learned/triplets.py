@@ -98,7 +98,9 @@ class Rehearsal:
     ) -> None:
         self.logs, self.y, self.how, self.seed = logs, y, how, seed
         self.seen, self.places = seen_classes(y)
-        rank = embedding_dimension(len(self.seen)) if how.dimension is None else how.dimension
+        rank = (
+            embedding_dimension(max(2, len(self.seen))) if how.dimension is None else how.dimension
+        )
         self.dimension = min(len(self.seen), rank)
         self.betas = Calibration.fit(logs, y).betas
         self.features = self._start(0).features(logs)

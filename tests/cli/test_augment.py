@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ensemble import WordRoles, aeda
+from ensemble import TextClassifier, WordRoles, aeda
 from postproc import load_predictions
 
 TEXTS = [
@@ -180,3 +180,26 @@ def test_damaged_files(run_cli):
     assert "cannot be read" in run_cli("augment", "t.csv.gz", code=1).output
     Path("t.csv").write_text("")
     assert "got an empty file" in run_cli("augment", "t.csv", code=1).output
+
+
+def test_a_text_member_predicts_variants_and_they_are_pooled(run_cli):
+    """The way round with a model that was trained here: texts, variants, scores, pooled rows."""
+    words = {"where": "where is my {} now", "close": "please close the {} today"}
+    rows = [
+        (f"{label}{k}", text.format(thing), label)
+        for label, text in words.items()
+        for k, thing in enumerate(["card", "money", "account", "order", "parcel"] * 4)
+    ]
+    member = TextClassifier(epochs=6).fit([row[1] for row in rows], [row[2] for row in rows])
+    write("new.csv", [row[:2] for row in rows[::3]], header=("id", "text"))
+    run_cli("augment", "new.csv", "-k", 4, "--with-original", "-o", "variants.csv")
+    variants = read("variants.csv")[1:]
+    scores = member.decision_function([text for _, text in variants])
+    scored = [(name, *z) for (name, _), z in zip(variants, scores.tolist(), strict=True)]
+    write("scores.csv", scored, header=("id", *member.classes_))
+    run_cli("pool", "scores.csv", "--logits", "--rule", "log", "-o", "pooled.csv")
+    pooled = load_predictions("pooled.csv")
+    assert len(variants) == 5 * len(rows[::3])
+    assert list(pooled.ids) == [row[0] for row in rows[::3]]
+    wanted = [list(member.classes_).index(row[2]) for row in rows[::3]]
+    assert np.asarray(pooled.scores).argmax(axis=1).tolist() == wanted
