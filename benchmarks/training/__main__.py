@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--data", type=Path, metavar="FOLDER", help="of NAME.train.csv, .val.csv, .test.csv")
-    add("--tasks", nargs="+", default=list(NAMES), metavar="NAME")
+    add("--tasks", nargs="*", default=list(NAMES), metavar="NAME")
     add("--few", nargs="*", default=["banking77"], metavar="NAME", help="also with ten shots")
     names = [*METHODS, *TASKS]
     add("--methods", nargs="+", default=names, choices=names, metavar="NAME", help=", ".join(names))
