@@ -225,6 +225,9 @@ OTHERS = {
         ),
         "torch modules",
     ),
+    **dict.fromkeys(
+        ("accordance_plot", "temperature_plot", "tolerance", "uniformity"), "no predictions"
+    ),
     **dict.fromkeys(("TextClassifier", "WordRoles", "aeda"), "texts"),
     "embedding_dimension": "a number",
 }

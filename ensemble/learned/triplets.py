@@ -63,9 +63,13 @@ def train_embeddings(
     def judge(rows: torch.Tensor) -> torch.Tensor:
         return functional.cross_entropy(x[rows] @ keys @ embeddings.T, labels[rows])[None]
 
+    def views(inputs: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        rows = inputs @ keys
+        return [(rows, rows @ embeddings.T)]
+
     inner = stratified_folds(features, y, min(INNER_FOLDS, len(y)), seed) == 0
     best, _ = descend(
-        HeadTask((keys, embeddings), lambda rows: x[rows], losses),
+        HeadTask((keys, embeddings), lambda rows: x[rows], losses, views),
         judge,
         inner,
         rate=LEARNING_RATE,
