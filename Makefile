@@ -6,7 +6,7 @@ STAMP := .venv/installed
 # Small arrays: threads of BLAS would only get in each other's way.
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest
 
-.PHONY: demo test lint format slow search cases bench bench-quick release-check clean
+.PHONY: demo test lint format slow search cases docs bench bench-quick release-check clean
 
 demo: $(STAMP)
 	$(BIN)/postproc demo
@@ -33,6 +33,10 @@ cases: $(STAMP)
 search: $(STAMP)
 	HYPOTHESIS_PROFILE=search $(PYTEST) -m "not slow" -n 2
 
+docs: .venv/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet -f docs/site/mkdocs.yml
+	$(BIN)/python docs/site/links.py build/site
+
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.speed
 
@@ -45,6 +49,10 @@ release-check:
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+.venv/installed-docs: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,docs]"
 	touch $@
 
 clean:

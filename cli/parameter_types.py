@@ -147,6 +147,26 @@ class WarningCode(Checked):
         return {code.number: code.title for code in CODES.values() if code.is_warning}
 
 
+class TrainingMethods(Checked):
+    """Training methods of a head, each by its strength, or auto."""
+
+    name = "list of methods"
+    words = ("auto",)
+
+    def parse(self, text: str, name: str) -> dict[str, float]:
+        """Parse METHOD=X,METHOD=X."""
+        from ensemble.training.head_methods import check_training
+        from postproc.scores.checks import fail
+
+        parts = [part.partition("=") for part in text.split(",")]
+        names = [method.strip() for method, _, _ in parts]
+        if len(set(names)) < len(names) or not all(equals for _, equals, _ in parts):
+            fail(name, "auto, or methods like fgm=0.5,flooding=0.1", repr(text))
+        given = {method: float(value) for method, (_, _, value) in zip(names, parts, strict=True)}
+        (methods,) = check_training(given)
+        return methods.to_dict()
+
+
 class Values(click.ParamType):  # type: ignore[type-arg]
     """Numbers or words separated by commas, each parsed by another type."""
 

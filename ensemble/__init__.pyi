@@ -1,4 +1,6 @@
-from .augmentation import aeda as aeda
+from .augmentation.aeda import aeda as aeda
+from .augmentation.word_roles import WordRoles as WordRoles
+from .auto.multilabel import AdaptedLabels as AdaptedLabels
 from .auto.multilabel import MultilabelPostprocessor as MultilabelPostprocessor
 from .auto.pipeline import AdaptedPipeline as AdaptedPipeline
 from .auto.pipeline import AutoPostprocessor as AutoPostprocessor
@@ -16,6 +18,7 @@ from .learned.label_pool import LabelPool as LabelPool
 from .learned.log_pool import LearnedLogPool as LearnedLogPool
 from .learned.stacking import Bagging as Bagging
 from .learned.stacking import Stacking as Stacking
+from .learned.ytuning import YTuning as YTuning
 from .members import Members as Members
 from .members import align_members as align_members
 from .members import check_members as check_members
@@ -25,8 +28,11 @@ from .saved import save_model as save_model
 from .training.adversarial import Adversarial as Adversarial
 from .training.child_tuning import ChildTuning as ChildTuning
 from .training.contrastive import Contrastive as Contrastive
+from .training.label_denoising import LabelDenoising as LabelDenoising
 from .training.options import TrainingOptions as TrainingOptions
+from .training.text.classifier import TextClassifier as TextClassifier
 from .training.trainer import DevilsAdvocateTrainer as DevilsAdvocateTrainer
+from .training.virtual_augmentation import VirtualAugmentation as VirtualAugmentation
 from .voting import Voting as Voting
 from .voting import hard_vote as hard_vote
 from .voting import log_pool as log_pool

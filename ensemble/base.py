@@ -16,6 +16,7 @@ from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.binary import winners
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_blocks
 from postproc.scores.checks import check_labels, fail
+from postproc.scores.estimators import ClassesMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.multilabel import check_label_matrix, label_scores
@@ -31,7 +32,7 @@ class Combiner(Protocol):
         """Probabilities of some rows, shape (k, C)."""
 
 
-class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class MemberEstimator(ClassesMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Base of what is fitted to members. A subclass has `_fit` and `predict_proba`.
 
     Attributes
@@ -42,8 +43,8 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         Names of the members, in their order.
     kinds_ : list of M str
         The kind of each member's scores, in `fit` and in `predict_proba`.
-    classes_ : list of C str, or None
-        Class names, if the members have them.
+    classes_ : ndarray of shape (C,)
+        Class names, or 0..C-1 if there are none.
     member_weights_ : ndarray of shape (M,)
         The weight of each member.
     solo_accuracy_ : ndarray of shape (M,), or None
@@ -101,16 +102,16 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         self.names_ = list(checked.names)
         self.kinds_ = list(checked.kinds)
         self.multilabel_ = checked.multilabel
-        self.classes_, names = None, checked.classes
+        self.class_names_, names = None, checked.classes
         if checked.multilabel:
             self._check_multilabel()
             checked = checked.two_class()
         elif names is not None:
-            self.classes_ = list(names)
+            self.class_names_ = list(names)
         self.solo_accuracy_ = None if labels is None else solo_accuracy(checked, labels)
         with blas_threads_for(len(checked) * checked.n_rows * checked.n_classes):
             self._fit(checked, labels)
-        self.classes_ = None if names is None else list(names)
+        self.class_names_ = None if names is None else list(names)
         return self
 
     def predict_proba(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
@@ -147,8 +148,8 @@ class MemberEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         if checked.n_classes != self.n_classes_:
             wanted = f"arrays of {self.n_classes_} classes as in fit"
             fail("members", wanted, f"{checked.n_classes} classes")
-        if checked.classes is not None and self.classes_ is not None:
-            _check_classes(checked.classes, self.classes_)
+        if checked.classes is not None and self.class_names_ is not None:
+            _check_classes(checked.classes, self.class_names_)
         for name, kind, fitted in zip(checked.names, checked.kinds, self.kinds_, strict=True):
             if kind != fitted and checked.n_rows:  # no row is of any kind
                 mend = f'declare kind="{fitted}" (--{fitted}) if they are'

@@ -46,12 +46,14 @@ HOMES = {
     "DiscriminantPool": "ensemble.learned.discriminant_pool",
     "GreedySelection": "ensemble.learned.greedy",
     "GumbelSelection": "ensemble.learned.gumbel",
+    "LabelEmbeddings": "ensemble.learned.label_embeddings",
     "LabelMaps": "postproc.calibration.labelwise",
     "LabelPool": "ensemble.learned.label_pool",
     "LearnedLogPool": "ensemble.learned.log_pool",
     "LinearHead": "ensemble.learned.heads",
     "Stacking": "ensemble.learned.stacking",
     "Voting": "ensemble.voting",
+    "YTuning": "ensemble.learned.ytuning",
     # The pipeline of `auto`, calibrators, deciders, and their parts.
     "AffineMap": "postproc.calibration.affine",
     "AutoPostprocessor": "ensemble.auto.pipeline",
@@ -66,6 +68,7 @@ HOMES = {
     "KernelScores": "postproc.calibration.kernel",
     "LabelCandidate": "ensemble.auto.multilabel",
     "LabelShiftAdapter": "postproc.shift.adapter",
+    "LabelThresholds": "postproc.decisions.label_thresholds",
     "LinearPoolMap": "postproc.calibration.binary",
     "LogOddsMap": "postproc.calibration.log_odds",
     "LinearScores": "postproc.calibration.discriminant_pool",
@@ -90,6 +93,9 @@ HOMES = {
     "VennAbersCalibration": "postproc.calibration.venn_abers",
     "VennAbersMap": "postproc.calibration.venn_abers",
 }
+
+#: Names in saved models, of attributes that have other names.
+SAVED_AS = {"class_names_": "classes_"}
 
 #: End of the names of files with large arrays: <model>.<digest>.arrays.npz.
 ARRAYS = ".arrays.npz"
@@ -288,7 +294,8 @@ def _try_out(model: Any) -> None:
 def _try_decisions(model: Decider, scores: NDArray[Any], probs: NDArray[Any]) -> None:
     """Check what a decider makes of scores and of their probabilities, (n, C)."""
     labels, decided = model.predict(scores), model.rule_(probs)[0]
-    is_right = labels.shape == (len(scores),) and decided.shape in (labels.shape, scores.shape)
+    shape = scores.shape if model.multilabel_ else scores.shape[:1]
+    is_right = labels.shape == shape and decided.shape in (shape, scores.shape)
     if not is_right or max(labels.max(), decided.max()) >= scores.shape[1]:
         fail("model", f"one that decides on {scores.shape[1]} classes", f"{decided[0]}")
 
@@ -347,7 +354,7 @@ class _Encoder:
         return {
             "type": name,
             "parameters": {k: self.encode(v, f"{where}.{k}") for k, v in parameters.items()},
-            "state": {k: self.encode(v, f"{where}.{k}") for k, v in state.items()},
+            "state": {SAVED_AS.get(k, k): self.encode(v, f"{where}.{k}") for k, v in state.items()},
         }
 
 
@@ -378,7 +385,8 @@ def _decode_object(value: dict[str, Any], arrays: Arrays) -> Any:
         for key, item in value["parameters"].items()
         if key in inspect.signature(kind).parameters  # or an earlier version had it
     }
-    state = {key: _decode(item, arrays) for key, item in value["state"].items()}
+    names = {saved: name for name, saved in SAVED_AS.items()}
+    state = {names.get(key, key): _decode(item, arrays) for key, item in value["state"].items()}
     plain = is_dataclass(kind)  # in a variable, as mypy takes its kind for an instance
     if plain:
         return kind(**state)

@@ -1,6 +1,7 @@
 from .calibration.binary import BetaCalibration as BetaCalibration
 from .calibration.binary import BinaryCalibration as BinaryCalibration
 from .calibration.binary import QuadraticScaling as QuadraticScaling
+from .calibration.dimension import embedding_dimension as embedding_dimension
 from .calibration.matrix import ResidualMatrixScaling as ResidualMatrixScaling
 from .calibration.multilabel import MultilabelCalibration as MultilabelCalibration
 from .calibration.pooled import PooledScaling as PooledScaling
@@ -14,6 +15,7 @@ from .can.estimator import CAN as CAN
 from .can.operation import alternating_normalization as alternating_normalization
 from .can.tuning import tune_can as tune_can
 from .decisions.abstention import SelectiveClassifier as SelectiveClassifier
+from .decisions.label_thresholds import LabelThresholds as LabelThresholds
 from .decisions.labels import decide as decide
 from .decisions.sets import ConformalSets as ConformalSets
 from .decisions.thresholds import ClassWeights as ClassWeights

@@ -44,8 +44,7 @@ def shared_data() -> Path:
     return folder
 
 
-@pytest.fixture
-def run_cli() -> Run:
+def invoke(*args: object, code: int = 0, obj: object = None, coded: bool = False) -> Result:
     """Run `postproc` with arguments of any type; exceptions other than exits are raised.
 
     Messages lack their codes, which have tests of their own, unless `coded`.
@@ -53,18 +52,21 @@ def run_cli() -> Run:
     """
     from cli.main import main
 
-    def run(*args: object, code: int = 0, obj: object = None, coded: bool = False) -> Result:
-        words = [str(arg) for arg in args]
-        result = CliRunner().invoke(main, words, prog_name="postproc", obj=obj)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        if not coded:
-            for stream in ("stdout_bytes", "stderr_bytes", "output_bytes"):
-                setattr(result, stream, re.sub(rb" \[PP\d{3}\]", b"", getattr(result, stream)))
-        return result
+    words = [str(arg) for arg in args]
+    result = CliRunner().invoke(main, words, prog_name="postproc", obj=obj)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    if not coded:
+        for stream in ("stdout_bytes", "stderr_bytes", "output_bytes"):
+            setattr(result, stream, re.sub(rb" \[PP\d{3}\]", b"", getattr(result, stream)))
+    return result
 
-    return run
+
+@pytest.fixture
+def run_cli() -> Run:
+    """The function `invoke`."""
+    return invoke
 
 
 @pytest.fixture

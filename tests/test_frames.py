@@ -167,6 +167,7 @@ CASES = {
     "GumbelSelection": estimator(ensemble.GumbelSelection, members=True),
     "LearnedLogPool": estimator(ensemble.LearnedLogPool, members=True),
     "Stacking": estimator(ensemble.Stacking, members=True),
+    "YTuning": estimator(lambda: ensemble.YTuning(seeds=1), members=True),
     "Voting": estimator(ensemble.Voting, members=True),
     "align_members": lambda g: [
         p.scores[:] for p in ensemble.align_members(g.target, classes=CLASSES)
@@ -190,10 +191,10 @@ OTHERS = {
         ("AccuracyReport", "NoShiftTest", "PriorEstimate", "TuningResult", "Diversity", "Members"),
         "a result",
     ),
-    **dict.fromkeys(("LabelPriors", "MultilabelReport"), "a result"),
+    **dict.fromkeys(("AdaptedLabels", "LabelPriors", "MultilabelReport"), "a result"),
     **dict.fromkeys(
         (
-            *("LabelPool", "MultilabelCalibration", "MultilabelPostprocessor"),
+            *("LabelPool", "LabelThresholds", "MultilabelCalibration", "MultilabelPostprocessor"),
             *("MultilabelShiftAdapter", "multilabel_report"),
         ),
         "tested below",
@@ -220,11 +221,11 @@ OTHERS = {
     **dict.fromkeys(
         (
             *("Adversarial", "ChildTuning", "Contrastive"),
-            *("DevilsAdvocateTrainer", "TrainingOptions"),
+            *("DevilsAdvocateTrainer", "LabelDenoising", "TrainingOptions", "VirtualAugmentation"),
         ),
         "torch modules",
     ),
-    "aeda": "texts",
+    **dict.fromkeys(("WordRoles", "aeda"), "texts"),
 }
 
 
@@ -304,10 +305,11 @@ def multilabel(given):
     for make in (ensemble.LabelPool, ensemble.MultilabelPostprocessor, ensemble.Stacking):
         model = make().fit(fit, y, multilabel=True)
         found += [model.predict_proba(target), model.predict(target)]
+    decided = postproc.LabelThresholds(kind="probs").fit(fit[0], y).predict(target[0])
     report = postproc.multilabel_report(
         {"a": target[0], "b": target[1]}, target_y, classes=CLASSES, kinds="probs"
     )
-    return [*found, report["b"].results["micro_f1"].gain]
+    return [*found, decided, report["b"].results["micro_f1"].gain]
 
 
 @pytest.mark.parametrize("library", [pd, pl, pa], ids=["pandas", "polars", "arrow"])

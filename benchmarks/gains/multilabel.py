@@ -1,6 +1,6 @@
 """Labels that do not exclude each other: what calibration, pools and `auto` gain.
 
-    python -m benchmarks.gains.multilabel [RUNDIR...] [--labels 20] [--fit 200,1000]
+    python -m benchmarks.gains.multilabel [RUNDIR...] [--labels 20] [--fit 200,1000] [--odds 4]
 
 Members of run directories are read as scores of each class on its own, and their labels are made
 multi-label: one-hot, less 5 % of the ones, with zeros turned into ones the likelier the higher the
@@ -9,7 +9,8 @@ naive Bayes, one label against the rest) are trained on three draws each of scik
 `make_multilabel_classification` with 5, 10 and 20 labels.
 
 Every method is fitted to some rows and measured on others, which chose nothing. Gains are over the
-member that is best on the rows fitted to, with 95 % intervals from the influence of each row.
+member that is best on the rows fitted to, with 95 % intervals from the influence of each row. With
+`--odds` the rows measured on are drawn anew, so that every third label has so many times its odds.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble import LabelPool, LearnedLogPool, MultilabelPostprocessor, Voting
+from ensemble import AdaptedLabels, LabelPool, LearnedLogPool, MultilabelPostprocessor, Voting
 from postproc import MultilabelCalibration
 from postproc.evaluation.registry import find_metric
 from postproc.files import RunDirectory
@@ -99,6 +100,14 @@ def of_scikit_learn(sizes: Sequence[int]) -> Iterator[Cell]:
                 )
 
 
+def shifted(cell: Cell, odds: float) -> Cell:
+    """The cell with target rows drawn so that every third label is more frequent, by its odds."""
+    weights = odds ** cell.labels[:, ::3].sum(axis=1).astype(float)
+    rng = np.random.default_rng(2)
+    rows = rng.choice(len(weights), min(2000, len(weights)), p=weights / weights.sum())
+    return replace(cell, target=[p[rows] for p in cell.target], labels=cell.labels[rows])
+
+
 def _best(cell: Cell, metric: str) -> int:
     judge = find_metric(metric)
     values = [judge.measure(cell.fit_labels, p).value for p in cell.fit]
@@ -119,13 +128,23 @@ def _calibrated(cell: Cell, metric: str) -> Floats:
     return np.asarray(made.predict_proba(cell.target[best]))
 
 
+def _unshifted(cell: Cell, metric: str) -> Floats:
+    made = MultilabelPostprocessor(metric=metric)
+    made.fit(cell.fit, cell.fit_labels, multilabel=True)
+    return np.asarray(AdaptedLabels(made, ()).predict_proba(cell.target))
+
+
 METHODS: dict[str, Callable[[Cell, str], Floats]] = {
     "calibrated": _calibrated,
     "mean": _ensemble(lambda metric: Voting("soft")),
     "weights in common": _ensemble(lambda metric: LearnedLogPool(bias=True)),
     "label weights": _ensemble(lambda metric: LabelPool()),
     "auto": _ensemble(lambda metric: MultilabelPostprocessor(metric=metric)),
+    "auto, no shift": _unshifted,
 }
+
+#: Those that do the same whatever the metric.
+FIXED = ("mean", "weights in common", "label weights")
 
 
 def main() -> None:
@@ -134,19 +153,25 @@ def main() -> None:
     parser.add_argument("rundirs", nargs="*")
     parser.add_argument("--labels", type=int, default=20)
     parser.add_argument("--fit", default="200,1000")
+    parser.add_argument("--odds", type=float, default=1.0)
     args = parser.parse_args()
     sizes = [int(size) for size in args.fit.split(",")]
     warnings.simplefilter("ignore", UserWarning)
     found: dict[tuple[str, str], list[list[tuple[float, int]]]] = {}
     cells = [cell for path in args.rundirs for cell in of_run(path, args.labels, sizes)]
     for cell in [*cells, *of_scikit_learn(sizes)]:
-        fixed = {name: make(cell, "log_loss") for name, make in METHODS.items() if name != "auto"}
+        cell = cell if args.odds == 1 else shifted(cell, args.odds)
+        fixed = {
+            name: make(cell, "log_loss") for name, make in METHODS.items() if "auto" not in name
+        }
         for metric in METRICS:
             judge = find_metric(metric)
             before = judge.measure(cell.labels, cell.target[_best(cell, metric)])
             line = []
             for name, make in METHODS.items():
-                probs = make(cell, metric) if name in ("auto", "calibrated") else fixed[name]
+                probs = (
+                    make(cell, metric) if name not in fixed or name == "calibrated" else fixed[name]
+                )
                 gain = judge.gain(judge.measure(cell.labels, probs), before)
                 low, high = gain.interval
                 line.append((gain.value, (low > 0) - (high < 0)))

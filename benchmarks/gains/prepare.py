@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gains.catalogue import FETCHED, HUGGING_FACE, PATTERNS, find
-from benchmarks.gains.classifiers import TABLE_MODELS
+from benchmarks.gains.classifiers import TABLE_MODELS, Model
 from benchmarks.gains.datasets import OFFLINE, Where
 from benchmarks.gains.folder import check_folder, write_task
 from benchmarks.gains.splits import SPLITS, SplitPlan
@@ -18,7 +18,7 @@ from benchmarks.gains.task import Options, choose_models, make_task
 from benchmarks.gains.text_classifiers import DEFAULT_EMBEDDING, TEXT_MODELS
 from cli.messages import print_table
 from postproc.reports.tables import percent
-from postproc.scores.checks import one_line
+from postproc.scores.checks import check_choice, fail, one_line
 
 PROGRAM = "python -m benchmarks.gains.prepare"
 EPILOG = """\
@@ -27,6 +27,7 @@ examples:
   python -m benchmarks.gains.prepare digits -o runs/digits_5shot --shots 5
   python -m benchmarks.gains.prepare digits -o runs/noisy --label-noise 0.2 --out-of-fold
   python -m benchmarks.gains.prepare csv:reviews.csv -o runs/reviews --text-column body
+  python -m benchmarks.gains.prepare csv:reviews.csv -o runs/small --members torch --training fgm
 """
 
 
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = given.models.split(",") if given.models is not None else None
     try:
         source = find(given.dataset)
-        models = choose_models(source.kind, asked)
+        models = choose_models(source.kind, asked, _torch_models(given, source.kind))
     except ValueError as error:
         parser.error(str(error))
     options = Options(
@@ -99,6 +100,19 @@ def _parser() -> argparse.ArgumentParser:
     add("-o", "--output", metavar="FOLDER", type=Path, help="the folder to make")
     add("--list", action="store_true", help="show data sets and models, and stop")
     add("--models", metavar="A,B", help="some of the models [all]")
+    add(
+        "--members",
+        choices=["classical", "torch"],
+        default="classical",
+        help="torch: small text encoders, a CNN, a GRU and a transformer [classical]",
+    )
+    add(
+        "--training",
+        metavar="A,B=NUMBER",
+        help="how these are trained: fgm, flooding=0.1 and others of benchmarks/training",
+    )
+    add("--pretraining", metavar="TASK", help="what they learn first: shuffle, token-type, ...")
+    add("--snapshots", action="store_true", help="also scores of every epoch's end, of these")
     add("--seed", type=_number(int, 0), default=0, help="of splits, noise and models [0]")
     add("--rows", type=some, metavar="N", help="at most N rows of each official split, or of all")
     add("--val", type=inner, default=0.2, help="share for validation, if not official [0.2]")
@@ -123,6 +137,31 @@ def _parser() -> argparse.ArgumentParser:
         help=f"[{DEFAULT_EMBEDDING}]",
     )
     return parser
+
+
+def _torch_models(given: argparse.Namespace, kind: str) -> dict[str, Model] | None:
+    """Small text encoders as the words say; None where they ask for other members."""
+    if given.members != "torch":
+        if given.training or given.pretraining or given.snapshots:
+            got = f"--members {given.members}"
+            fail("--training, --pretraining and --snapshots", "used with --members torch", got)
+        return None
+    if kind != "text":
+        fail("--members torch", "used with texts", "a data set of tables")
+    if given.snapshots and given.out_of_fold:
+        fail("--snapshots", "used without --out-of-fold", "both", "they stop at other epochs")
+    from benchmarks.gains.torch_members import torch_models
+    from benchmarks.training.methods import training_options
+    from ensemble.training.text.tasks import TASKS
+
+    words = [] if given.training is None else given.training.split(",")
+    if given.pretraining is not None:
+        check_choice(given.pretraining, "--pretraining", TASKS)
+    parts = [f", {given.training}"] if words else []
+    parts += [f", after the task {given.pretraining}"] if given.pretraining else []
+    return torch_models(
+        training_options(words), given.pretraining, "".join(parts), snapshots=given.snapshots
+    )
 
 
 def _number(
@@ -172,6 +211,11 @@ def _print_list() -> None:
         for name, model in models.items():
             needs = f"; needs {model.needs.replace('_', '-')}" if model.needs else ""
             print(f"  {name:<22}{model.description}{needs}")
+    from benchmarks.gains.torch_members import ENCODERS
+
+    print("Models of texts with --members torch:")
+    for name, what in ENCODERS.items():
+        print(f"  {name:<22}{what}, trained from scratch; logits")
 
 
 def _print_summary(models: dict[str, dict[str, Any]], sizes: dict[str, int], folder: Path) -> None:

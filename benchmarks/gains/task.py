@@ -66,15 +66,18 @@ class Options:
     embedding: str = ""
 
 
-def choose_models(kind: str, names: Sequence[str] | None = None) -> dict[str, Model]:
-    """Models for texts or tables; all, or those named.
+def choose_models(
+    kind: str, names: Sequence[str] | None = None, models: Mapping[str, Model] | None = None
+) -> dict[str, Model]:
+    """Models for texts or tables, or those given; all, or those named.
 
     Raises
     ------
     ValueError
         If a name is not one of theirs.
     """
-    models = TEXT_MODELS if kind == "text" else TABLE_MODELS
+    if models is None:
+        models = TEXT_MODELS if kind == "text" else TABLE_MODELS
     for name in names or ():
         if name not in models:
             fail("--models", f"some of {', '.join(models)} for a {kind} data set", repr(name))
@@ -156,7 +159,7 @@ def make_task(
             continue
         say(f"{dataset.name}: training {name} on {setting.rows} rows, {len(classes)} classes")
         try:
-            made, said = _train(model, setting, x, labels["train"], folds)
+            made, said = _train(name, model, setting, x, labels["train"], folds)
         except (ValueError, OSError) as error:
             reason = f"{name} cannot be trained: {' '.join(str(error).split())}"
             if asked or not isinstance(error, OSError):
@@ -166,8 +169,9 @@ def make_task(
             continue
         for line in said:
             say(f"{dataset.name}: {name}: {line}")
-        entries[name] = _entry(model, made, labels, said)
-        scores |= {(name, split): values for split, values in made.items()}
+        for member, values in made.items():
+            entries[member] = _entry(model, values, labels, said)
+            scores |= {(member, split): found for split, found in values.items()}
     if not entries:
         fail("--models", "models that can be trained here", "none", "; ".join(remarks))
     meta = _meta(dataset, options, classes, labels, entries, remarks)
@@ -237,9 +241,12 @@ def _hindrance(name: str, model: Model, setting: Setting) -> str:
 
 
 def _train(
-    model: Model, setting: Setting, x: Mapping[str, Any], y: Ints, folds: Ints | None
-) -> tuple[dict[str, Floats], list[str]]:
-    """Scores of every split that is wanted, and what the training warned of."""
+    name: str, model: Model, setting: Setting, x: Mapping[str, Any], y: Ints, folds: Ints | None
+) -> tuple[dict[str, dict[str, Floats]], list[str]]:
+    """Scores of every split that is wanted, by member; and what the training warned of.
+
+    Members are the model and, where it keeps them, what it was at the end of other epochs.
+    """
 
     def build(rows: int) -> Any:
         return model.build(replace(setting, rows=rows))
@@ -247,12 +254,19 @@ def _train(
     with warnings.catch_warnings(record=True) as caught, one_blas_thread():
         warnings.simplefilter("always")
         classifier = build(setting.rows).fit(x["train"], y)
+        members = {name: classifier}
+        for epoch, snapshot in enumerate(getattr(classifier, "snapshots_", []), 1):
+            if epoch != classifier.best_epoch_:
+                members[f"{name}_epoch{epoch}"] = snapshot
         made = {
-            split: class_scores(classifier, x[split], setting.classes, model.output)
-            for split in ("val", "test")
+            member: {
+                split: class_scores(one, x[split], setting.classes, model.output)
+                for split in ("val", "test")
+            }
+            for member, one in members.items()
         }
         if folds is not None:
-            made["train"] = out_of_fold_scores(
+            made[name]["train"] = out_of_fold_scores(
                 build, x["train"], y, folds, setting.classes, model.output
             )
     said = [str(warning.message).strip().partition("\n")[0] for warning in caught]
@@ -288,6 +302,7 @@ def _meta(
     packages += [p for p in ("pandas",) if dataset.source.startswith("OpenML")]
     packages += [p for p in ("datasets",) if dataset.source.startswith("Hugging Face")]
     packages += [p for p in ("sentence-transformers",) if "embedding_logistic" in entries]
+    packages += [p for p in ("torch",) if {"cnn", "gru", "transformer"} & entries.keys()]
     return {
         "name": dataset.name,
         "made_by": MAKER,

@@ -9,14 +9,24 @@ import argparse
 import datetime
 import os
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 
 from benchmarks.peers import calibration, ensembles, memory, noise, shift
-from benchmarks.peers.tasks import saved_tasks, shipped_tasks
+from benchmarks.peers.tasks import Task, saved_tasks, shipped_tasks
 
-PACKAGES = ("probmetrics", "scikit-learn", "netcal", "venn-abers", "quapy", "POT", "autogluon.core")
+PACKAGES = (
+    "probmetrics",
+    "scikit-learn",
+    "netcal",
+    "venn-abers",
+    "quapy",
+    "POT",
+    "autogluon.core",
+    "hillclimbers",
+)
 
 
 def _version(package: str) -> str:
@@ -31,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     parser.add_argument("topics", nargs="*", metavar="TOPIC", help=f"of {', '.join(TOPICS)}")
     parser.add_argument("--tasks", nargs="*", type=Path, default=[], help="run directories")
+    parser.add_argument("--models", type=int, help="most of each run directory (default: all)")
     parser.add_argument("--splits", type=int, default=3, help="of every data set that is shipped")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -45,17 +56,23 @@ def main() -> None:
         TOPICS[name](given)
 
 
+def _tasks(given: argparse.Namespace) -> Iterable[Task]:
+    """Tasks of the run directories, else small ones made on the spot."""
+    if not given.tasks:
+        return shipped_tasks(1, given.seed)
+    return chain.from_iterable(saved_tasks(folder, given.models) for folder in given.tasks)
+
+
 def _calibration(given: argparse.Namespace) -> None:
     shipped = calibration.compare(shipped_tasks(given.splits, given.seed))
     print(calibration.table(shipped), "\n\n" + calibration.arena(shipped), flush=True)
     if given.tasks:
-        saved = calibration.compare(chain.from_iterable(map(saved_tasks, given.tasks)))
+        saved = calibration.compare(_tasks(given))
         print("\n" + calibration.table(saved), "\n\n" + calibration.arena(saved))
 
 
 def _shift(given: argparse.Namespace) -> None:
-    tasks = chain.from_iterable(map(saved_tasks, given.tasks))
-    print(shift.table(tasks if given.tasks else shipped_tasks(1, given.seed), given.seed))
+    print(shift.table(_tasks(given), given.seed))
 
 
 def _ensembles(given: argparse.Namespace) -> None:
@@ -63,13 +80,11 @@ def _ensembles(given: argparse.Namespace) -> None:
 
 
 def _memory(given: argparse.Namespace) -> None:
-    tasks = saved_tasks(given.tasks[-1]) if given.tasks else shipped_tasks(1, given.seed)
-    print(memory.table(list(tasks)[-1]))
+    print(memory.table(list(_tasks(given))[-1]))
 
 
 def _noise(given: argparse.Namespace) -> None:
-    tasks = chain.from_iterable(map(saved_tasks, given.tasks))
-    print(noise.table(tasks if given.tasks else shipped_tasks(1, given.seed), given.seed))
+    print(noise.table(_tasks(given), given.seed))
 
 
 TOPICS = {

@@ -10,14 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.peers.calibrators import OURS, PEERS, RIVAL, Method, as_given
+from benchmarks.peers.calibrators import RIVAL, Method, methods_for
 from benchmarks.peers.tasks import Floats, Task
 
 #: Probability that a label has at least, as in CalArena: else one zero decides everything.
 LEAST = 1e-15
-
-#: Methods that compare every pair of classes, or search a grid, end here.
-MOST_CLASSES = {"Venn-Abers": 20, "netcal temperature": 100}
 
 
 @dataclass(frozen=True)
@@ -50,14 +47,17 @@ def _log_loss(probs: Floats, task: Task) -> float:
 
 def compare(tasks: Iterable[Task]) -> dict[str, dict[str, list[Score]]]:
     """Scores of every method on every task, by group of tasks and method."""
-    methods = {"as given": as_given, **OURS, **PEERS}
     missing: set[str] = set()
+    warm: set[str] = set()
     found: dict[str, dict[str, list[Score]]] = defaultdict(lambda: defaultdict(list))
     for task in tasks:
-        for name, method in methods.items():
-            if name in missing or task.fit.shape[1] > MOST_CLASSES.get(name, 10**6):
+        for name, method in methods_for(task.fit.shape[1]).items():
+            if name in missing:
                 continue
             try:
+                if name not in warm:  # a first call imports
+                    score(method, task)
+                    warm.add(name)
                 found[task.group][name].append(score(method, task))
             except ImportError as error:
                 missing.add(name)

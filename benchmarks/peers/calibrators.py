@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from benchmarks.peers.tasks import Floats, Ints, Task
-from postproc.calibration.by_name import METHODS, make_calibrator
+from postproc.calibration.by_name import METHODS, default_method, make_calibrator
 
 #: Probabilities of the rows that judge, by a calibrator fitted on a task.
 Method = Callable[[Task], Floats]
@@ -102,7 +102,12 @@ def spread(probs: Floats, classes: Ints, n_classes: int) -> Floats:
     return out
 
 
-OURS: Mapping[str, Method] = {name: ours(name) for name in METHODS}
+def default(task: Task) -> Floats:
+    """What `postproc calibrate` does if no method is asked for."""
+    return ours(default_method(task.fit.shape[1]))(task)
+
+
+OURS: Mapping[str, Method] = {"default": default, **{name: ours(name) for name in METHODS}}
 
 PEERS: Mapping[str, Method] = {
     "probmetrics SMS": probmetrics("SMSCalibrator"),
@@ -110,8 +115,24 @@ PEERS: Mapping[str, Method] = {
     "scikit-learn temperature": scikit_learn,
     "netcal temperature": netcal("TemperatureScaling"),
     "netcal histogram": netcal("HistogramBinning"),
-    "Venn-Abers": venn_abers,
+    "package venn-abers": venn_abers,
 }
 
 #: The peer that the default of `postproc calibrate` is compared with.
 RIVAL = "probmetrics SMS"
+
+#: Methods of two classes, or that compare every pair of classes or search a grid, end here.
+MOST_CLASSES: Mapping[str, int] = {
+    "binary": 2,
+    "beta": 2,
+    "quadratic": 2,
+    "venn-abers": 2,
+    "package venn-abers": 20,
+    "netcal temperature": 100,
+}
+
+
+def methods_for(n_classes: int) -> Mapping[str, Method]:
+    """Methods of both sides for so many classes."""
+    every = {"as given": as_given, **OURS, **PEERS}
+    return {k: run for k, run in every.items() if n_classes <= MOST_CLASSES.get(k, n_classes)}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +37,34 @@ def _autogluon(tasks: Sequence[Task]) -> Floats:
     return np.asarray(model.predict_proba([t.test_probs for t in tasks]))
 
 
+def _hillclimbers(tasks: Sequence[Task]) -> Floats:
+    """Its columns are flattened probabilities, because it knows of one column a model only."""
+    import hillclimbers
+    import pandas as pd
+
+    y, shape = tasks[0].fit_labels, tasks[0].fit.shape
+    picked = np.arange(len(y)) * shape[1] + y
+
+    def log_loss(_: object, flat: Any) -> float:
+        return float(-np.log(np.maximum(flat.to_numpy()[picked], 1e-15)).mean())
+
+    frames = [
+        pd.DataFrame({t.name: probs.ravel() for t, probs in zip(tasks, sides, strict=True)})
+        for sides in ([t.fit_probs for t in tasks], [t.test_probs for t in tasks])
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):  # it draws a hill
+        found = hillclimbers.climb_hill(
+            train=pd.DataFrame({"label": np.zeros(y.size * shape[1])}),
+            oof_pred_df=frames[0],
+            test_pred_df=frames[1],
+            target="label",
+            objective="minimize",
+            eval_metric=hillclimbers.partial(log_loss),
+            plot_hill=False,
+        )
+    return np.asarray(found).reshape(-1, shape[1])
+
+
 def _stacking(tasks: Sequence[Task]) -> Floats:
     """Logistic regression on log-probabilities, as a StackingClassifier would fit it."""
     from sklearn.linear_model import LogisticRegression
@@ -51,11 +82,12 @@ def _stacking(tasks: Sequence[Task]) -> Floats:
 METHODS: Mapping[str, Method] = {
     "mean": lambda tasks: np.mean([t.test_probs for t in tasks], axis=0),
     "AutoGluon EnsembleSelection": _autogluon,
+    "hillclimbers": _hillclimbers,
     "postproc greedy": _ours(lambda: ensemble.GreedySelection(metric="log_loss")),
     "scikit-learn stacking": _stacking,
     "postproc weights": _ours(ensemble.LearnedLogPool),
     "postproc calibrated": _ours(ensemble.CalibratedVoting),
-    "postproc discriminants": _ours(ensemble.DiscriminantPool),
+    "postproc blend": _ours(ensemble.DiscriminantPool),
 }
 
 
@@ -68,6 +100,7 @@ def table(folders: Sequence[Path]) -> str:
     members = [list(saved_tasks(folder)) for folder in folders]
     for name, method in METHODS.items():
         try:
+            _cell(method, members[0])  # a first call imports
             cells = [_cell(method, tasks) for tasks in members]
         except ImportError as error:
             print(f"{name} is left out: {error}\n")

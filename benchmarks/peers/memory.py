@@ -6,11 +6,10 @@ import multiprocessing
 import re
 import time
 import warnings
-from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks.peers.calibrators import OURS, PEERS, Method
+from benchmarks.peers.calibrators import Method, methods_for
 from benchmarks.peers.tasks import Task
 
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -43,8 +42,7 @@ def table(task: Task) -> str:
         f"| {task.group}, {task.name}, {rows:,} x {classes} | seconds | MB |",
         "| --- | ---: | ---: |",
     ]
-    methods: Mapping[str, Method] = {**OURS, **PEERS}
-    for name, method in methods.items():
+    for name, method in methods_for(classes).items():
         mine, its = context.Pipe(duplex=False)
         process = context.Process(target=_child, args=(method, task, its))
         process.start()

@@ -98,12 +98,11 @@ def shipped_tasks(n_splits: int, seed: int) -> Iterator[Task]:
                 yield Task(name, f"{kind}-{split}", logs[0], y[fit], logs[1], y[test])
 
 
-def saved_tasks(folder: Path) -> Iterator[Task]:
-    """Every model of a run directory: fitted on its split val, judged on test."""
+def saved_tasks(folder: Path, most: int | None = None) -> Iterator[Task]:
+    """The models of a run directory, or the first: fitted on its split val, judged on test."""
     y, truth = (np.load(folder / f"labels.{split}.npy") for split in ("val", "test"))
-    for path in sorted(folder.glob("*.val.npy")):
-        if path.name == "labels.val.npy":
-            continue
+    paths = [path for path in sorted(folder.glob("*.val.npy")) if path.name != "labels.val.npy"]
+    for path in paths[:most]:
         fit = load_predictions(path)
         test = load_predictions(folder / path.name.replace(".val.", ".test."), kind=fit.kind)
         logs = [

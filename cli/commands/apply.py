@@ -122,7 +122,7 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
     if runner.inputs.missing_class != "error":
         message = f"--missing-class is for ensembles, and {model.name} is not one"
         raise click.UsageError(message)
-    classes = None if fitted.classes_ is None else tuple(fitted.classes_)
+    classes = None if fitted.class_names_ is None else tuple(fitted.class_names_)
     nothing = np.empty((0, fitted.n_features_in_))
     like = Predictions(nothing, fitted.kind_, classes, name=model.name)
     own = load(paths[0], runner)
@@ -134,7 +134,8 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
     if decides and runner.outputs.labels_out is not None:
         message = f"--labels-out is for probabilities, and {model.name} decides; use --output"
         raise click.UsageError(message)
-    make_path = partial(decision_path, sets=isinstance(fitted, ConformalSets))
+    sets = isinstance(fitted, ConformalSets) or target.multilabel
+    make_path = partial(decision_path, sets=sets)
     output = (make_path if decides else output_path)(target.name, runner)
     labels = load_judging_labels(own, target, runner)
     if isinstance(fitted, Decider):

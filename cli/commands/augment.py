@@ -15,10 +15,16 @@ from cli.parameter_types import FILE, Count
     epilog="""\b
 Examples:
   postproc augment texts.csv -k 8 -o variants.csv
+<<<<<<< HEAD
+  postproc augment tweets.tsv --text-column body --with-original -o variants.tsv
+  postproc augment texts.csv --method roles --fit train.csv -o variants.csv
+Then predict the variants with your own model, keep their ids, and make one row of each text:
+=======
   postproc augment tweets.tsv --text-column body --with-original \\
       -o variants.tsv
 Then predict the variants with your own model, keep their ids, and make one
 row of each text:
+>>>>>>> main
   postproc pool predictions.csv -o pooled.csv
 """
 )
@@ -35,12 +41,23 @@ row of each text:
         "help": "Column that holds the ids.  [default: detected from its name; without one, rows "
         "are numbered from 0]"
     },
+    label_column={
+        "help": "roles: column that holds the labels.  [default: detected from its name]"
+    },
 )
 @options.option(
     "--method",
-    type=click.Choice(["aeda"]),
+    type=click.Choice(["aeda", "roles"]),
     default="aeda",
-    help="How texts are varied: aeda puts punctuation marks before some words.",
+    help="How texts are varied: aeda puts punctuation marks before some words; roles replaces, "
+    "deletes, inserts and selects words by what they tell of labels.",
+)
+@options.option(
+    "--fit",
+    metavar="FILE",
+    group=options.INPUT,
+    help="roles: table of labelled texts that the roles of words are learned from; labels of TEXTS "
+    "are not used.  [default: TEXTS with its labels, to make texts to train on]",
 )
 @options.option("-k", type=Count(1), default=8, help="Number of variants of each text.")
 @options.option("--with-original", is_flag=True, help="Write each text itself, too, before them.")
@@ -58,6 +75,7 @@ def augment_command(
     text_column: str | None,
     inputs: Inputs,
     method: str,
+    fit: str | None,
     k: int,
     with_original: bool,
     outputs: Outputs,
@@ -72,8 +90,17 @@ def augment_command(
     from cli.run.outcome import deliver
     from cli.task.runner import Runner
 
+    if method != "roles" and (fit is not None or inputs.label_column is not None):
+        message = f"{method} learns from no labels; omit --fit and --label-column"
+        raise click.UsageError(message)
     runner = Runner.of(inputs, outputs, running)
     outcome = augment_file(
-        texts, runner, text_column=text_column, method=method, k=k, with_original=with_original
+        texts,
+        runner,
+        text_column=text_column,
+        method=method,
+        fit=fit,
+        k=k,
+        with_original=with_original,
     )
     return deliver(outcome, runner)

@@ -51,7 +51,7 @@ def auto_command(
     has shifted.
 
     Of labels that do not exclude each other (--multilabel), each is calibrated, or has weights of
-    its own in a log pool; label shift is not looked for.
+    its own in a log pool, and is adapted to its share in PREDS where that would gain.
 
     Instead of files, PREDS may be one run directory: its val split is fitted to and its test split
     is improved.

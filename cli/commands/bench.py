@@ -12,7 +12,7 @@ import click
 from cli import options
 from cli.messages import echo
 from cli.options import Outputs, Running, given
-from cli.parameter_types import FILE, PATH, Count
+from cli.parameter_types import FILE, PATH, Count, MetricName
 
 
 def _list_methods(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -61,6 +61,13 @@ class Protocol:
         multiple=True,
         default=("none,dirichlet:0.5,longtail:50",),
     )
+    metric: str = given(
+        "What gains are in: accuracy or another metric of predicted classes. It also chooses the "
+        "best member, and auto is told to improve it.",
+        type=MetricName(),
+        metavar="NAME",
+        default="accuracy",
+    )
     draws: int = given("Number of targets for each shift.", type=Count(1), default=20)
     rows: int = given("Maximum number of rows of a target.", type=Count(1), default=2000)
 
@@ -90,6 +97,7 @@ Examples:
   postproc bench runs/digits --methods auto,map,blend \\
       --shift none,longtail:50 --draws 10
   postproc bench runs/digits --methods ensemble --models a,b --json
+  postproc bench runs/digits --metric macro_f1 --shift longtail:50
   postproc bench runs/digits --decisions --draws 400
   postproc bench --list-methods
 """
@@ -154,7 +162,9 @@ def bench_command(
     methods, shifts = _words(protocol.methods), _words(protocol.shifts)
     draws, rows, overwrite = protocol.draws, protocol.rows, outputs.overwrite
     try:
-        settings = check_settings(methods, shifts, draws=draws, rows=rows, seed=running.seed)
+        settings = check_settings(
+            methods, shifts, draws=draws, rows=rows, seed=running.seed, metric=protocol.metric
+        )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     check_reports(reports.paths, overwrite=overwrite)
@@ -204,6 +214,9 @@ def _measure_decisions(
     from ensemble.bench.tasks import find_tasks
     from postproc.scores.codes import coded
 
+    if protocol.metric != "accuracy":
+        message = "--decisions has its own metrics; omit --metric"
+        raise click.UsageError(message)
     if reports.paths:
         message = f"--decisions has no page and no file; omit --{next(iter(reports.paths))}"
         raise click.UsageError(message)

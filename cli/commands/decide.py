@@ -32,6 +32,10 @@ RULES = {
 #: Options whose rule is fitted.
 FITTED = ("metric", "max_error", "coverage", "sets")
 
+#: Metrics that class weights, and thresholds of labels, can be chosen for.
+WEIGHTED = ("balanced_accuracy", "macro_f1", "mcc", "kappa", "quadratic_kappa", "accuracy")
+LABELWISE = ("macro_f1", "micro_f1")
+
 #: Values in (0, 1), but for the end that the library refuses.
 SHARE = Number(low=0.0, high=1.0, open_low=True)
 
@@ -42,10 +46,9 @@ class Decision:
 
     metric: Any = given(
         "Choose class weights, or the threshold of two classes, for this metric; they are left at "
-        "1 unless the gain on held-out rows is clear. Takes --fit.  [default: all weights 1]",
-        type=click.Choice(
-            ["balanced_accuracy", "macro_f1", "mcc", "kappa", "quadratic_kappa", "accuracy"]
-        ),
+        "1 unless the gain on held-out rows is clear. With --multilabel a threshold for each "
+        "label, for macro_f1 or micro_f1. Takes --fit.  [default: all weights 1]",
+        type=click.Choice([*WEIGHTED, "micro_f1"]),
     )
     cost: Path | None = given(
         "Decide at least expected cost. A table: rows true classes, columns decisions, names in "
@@ -106,6 +109,8 @@ Examples:
       -o labels.csv
   postproc decide test.npy --sets 0.9 --fit val.npy --fit-labels y.npy \\
       -o sets.csv
+  postproc decide tags.csv --multilabel --metric macro_f1 --fit val.csv \\
+      --fit-labels y.csv
 """
 )
 @options.predictions_argument
@@ -137,7 +142,8 @@ Examples:
     "as_json",
     output={
         "help": "Output file; the suffix sets the format: .csv, .tsv, .jsonl and .parquet keep "
-        "row ids, .txt holds one label per line, .npy integers (with --sets zeros and ones).  "
+        "row ids, .txt holds one label per line, .npy integers (of sets and of labels that do not "
+        "exclude each other zeros and ones).  "
         "[default: <stem>.decide.csv in the folder of PREDS]",
     },
 )
@@ -156,20 +162,26 @@ def decide_command(
     By default the label of a row is its likeliest class. Rows that are abstained from are labelled
     `abstain`, or -1 among integers. The rows of --fit must be like those of PREDS and have taken
     no part in training; guarantees hold for such rows only.
+
+    With --multilabel a row has the labels whose probability reaches their threshold, 1/2 by
+    default: a list of names, or with --integers a column of zeros and ones for each label.
     """
     rule = decision.rule()
     _check_usage(rule, fit, prior, outputs)
+    _check_task(rule, decision.metric, multilabel=inputs.multilabel)
     from cli.run.decided import decide_file
     from cli.run.outcome import deliver
     from cli.task.runner import Runner
 
     def make(kind: Any, target_prior: Any) -> Any:
         from postproc.decisions.abstention import SelectiveClassifier
+        from postproc.decisions.label_thresholds import LabelThresholds
         from postproc.decisions.sets import ConformalSets
         from postproc.decisions.thresholds import ClassWeights
 
         if rule == "metric":
-            return ClassWeights(metric=decision.metric, kind=kind, random_state=running.seed)
+            choice = LabelThresholds if inputs.multilabel else ClassWeights
+            return choice(metric=decision.metric, kind=kind, random_state=running.seed)
         if decision.sets is not None:
             return ConformalSets(
                 coverage=decision.sets,
@@ -209,3 +221,16 @@ def _check_usage(rule: str, fit: Fit, prior: Prior, outputs: Outputs) -> None:
         message = "--save keeps what is fitted: it requires --metric, --max-error or --sets"
     if message:
         raise click.UsageError(message)
+
+
+def _check_task(rule: str, metric: str | None, *, multilabel: bool) -> None:
+    """Refuse rules and metrics that do not exist for labels, or for classes."""
+    if multilabel and rule not in ("labels", "metric"):
+        option = f"--{rule.replace('_', '-')}"
+        message = f"{option} is for classes that exclude each other; omit it, or --multilabel"
+        raise click.UsageError(message)
+    able = LABELWISE if multilabel else WEIGHTED
+    if metric is not None and metric not in able:
+        task = "with" if multilabel else "without"
+        message = f"must be one of {', '.join(able)} {task} --multilabel, got {metric}"
+        raise click.BadParameter(message, param_hint="--metric")

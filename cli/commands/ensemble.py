@@ -16,7 +16,14 @@ from cli.options import (
     Running,
     given,
 )
-from cli.parameter_types import METRIC_NAMES, Count, MetricName, Number, Values
+from cli.parameter_types import (
+    METRIC_NAMES,
+    Count,
+    MetricName,
+    Number,
+    TrainingMethods,
+    Values,
+)
 from cli.run.devil import Devil
 
 if TYPE_CHECKING:
@@ -25,7 +32,13 @@ if TYPE_CHECKING:
 
 #: Fixed rules, and methods that are fitted to labelled rows.
 VOTES = ("soft", "hard", "log", "median", "rank")
-FITTED = ("weights", "blend", "calibrated", "greedy", "gumbel", "stack", "bagging", "devil")
+FITTED = (
+    *("weights", "blend", "calibrated", "greedy", "gumbel", "stack", "bagging"),
+    *("ytuning", "devil"),
+)
+
+#: Methods whose heads are trained by --training.
+TRAINED = ("stack", "ytuning", "devil")
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,13 @@ class Rule:
         default="accuracy",
     )
     size: int = given("gumbel: number of members to select.", type=Count(1), default=3)
+    training: Any = given(
+        "stack, ytuning, devil: methods of training and their strengths, out of flooding (level "
+        "of the loss), fgm (length of steps against the inputs), child_free and child_driven "
+        "(share of the parameters); auto chooses by cross-validation.  [default: plain training]",
+        type=TrainingMethods(),
+        metavar="METHOD=X,...",
+    )
 
 
 @options.command(
@@ -67,6 +87,7 @@ Examples:
   postproc ensemble rank a.csv b.csv --over rows -o ranks.csv
   postproc ensemble weights RUNDIR -o weights.npy
   postproc ensemble devil RUNDIR --controls --plot curves.svg -o devil.npy
+  postproc ensemble ytuning RUNDIR --training auto -o ytuning.npy
 """
 )
 @click.argument("method", metavar="METHOD", type=click.Choice([*VOTES, *FITTED]))
@@ -97,8 +118,9 @@ def ensemble_command(
     members, of linear discriminants on them and of a kernel regression, with a class bias),
     calibrated (temperature scaling of each member, then soft), greedy (forward selection with
     replacement), gumbel (a subset of --size members, by Gumbel-Softmax gates), stack (logistic
-    regression), bagging (of stack), devil (Devil's Advocate: models in discussion with one that
-    was trained to be wrong).
+    regression), bagging (of stack), ytuning (label embeddings, aligned with the members' scores by
+    a triplet loss, in a log pool with them), devil (Devil's Advocate: models in discussion with
+    one that was trained to be wrong).
 
     With --multilabel members are combined label by label; rank ranks the rows of each label, and
     weights are learned for each label, shrunk to those that all labels share.
@@ -117,6 +139,9 @@ def ensemble_command(
         raise click.UsageError(message)
     if rule.over == "rows" and method != "rank":
         message = f"--over rows is for rank, not for {method}"
+        raise click.UsageError(message)
+    if rule.training is not None and method not in TRAINED:
+        message = f"{method} has no training methods; omit --training"
         raise click.UsageError(message)
     check_fit_usage(predictions, fit, method, learns=learns)
     devil.check_usage(method, overwrite=outputs.overwrite)
@@ -138,7 +163,7 @@ def _make(method: Any, rule: Rule, devil: Devil, running: Running) -> Ensemble:
     """The ensemble of a method, with the options that it has."""
     import ensemble
 
-    weights, seed = rule.weights, running.seed
+    weights, training, seed = rule.weights, rule.training, running.seed
     makers: dict[str, Callable[[], Ensemble]] = {
         "weights": lambda: ensemble.LearnedLogPool(),
         "label weights": lambda: ensemble.LabelPool(seed=seed),
@@ -146,9 +171,10 @@ def _make(method: Any, rule: Rule, devil: Devil, running: Running) -> Ensemble:
         "calibrated": lambda: ensemble.CalibratedVoting(weights=weights),
         "greedy": lambda: ensemble.GreedySelection(metric=rule.metric, seed=seed),
         "gumbel": lambda: ensemble.GumbelSelection(size=rule.size, seed=seed),
-        "stack": lambda: ensemble.Stacking(seed=seed),
+        "stack": lambda: ensemble.Stacking(training=training, seed=seed),
         "bagging": lambda: ensemble.Bagging(seed=seed),
-        "devil": lambda: devil.make(running),
+        "ytuning": lambda: ensemble.YTuning(training=training, device=running.device, seed=seed),
+        "devil": lambda: devil.make(running, training),
     }
     if method in makers:
         return makers[method]()

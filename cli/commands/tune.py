@@ -43,8 +43,9 @@ class Search:
         click.Choice(["all", "stratified"]),
     )
     metric: Any = _values(
-        "can: the metric of predicted classes by which settings are chosen; greedy: metrics to "
-        f"select members by, chosen by accuracy. One of {METRIC_NAMES}.",
+        "The metric by which settings are chosen; can: one of predicted classes. greedy: with "
+        f"several, members are selected by each, and the first one chooses. Of {METRIC_NAMES}.  "
+        "[default: accuracy]",
         MetricName(),
     )
     n_bags: Any = _values("greedy: numbers of bags to try.", Count(1), "--bags")
@@ -154,10 +155,12 @@ def tune_command(
     shows = not running.quiet and not outputs.as_json
     notes: list[str] = []
     with noting(notes), watching_tuning(shows=shows) as progress:
+        how["metric"] = (search.metric or ["accuracy"])[0]
         if method == "can":
             tune = partial(tune_can_file, predictions[0], prior=prior, base=search.grid)
-            how["metric"] = (search.metric or ["accuracy"])[0]
         else:
+            if len(search.metric or ()) == 1:  # it joins those that are tried
+                del how["grid"]["metric"]
             tune = partial(tune_greedy_files, predictions)
         result, kind = tune(output, runner, **how, progress=progress)
     note_written(output)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cli.messages import echo, noting, print_table
 from cli.options import Fit
 from cli.run.devil import contestants_of, devil_lines, devil_summary
+from cli.run.heads import head_lines, head_summary
 from cli.run.outcome import Outcome, deliver, save
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
 from cli.task.load import Report, compare, load_written
@@ -63,11 +64,12 @@ def write_combined(
     combiner: Any, task: Task, output: Path, runner: Runner, method: str, notes: Sequence[str] = ()
 ) -> Outcome:
     """Write what a fitted combiner makes of the members; a pipeline is adapted to them first."""
+    if isinstance(combiner, MultilabelPostprocessor):
+        labels = combiner.adapt(combiner.check_members(task.members), runner.sizes)
+        outcome = _write(labels, combiner, task, output, runner, method, notes)
+        return replace(outcome, summary={**outcome.summary, "decision": labels.to_dict()})
     if not isinstance(combiner, AutoPostprocessor):
-        outcome = _write(combiner, combiner, task, output, runner, method, notes)
-        if isinstance(combiner, MultilabelPostprocessor):
-            outcome.summary["decision"] = combiner.to_dict()
-        return outcome
+        return _write(combiner, combiner, task, output, runner, method, notes)
     checked = streamed(combiner.check_members(task.members), runner.running.device)
     keep = runner.keeping(output, [*checked, *task.fit_loaded])
     said = [*notes]
@@ -133,10 +135,12 @@ def _write(
         "warnings": said,
         "report": None if report is None else report.to_dict(),
     }
+    summary |= head_summary(combiner)
     devil = devil_summary(combiner, members, labels)
     if devil is not None:
         summary["devil"] = devil
-    return Outcome(summary, _show, report, [] if devil is None else devil_lines(devil))
+    lines = [*([] if devil is None else devil_lines(devil)), *head_lines(summary)]
+    return Outcome(summary, _show, report, lines)
 
 
 def _lacking(members: Members) -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,12 +19,13 @@ from cli.task.output import decision_path, lost_ids
 from cli.task.runner import Runner
 from postproc.decisions.costs import CostCheck, LeastCost, check_costs
 from postproc.decisions.decider import Decider
+from postproc.decisions.label_thresholds import LabelThresholds
 from postproc.decisions.rules import DecideRows, Rule, probabilities_of
 from postproc.decisions.sets import ConformalSets
 from postproc.decisions.thresholds import ClassWeights
 from postproc.evaluation.registry import find_metric
 from postproc.files.costs import load_costs
-from postproc.files.decided import save_labels, save_sets
+from postproc.files.decided import save_labels, save_multilabels, save_sets
 from postproc.scores.checks import fail
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
@@ -46,10 +46,7 @@ def decide_file(
 ) -> Outcome:
     """Fit what `make` gives, or take costs; decide a file and write the decisions."""
     target = load(path, runner)
-    if target.multilabel:
-        message = "decide is for classes that exclude each other; omit --multilabel"
-        raise click.UsageError(message)
-    output = decision_path(target.name, runner, sets=rule == "sets")
+    output = decision_path(target.name, runner, sets=rule == "sets" or target.multilabel)
     rows, y = _load_fit(target, fit, runner)
     labels = load_judging_labels(target, target, runner)
     if cost is not None and labels is not None and (labels >= target.n_classes).any():
@@ -139,21 +136,21 @@ def write_decisions(
             target.scores.verify()
 
     outputs = runner.outputs
-    how = {
+    how: dict[str, Any] = {
         "classes": target.classes,
         "ids": target.ids,
         "integers": outputs.integers,
-        "columns_as": outputs.columns_as,
-        "id_heading": target.id_heading,
+        "columns_as": outputs.headings(target.ids, target.id_heading),
         "overwrite": outputs.overwrite,
     }
-    if isinstance(decider, ConformalSets):
-        save_sets(output, blocks(), shape=(target.n_rows, target.n_classes), **how)
+    if target.multilabel or isinstance(decider, ConformalSets):
+        save_many = save_multilabels if target.multilabel else save_sets
+        save_many(output, blocks(), shape=(target.n_rows, target.n_classes), **how)
     else:
         save_labels(output, blocks(), n_rows=target.n_rows, **how)
     note_written(output)
     judged = tally.judged(target.n_rows)
-    if isinstance(decider, ClassWeights) and judged:
+    if isinstance(decider, ClassWeights | LabelThresholds) and judged:
         judged |= _gain(decider, tally, target, runner)
     summary = {
         "decision": type(decider).__name__
@@ -164,6 +161,7 @@ def write_decisions(
         "rows": target.n_rows,
         "classes": target.n_classes,
         "kind": target.kind,
+        "task": target.task,
         **fitted_summary(decider),
         **tally.summary(target.n_rows),
         "judged": judged or None,
@@ -175,17 +173,18 @@ def write_decisions(
 
 
 def _gain(
-    decider: ClassWeights, tally: Tally, target: Predictions, runner: Runner
+    decider: ClassWeights | LabelThresholds, tally: Tally, target: Predictions, runner: Runner
 ) -> dict[str, Any]:
-    """The metric of the labels and what the weights gain in it."""
+    """The metric of the labels and what the weights or thresholds gain in it."""
     part, cuts = DecideRows(target), target.cuts(runner.sizes)
-    likeliest = [block for block, _ in runner.map_blocks(part, cuts, "judging")]
-    y = np.asarray(tally.labels).astype(np.int64)
-    n_classes = max(target.n_classes, int(y.max()) + 1)
+    plain = [block for block, _ in runner.map_blocks(part, cuts, "judging")]
+    y, n_classes = np.asarray(tally.labels).astype(np.int64), target.n_classes
+    if not target.multilabel:
+        n_classes = max(n_classes, int(y.max()) + 1)
     metric = find_metric(decider.metric)
-    found, plain = (
+    found, before = (
         metric.measure_decided(y, np.concatenate(decided), n_classes)
-        for decided in (tally.decided, likeliest)
+        for decided in (tally.decided, plain)
     )
-    gain = metric.gain(found, plain)
+    gain = metric.gain(found, before)
     return {"value": found.value, "gain": gain.value, "gain_ci": list(gain.interval)}

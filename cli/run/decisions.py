@@ -14,6 +14,7 @@ from cli.messages import echo
 from postproc.decisions.abstention import SelectiveClassifier
 from postproc.decisions.costs import LeastCost
 from postproc.decisions.decider import Decider
+from postproc.decisions.label_thresholds import LabelThresholds
 from postproc.decisions.rules import ABSTAINED
 from postproc.decisions.sets import ConformalSets
 from postproc.decisions.thresholds import ClassWeights
@@ -34,13 +35,16 @@ class Tally:
     decided: list[NDArray[Any]] = field(default_factory=list)  # kept where there are labels
 
     def add(self, rows: slice, block: NDArray[Any], counts: dict[str, float]) -> None:
-        """Count a block of labels (k,) or sets (k, C)."""
+        """Count a block of labels (k,) or (k, m), or of sets (k, C)."""
         own = self._right(rows, block) if self.labels is not None else {}
         for name, number in {**counts, **own}.items():
             self.counts[name] += number
 
     def _right(self, rows: slice, block: NDArray[Any]) -> dict[str, float]:
         y = np.asarray(self.labels)[rows].astype(np.int64)
+        if y.ndim == 2:
+            self.decided.append(block)
+            return {}
         if block.ndim == 2:
             known = np.flatnonzero(y < block.shape[1])
             return {"covered": float(np.count_nonzero(block[known, y[known]]))}
@@ -60,6 +64,8 @@ class Tally:
         if "members" in self.counts:
             found |= {"mean_size": self.counts["members"] / max(1, n_rows)}
             found |= {"empty_filled": int(self.counts["empty"])}
+        if "given" in self.counts:
+            found["labels_per_row"] = self.counts["given"] / max(1, n_rows)
         if "expected_cost" in self.counts:
             found["expected_cost"] = self.counts["expected_cost"] / max(1, n_rows)
         return found
@@ -68,6 +74,8 @@ class Tally:
         """Shares of right decisions, for JSON; nothing without labels."""
         if self.labels is None or n_rows == 0:
             return {}
+        if np.ndim(self.labels) == 2:
+            return self._judged_labels()
         if "covered" in self.counts:
             covered = int(self.counts["covered"])
             return {"covered": covered / n_rows, "covered_ci": [*wilson_interval(covered, n_rows)]}
@@ -77,21 +85,32 @@ class Tally:
             found |= {"error": wrong / decided, "error_ci": [*wilson_interval(wrong, decided)]}
         return found if self.costs is None else found | {"cost": self.counts["cost"] / n_rows}
 
+    def _judged_labels(self) -> dict[str, Any]:
+        """Micro- and macro-F1 of labels that do not exclude each other, and whole rows right."""
+        y, decided = np.asarray(self.labels), np.concatenate(self.decided)
+        return {
+            name: find_metric(name).measure_decided(y, decided, y.shape[1]).value
+            for name in ("micro_f1", "macro_f1", "accuracy")
+        }
+
 
 def fitted_summary(decider: Decider | None) -> dict[str, Any]:
     """What was learned, for JSON."""
     if decider is None:
         return {}
     found: dict[str, Any] = {"fit_rows": decider.n_rows_}
-    if isinstance(decider, ClassWeights):
+    if isinstance(decider, ClassWeights | LabelThresholds):
         found |= {
             "metric": decider.metric,
             "improved": decider.improved_,
             "baseline": decider.baseline_,
             "gain": decider.gain_,
             "gain_ci": list(decider.gain_ci_),
-            "weights": decider.weights_.tolist(),
         }
+    if isinstance(decider, ClassWeights):
+        found["weights"] = decider.weights_.tolist()
+    if isinstance(decider, LabelThresholds):
+        found["thresholds"] = decider.thresholds_.tolist()
     if isinstance(decider, SelectiveClassifier):
         guaranteed = decider.max_error is not None and decider.accepted_ > 0
         found |= {
@@ -138,7 +157,8 @@ def decision_doubts(decider: Decider | None, target: Predictions) -> list[str]:
 
 def show_decisions(summary: dict[str, Any]) -> None:
     """Print what was decided and what is known of it."""
-    size = f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}"
+    columns = "labels" if summary["task"] == "multilabel" else "classes"
+    size = f"{summary['rows']} rows x {summary['classes']} {columns}, {summary['kind']}"
     fitted = f"; fitted to {summary['fit_rows']} rows" if "fit_rows" in summary else ""
     echo(size + fitted)
     for line in _lines(summary):
@@ -148,11 +168,17 @@ def show_decisions(summary: dict[str, Any]) -> None:
 def _lines(summary: dict[str, Any]) -> Iterator[str]:
     judged = summary["judged"] or {}
     if "metric" in summary:
-        name, used = find_metric(summary["metric"]).heading, "so class weights are used"
+        name = find_metric(summary["metric"]).heading
+        plain, new = "the likeliest classes", "class weights"
+        if summary["task"] == "multilabel":
+            plain, new = "thresholds of 1/2", "thresholds for each label"
+        used = f"so {new} are used"
         if not summary["improved"]:
-            used = "which is not clearly above zero, so the likeliest classes are kept"
-        yield f"{name} of the likeliest classes on --fit: {summary['baseline']:.4f}"
+            used = f"which is not clearly above zero, so {plain} are kept"
+        yield f"{name} of {plain} on --fit: {summary['baseline']:.4f}"
         yield f"gain on held-out rows: {_gain_text(summary)}, {used}"
+    if "labels_per_row" in summary:
+        yield f"labels per row: {summary['labels_per_row']:.2f}"
     if "mean_size" in summary:
         yield (
             f"sets of {percent(summary['set_coverage'])} %: {summary['mean_size']:.2f} classes on "
@@ -174,6 +200,10 @@ def _lines(summary: dict[str, Any]) -> Iterator[str]:
             f"sets that hold the true class: {percent(judged['covered'])} % "
             f"({percent(low)} to {percent(high)})"
         )
+    if "micro_f1" in judged:
+        scores = (f"{find_metric(k).heading} {judged[k]:.4f}" for k in ("micro_f1", "macro_f1"))
+        right = f"{percent(judged['accuracy'])} % of rows with all labels right"
+        yield f"on these rows: {', '.join(scores)}, {right}"
     if "gain" in judged:
         yield f"on these rows: {judged['value']:.4f}, gain {_gain_text(judged)}"
     if "error" in judged:

@@ -64,7 +64,7 @@ class Devil:
                 msg = f"{self.plot}: plots require matplotlib; pip install matplotlib"
                 raise ImportError(msg)
 
-    def make(self, running: Running) -> DevilsAdvocate:
+    def make(self, running: Running, training: Any) -> DevilsAdvocate:
         """The estimator with these options, and its own defaults for those not given."""
         import ensemble
 
@@ -73,6 +73,7 @@ class Devil:
         return ensemble.DevilsAdvocate(
             vote="learned" if self.devil_weight is None else "published",
             controls=self.controls,
+            training=training,
             device=running.device,
             seed=running.seed,
             **{name: value for name, value in chosen.items() if value is not None},

@@ -17,7 +17,8 @@ from cli.task.runner import Runner
 from postproc.can.options import save_can_options
 from postproc.can.tuning import GRIDS, tune_can
 from postproc.evaluation.choice import TuningResult
-from postproc.reports.tables import percent, points
+from postproc.evaluation.registry import find_metric
+from postproc.reports.tables import percent
 
 #: Steps of the progress bar.
 STEPS = 1000
@@ -70,7 +71,10 @@ def tune_greedy_files(
 def _check_exclusive(runner: Runner) -> None:
     """Refuse --multilabel, before files are read."""
     if runner.inputs.multilabel:
-        message = "tune is for classes that exclude each other; omit --multilabel"
+        message = (
+            "tune is for classes that exclude each other; of labels, apply can or ensemble greedy "
+            "as they are, and compare them by report --multilabel"
+        )
         raise click.UsageError(message)
 
 
@@ -103,18 +107,19 @@ def show_tuned(result: TuningResult, summary: dict[str, Any]) -> None:
         [
             f"{'best' if s == best else 'simplest within 1 SE of it'}: "
             + _words(summary["settings"][s]["options"]),
-            points(result.settings[s].gain),
-            f"{100 * result.settings[s].standard_error:.2f}",
+            result.gain_text(result.settings[s].gain),
+            result.gain_text(result.settings[s].standard_error).lstrip("+"),
         ]
         for s in shown
     ]
-    print_table(["setting", "gain, points", "SE"], rows)
-    low, high = result.nested_gain_ci
+    is_share = find_metric(result.metric).is_share
+    print_table(["setting", "gain, points" if is_share else "gain", "SE"], rows)
+    low, high = map(result.gain_text, result.nested_gain_ci)
     judged = "" if result.metric == "accuracy" else f" in {result.metric}"
     echo(
         f"on outer folds: {result.nested.fixed} rows fixed, {result.nested.broken} broken; "
-        f"gain{judged} {points(result.nested_gain)} points, "
-        f"95 % interval {points(low)} to {points(high)}"
+        f"gain{judged} {result.gain_text(result.nested_gain)}{' points' if is_share else ''}, "
+        f"95 % interval {low} to {high}"
     )
     chosen = nothing if result.options is None else _words(summary["options"])
     echo(f"chosen: {chosen}; {result.reason}")

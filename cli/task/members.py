@@ -82,7 +82,7 @@ def load_task_of(
     """Load the members of a fitted ensemble, and put them in the order in which it knows them."""
     run, wanted = open_run(paths), list(combiner.names_)
     names = [] if run is not None else member_names(paths)
-    columns = None if combiner.classes_ is None else tuple(combiner.classes_)
+    columns = None if combiner.class_names_ is None else tuple(combiner.class_names_)
     like = Predictions(np.empty((0, 0)), "probs", columns, name=model)
     is_hard = getattr(combiner, "method", None) == "hard"
     loaded = load_target(paths, names, run, runner, like=[like], predicted_labels=is_hard)
@@ -100,7 +100,7 @@ def load_task_of(
         mend = "use --by-order for files with other names, in this order"
         fail("PREDS", rule, ", ".join(position), mend)
     missing_class = runner.inputs.missing_class
-    members = align_members(target, missing_class=missing_class, classes=combiner.classes_)
+    members = align_members(target, missing_class=missing_class, classes=combiner.class_names_)
     # Labels go by the files as they were given, which the model may have in another order.
     labels = in_class_order(labels, loaded, members.classes)
     return Task(target, members, in_row_order(labels, loaded, members.ids))

@@ -36,6 +36,7 @@ FILES = {
     "paths": "RUNDIR",
     "model": "MODEL",
     "fit_files": "--fit",
+    "fit": "--fit",
     "fit_labels": "--fit-labels",
     "labels": "--labels",
     "reference": "--reference",
@@ -82,7 +83,7 @@ def output_path(source: str, runner: Runner) -> Path:
     check_target(path, overwrite=overwrite)
     check_unlocked(path)
     _check_save(runner.outputs, path)
-    _check_labels_out(runner.outputs, path)
+    _check_labels_out(runner, path)
     return path
 
 
@@ -105,12 +106,12 @@ def variants_path(source: str, runner: Runner) -> Path:
     return Path(path)
 
 
-def _check_labels_out(outputs: Outputs, output: Path) -> None:
+def _check_labels_out(runner: Runner, output: Path) -> None:
     """Check before anything is fitted that --labels-out can be written, and is no other file."""
-    path = outputs.labels_out
+    path, overwrite = runner.outputs.labels_out, runner.outputs.overwrite
     if path is None:
         return
-    check_decision_path(path, overwrite=outputs.overwrite)
+    check_decision_path(path, overwrite=overwrite, sets=runner.inputs.multilabel)
     if output.resolve() == path.resolve():
         message = f"must not be the output, {output}"
         raise click.BadParameter(message, param_hint="--labels-out")

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from cli.messages import echo, note_written, warn
 from cli.options import Inputs, Outputs, Running
 from cli.progress import watching
+from postproc.decisions.rules import DecideRows
 from postproc.files import load_predictions
-from postproc.files.decided import save_labels
+from postproc.files.decided import save_labels, save_multilabels
 from postproc.files.reading import Reading
 from postproc.jobs.cuda import DeviceEngine, check_device
 from postproc.jobs.engine import Engine, LocalEngine, map_blocks
@@ -99,9 +100,6 @@ class Runner:
                 if isinstance(each.scores, Source):
                     each.scores.verify()
 
-        if self.outputs.labels_out is not None and inputs[0].multilabel:
-            message = "--labels-out takes one class a row, and multi-label predictions have none"
-            raise click.UsageError(message)
         # One block leaves nothing to resume, but may find what another job has left.
         at_once = len(cuts) <= 1 and output.is_file and not has_journal(output.path)
         quiet = self.running.quiet
@@ -125,21 +123,23 @@ class Runner:
             self._write_labels(output, self.outputs.labels_out, inputs[0])
 
     def _write_labels(self, output: Output, path: Path, like: Any) -> None:
-        """Write the likeliest class of each row of an output beside it."""
+        """Write the likeliest class of each row, or its labels, beside an output."""
         reading = reading_of_output(output, like)
         written = load_predictions(
             output.path, classes=like.classes, reading=reading, mapped=False, **self.blocks
         )
-        cuts = written.cuts(self.sizes)
-        save_labels(
-            path,
-            self.map_blocks(written.winners, cuts, f"writing {path.name}"),
-            n_rows=written.n_rows,
+        cuts, part = written.cuts(self.sizes), DecideRows(written)
+        decided = self.map_blocks(part, cuts, f"writing {path.name}")
+        blocks = (block for block, _ in decided)
+        save = partial(save_labels, path, blocks, n_rows=written.n_rows)
+        if written.multilabel:
+            shape = (written.n_rows, written.n_classes)
+            save = partial(save_multilabels, path, blocks, shape=shape)
+        save(
             classes=like.classes,
             ids=output.ids,
             integers=self.outputs.integers,
-            columns_as=self.outputs.columns_as,
-            id_heading=output.id_heading,
+            columns_as=self.outputs.headings(output.ids, output.id_heading),
             overwrite=self.outputs.overwrite,
         )
         note_written(path)

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble.auto.label_shift import (
+    ShiftedLabel,
+    gain_interval,
+    shift_summary,
+    shifted_labels,
+    sigmoid,
+)
 from ensemble.auto.policy import FEWEST_FIT_ROWS
-from ensemble.base import Ensemble
+from ensemble.base import Ensemble, Kinds, MemberEstimator
 from ensemble.learned.label_pool import log_odds_of, two_columns_of
 from ensemble.members import Members
 from postproc.calibration.labelwise import Floats, LabelMaps, fit_labels
 from postproc.evaluation.folds import label_folds
-from postproc.evaluation.influence import Estimate
-from postproc.evaluation.paired import CONFIDENCE
 from postproc.evaluation.registry import Metric, find_metric
 from postproc.scores.arrays import Array
+from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_blocks
 from postproc.scores.checks import check_count, fail
 from postproc.scores.codes import coded
+from postproc.scores.frames.arguments import takes_frames
 
 #: What each combination is, in words.
 WAYS = {
@@ -41,13 +49,17 @@ class LabelCandidate:
     high: float
 
 
-class MultilabelPostprocessor(Ensemble):
-    """Combine and calibrate multi-label members where held-out rows show that it helps.
+class MultilabelPostprocessor(MemberEstimator):
+    """Combine, calibrate and adapt multi-label members where held-out rows show that it helps.
 
     Candidates are the best member with a calibration of each label, and a log pool with weights for
     each label (`MultilabelCalibration`, `LabelPool`). The best member stays as it is unless the
     interval of a candidate's gain, out of fold and corrected for the number of candidates, lies
-    above zero; of those that pass, the one that gains most is taken. Label shift is not looked for.
+    above zero; of those that pass, the one that gains most is taken.
+
+    `adapt_to` looks at the target as a whole: a label is adapted to its share there if the test of
+    its mean prediction finds a shift, and if that gains on the fit rows, out of fold and weighted
+    so that the label has this share.
 
     Parameters
     ----------
@@ -69,6 +81,10 @@ class MultilabelPostprocessor(Ensemble):
         How well each combination does out of fold.
     maps_ : LabelMaps or None
         The fitted maps; None where nothing is changed.
+    held_out_ : ndarray of shape (n, m)
+        Log-odds of the fit rows out of fold; empty if there are too few rows to learn from.
+    labels_ : ndarray of shape (n, m)
+        Their labels.
     member_weights_ : ndarray of shape (M,)
         Weights in common of all labels.
     summary_ : str
@@ -108,6 +124,53 @@ class MultilabelPostprocessor(Ensemble):
             "candidates": {name: asdict(each) for name, each in self.candidates_.items()},
         }
 
+    @takes_frames("members")
+    def adapt_to(self, members: Iterable[Any], *, kinds: Kinds = None) -> AdaptedLabels:
+        """Decide which labels of a target are adapted, from all of its rows.
+
+        Parameters
+        ----------
+        members : sequence of M arrays or tensors of shape (n, m), or Members
+            Scores of the same members on the target.
+        kinds : {"logits", "probs"} or sequence of them, optional
+            The kind of all members or of each; None detects it.
+
+        Returns
+        -------
+        AdaptedLabels
+            Its `predict_proba` takes the same members and works row by row; `shifted` and
+            `summary_` say what was decided and why.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` has not been called.
+        TypeError, ValueError
+            If the members are not valid, or are not those that `fit` has seen.
+        """
+        return self.adapt(self.check_members(members, kinds=kinds))
+
+    def adapt(self, members: Members, sizes: Sizes = DEFAULT_SIZES) -> AdaptedLabels:
+        """`adapt_to` members that `check_members` has passed; holds their log-odds (n, m)."""
+        both, m = members.two_class(), self.n_classes_
+        cuts = row_blocks(members.n_rows, m * len(members), block_bytes=sizes.member)
+        blocks = [self.log_odds(both, slice(rows.start * m, rows.stop * m)) for rows in cuts]
+        target = np.concatenate([np.empty((0, m)), *blocks])
+        if not len(self.held_out_):
+            return AdaptedLabels(self, ())
+        metric = find_metric(self.metric)
+        return AdaptedLabels(self, shifted_labels(target, self.held_out_, self.labels_, metric))
+
+    @takes_frames("members", returns="scores")
+    def predict_proba(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
+        """Adapt to a target and return its probabilities, (n, m).
+
+        Each row depends on all rows of the target, unlike those of an `Ensemble`. Parameters,
+        results and errors are those of `Ensemble.predict_proba`.
+        """
+        checked = self.check_members(members, kinds=kinds)
+        return self.adapt_to(checked).predict_proba(checked)
+
     def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
         assert y is not None
         metric = find_metric(self.metric)
@@ -123,6 +186,7 @@ class MultilabelPostprocessor(Ensemble):
         self.best_ = int(np.argmax(values))
         self.maps_ = None
         self.combination_, self.candidates_ = "best", {}
+        self.held_out_, self.labels_ = np.empty((0, z.shape[1])), labels[:0].astype(np.int8)
         if len(labels) < FEWEST_FIT_ROWS:
             msg = (
                 f"{len(labels)} labelled rows are too few to learn from (fewer than "
@@ -130,7 +194,10 @@ class MultilabelPostprocessor(Ensemble):
             )
             warnings.warn(coded("few-rows", msg), UserWarning, stacklevel=4)
         else:
-            self.combination_, self.maps_ = self._choose(metric, labels, z, n_folds, seed)
+            self.labels_ = labels.astype(np.int8)
+            self.combination_, self.maps_, self.held_out_ = self._choose(
+                metric, labels, z, n_folds, seed
+            )
         self.member_weights_ = np.zeros(len(members))
         self.member_weights_[self.best_] = 1.0
         if self.combination_ == "weights" and self.maps_ is not None:
@@ -139,8 +206,8 @@ class MultilabelPostprocessor(Ensemble):
 
     def _choose(
         self, metric: Metric, labels: NDArray[np.int64], z: Floats, n_folds: int, seed: int
-    ) -> tuple[str, LabelMaps | None]:
-        """The candidate that gains most out of fold, with its maps, or the best member."""
+    ) -> tuple[str, LabelMaps | None, Floats]:
+        """The candidate that gains most out of fold, or the best member; maps; log-odds (n, m)."""
         folds = label_folds(z, labels, min(n_folds, len(z)), seed)
         base = np.empty_like(z[:, :, 0])
         for fold in np.unique(folds):
@@ -152,17 +219,17 @@ class MultilabelPostprocessor(Ensemble):
             name: fit_labels(given, labels, n_folds=n_folds, seed=seed)
             for name, given in inputs.items()
         }
-        before = metric.measure(labels, _sigmoid(base))
+        before = metric.measure(labels, sigmoid(base))
         for name, fit in fits.items():
-            found = metric.measure(labels, _sigmoid(fit.held_out))
+            found = metric.measure(labels, sigmoid(fit.held_out))
             gain = metric.gain(found, before)
-            low, high = _interval(gain, len(fits))
+            low, high = gain_interval(gain, len(fits))
             self.candidates_[name] = LabelCandidate(found.value, gain.value, low, high)
         passed = [name for name, each in self.candidates_.items() if each.low > 0]
         if not passed:
-            return "best", None
+            return "best", None, z[:, :, self.best_]
         name = max(passed, key=lambda name: self.candidates_[name].gain)
-        return name, fits[name].maps
+        return name, fits[name].maps, fits[name].held_out
 
     def _summary(self, metric: Metric) -> str:
         """What was decided and why, in a sentence or two."""
@@ -179,30 +246,86 @@ class MultilabelPostprocessor(Ensemble):
             return f"Chosen: {way}; no gain out of fold is clear, at best {numbers}."
         return f"Chosen: {way}; its gain out of fold is {numbers}."
 
+    def log_odds(self, members: Members, rows: slice) -> Floats:
+        """Combined log-odds (k, m) of k·m rows of two classes, before any shift."""
+        best = Members((members[self.best_],))
+        given = members if self.combination_ == "weights" else best
+        z = log_odds_of(given, rows, self.n_classes_)
+        return z[:, :, 0] if self.maps_ is None else self.maps_.log_odds(z)
+
+
+class AdaptedLabels(Ensemble):
+    """A multi-label pipeline adapted to one target: what it does to each row is decided.
+
+    Made by `MultilabelPostprocessor.adapt_to`. Like scikit-learn's `FrozenEstimator`, it ignores
+    `fit`, and its clone is the object itself.
+
+    Parameters
+    ----------
+    pipeline : MultilabelPostprocessor
+        The fitted pipeline.
+    shifted : tuple of ShiftedLabel
+        The labels that have shifted in the target.
+
+    Attributes
+    ----------
+    adapted_ : ndarray of bool, shape (m,)
+        Whether a label is adapted to its share in the target.
+    summary_ : str
+        What was decided and why.
+    n_members_, n_classes_, names_, kinds_, classes_, member_weights_, solo_accuracy_
+        As of `MultilabelPostprocessor`.
+    """
+
+    def __init__(self, pipeline: MultilabelPostprocessor, shifted: Sequence[ShiftedLabel]) -> None:
+        self.pipeline = pipeline
+        self.shifted = shifted
+        self.n_members_, self.n_classes_ = pipeline.n_members_, pipeline.n_classes_
+        self.names_, self.kinds_ = pipeline.names_, pipeline.kinds_
+        self.class_names_, self.multilabel_ = pipeline.class_names_, pipeline.multilabel_
+        self.solo_accuracy_ = pipeline.solo_accuracy_
+        self.member_weights_ = pipeline.member_weights_
+        self.summary_ = f"{pipeline.summary_} {shift_summary(shifted, pipeline.n_classes_)}"
+        self._shift = np.zeros(pipeline.n_classes_)
+        for each in shifted:
+            self._shift[each.label] = each.log_odds if each.adapted else 0.0
+
+    @property
+    def adapted_(self) -> NDArray[np.bool_]:
+        """Whether a label is adapted, (m,)."""
+        return np.isin(np.arange(self.n_classes_), [s.label for s in self.shifted if s.adapted])
+
+    def fit(
+        self,
+        members: Iterable[Any],
+        y: Any = None,
+        *,
+        kinds: Kinds = None,
+        classes: Sequence[str] | None = None,
+        multilabel: bool = False,
+    ) -> Self:
+        """Return the pipeline unchanged: it is fitted, and its decision is for one target."""
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was decided and why, as JSON's own types."""
+        names = self.class_names_ or [str(j) for j in range(self.n_classes_)]
+        shifted = [
+            {**asdict(each), "label": names[each.label], "adapted": each.adapted}
+            for each in self.shifted
+        ]
+        return {**self.pipeline.to_dict(), "summary": self.summary_, "shifted": shifted}
+
     def _combine(self, members: Members, rows: slice) -> Array:
-        if self.maps_ is None:
-            return members[self.best_].probabilities(rows)
-        given = members
-        if self.combination_ == "calibrated":
-            given = Members((members[self.best_],))
-        return two_columns_of(self.maps_.log_odds(log_odds_of(given, rows, self.n_classes_)))
+        if self.pipeline.maps_ is None and not self.adapted_.any():
+            return members[self.pipeline.best_].probabilities(rows)
+        return two_columns_of(self.pipeline.log_odds(members, rows) + self._shift)
 
 
 def _value(metric: Metric, labels: NDArray[np.int64], z: Floats) -> float:
     """The metric of log-odds (n, m), higher if better; what is not defined is the worst."""
-    value = metric.measure(labels, _sigmoid(z)).value
+    value = metric.measure(labels, sigmoid(z)).value
     return -math.inf if math.isnan(value) else value if metric.higher else -value
-
-
-def _interval(gain: Estimate, n_candidates: int) -> tuple[float, float]:
-    """Interval of a gain, with Bonferroni's correction for the number of candidates."""
-    from scipy.special import stdtrit
-
-    if math.isnan(gain.standard_error) or gain.df <= 0:
-        return -math.inf, math.inf
-    reach = float(stdtrit(gain.df, 1 - (1 - CONFIDENCE) / 2 / n_candidates)) * gain.standard_error
-    return gain.value - reach, gain.value + reach
-
-
-def _sigmoid(z: Floats) -> Floats:
-    return np.exp(-np.logaddexp(0.0, -z))

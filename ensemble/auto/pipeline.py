@@ -289,7 +289,7 @@ class AdaptedPipeline(Ensemble):
         self.decision = decision
         self.n_members_, self.n_classes_ = pipeline.n_members_, pipeline.n_classes_
         self.names_, self.kinds_ = pipeline.names_, pipeline.kinds_
-        self.classes_ = pipeline.classes_
+        self.class_names_ = pipeline.class_names_
         self.solo_accuracy_ = pipeline.solo_accuracy_
         self.member_weights_ = pipeline.member_weights_
         self.decision_ = decision

@@ -20,6 +20,7 @@ from ensemble.bench.results import (
     gain_estimate,
 )
 from ensemble.bench.statistics import mean_ranks
+from postproc.evaluation.registry import find_metric
 
 #: Methods that look at labels of the target.
 BOUNDS = frozenset(method.name for method in METHODS if method.bound)
@@ -113,11 +114,16 @@ class Board:
         """Number of draws of each cell; 0 if every cell failed."""
         return len(self.known[0].n) if self.known else 0
 
-    def baseline_accuracy(self, shift: str | None = None) -> float:
-        """Mean accuracy of the baseline over all cells, or those of one shift; NaN without any."""
+    @property
+    def metric(self) -> str:
+        """What gains are in, in words."""
+        return find_metric(self.known[0].metric if self.known else "accuracy").heading
+
+    def baseline_score(self, shift: str | None = None) -> float:
+        """Mean metric of the baseline over all cells, or those of one shift; NaN without any."""
         # A cell's baseline is the same for every method: each cell counts once.
         own = {r.cell: r for r in self.known if shift in (None, r.shift)}
-        shares = [sum(r.baseline) / sum(r.n) for r in own.values()]
+        shares = [float(r.baseline_scores.mean()) for r in own.values()]
         return sum(shares) / len(shares) if shares else float("nan")
 
     def cells(self, method: str) -> list[Result]:

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from ensemble.auto.multilabel import MultilabelPostprocessor
 from ensemble.auto.pipeline import AutoPostprocessor
-from ensemble.base import Ensemble, solo_accuracy
-from ensemble.bench.member_methods import Predictor, adapt_pipeline
+from ensemble.base import MemberEstimator, solo_accuracy
+from ensemble.bench.member_methods import Predictor, adapt_pipeline, label_judge
 from ensemble.bench.shared import SharedFits
 from ensemble.devil.estimator import DevilsAdvocate
 from ensemble.learned.label_pool import LabelPool
 from ensemble.learned.log_pool import LearnedLogPool
 from ensemble.learned.stacking import Bagging, Stacking
 from ensemble.members import Members
+from postproc.evaluation.registry import find_metric
 from postproc.scores.arrays import as_numpy
 
 Ints = NDArray[np.int64]
@@ -37,21 +38,29 @@ class TeamState:
     fit_labels: Ints
     labels: Ints  # of the test split, for the oracle only
     seed: int
+    metric: str = "accuracy"
     shared: SharedFits = field(default_factory=SharedFits)
 
     @property
     def best(self) -> int:
-        """The member with the highest accuracy on the fit split, the first one if tied."""
+        """The member with the best metric on the fit split, the first one if tied."""
+        if self.metric != "accuracy":
+            judge, n_classes = find_metric(self.metric), self.fit.n_classes
+            values = [
+                judge.measure_decided(self.fit_labels, classes, n_classes).value
+                for classes in member_classes(self.fit)
+            ]
+            return int(np.argmax(np.nan_to_num(values, nan=-np.inf)))
         fit = self.fit.two_class() if self.fit.multilabel else self.fit
         return int(np.argmax(solo_accuracy(fit, self.fit_labels.reshape(-1))))
 
 
-def fitted(state: TeamState, make: Callable[[], Ensemble]) -> Predictor:
+def fitted(state: TeamState, make: Callable[[], MemberEstimator]) -> Predictor:
     """Fit an ensemble on the fit split, and apply it to the test split."""
     return _row_wise(make().fit(state.fit, state.fit_labels), state)
 
 
-def seeded(state: TeamState, make: Callable[..., Ensemble]) -> Predictor:
+def seeded(state: TeamState, make: Callable[..., MemberEstimator]) -> Predictor:
     """The same with an ensemble that takes a seed."""
     return fitted(state, partial(make, seed=state.seed))
 
@@ -77,7 +86,7 @@ def _stacking(state: TeamState) -> Any:
     )
 
 
-def _row_wise(model: Ensemble, state: TeamState) -> Predictor:
+def _row_wise(model: MemberEstimator, state: TeamState) -> Predictor:
     return Predictor(lambda: np.asarray(as_numpy(model.predict(state.test))))
 
 
@@ -119,8 +128,9 @@ def oracle(state: TeamState) -> Predictor:
 def auto_team(state: TeamState) -> Predictor:
     """The whole pipeline on all members."""
     if state.fit.multilabel:
-        return seeded(state, MultilabelPostprocessor)
-    pipeline = AutoPostprocessor(seed=state.seed).fit(state.fit, state.fit_labels)
+        return seeded(state, partial(MultilabelPostprocessor, metric=label_judge(state.metric)))
+    pipeline = AutoPostprocessor(metric=state.metric, seed=state.seed)
+    pipeline.fit(state.fit, state.fit_labels)
     return adapt_pipeline(pipeline, state.test, state.shared)
 
 

@@ -58,6 +58,7 @@ class MemberState:
     test: Predictions
     fit_labels: Ints
     seed: int
+    metric: str = "accuracy"
     shared: SharedFits = field(default_factory=SharedFits)
 
     @property
@@ -204,13 +205,17 @@ def sinkhorn(state: MemberState) -> Predictor:
 def auto_member(state: MemberState) -> Predictor:
     """The whole pipeline on one member."""
     if state.fit.multilabel:
-        model = MultilabelPostprocessor(seed=state.seed).fit(
-            Members((state.fit,)), state.fit_labels
-        )
+        model = MultilabelPostprocessor(metric=label_judge(state.metric), seed=state.seed)
+        model.fit(Members((state.fit,)), state.fit_labels)
         return Predictor(lambda: np.asarray(model.predict(Members((state.test,)))))
-    pipeline = AutoPostprocessor(seed=state.seed)
+    pipeline = AutoPostprocessor(metric=state.metric, seed=state.seed)
     pipeline.fit(Members((state.fit,)), state.fit_labels)
     return adapt_pipeline(pipeline, Members((state.test,)), state.shared)
+
+
+def label_judge(metric: str) -> str:
+    """The metric of `MultilabelPostprocessor`, whose own default is log-loss."""
+    return "log_loss" if metric == "accuracy" else metric
 
 
 def adapt_pipeline(pipeline: AutoPostprocessor, test: Members, shared: SharedFits) -> Predictor:

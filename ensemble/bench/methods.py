@@ -17,6 +17,7 @@ from ensemble.learned.calibrated import CalibratedVoting
 from ensemble.learned.discriminant_pool import DiscriminantPool
 from ensemble.learned.greedy import GreedySelection
 from ensemble.learned.gumbel import GumbelSelection
+from ensemble.learned.ytuning import YTuning
 from ensemble.voting import Voting
 from postproc.scores.checks import fail
 
@@ -117,6 +118,7 @@ METHODS: tuple[Method, ...] = (
     _labels("gumbel", _seeded(GumbelSelection), "three members, chosen by Gumbel gates"),
     _labels("stack", team.stack, "logistic regression on all members", group="stack"),
     _labels("bagging", team.bagging, "stackers on ten bootstrap resamples", group="stack"),
+    _labels("ytuning", _seeded(YTuning), "weights with label embeddings"),
     _team("boosting", _seeded(Boosting), "gradient-boosted trees on candidate classes"),
     _team("devil", team.devil, "Devil's Advocate", group="devil"),
     _team(

@@ -114,12 +114,15 @@ def _section(board: Board) -> dict[str, Any]:
         "heading": HEADINGS[key],
         "baseline": BASELINES[key],
         "extent": _extent(board),
-        "accuracy": percent(board.baseline_accuracy()),
+        "metric": board.metric,
+        "score": percent(board.baseline_score()),
         "has_bounds": bool(BOUNDS & set(board.methods)),
         "has_gaps": not all(map(board.is_complete_everywhere, board.methods)),
         "maps": tables.heat_maps(board),
         "harm": tables.harm_table(board),
-        "time_plot": plots.time_plot(costs, title=title, key=f"{key}-time") if costs else None,
+        "time_plot": plots.time_plot(costs, title=title, key=f"{key}-time", metric=board.metric)
+        if costs
+        else None,
         "times": tables.time_table(costs),
         **_ranks(board),
     }
@@ -211,7 +214,7 @@ def _gain_plot(board: Board, task: str, shift: str, key: str) -> Plot | None:
         return None
     gains.sort(key=lambda gain: -gain.estimate.mean)
     title = f"{task}, {HEADINGS[board.scope].lower()}, {tables.shift_title(shift)}: gains"
-    return plots.gain_plot(gains, title=title, key=key)
+    return plots.gain_plot(gains, title=title, key=key, metric=board.metric)
 
 
 def _extent(board: Board) -> str:

@@ -43,7 +43,7 @@ class Gain(NamedTuple):
     is_bound: bool = False
 
 
-def gain_plot(gains: Sequence[Gain], *, title: str, key: str) -> Plot:
+def gain_plot(gains: Sequence[Gain], *, title: str, key: str, metric: str = "accuracy") -> Plot:
     """Forest plot: the gain of every method with its interval; filled marks exclude zero."""
     rows, says = [], []
     for gain in gains:
@@ -56,7 +56,7 @@ def gain_plot(gains: Sequence[Gain], *, title: str, key: str) -> Plot:
         says.append(
             f"{name}: {points(gain.estimate.mean)}, {interval(gain.estimate.interval, points).text}"
         )
-    chart, height = interval_plot(rows, gain_limits(gains), "gain in points of accuracy")
+    chart, height = interval_plot(rows, gain_limits(gains), f"gain in points of {metric}")
     return chart.plot(key, title, "; ".join(says), height)
 
 
@@ -104,7 +104,7 @@ def rank_plot(
     return chart.plot(key, f"Mean ranks; critical difference {difference:.2f}", says, height)
 
 
-def time_plot(costs: Sequence[Cost], *, title: str, key: str) -> Plot:
+def time_plot(costs: Sequence[Cost], *, title: str, key: str, metric: str = "accuracy") -> Plot:
     """Scatter of gain over seconds on a logarithmic axis; marks are numbered in the order given."""
     top, bottom = 24.0, 200.0 + 8.0 * len(costs)
     seconds = [max(cost.seconds, LEAST_SECONDS) for cost in costs]
@@ -118,7 +118,7 @@ def time_plot(costs: Sequence[Cost], *, title: str, key: str) -> Plot:
         Scale(low - pad, high + pad, bottom, top),
     )
     chart.axis("seconds (fit and one target)", top=top, bottom=bottom)
-    chart.y_axis("gain in points of accuracy")
+    chart.y_axis(f"gain in points of {metric}")
     chart.line((first, last), (0, 0), "ink thin")
     shown = [max(100 * cost.gain, low) for cost in costs]
     marks = [

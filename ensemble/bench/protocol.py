@@ -22,6 +22,7 @@ from ensemble.bench.methods import GROUPS, Method, Scope, find_method
 from ensemble.bench.results import ALL_MEMBERS
 from ensemble.bench.shared import SharedFits
 from ensemble.bench.tasks import Task, TaskData, load_task
+from postproc.evaluation.registry import Metric, find_metric
 from postproc.shift.draws import draw_target
 
 Ints = NDArray[np.int64]
@@ -46,6 +47,7 @@ class Settings:
     draws: int  # targets per shift
     rows: int  # maximal number of rows of a target
     seed: int
+    metric: str = "accuracy"  # of predicted classes: what gains are in
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,38 @@ class Measured(NamedTuple):
 
 
 class _Judge(NamedTuple):
-    """Draws of each shift, and the rows (or labels) of the test split that the baseline gets."""
+    """Draws of each shift, and the classes (or labels) of the test split as the baseline has it."""
 
     labels: Ints
     draws: dict[str, list[Draw]]
-    baseline: NDArray[np.bool_]
+    baseline: Ints
+    n_classes: int
+    metric: Metric
+
+    def counts(self, draws: Sequence[Draw], classes: Sequence[Ints]) -> dict[str, Any]:
+        """Rows right, fixed and broken in each draw, and the values of another metric."""
+        before = [self.baseline[draw.rows] for draw in draws]
+        pairs = [
+            (new == draw.labels, old == draw.labels)
+            for draw, new, old in zip(draws, classes, before, strict=True)
+        ]
+        found: dict[str, Any] = {
+            "n": [after.size for after, _ in pairs],
+            "right": [int(after.sum()) for after, _ in pairs],
+            "baseline": [int(old.sum()) for _, old in pairs],
+            "fixed": [int((after & ~old).sum()) for after, old in pairs],
+            "broken": [int((old & ~after).sum()) for after, old in pairs],
+        }
+        if self.metric.name != "accuracy":
+            found["metric"] = self.metric.name
+            found |= {"value": self._values(draws, classes), "before": self._values(draws, before)}
+        return found
+
+    def _values(self, draws: Sequence[Draw], classes: Sequence[Ints]) -> list[float]:
+        return [
+            self.metric.measure_decided(draw.labels, each, self.n_classes).value
+            for draw, each in zip(draws, classes, strict=True)
+        ]
 
 
 def plan_units(tasks: Sequence[Task], settings: Settings) -> list[Unit]:
@@ -143,13 +172,16 @@ def _prepare(
     classes = member_classes(data.test)
     state: MemberState | TeamState
     if unit.scope == "ensemble":
-        state = TeamState(data.fit, data.test, data.fit_labels, data.labels, settings.seed)
+        state = TeamState(
+            data.fit, data.test, data.fit_labels, data.labels, settings.seed, settings.metric
+        )
         place = state.best
     else:
         place = unit.task.models.index(unit.model)
         fit, test = data.fit[place], data.test[place]
-        state = MemberState(fit, test, data.fit_labels, settings.seed)
-    return state, _Judge(data.labels, draws, classes[place] == data.labels)
+        state = MemberState(fit, test, data.fit_labels, settings.seed, settings.metric)
+    metric = find_metric(settings.metric)
+    return state, _Judge(data.labels, draws, classes[place], data.fit.n_classes, metric)
 
 
 def _measure(
@@ -161,37 +193,26 @@ def _measure(
         predictor, fit_seconds, paid = shared.timed(lambda: method.fit(state))
         if not predictor.by_draw:
             classes, once, _ = shared.timed(predictor.apply, paid)
-            right = np.asarray(classes) == judge.labels
+            everyone = np.asarray(classes)
     except Exception as error:  # a failed method must not stop the others
         yield from (_failed(cell, error) for cell in cells)
         return
     for cell in cells:
         draws = judge.draws[cell.shift]
         if not predictor.by_draw:
-            hits, seconds = [right[draw.rows] for draw in draws], [once]
+            decided, seconds = [everyone[draw.rows] for draw in draws], [once]
         else:
-            hits, seconds = [], []
+            decided, seconds = [], []
             try:
                 for draw in draws:
                     classes, taken, _ = shared.timed(partial(predictor.apply, draw), paid)
-                    hits.append(np.asarray(classes) == draw.labels)
+                    decided.append(np.asarray(classes))
                     seconds.append(taken)
             except Exception as error:
                 yield _failed(cell, error)
                 continue
-        before = [judge.baseline[draw.rows] for draw in draws]
-        yield Measured(
-            {
-                **cell._asdict(),
-                "n": [after.size for after in hits],
-                "right": [int(after.sum()) for after in hits],
-                "baseline": [int(old.sum()) for old in before],
-                "fixed": [int((a & ~b).sum()) for a, b in zip(hits, before, strict=True)],
-                "broken": [int((b & ~a).sum()) for a, b in zip(hits, before, strict=True)],
-                "error": None,
-            },
-            _timing(cell, fit_seconds, seconds),
-        )
+        record = {**cell._asdict(), **judge.counts(draws, decided), "error": None}
+        yield Measured(record, _timing(cell, fit_seconds, seconds))
 
 
 def _failed(cell: CellKey, error: Exception) -> Measured:

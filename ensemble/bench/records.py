@@ -8,6 +8,7 @@ method failed is measured again when the run resumes, and takes the place of the
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -27,6 +28,9 @@ FORMAT = 1
 
 COUNTS = ("n", "right", "baseline", "fixed", "broken")
 
+#: Of another metric than accuracy, too.
+VALUES = ("value", "before")
+
 
 def make_header(tasks: Sequence[Task], settings: Settings) -> dict[str, Any]:
     """All that the results depend on."""
@@ -37,6 +41,7 @@ def make_header(tasks: Sequence[Task], settings: Settings) -> dict[str, Any]:
         "seed": settings.seed,
         "draws": settings.draws,
         "rows": settings.rows,
+        **({} if settings.metric == "accuracy" else {"metric": settings.metric}),
         "shifts": list(settings.shifts),
         "methods": {s: [m.name for m in settings.methods if m.scope == s] for s in scopes},
         "tasks": [task.to_dict() for task in tasks],
@@ -72,7 +77,7 @@ class RecordsFile:
                 raise ValueError(msg)
         self.failed: set[CellKey] = set()
         self._records: dict[CellKey, dict[str, Any]] = {}  # the first of all cells, in their order
-        self._draws = header["draws"]
+        self._draws, self._metric = header["draws"], header.get("metric")
         changed = difference(lines[0], header) if lines else None
         try:
             if changed is not None:
@@ -149,7 +154,7 @@ class RecordsFile:
         """Take in the cells that are there; they must be the first of all."""
         for number, record in enumerate(records):
             is_next = number < len(cells) and _key(record) == cells[number]
-            if not is_next or not _is_cell(record, self._draws):
+            if not is_next or not _is_cell(record, self._draws, self._metric):
                 msg = (
                     f"{self.path}: line {number + 2} is not the cell that belongs there; allow "
                     "overwriting (--overwrite), which measures all cells again, or name another "
@@ -173,17 +178,26 @@ def join_times(
         seconds = time.get("seconds")
         values: dict[str, Any] = {**key._asdict(), "error": record.get("error")}
         values |= {name: tuple(record[name]) for name in COUNTS}
+        values |= {name: tuple(record.get(name, ())) for name in VALUES}
+        values["metric"] = record.get("metric", "accuracy")
         values["fit_seconds"] = time.get("fit_seconds")
         values["seconds"] = float(median(seconds)) if seconds else None
         results.append(Result(**values))
     return results
 
 
-def _is_cell(record: Mapping[str, Any], draws: int) -> bool:
+def _is_cell(record: Mapping[str, Any], draws: int, metric: str | None) -> bool:
     """Whether a line holds counts that rows of so many draws can have, or an error."""
     error, counts = record.get("error"), [record.get(name) for name in COUNTS]
     if error is not None:
         return isinstance(error, str) and counts == [[]] * len(COUNTS)
+    if record.get("metric") != metric:
+        return False
+    for values in (record.get(name) for name in VALUES if metric is not None):
+        if not isinstance(values, list) or len(values) != draws:
+            return False
+        if not all(isinstance(value, float) and math.isfinite(value) for value in values):
+            return False
     lists = [each for each in counts if isinstance(each, list) and len(each) == draws]
     if len(lists) < len(COUNTS) or any(type(count) is not int for each in lists for count in each):
         return False

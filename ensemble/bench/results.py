@@ -66,6 +66,9 @@ class Result:
     seconds: float | None  # median seconds of a draw
     fit_seconds: float | None  # seconds of the fit, with all that is shared with other methods
     error: str | None
+    metric: str = "accuracy"  # what gains are in
+    value: tuple[float, ...] = ()  # of another metric than accuracy, in each draw
+    before: tuple[float, ...] = ()  # of the baseline
 
     @property
     def cell(self) -> tuple[str, str, str]:
@@ -78,8 +81,22 @@ class Result:
         return np.asarray(self.right) / np.asarray(self.n) if self.n else np.empty(0)
 
     @property
+    def scores(self) -> Floats:
+        """The metric that gains are in, in each draw, shape (draws,)."""
+        return np.array(self.value, np.float64) if self.value else self.accuracies
+
+    @property
+    def baseline_scores(self) -> Floats:
+        """That of the baseline, shape (draws,)."""
+        if self.before or not self.n:
+            return np.array(self.before, np.float64)
+        return np.asarray(np.divide(self.baseline, self.n))
+
+    @property
     def gains(self) -> Floats:
-        """Accuracy less that of the baseline in each draw, shape (draws,)."""
+        """The metric less that of the baseline in each draw, shape (draws,)."""
+        if self.value:
+            return np.asarray(self.scores - self.baseline_scores)
         if not self.n:
             return np.empty(0)
         return np.asarray((np.asarray(self.right) - np.asarray(self.baseline)) / np.asarray(self.n))
@@ -113,6 +130,7 @@ class Result:
             "shift": self.shift,
             "method": self.method,
             "accuracy": _plain(self.accuracy),
+            **({"metric": self.metric, "value": float(self.scores.mean())} if self.value else {}),
             "gain": _plain(self.gain),
             "gain_ci": [_plain(limit) for limit in self.gain_ci],
             "seconds": self.seconds,
@@ -174,13 +192,13 @@ def _estimate(
 
 
 def contrast(results: Iterable[Result], others: Iterable[Result]) -> Estimate:
-    """Mean accuracy of a method less that of another on common cells; one draw has no limits."""
+    """Mean of a method's metric less that of another on common cells; one draw has no limits."""
     by_cell = {other.cell: other for other in others if other.error is None}
     own = [result for result in results if result.error is None and result.cell in by_cell]
     kept = complete([*own, *(by_cell[result.cell] for result in own)])[: len(own)]
     if not kept:
         return UNKNOWN
-    differences = np.mean([r.accuracies - by_cell[r.cell].accuracies for r in kept], axis=0)
+    differences = np.mean([r.scores - by_cell[r.cell].scores for r in kept], axis=0)
     if len(differences) > 1:
         return draws_interval(differences)
     return Estimate(float(differences[0]), math.nan, math.nan)

@@ -25,6 +25,7 @@ from ensemble.bench.protocol import (
 from ensemble.bench.records import RecordsFile, join_times, make_header
 from ensemble.bench.results import Result
 from ensemble.bench.tasks import Task, find_tasks
+from postproc.evaluation.registry import TaskName, find_metric, label_metric
 from postproc.scores.checks import check_count, fail
 from postproc.scores.threads import available_cores
 from postproc.shift.draws import SHIFTS, draw_target
@@ -48,6 +49,10 @@ class Plan:
         if settings.draws < 2 and any(task.multilabel for task in found):
             rule = "2 or more for multi-label tasks, as the labels of a row are not independent"
             fail("draws", rule, f"{settings.draws}")
+        for task in found:
+            judged: TaskName = "multilabel" if task.multilabel else "multiclass"
+            if settings.metric != "accuracy":  # of multi-label tasks the share of labels right
+                find_metric(settings.metric).check_task(judged)
         return cls(found, settings, tuple(plan_units(found, settings)))
 
     @property
@@ -120,6 +125,7 @@ def benchmark(
     draws: int = 20,
     rows: int = 2000,
     seed: int = 0,
+    metric: str = "accuracy",
     jobs: int | None = 1,
     output: str | Path | None = None,
     overwrite: bool = False,
@@ -146,6 +152,10 @@ def benchmark(
         Number of targets per shift, and maximal number of rows of each.
     seed : int
         Seed of draws, folds and training.
+    metric : str
+        What gains are in, the baseline of ensembles is best by, and `auto` is told to improve:
+        accuracy, balanced_accuracy, macro_f1, mcc, kappa or quadratic_kappa. Of multi-label tasks
+        macro_f1 or micro_f1. Others than accuracy take 2 draws or more.
     jobs : int, optional
         Number of processes; None for one per core. Results do not depend on it.
     output : path, optional
@@ -168,7 +178,7 @@ def benchmark(
         If a run directory or an option is invalid, or the results file is of another run.
     """
     listed = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    settings = check_settings(methods, shifts, draws=draws, rows=rows, seed=seed)
+    settings = check_settings(methods, shifts, draws=draws, rows=rows, seed=seed, metric=metric)
     n_jobs = None if jobs is None else check_count(jobs, "jobs", low=1)
     tasks, skipped = find_tasks(listed, models)
     if skipped:
@@ -194,7 +204,13 @@ def benchmark(
 
 
 def check_settings(
-    methods: Iterable[str], shifts: Sequence[str], *, draws: int, rows: int, seed: int
+    methods: Iterable[str],
+    shifts: Sequence[str],
+    *,
+    draws: int,
+    rows: int,
+    seed: int,
+    metric: str = "accuracy",
 ) -> Settings:
     """Check options of a benchmark."""
     chosen = choose_methods([methods] if isinstance(methods, str) else methods)
@@ -203,10 +219,14 @@ def check_settings(
         fail("shifts", "one shift or more", "none")
     for shift in kinds:
         draw_target([0, 1], shift, 1, 0, 2)
+    label_metric(metric)
+    if metric != "accuracy" and draws == 1:
+        fail("draws", "2 or more for other metrics than accuracy", f"{draws}")
     return Settings(
         chosen,
         kinds,
         check_count(draws, "draws", low=1),
         check_count(rows, "rows", low=1),
         check_count(seed, "seed", low=0),
+        metric,
     )

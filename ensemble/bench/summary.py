@@ -56,7 +56,7 @@ def _table(board: Board) -> Table:
     columns = ["method", *shifts, *([f"over {REFERENCE}"] if compared else [])]
     columns += ["worst", "losing", "worst cell"]
     first = [Cell("baseline, %", None)]
-    first += [number(board.baseline_accuracy(shift), percent) for shift in shifts]
+    first += [number(board.baseline_score(shift), percent) for shift in shifts]
     rows = [(*first, *[Cell("", None)] * (len(columns) - len(first)))]
     for method in methods:
         own = board.cells(method.name)
@@ -69,8 +69,8 @@ def _table(board: Board) -> Table:
     models = counted(len({(r.task, r.model) for r in board.results}), "member")
     what = f"{models} of " if board.scope == "member" else ""
     notes = [
-        f"{NOTES[board.scope]}, in points of accuracy: mean and half-width of the 95 % interval "
-        f"for one target; {counted(board.n_draws, 'draw')} per shift. Losing: cells below "
+        f"{NOTES[board.scope]}, in points of {board.metric}: mean and half-width of the 95 % "
+        f"interval for one target; {counted(board.n_draws, 'draw')} per shift. Losing: cells below "
         f"{100 * LOSS:+.1f}.",
         *rough_intervals(board.n_draws),
     ]

@@ -13,6 +13,7 @@ from ensemble.base import Ensemble, Kinds, as_labels
 from ensemble.devil.heads import DevilHeads, Matrix, centred, member_features
 from ensemble.learned.heads import seen_classes, warn_unseen
 from ensemble.members import Members
+from ensemble.training.head_methods import LEAST_ROWS, TrainingChoice, check_training
 from ensemble.voting import log_pool, soft_vote
 from postproc.calibration.features import Calibration
 from postproc.evaluation.paired import Comparison, compare
@@ -35,9 +36,6 @@ DISCUSSION_WEIGHTS = (0.0, 0.1, 1.0)
 SOFT, LOG = "soft vote", "log pool"
 PLAIN, NO_DEVIL, NORM = "plain fine-tuning", "discussion without devil", "norm models alone"
 FULL = "devil's advocate"
-
-#: Fewer rows leave none to train on and to stop by.
-LEAST_ROWS = 10
 
 
 class DevilsAdvocate(Ensemble):
@@ -82,6 +80,11 @@ class DevilsAdvocate(Ensemble):
     controls : bool
         Fit the two controls, too: the discussion without the devil, and plain fine-tuning without
         MSE, with the same budget, seeds, stopping and choices.
+    training : dict of str to float, "auto" or None
+        Training methods of the norm models, each by its strength: "flooding" (the level b), "fgm"
+        (the length ε of steps against the inputs), "child_free" or "child_driven" (the share p of
+        parameters). "auto" chooses one out of fold, or none unless the interval of its gain in
+        log-loss lies above zero.
     n_folds : int
         Number of folds >= 2.
     device : {"cpu", "cuda"}
@@ -100,7 +103,11 @@ class DevilsAdvocate(Ensemble):
     member_weights_ : ndarray of shape (M,)
         Weights w_m of the norm models in the vote.
     cv_log_loss_ : dict of str to float
-        Out-of-fold log-loss of each head and λ tried, in nats.
+        Out-of-fold log-loss of each head, λ and training tried, in nats.
+    training_ : dict of str to float
+        The training methods used; empty for plain training.
+    training_gain_ : ndarray of shape (3,), or None
+        Where methods were chosen from: their out-of-fold gain in log-loss and its 95 % interval.
     controls_ : dict of str to DevilHeads
         The fitted controls; empty without them.
     curves_ : dict of str to list of ndarray
@@ -132,6 +139,7 @@ class DevilsAdvocate(Ensemble):
         decay: float = 1e-3,
         seeds: int = 3,
         controls: bool = False,
+        training: TrainingChoice = None,
         n_folds: int = 5,
         device: Literal["cpu", "cuda"] = "cpu",
         seed: int = 0,
@@ -147,6 +155,7 @@ class DevilsAdvocate(Ensemble):
         self.decay = decay
         self.seeds = seeds
         self.controls = controls
+        self.training = training
         self.n_folds = n_folds
         self.device = device
         self.seed = seed
@@ -239,6 +248,7 @@ class DevilsAdvocate(Ensemble):
         from ensemble.devil.search import Rehearsal
 
         how, heads, weights = self._check_options()
+        methods = check_training(self.training)
         learned = check_choice(self.vote_rule, "vote", ("learned", "published")) == "learned"
         n_folds = check_count(self.n_folds, "n_folds", low=2)
         n_seeds = check_count(self.seeds, "seeds", low=1)
@@ -250,7 +260,7 @@ class DevilsAdvocate(Ensemble):
                 mend = 'take vote="published" to give a weight'
                 fail("devil_weight", 'None or 0 where vote="learned"', repr(w), mend)
         fate = "the norm models leave them what the members give"
-        warn_unseen(y, members.n_classes, self.classes_, fate=fate)
+        warn_unseen(y, members.n_classes, self.class_names_, fate=fate)
         seen, places = seen_classes(y)
         logs = members.log_tensor(slice(0, len(y)))
         order = _order(logs, places, seed)
@@ -263,7 +273,7 @@ class DevilsAdvocate(Ensemble):
         rehearsal = Rehearsal(
             inputs, places, how, learned=learned, devil_weight=w, n_folds=n_folds, seed=seed
         )
-        choice = rehearsal.choose(heads, weights, devil=True)
+        choice = rehearsal.choose(heads, weights, methods, devil=True)
         devils, norms = rehearsal.final(choice.setting, n_seeds, devil=True)
         self.heads_ = _heads(betas, seen, choice, devils, norms)
         self.head_ = choice.setting.head
@@ -271,11 +281,13 @@ class DevilsAdvocate(Ensemble):
         self.member_weights_ = self.heads_.weights
         self.devil_weight_ = self.heads_.devil_weight
         self.cv_log_loss_ = choice.log_losses
+        self.training_ = choice.setting.methods.to_dict()
+        self.training_gain_ = None if choice.rehearsed is None else choice.rehearsed.gain
         self.curves_ = {"devil": [t.curve for t in devils], "norm": [t.curve for t in norms]}
         self.controls_: dict[str, DevilHeads] = {}
         if self.controls:
             for name, offers in ((PLAIN, (0.0,)), (NO_DEVIL, weights)):
-                choice = rehearsal.choose(heads, offers, devil=False)
+                choice = rehearsal.choose(heads, offers, methods, devil=False)
                 _, norms = rehearsal.final(choice.setting, n_seeds, devil=False)
                 self.controls_[name] = _heads(betas, seen, choice, [], norms)
 

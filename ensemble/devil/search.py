@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from ensemble.devil.fit import Trained, Training, train_devil, train_norms
 from ensemble.devil.heads import Matrix, devil_map, norm_change
+from ensemble.learned.heads import label_losses
+from ensemble.training.head_methods import PLAIN, HeadMethods, Rehearsed, choose_methods
 from postproc.calibration.affine import fit_temperature
 from postproc.calibration.log_pool import PoolTask, fit_log_pool
 from postproc.evaluation.folds import stratified_folds
@@ -32,12 +34,14 @@ class Setting:
 
     head: str
     discussion_weight: float
+    methods: HeadMethods = PLAIN
 
     def __str__(self) -> str:
         """How tables and saved models call it."""
         if self.head == UNTOUCHED:
             return UNTOUCHED
-        return f"{self.head}, {self.discussion_weight:g}"
+        words = [self.head, f"{self.discussion_weight:g}"]
+        return ", ".join([*words, *([str(self.methods)] if self.methods.to_dict() else [])])
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Choice:
     setting: Setting
     vote: Vote
     log_losses: dict[str, float]
+    rehearsed: Rehearsed | None = None  # of training methods, where they were chosen from
 
 
 class Rehearsal:
@@ -88,9 +93,15 @@ class Rehearsal:
             self._heard.append(devil_map(inputs[:, ~out], devil.slopes, devil.biases))
 
     def choose(
-        self, heads: Sequence[str], discussion_weights: Sequence[float], *, devil: bool
+        self,
+        heads: Sequence[str],
+        discussion_weights: Sequence[float],
+        methods: Sequence[HeadMethods],
+        *,
+        devil: bool,
     ) -> Choice:
-        """Choose head and λ by out-of-fold log-loss: first the head, at the first λ, then λ."""
+        """Choose by out-of-fold log-loss: first the head, at the first λ, then λ, then methods."""
+        plain = methods[0] if len(methods) == 1 else PLAIN
         tried: dict[Setting, Vote] = {}
 
         def attempt(setting: Setting) -> float:
@@ -98,15 +109,23 @@ class Rehearsal:
             return float(tried[setting].losses.mean())
 
         first, *others = discussion_weights
-        best = min((Setting(head, first) for head in heads), key=attempt)
-        best = min((best, *(Setting(best.head, other) for other in others)), key=attempt)
+        best = min((Setting(head, first, plain) for head in heads), key=attempt)
+        best = min((best, *(Setting(best.head, other, plain) for other in others)), key=attempt)
         if len(heads) > 1:
             untouched = Setting(UNTOUCHED, 0.0)
             attempt(untouched)
             if not _is_gain(tried[untouched].losses - tried[best].losses):
                 best = untouched
+        rehearsed = None
+        if len(methods) > 1 and best.head != UNTOUCHED and self.held:
+            kin = {each: replace(best, methods=each) for each in methods}
+            for setting in kin.values():
+                attempt(setting)
+            losses_of = {each: tried[setting].losses for each, setting in kin.items()}
+            rehearsed = choose_methods(tried[best].losses, losses_of, self.held)
+            best = replace(best, methods=rehearsed.chosen)
         losses = {str(setting): float(vote.losses.mean()) for setting, vote in tried.items()}
-        return Choice(best, tried[best], losses)
+        return Choice(best, tried[best], losses, rehearsed)
 
     def out_of_fold(self, setting: Setting, *, devil: bool) -> Matrix:
         """Logits of the norm models, each row's by heads that have not seen it: (M, n, S)."""
@@ -184,12 +203,8 @@ class Rehearsal:
             seed,
             head=setting.head,
             discussion_weight=setting.discussion_weight,
+            methods=setting.methods,
         )
-
-
-def label_losses(z: Matrix, y: NDArray[np.int64]) -> Matrix:
-    """Log-loss of each row under softmax(z), in nats."""
-    return np.asarray(-log_softmax(z)[np.arange(len(y)), y])
 
 
 def _folds(inputs: Matrix, y: NDArray[np.int64], n_folds: int, seed: int) -> NDArray[np.int64]:

@@ -7,3 +7,4 @@ from .gumbel import GumbelSelection as GumbelSelection
 from .log_pool import LearnedLogPool as LearnedLogPool
 from .stacking import Bagging as Bagging
 from .stacking import Stacking as Stacking
+from .ytuning import YTuning as YTuning

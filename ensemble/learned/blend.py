@@ -102,7 +102,7 @@ class Blend(Ensemble):
             strength = check_number(strength, "bias_ridge", low=0.0, open_low=True)
         n_folds = check_count(self.n_folds, "n_folds", low=2)
         seed = check_count(self.seed, "seed", low=0)
-        warn_unseen(y, members.n_classes, self.classes_)
+        warn_unseen(y, members.n_classes, self.class_names_)
         logs = members.log_tensor(slice(0, len(y)))
         folds = stratified_folds(np.concatenate(list(logs), axis=1), y, min(n_folds, len(y)), seed)
         self.ridge_, self.cv_log_loss_, outputs = _out_of_fold(logs, y, folds, ridges)

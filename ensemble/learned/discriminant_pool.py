@@ -111,7 +111,7 @@ class DiscriminantPool(Ensemble):
         n_folds = check_count(self.n_folds, "n_folds", low=2)
         seed = check_count(self.seed, "seed", low=0)
         fate = "they keep the share that the tempered members give them on average"
-        warn_unseen(y, members.n_classes, self.classes_, fate=fate)
+        warn_unseen(y, members.n_classes, self.class_names_, fate=fate)
         found = fit_discriminant_pool(
             members.log_tensor(slice(0, len(y))),
             y,

@@ -21,6 +21,7 @@ from postproc.evaluation.choice import (
     cross_validate,
     make_plan,
 )
+from postproc.evaluation.registry import find_metric
 from postproc.scores.arrays import as_numpy
 from postproc.scores.frames.arguments import takes_frames
 
@@ -43,6 +44,7 @@ def tune_greedy(
     n_repeats: int = 1,
     seed: int = 0,
     kinds: Kinds = None,
+    metric: str = "accuracy",
     progress: Progress | None = None,
 ) -> TuningResult:
     """Choose the options of greedy selection by repeated stratified cross-validation.
@@ -69,6 +71,9 @@ def tune_greedy(
         Seed of the folds and of `GreedySelection`.
     kinds : {"logits", "probs"} or sequence of them, optional
         The kind of all members or of each; None detects it.
+    metric : str
+        What settings are judged by: a metric of `accuracy_report`. The grid tries it for selecting
+        members, too, unless `grid` names the metrics to try.
     progress : callable, optional
         Called with the share of the work that is done, in [0, 1].
 
@@ -90,7 +95,10 @@ def tune_greedy(
     """
     checked = check_members(members, kinds=kinds)
     labels = as_labels(y, checked)
-    lists = check_grid(grid, GREEDY_GRID)
+    judge = find_metric(metric)
+    judge.check_task("binary" if checked.n_classes == 2 else "multiclass")
+    tried = tuple(dict.fromkeys((*GREEDY_GRID["metric"], metric)))
+    lists = check_grid(grid, {**GREEDY_GRID, "metric": tried})
     settings = [dict(zip(lists, point, strict=True)) for point in product(*lists.values())]
     plan = make_plan(
         np.concatenate(list(checked.log_tensor(slice(0, len(labels)))), axis=1),
@@ -100,7 +108,10 @@ def tune_greedy(
         seed=seed,
         learns_labels=True,
     )
-    evaluation = _Evaluation(checked, labels, settings, seed, progress, plan.n_evaluations)
+    needs_classes = judge.needs == "labels"
+    evaluation = _Evaluation(
+        checked, labels, settings, seed, progress, plan.n_evaluations, needs_classes
+    )
     return cross_validate(
         evaluation,
         evaluation.decided(np.full(len(checked), 1 / len(checked)), np.arange(len(labels))),
@@ -110,11 +121,12 @@ def tune_greedy(
         method="greedy",
         n_classes=checked.n_classes,
         seed=seed,
+        metric=judge,
     )
 
 
 class _Evaluation:
-    """Fits every setting to the training rows and predicts the classes of held-out rows."""
+    """Fits every setting to the training rows and predicts held-out rows."""
 
     def __init__(
         self,
@@ -124,7 +136,9 @@ class _Evaluation:
         seed: int,
         progress: Progress | None,
         n_evaluations: int,
+        needs_classes: bool,
     ) -> None:
+        self.needs_classes = needs_classes
         everyone = slice(0, len(y))
         self.probs = [as_numpy(member.probabilities(everyone)) for member in members]
         self.y, self.settings, self.seed = y, settings, seed
@@ -132,16 +146,16 @@ class _Evaluation:
 
     def __call__(self, train: Rows, held: Rows) -> Decided:
         parts = check_members([probs[train] for probs in self.probs], kinds="probs")
-        decided = np.empty((len(self.settings), len(held)), np.int32)
-        for place, parameters in enumerate(self.settings):
+        decided = []
+        for parameters in self.settings:
             selection = GreedySelection(**parameters, seed=self.seed).fit(parts, self.y[train])
-            decided[place] = self.decided(selection.member_weights_, held)
+            decided.append(self.decided(selection.member_weights_, held))
             self._n_done += 1
             if self.progress is not None:
                 self.progress(self._n_done / (self.n_evaluations * len(self.settings)))
-        return decided
+        return np.stack(decided)
 
     def decided(self, weights: Any, rows: Rows) -> Decided:
-        """Classes that the members predict with these weights."""
+        """Classes that the members predict with these weights, or the probabilities behind them."""
         pooled = as_numpy(linear_pool([probs[rows] for probs in self.probs], weights))
-        return np.asarray(pooled.argmax(axis=1))
+        return np.asarray(pooled.argmax(axis=1) if self.needs_classes else pooled)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.calibration.features import Calibration
-from postproc.scores.arrays import softmax
+from postproc.scores.arrays import log_softmax, softmax
 from postproc.scores.codes import coded
 
 Matrix = NDArray[np.float64]
@@ -72,5 +72,14 @@ def warn_unseen(
 
 def label_log_loss(probs: Matrix, y: NDArray[np.int64]) -> float:
     """Mean negative log-probability of the labels; zeros count as the least normal float64."""
-    picked = np.maximum(probs[np.arange(len(y)), y], np.finfo(np.float64).tiny)
-    return float(-np.log(picked).mean())
+    return float(row_losses(probs, y).mean())
+
+
+def row_losses(probs: Matrix, y: NDArray[np.int64]) -> Matrix:
+    """Negative log-probability of each row's label; zeros count as the least normal float64."""
+    return -np.log(np.maximum(probs[np.arange(len(y)), y], np.finfo(np.float64).tiny))
+
+
+def label_losses(z: Matrix, y: NDArray[np.int64]) -> Matrix:
+    """Log-loss of each row under softmax(z), in nats."""
+    return np.asarray(-log_softmax(z)[np.arange(len(y)), y])

@@ -13,11 +13,20 @@ from ensemble.base import Ensemble
 from ensemble.learned.heads import (
     LinearHead,
     label_log_loss,
+    row_losses,
     seen_classes,
     warn_unseen,
 )
 from ensemble.learned.log_pool import warn_unconverged
 from ensemble.members import Members
+from ensemble.training.head_methods import (
+    LEAST_ROWS,
+    PLAIN,
+    HeadMethods,
+    TrainingChoice,
+    check_training,
+    choose_methods,
+)
 from postproc.calibration.features import Calibration
 from postproc.evaluation.folds import stratified_folds
 from postproc.scores.arrays import Array
@@ -44,10 +53,13 @@ class Stacking(Ensemble):
     cs : sequence of float
         Inverse strengths C > 0 of the ridge, as scikit-learn has them, tried in ascending order
         until the cross-validated log-loss rises.
+    training : dict of str to float, "auto" or None
+        Training methods, as for `DevilsAdvocate`, by which the model is trained for some more
+        epochs.
     n_folds : int
-        Number of folds >= 2 of that cross-validation.
+        Number of folds >= 2 of cross-validation.
     seed : int
-        Seed of the folds.
+        Seed of the folds and of the training.
 
     Attributes
     ----------
@@ -63,6 +75,8 @@ class Stacking(Ensemble):
         Whether the solver met its tolerance.
     n_iter_ : int
         Iterations it took.
+    training_, training_gain_
+        As of `DevilsAdvocate`.
 
     References
     ----------
@@ -76,14 +90,23 @@ class Stacking(Ensemble):
     array([0, 0, 1, 1])
     """
 
-    def __init__(self, *, cs: Sequence[float] = CS, n_folds: int = 5, seed: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        cs: Sequence[float] = CS,
+        training: TrainingChoice = None,
+        n_folds: int = 5,
+        seed: int = 0,
+    ) -> None:
         self.cs = cs
+        self.training = training
         self.n_folds = n_folds
         self.seed = seed
 
     def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
         assert y is not None
-        warn_unseen(y, members.n_classes, self.classes_)
+        methods = check_training(self.training)
+        warn_unseen(y, members.n_classes, self.class_names_)
         logs = members.log_tensor(slice(0, len(y)))
         folds = stratified_folds(
             np.concatenate(list(logs), axis=1),
@@ -95,6 +118,12 @@ class Stacking(Ensemble):
         solver = _HeadSolver(logs, y)
         self.head_ = solver.solve(self.C_)
         self.converged_, self.n_iter_ = solver.converged, solver.n_iter
+        chosen, self.training_gain_ = methods[0], None
+        if len(methods) > 1:
+            chosen, self.training_gain_ = _rehearse(logs, y, folds, self.C_, methods, self.seed)
+        self.training_ = chosen.to_dict()
+        if self.training_:
+            self.head_ = solver.train_on(self.head_, self.C_, chosen, self.seed)
         self.member_weights_ = self.head_.member_norms()
         warn_unconverged(self.converged_, self.n_iter_)
 
@@ -203,6 +232,38 @@ class _HeadSolver:
             coef = np.hstack([np.zeros_like(coef), coef])
             intercept = np.append(0.0, intercept)
         return LinearHead(self.calibration.betas, coef, intercept, self.seen)
+
+    def train_on(self, head: LinearHead, c: float, methods: HeadMethods, seed: int) -> LinearHead:
+        """Train a head on by some methods; with one class there is nothing to train."""
+        from ensemble.learned.stack_training import train_on
+
+        if len(self.seen) == 1:
+            return head
+        return train_on(head, self.features, self.places, c, methods, seed)
+
+
+def _rehearse(
+    logs: Matrix,
+    y: NDArray[np.int64],
+    folds: NDArray[np.int64],
+    c: float,
+    methods: Sequence[HeadMethods],
+    seed: int,
+) -> tuple[HeadMethods, Matrix | None]:
+    """The training methods with a clear out-of-fold gain over the plain head, and that gain."""
+    held = [folds == fold for fold in np.unique(folds)]
+    if len(held) < 2 or len(y) < LEAST_ROWS:
+        return PLAIN, None
+    plain, losses = np.zeros(len(y)), {each: np.zeros(len(y)) for each in methods}
+    for out in held:
+        solver = _HeadSolver(logs[:, ~out], y[~out])
+        head = solver.solve(c)
+        plain[out] = row_losses(head.probabilities(logs[:, out]), y[out])
+        for each, own in losses.items():
+            moved = solver.train_on(head, c, each, seed)
+            own[out] = row_losses(moved.probabilities(logs[:, out]), y[out])
+    found = choose_methods(plain, losses, held)
+    return found.chosen, found.gain
 
 
 def _choose_c(

@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from postproc.calibration.affine import fit_temperature, mean_log_loss, temper
+from postproc.scores.arrays import log_softmax
+
 
 def move_batch(batch: Any, device: str) -> tuple[Any, torch.Tensor]:
     """Inputs and labels of a batch on the device; inputs are a tensor, a tuple or a dict."""
@@ -34,6 +37,12 @@ def module_logits(
         else:
             logits = module(*inputs) if isinstance(inputs, tuple) else module(inputs)
     return logits.float()
+
+
+def calibrated_log_loss(z: torch.Tensor, y: torch.Tensor) -> float:
+    """Log-loss of logits (n, C) in nats, after temperature scaling on the same rows."""
+    logs, labels = log_softmax(z.double().numpy()), y.numpy()
+    return mean_log_loss(temper(fit_temperature(logs, labels), logs), labels)
 
 
 def sow(train: Iterable[Any], *words: int) -> None:

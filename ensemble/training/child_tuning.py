@@ -57,12 +57,16 @@ def driven_masks(fisher: Sequence[torch.Tensor], share: float) -> list[torch.Ten
 def driven_child(
     losses: Iterable[LossOf], modules: Sequence[nn.Module], share: float
 ) -> list[torch.Tensor]:
-    """The weights that each module keeps, by the losses of some batches: a mask a parameter."""
+    """The weights that each module keeps, by losses without dropout: a mask a parameter."""
     fisher = [[torch.zeros_like(p) for p in trained_parameters([module])] for module in modules]
     parameters = trained_parameters(modules)
     totals = [total for own in fisher for total in own]
-    for loss_of in losses:
-        for total, gradient in zip(totals, gradients_of(loss_of, parameters), strict=True):
-            if gradient is not None:
-                total += gradient**2
+    for module in modules:
+        module.eval()
+    # The recurrent layers of cuDNN have no gradients in this mode; torch's own have.
+    with torch.backends.cudnn.flags(enabled=False):
+        for loss_of in losses:
+            for total, gradient in zip(totals, gradients_of(loss_of, parameters), strict=True):
+                if gradient is not None:
+                    total += gradient**2
     return [mask for own in fisher for mask in driven_masks(own, share)]

@@ -39,8 +39,8 @@ class Contrastive:
         check_number(self.temperature, "temperature", low=0.0, open_low=True)
         check_number(self.weight, "weight", low=0.0)
 
-    def term(self, module: nn.Module, inputs: Any) -> torch.Tensor:
-        """The weighted loss of a batch."""
+    def term(self, module: nn.Module, inputs: Any, _: torch.Tensor) -> torch.Tensor:
+        """The weighted loss of a batch, whatever its logits."""
         first, second = (self.represent(module, inputs).float() for _ in range(2))
         return self.weight * contrastive_loss(first, second, self.temperature)
 

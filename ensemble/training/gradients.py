@@ -10,7 +10,7 @@ from torch import nn
 #: One gradient a parameter; None for a parameter that the loss does not depend on.
 Gradients = list[torch.Tensor | None]
 
-#: Computes a loss with the parameters as they are when it is called.
+#: Computes a loss, or one of each module, with the parameters as they are when it is called.
 LossOf = Callable[[], torch.Tensor]
 
 
@@ -20,8 +20,8 @@ def trained_parameters(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
 
 
 def gradients_of(loss_of: LossOf, parameters: Sequence[nn.Parameter]) -> Gradients:
-    """Gradients of a loss, which is computed for them."""
-    return list(torch.autograd.grad(loss_of(), parameters, allow_unused=True))
+    """Gradients of the sum of losses, which are computed for them."""
+    return list(torch.autograd.grad(loss_of().sum(), parameters, allow_unused=True))
 
 
 def added(a: Gradients, b: Gradients) -> Gradients:
@@ -32,3 +32,10 @@ def added(a: Gradients, b: Gradients) -> Gradients:
 def scaled(gradients: Gradients, factor: float) -> Gradients:
     """Gradients times a number."""
     return [None if g is None else g * factor for g in gradients]
+
+
+def masked(gradients: Gradients, masks: Sequence[torch.Tensor]) -> Gradients:
+    """Gradients of the weights that masks keep, one a parameter; all without masks."""
+    if not masks:
+        return gradients
+    return [None if g is None else g * m for g, m in zip(gradients, masks, strict=True)]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -12,42 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional
 
 from ensemble.devil.fit import check_device
-from ensemble.devil.losses import NEGATIVES, Negatives, devil_loss, devil_vote, discussion_loss
-from ensemble.training.batches import module_logits, move_batch, sow
-from ensemble.training.checkpoints import (
-    load_checkpoint,
-    optimizer_tensors,
-    part_of,
-    restore_optimizer,
-    save_checkpoint,
-)
-from ensemble.training.child_tuning import driven_child
-from ensemble.training.gradients import LossOf
+from ensemble.devil.losses import NEGATIVES, Negatives, devil_vote
+from ensemble.training.batches import module_logits, move_batch
+from ensemble.training.checkpoints import load_checkpoint, part_of, save_checkpoint
+from ensemble.training.early_stopping import EarlyStopping, Progress, Standing
 from ensemble.training.options import TrainingOptions
-from ensemble.training.steps import Stepper
+from ensemble.training.phases import PHASES, Phase, PhaseLoss
 from postproc.files.paths import atomic_path
 from postproc.scores.checks import check_choice, check_count, check_number, fail
-
-Phase = Literal["pretraining", "devil", "discussion"]
-PHASES: tuple[Phase, ...] = ("pretraining", "devil", "discussion")
-
-#: Called after each epoch with the phase, the epoch and the modules' losses on the valid rows.
-Progress = Callable[[str, int, list[float]], None]
-
-
-@dataclass
-class _Standing:
-    """Where training stands: everything that a checkpoint has to bring back."""
-
-    phase: int = 0
-    epoch: int = 0
-    idle: int = 0
-    step: int = 0
-    least: list[float] = field(default_factory=list)
-    history: dict[str, list[list[float]]] = field(default_factory=dict)
 
 
 class DevilsAdvocateTrainer:
@@ -74,6 +46,9 @@ class DevilsAdvocateTrainer:
         Most epochs of each phase, >= 0.
     patience : int
         Epochs >= 1 without progress of any module after which a phase ends.
+    calibrated : bool
+        Judge norm models after temperature scaling on the valid rows, so that one that is merely
+        over-confident goes on.
     optimizer : callable, optional
         Makes an optimizer of an iterable of parameters; Adam with its own defaults if not given.
     device : {"cpu", "cuda"}
@@ -95,6 +70,9 @@ class DevilsAdvocateTrainer:
     history_ : dict of str to list
         For each phase the losses on the valid rows, one list a module, before each epoch and after
         the last.
+    accordance_ : dict of str to list
+        With flooding="auto", for each phase of the norm modules the gradient accordance of each
+        epoch, one value a module. Once there is a level, steps that flooding turns count as such.
 
     Notes
     -----
@@ -121,6 +99,7 @@ class DevilsAdvocateTrainer:
         devil_epochs: int = 10,
         discussion_epochs: int = 10,
         patience: int = 3,
+        calibrated: bool = False,
         optimizer: Callable[[Iterable[Any]], torch.optim.Optimizer] | None = None,
         device: Literal["cpu", "cuda"] = "cpu",
         mixed_precision: bool = False,
@@ -141,6 +120,7 @@ class DevilsAdvocateTrainer:
             "discussion": check_count(discussion_epochs, "discussion_epochs", low=0),
         }
         self.patience = check_count(patience, "patience", low=1)
+        self.calibrated = calibrated
         self.optimizer = torch.optim.Adam if optimizer is None else optimizer
         self.device = check_device(device)
         self.mixed_precision = mixed_precision
@@ -149,11 +129,11 @@ class DevilsAdvocateTrainer:
         self.options = TrainingOptions() if options is None else options
         self.seed = check_count(seed, "seed", low=0)
         self.norm_models = [model.to(self.device) for model in norm_models]
-        if self.options.adversarial is not None:
-            for model in self.norm_models:  # names that no module has are an error from the start
-                self.options.adversarial.perturbed(model)
+        for model in self.norm_models:  # names that no module has are an error from the start
+            self.options.check(model)
         self.devil = None if devil is None else devil.to(self.device)
         self.history_: dict[str, list[list[float]]] = {}
+        self.accordance_: dict[str, list[list[float]]] = {}
 
     def fit(self, train: Iterable[Any], valid: Iterable[Any]) -> Self:
         """Train, or go on from the checkpoint.
@@ -174,14 +154,13 @@ class DevilsAdvocateTrainer:
         devices = [torch.cuda.current_device()] if self.device == "cuda" else []
         with torch.random.fork_rng(devices):
             while standing.phase < len(PHASES):
-                self._run_phase(standing, tensors, train, valid)
-                standing = _Standing(
-                    phase=standing.phase + 1, step=standing.step, history=standing.history
-                )
-                tensors = None
-        self.history_ = standing.history
-        if self.checkpoint is not None:
-            self._save(standing, [], None)
+                loss = self._phase_loss(PHASES[standing.phase])
+                if loss.modules and self.epochs[loss.phase]:
+                    self._early_stopping(loss).run(standing, tensors, train, valid)
+                standing = standing.of_next_phase()
+                tensors = {}
+        self.history_, self.accordance_ = standing.history, standing.accordance
+        self._save(standing, {})
         return self
 
     def predict_logits(self, loader: Iterable[Any]) -> dict[str, NDArray[np.float32]]:
@@ -241,123 +220,35 @@ class DevilsAdvocateTrainer:
             with atomic_path(target / f"{name}.{split}.npy") as temporary:
                 np.save(temporary, array)
 
-    def _run_phase(
-        self,
-        standing: _Standing,
-        tensors: Mapping[str, torch.Tensor] | None,
-        train: Iterable[Any],
-        valid: Iterable[Any],
-    ) -> None:
-        """Train the modules of one phase from where it stands; best weights in the end."""
-        phase = PHASES[standing.phase]
-        modules = self._trained(phase)
-        if not modules or self.epochs[phase] == 0:
-            return
-        optimizers = [self.optimizer(module.parameters()) for module in modules]
-        options = TrainingOptions() if phase == "devil" else self.options
-        masks: list[torch.Tensor] = []
-        if tensors is None or not standing.least:
-            standing.least = self._judge(phase, modules, valid)
-            standing.history[phase] = [list(standing.least)]
-            best = [copy.deepcopy(module.state_dict()) for module in modules]
-            if options.child_tuning is not None and options.child_tuning.method == "driven":
-                sow(train, self.seed, standing.phase)
-                for module in modules:
-                    module.eval()
-                batches = (move_batch(batch, self.device) for batch in train)
-                losses_of = (self._loss_of(phase, modules, *batch) for batch in batches)
-                masks = driven_child(losses_of, modules, options.child_tuning.share)
-        else:
-            best = [part_of(tensors, f"best{m}") for m in range(len(modules))]
-            for m, optimizer in enumerate(optimizers):
-                restore_optimizer(optimizer, tensors, f"optimizer{m}")
-            kept = part_of(tensors, "child")
-            masks = [kept[str(at)].to(self.device) for at in range(len(kept))]
-        stepper = Stepper(modules, optimizers, options, masks)
-        while standing.epoch < self.epochs[phase] and standing.idle < self.patience:
-            sow(train, self.seed, standing.phase, standing.epoch)
-            self._train(phase, modules, stepper, train)
-            losses = self._judge(phase, modules, valid)
-            standing.history[phase].append(losses)
-            better = [new < old for new, old in zip(losses, standing.least, strict=True)]
-            for m, is_better in enumerate(better):
-                if is_better:
-                    standing.least[m] = losses[m]
-                    best[m] = copy.deepcopy(modules[m].state_dict())
-            standing.epoch += 1
-            standing.step += 1
-            standing.idle = 0 if any(better) else standing.idle + 1
-            if self.checkpoint is not None:
-                self._save(standing, best, stepper)
-            if self.progress is not None:
-                self.progress(phase, standing.epoch, losses)
-        for module, weights in zip(modules, best, strict=True):
-            module.load_state_dict(weights)
-
-    def _trained(self, phase: Phase) -> list[nn.Module]:
+    def _phase_loss(self, phase: Phase) -> PhaseLoss:
+        modules = self.norm_models
         if phase == "devil":
-            return [] if self.devil is None else [self.devil]
-        return self.norm_models
+            modules = [] if self.devil is None else [self.devil]
+        return PhaseLoss(
+            phase,
+            modules,
+            self._logits,
+            devil=self.devil,
+            discussion_weight=self.discussion_weight,
+            negatives=self.negatives,
+            calibrated=self.calibrated,
+            options=TrainingOptions() if phase == "devil" else self.options,
+        )
 
-    def _train(
-        self,
-        phase: Phase,
-        modules: Sequence[nn.Module],
-        stepper: Stepper,
-        train: Iterable[Any],
-    ) -> None:
-        for module in (*self.norm_models, *([] if self.devil is None else [self.devil])):
-            module.train(any(module is trained for trained in modules))
-        for batch in train:
-            inputs, y = move_batch(batch, self.device)
-            stepper.add(self._loss_of(phase, modules, inputs, y), len(y))
-        stepper.finish()
-
-    def _loss_of(self, phase: Phase, modules: Sequence[nn.Module], inputs: Any, y: Any) -> LossOf:
-        """What computes the loss of a batch, with the modules as they are when it is called."""
-        discusses = phase == "discussion"
-        heard = self._heard(inputs) if discusses else None
-        weight = self.discussion_weight if discusses else 0.0
-
-        def loss() -> torch.Tensor:
-            logits = [self._logits(module, inputs) for module in modules]
-            if phase == "devil":
-                return devil_loss(logits[0], y, negatives=self.negatives)
-            # Neither the devil nor the next model gets a gradient: the sum will do for all.
-            losses = discussion_loss(torch.stack(logits), heard, y, discussion_weight=weight)
-            return self.options.loss(losses, modules, inputs)
-
-        return loss
-
-    def _heard(self, inputs: Any) -> torch.Tensor | None:
-        if self.devil is None:
-            return None
-        with torch.no_grad():
-            return self._logits(self.devil, inputs)
+    def _early_stopping(self, loss: PhaseLoss) -> EarlyStopping:
+        return EarlyStopping(
+            loss,
+            self.optimizer,
+            most_epochs=self.epochs[loss.phase],
+            patience=self.patience,
+            device=self.device,
+            seed=self.seed,
+            save=self._save,
+            progress=self.progress,
+        )
 
     def _logits(self, module: nn.Module, inputs: Any) -> torch.Tensor:
         return module_logits(module, inputs, self.device, mixed_precision=self.mixed_precision)
-
-    @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is unknown to mypy here
-    def _judge(
-        self, phase: Phase, modules: Sequence[nn.Module], valid: Iterable[Any]
-    ) -> list[float]:
-        """Loss of each module on the valid rows: the devil's own, of norm models the log-loss."""
-        totals, n_rows = [0.0] * len(modules), 0
-        for batch in valid:
-            inputs, y = move_batch(batch, self.device)
-            n_rows += len(y)
-            for m, module in enumerate(modules):
-                module.eval()
-                z = self._logits(module, inputs)
-                if phase == "devil":
-                    loss = devil_loss(z, y, negatives="expected")
-                else:
-                    loss = functional.cross_entropy(z, y)
-                totals[m] += loss.item() * len(y)
-        if n_rows == 0:
-            fail("valid", "one batch or more", "none")
-        return [total / n_rows for total in totals]
 
     def _settings(self) -> dict[str, Any]:
         settings = {
@@ -367,36 +258,31 @@ class DevilsAdvocateTrainer:
             "negatives": self.negatives,
             "seed": self.seed,
         }
+        if self.calibrated:
+            settings["calibrated"] = True
         options = self.options.settings()
         return {**settings, "options": options} if options else settings
 
-    def _save(
-        self,
-        standing: _Standing,
-        best: Sequence[Mapping[str, torch.Tensor]],
-        stepper: Stepper | None,
-    ) -> None:
-        tensors = {
+    def _save(self, standing: Standing, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Write where training stands, with the tensors of its phase, if there is a checkpoint."""
+        if self.checkpoint is None:
+            return
+        weights = {
             f"{name}.{key}": tensor
             for name, module in self._all()
             for key, tensor in module.state_dict().items()
         }
-        for m, optimizer in enumerate(stepper.optimizers if stepper else ()):
-            tensors |= {f"best{m}.{key}": tensor for key, tensor in best[m].items()}
-            tensors |= optimizer_tensors(optimizer, f"optimizer{m}")
-        tensors |= {f"child.{at}": mask for at, mask in enumerate(stepper.masks if stepper else ())}
-        assert self.checkpoint is not None
-        save_checkpoint(self.checkpoint, vars(standing), tensors, self._settings())
+        save_checkpoint(self.checkpoint, vars(standing), {**weights, **tensors}, self._settings())
 
-    def _resume(self) -> tuple[_Standing, Mapping[str, torch.Tensor] | None]:
+    def _resume(self) -> tuple[Standing, Mapping[str, torch.Tensor]]:
         """Bring back what the checkpoint holds; the start where there is none."""
         found = self.checkpoint and load_checkpoint(self.checkpoint, self._settings())
         if not found:
-            return _Standing(), None
+            return Standing(), {}
         state, tensors = found
         for name, module in self._all():
             module.load_state_dict(part_of(tensors, name))
-        return _Standing(**state), tensors
+        return Standing(**state), tensors
 
     def _all(self) -> list[tuple[str, nn.Module]]:
         named = [(f"norm{m}", model) for m, model in enumerate(self.norm_models)]

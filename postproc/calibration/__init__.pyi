@@ -1,6 +1,7 @@
 from .binary import BetaCalibration as BetaCalibration
 from .binary import BinaryCalibration as BinaryCalibration
 from .binary import QuadraticScaling as QuadraticScaling
+from .dimension import embedding_dimension as embedding_dimension
 from .matrix import ResidualMatrixScaling as ResidualMatrixScaling
 from .multilabel import MultilabelCalibration as MultilabelCalibration
 from .pooled import PooledScaling as PooledScaling

@@ -28,6 +28,10 @@ LOG_BETA = 10.0
 #: A shorter Newton step in log β is the last one: what it leaves is about its square.
 LAST_STEP = 1e-4
 
+#: A Newton step in log β that leaves a fold out and is shorter needs no second one: what it leaves
+#: is about its square, and changes no held-out log-loss by 1e-6.
+ONLY_STEP = 5e-3
+
 #: A temperature fitted to about so many rows is a good start for all of them.
 ENOUGH_ROWS = 2000
 
@@ -90,10 +94,39 @@ def _newton_log_beta(logs: Floats, y: Ints, log_beta: float) -> float:
         log_beta = new
 
 
+def left_out_temperatures(
+    logs: Floats, y: Ints, splits: Sequence[tuple[Ints, Ints]], beta: float
+) -> list[float]:
+    """Inverse temperature of the first rows of each split, near β of all rows."""
+    log_beta = float(np.log(beta))
+    first, second = _log_beta_terms(logs, y, beta)
+    found = []
+    for train, _ in splits:
+        slope, curvature = _penalized_slopes(first[train], second[train], log_beta)
+        step = -slope / curvature if curvature > 0.0 else np.inf
+        if abs(step) < ONLY_STEP and abs(log_beta + step) < LOG_BETA - ONLY_STEP:
+            found.append(float(np.exp(log_beta + step)))
+        else:
+            found.append(fit_temperature(logs[train], y[train], beta))
+    return found
+
+
 def _log_beta_slopes(logs: Floats, y: Ints, log_beta: float) -> tuple[float, float]:
     """First and second derivative of the penalized mean log-loss in log β."""
-    n_rows, beta = len(y), float(np.exp(log_beta))
-    first = second = 0.0
+    return _penalized_slopes(*_log_beta_terms(logs, y, float(np.exp(log_beta))), log_beta)
+
+
+def _penalized_slopes(first: Floats, second: Floats, log_beta: float) -> tuple[float, float]:
+    """The same from the rows' derivatives in β, (n,)."""
+    n_rows, beta = len(first), float(np.exp(log_beta))
+    slope = beta * float(first.sum()) / n_rows
+    curvature = slope + (beta**2 * float(second.sum()) + 1.0) / n_rows
+    return slope + log_beta / n_rows, curvature
+
+
+def _log_beta_terms(logs: Floats, y: Ints, beta: float) -> tuple[Floats, Floats]:
+    """First and second derivative in β of each row's log-loss, both (n,)."""
+    first, second = np.empty(len(y)), np.empty(len(y))
     for rows in row_blocks(*logs.shape, block_bytes=DEFAULT_SIZES.cached // 2):
         part = np.maximum(logs[rows], LEAST_LOG)
         z = beta * part
@@ -103,10 +136,9 @@ def _log_beta_slopes(logs: Floats, y: Ints, log_beta: float) -> tuple[float, flo
         z *= part
         means = row_sums(z) / total
         squares = np.einsum("ij,ij->i", z, part) / total
-        first += float(np.sum(means - part[np.arange(len(part)), y[rows]]))
-        second += float(np.sum(squares - means**2))
-    slope = beta * first / n_rows
-    return slope + log_beta / n_rows, slope + (beta**2 * second + 1.0) / n_rows
+        first[rows] = means - part[np.arange(len(part)), y[rows]]
+        second[rows] = squares - means**2
+    return first, second
 
 
 @dataclass(frozen=True)

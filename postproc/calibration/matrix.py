@@ -25,6 +25,7 @@ from postproc.calibration.affine import (
     temper,
     unseen_classes,
 )
+from postproc.calibration.dimension import embedding_dimension
 from postproc.calibration.quasi_newton import Minimum
 from postproc.calibration.structured import StructuredMap, StructuredScaling, fit_structured_map
 from postproc.calibration.temperature import PATIENCE, check_penalties
@@ -41,9 +42,6 @@ HELD = 1e6
 
 #: Standard errors that the out-of-fold gain of the matrix must exceed, or there is none.
 MIN_Z = 2.0
-
-#: Directions of the features, divided by log C, where the classes are many.
-RANK_FACTOR = 8.33
 
 
 def clipped_features(logs: Array, beta: float, clip: float) -> Array:
@@ -177,7 +175,7 @@ def fit_residual_matrix(
         ridges = ()
     rank = n_classes
     if n_classes > matrix_classes:
-        rank = min(rank, round(RANK_FACTOR * np.log(n_classes)))
+        rank = min(rank, embedding_dimension(n_classes))
     near = fit_temperature(logs, y)
 
     def structured(rows: Ints | slice) -> tuple[StructuredMap, Minimum]:

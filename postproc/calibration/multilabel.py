@@ -55,8 +55,8 @@ class MultilabelCalibration(ScoreMixin, BaseEstimator):  # type: ignore[misc]  #
         Log-odds of the fit rows, each by a fit without its fold.
     kind_ : str
         The kind of the scores.
-    classes_ : list of m str, or None
-        Names of the labels, if `fit` was given them.
+    classes_ : ndarray of shape (m,)
+        Names of the labels, or 0..m-1 if there are none.
     n_rows_, n_features_in_ : int
         Number of fit rows, and of labels m.
     unseen_ : ndarray of int
@@ -124,7 +124,7 @@ class MultilabelCalibration(ScoreMixin, BaseEstimator):  # type: ignore[misc]  #
         if len(labels) < 2:
             fail("scores", "an array of 2 rows or more", f"{len(labels)}")
         self.kind_, self.n_features_in_ = given.kind, given.n_classes
-        self.classes_ = None if given.classes is None else list(given.classes)
+        self.class_names_ = None if given.classes is None else list(given.classes)
         self.n_rows_ = len(labels)
         self.unseen_ = np.flatnonzero(labels.sum(axis=0) == 0)
         z = label_log_odds(as_numpy(given.scores), given.kind)
@@ -179,7 +179,7 @@ class MultilabelCalibration(ScoreMixin, BaseEstimator):  # type: ignore[misc]  #
     def _warn(self) -> None:
         """Warn of labels without positive rows, and of a rough fit."""
         if len(self.unseen_):
-            names = self.classes_ or [str(j) for j in range(self.n_features_in_)]
+            names = self.class_names_ or [str(j) for j in range(self.n_features_in_)]
             shown = ", ".join(names[j] for j in self.unseen_[:3])
             msg = (
                 f"{len(self.unseen_)} of {self.n_features_in_} labels have no positive row in the "

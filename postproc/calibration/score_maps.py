@@ -11,14 +11,18 @@ from sklearn.utils.validation import check_is_fitted
 from postproc.calibration.affine import Floats
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.binary import like_given
-from postproc.scores.blocks import row_blocks
+from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
 from postproc.scores.checks import fail
 from postproc.scores.kinds import Kind, check_scores, log_probabilities
 
 
 def as_logs(scores: Array, kind: Kind) -> Floats:
     """Log-probabilities of checked scores, computed in float64."""
-    return np.asarray(log_probabilities(as_numpy(scores).astype(np.float64), kind))
+    values = as_numpy(scores)
+    out = np.empty(values.shape)
+    for rows in row_blocks(*out.shape, block_bytes=DEFAULT_SIZES.cached):
+        out[rows] = log_probabilities(values[rows].astype(np.float64), kind)
+    return out
 
 
 def apply_map(model: Any, scores: Array, kind: Kind) -> Floats:

@@ -24,6 +24,7 @@ from postproc.calibration.affine import (
     apply_to_rows,
     fit_temperature,
     identity_map,
+    left_out_temperatures,
     mean_log_loss,
     mean_solution,
     start_solution,
@@ -64,7 +65,7 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
 
     #: The fitted map from log-probabilities to calibrated ones.
     model_: Any
-    classes_: list[str] | None
+    class_names_: list[str] | None
     out_of_fold_: Floats
     held_out_log_loss_: float
     inverse_temperature_: float
@@ -106,7 +107,7 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         self._check_options()
         given = Predictions.check(scores, kind=self.kind, classes=classes, name="scores")
         self.kind_ = given.kind
-        self.classes_ = None if given.classes is None else list(given.classes)
+        self.class_names_ = None if given.classes is None else list(given.classes)
         logs = as_logs(given.scores, given.kind)
         labels = check_labels(y, n_classes=logs.shape[1], n_rows=len(logs), name="y")
         if len(labels) < 2:
@@ -230,8 +231,8 @@ class TemperatureScaling(Calibrator):
         Log-probabilities of the fit rows, each by a fit without its fold.
     kind_ : str
         The kind of the scores.
-    classes_ : list of C str, or None
-        Class names, if `fit` was given them.
+    classes_ : ndarray of shape (C,)
+        Class names, or 0..C-1 if there are none.
     n_rows_, n_features_in_ : int
         Number of fit rows, and of classes C.
     unseen_ : ndarray of int
@@ -273,8 +274,9 @@ class TemperatureScaling(Calibrator):
         self.inverse_temperature_ = fit_temperature(logs, y)
         plain = identity_map(logs.shape[1])
         held_out = np.empty_like(logs)
-        for train, test in self._splits(logs, y):
-            beta = fit_temperature(logs[train], y[train], self.inverse_temperature_)
+        splits = list(self._splits(logs, y))
+        betas = left_out_temperatures(logs, y, splits, self.inverse_temperature_)
+        for beta, (_, test) in zip(betas, splits, strict=True):
             apply_to_rows(AffineMap(beta, plain.bias, plain.unseen), logs, test, held_out)
         self.out_of_fold_ = held_out
         self.model_ = AffineMap(self.inverse_temperature_, plain.bias, plain.unseen)

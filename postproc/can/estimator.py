@@ -67,8 +67,8 @@ class CAN(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         The reference, iterated.
     n_features_in_ : int
         Number of columns.
-    classes_ : list of C str, or None
-        Class names, if `fit` was given them.
+    classes_ : ndarray of shape (C,)
+        Class names, or 0..C-1 if there are none.
 
     Raises
     ------
@@ -138,7 +138,7 @@ class CAN(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         if not scores.shape[0]:
             fail("scores", "an array of one row or more", "no row")
         self.n_features_in_ = int(scores.shape[1])
-        self.classes_ = None if classes is None else list(classes)
+        self.class_names_ = None if classes is None else list(classes)
         self.prior_ = self._prior(scores, y)
         blocks = (self._probabilities(scores[rows, :]) for rows in row_blocks(*scores.shape))
         self.model_ = CANModel.fit(blocks, self.prior_, options, seed=self.random_state)
@@ -201,7 +201,7 @@ class CAN(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         n_rows, n_columns = scores.shape
         n_classes = 2 if self.multilabel else n_columns
         if self.prior is not None:
-            classes = None if self.multilabel else self.classes_
+            classes = None if self.multilabel else self.class_names_
             return class_prior(self.prior, n_classes=n_classes, classes=classes)
         if y is None:
             fail("prior", "given, or labels in `fit`", None)

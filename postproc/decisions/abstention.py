@@ -150,8 +150,8 @@ class SelectiveClassifier(Decider):
         Upper bound of the error rate with that confidence; None without labels or rows.
     kind_ : str
         The kind of the scores.
-    classes_ : list of C str, or None
-        Class names, if `fit` was given them.
+    classes_ : ndarray of shape (C,)
+        Class names, or 0..C-1 if there are none.
     n_rows_, n_features_in_ : int
         Number of fit rows, and of classes C.
 

@@ -40,17 +40,32 @@ class HighestWeighted:
 
 
 @dataclass(frozen=True)
+class LabelsAbove:
+    """The labels whose probability reaches their threshold."""
+
+    thresholds: Floats  # (m,)
+
+    def __call__(self, probs: Floats) -> Decided:
+        """Decide rows, shape (k, m)."""
+        labels = probs >= self.thresholds
+        return labels, {"given": float(np.count_nonzero(labels))}
+
+
+@dataclass(frozen=True)
 class DecideRows:
-    """Decides the rows of a target by a rule, or as the class with the highest score."""
+    """Decides rows by a rule, or as the class with the highest score, or labels of even odds."""
 
     target: Predictions
     rule: Rule | None = None
 
     def __call__(self, rows: slice) -> Decided:
         """Decide the rows start..stop."""
-        if self.rule is None:
+        rule = self.rule
+        if rule is None and self.target.multilabel:
+            rule = LabelsAbove(np.full(self.target.n_classes, 0.5))
+        if rule is None:
             return as_numpy(self.target.winners(rows)), {}
-        return self.rule(probabilities_of(self.target, rows))
+        return rule(probabilities_of(self.target, rows))
 
 
 def probabilities_of(target: Predictions, rows: slice = slice(None)) -> Floats:

@@ -160,8 +160,8 @@ class ConformalSets(Decider):
         The score up to which each class is in a set; infinite for classes in every set.
     kind_ : str
         The kind of the scores.
-    classes_ : list of C str, or None
-        Class names, if `fit` was given them.
+    classes_ : ndarray of shape (C,)
+        Class names, or 0..C-1 if there are none.
     n_rows_, n_features_in_ : int
         Number of fit rows, and of classes C.
 

@@ -22,11 +22,13 @@ from postproc.calibration.affine import class_counts, fit_temperature, temper
 from postproc.decisions.ascent import ascend
 from postproc.decisions.counts import SEARCHED
 from postproc.decisions.decider import Decider
+from postproc.decisions.nested import choose_nested
 from postproc.decisions.rules import Floats, HighestWeighted, Ints
 from postproc.evaluation.folds import canonical_order, random_folds
 from postproc.evaluation.registry import Metric, find_metric
 from postproc.scores.arrays import log_softmax
 from postproc.scores.checks import check_choice, check_count, fail
+from postproc.scores.estimators import ScoreMixin
 from postproc.scores.kinds import LEAST_PROBABILITY, Kind
 
 #: Powers γ of the class frequencies.
@@ -116,7 +118,7 @@ def centered(weights: Floats) -> Floats:
     return np.asarray(weights - weights.mean())
 
 
-class ClassWeights(Decider):
+class ClassWeights(ScoreMixin, Decider):
     r"""Label rows by class weights that are chosen for a metric: argmax of w_j p_ij.
 
     With two classes the weights are one threshold. They are chosen by cross-validation and left at
@@ -148,8 +150,8 @@ class ClassWeights(Decider):
         The metric of the likeliest classes on the fit rows.
     kind_ : str
         The kind of the scores.
-    classes_ : list of C str, or None
-        Class names, if `fit` was given them.
+    classes_ : ndarray of shape (C,)
+        Class names, or 0..C-1 if there are none.
     n_rows_, n_features_in_ : int
         Number of fit rows, and of classes C.
 
@@ -208,52 +210,25 @@ class ClassWeights(Decider):
         metric = find_metric(self.metric)
         candidates = candidates_for(len(labels), logs.shape[1])
         folds = random_folds(logs, labels, self.n_folds, self.random_state)
-        chosen, decided = choose_nested(logs, labels, folds, candidates, metric)
-        plain = metric.measure_decided(labels, logs.argmax(axis=1), logs.shape[1])
-        gain = metric.gain(metric.measure_decided(labels, decided, logs.shape[1]), plain)
-        self.baseline_, self.gain_, self.gain_ci_ = plain.value, gain.value, gain.interval
-        self.improved_ = chosen is not None and bool(gain.interval[0] > 0)
+        decide = partial(decide_candidates, logs, labels, candidates, self.metric)
+        found = choose_nested(decide, labels, folds, metric, logs.shape[1])
+        self.baseline_, self.gain_ = found.baseline, found.gain.value
+        self.gain_ci_, self.improved_ = found.gain.interval, bool(found.improved)
         weights = np.zeros(logs.shape[1])
-        if self.improved_ and chosen is not None:
-            weights = fit_candidates(logs, labels, candidates, self.metric)[chosen]
+        if self.improved_:
+            weights = fit_candidates(logs, labels, candidates, self.metric)[found.chosen - 1]
         self.weights_ = np.exp(weights)
 
 
-def choose_nested(
-    logs: Floats, labels: Ints, folds: Ints, candidates: Sequence[Candidate], metric: Metric
-) -> tuple[int | None, Ints]:
-    """The candidate that is best on held-out rows, and decisions (n,) by choices without them.
-
-    None stands for the likeliest class. For each pair of folds there is one fit without both: it
-    serves the inner choice of either, as the other's held-out rows.
-    """
-    n_classes, n_folds = logs.shape[1], int(folds.max()) + 1
-    plain = logs.argmax(axis=1)
-
-    def decide(train: Ints, held: Ints) -> Ints:
-        weights = fit_candidates(logs[train], labels[train], candidates, metric.name)
-        found = [plain[held], *((logs[held] + each).argmax(axis=1) for each in weights)]
-        return np.stack(found)
-
-    def best(decided: Ints, rows: Ints) -> int:
-        values = [
-            metric.measure_decided(labels[rows], each, n_classes).value for each in decided[:, rows]
-        ]
-        return int(np.nanargmax(values)) if not np.isnan(values).all() else 0
-
-    members = [np.flatnonzero(folds == fold) for fold in range(n_folds)]
-    shape = (len(candidates) + 1, len(labels))
-    outer, inner = np.empty(shape, np.int64), np.empty((n_folds, *shape), np.int64)
-    for a in range(n_folds):
-        outer[:, members[a]] = decide(np.flatnonzero(folds != a), members[a])
-        for b in range(a):
-            both = np.concatenate([members[a], members[b]])
-            found = decide(np.flatnonzero((folds != a) & (folds != b)), both)
-            inner[b][:, members[a]] = found[:, : len(members[a])]
-            inner[a][:, members[b]] = found[:, len(members[a]) :]
-    honest = np.empty(len(labels), np.int64)
-    for fold, held in enumerate(members):
-        chosen = best(inner[fold], np.flatnonzero(folds != fold))
-        honest[held] = outer[chosen, held]
-    chosen = best(outer, np.arange(len(labels)))
-    return None if chosen == 0 else chosen - 1, honest
+def decide_candidates(
+    logs: Floats,
+    labels: Ints,
+    candidates: Sequence[Candidate],
+    metric: str,
+    train: Ints,
+    held: Ints,
+) -> Ints:
+    """Classes of held-out rows, (candidates + 1, k): the likeliest, and those by each candidate."""
+    weights = fit_candidates(logs[train], labels[train], candidates, metric)
+    own = logs[held]
+    return np.stack([own.argmax(axis=1), *((own + each).argmax(axis=1) for each in weights)])

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from postproc.evaluation.folds import stratified_folds
 from postproc.evaluation.influence import Estimate, spread_of
+from postproc.evaluation.label_metrics import Measured
 from postproc.evaluation.paired import Comparison
-from postproc.evaluation.registry import METRICS, Metric
+from postproc.evaluation.registry import METRICS, Metric, find_metric
 from postproc.scores.checks import check_count, fail
 
 Rows = NDArray[np.int64]
-Decided = NDArray[Any]  # classes
+Decided = NDArray[Any]  # classes, or probabilities with one axis more
 Progress = Callable[[float], None]
 
 #: Fewest folds: one is the outer fold, one is held out, and one must be left for training.
@@ -37,10 +38,13 @@ MOST_REPEATS = 100
 
 
 class Evaluate(Protocol):
-    """The classes that each setting decides for held-out rows after a fit on the training rows."""
+    """What each setting makes of held-out rows after a fit on the training rows."""
 
     def __call__(self, train: Rows, held: Rows) -> Decided:
-        """Integers (settings, held rows); labels of held-out rows have no part in them."""
+        """Classes (settings, held rows), or probabilities (settings, held rows, C).
+
+        Labels of held-out rows have no part in them.
+        """
 
 
 @dataclass(frozen=True)
@@ -120,13 +124,20 @@ class TuningResult:
     @property
     def reason(self) -> str:
         """One sentence on the choice."""
-        low, high = (100 * limit for limit in self.nested_gain_ci)
-        gain = f"{100 * self.nested_gain:+z.2f} points ({low:+z.2f} to {high:+z.2f})"
+        limits = self.nested_gain_ci
+        unit = " points" if find_metric(self.metric).is_share else f" in {self.metric}"
+        within = " to ".join(map(self.gain_text, limits))
+        gain = f"{self.gain_text(self.nested_gain)}{unit} ({within})"
         if self.candidate is None:
             return "no setting gains more than one standard error over doing nothing"
         if self.options is None:
             return f"the gain on outer folds, {gain}, is not clearly above zero"
         return f"the gain on outer folds, {gain}, is above zero"
+
+    def gain_text(self, gain: float) -> str:
+        """A gain: in points, or as it is where the metric is no share."""
+        is_share = find_metric(self.metric).is_share
+        return f"{100 * gain:+z.2f}" if is_share else f"{gain:+z.4f}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as numbers and words for JSON; gains are fractions."""
@@ -200,10 +211,11 @@ def cross_validate(
     seed: int,
     metric: Metric = METRICS["accuracy"],
 ) -> TuningResult:
-    """Evaluate a grid, the simplest settings first, and choose from it by a metric of labels.
+    """Evaluate a grid, the simplest settings first, and choose from it by a metric.
 
     `evaluate` is called with the numbers of training and held-out rows; `base`, shape (n,), are
-    the classes that doing nothing decides. For the outer fold o, the inner evaluation of fold j
+    the classes that doing nothing decides. Where the metric needs more than labels, both are
+    probabilities, with an axis of C classes. For the outer fold o, the inner evaluation of fold j
     trains on all other folds. It also serves the outer fold j with o held out, so each pair of
     folds is evaluated once.
     """
@@ -214,7 +226,8 @@ def cross_validate(
     candidates: list[int | None] = []
     for folds in plan.folds:
         members = [np.flatnonzero(folds == fold) for fold in range(plan.n_folds)]
-        after = np.empty((len(settings), n_rows), np.min_scalar_type(n_classes))
+        kind = np.min_scalar_type(n_classes) if base.ndim == 1 else base.dtype
+        after = np.empty((len(settings), *base.shape), kind)
         for fold, held in enumerate(members):
             after[:, held] = evaluate(np.flatnonzero(folds != fold), held)
         inner = [after] * plan.n_folds
@@ -234,7 +247,10 @@ def cross_validate(
             if chosen is not None:
                 own[held] = after[chosen, held]
         nested.append(own)
-    was_right, is_right = base == labels, np.stack(nested) == labels
+    was_right, is_right = (
+        (each if base.ndim == 1 else each.argmax(axis=-1)) == labels
+        for each in (base, np.stack(nested))
+    )
     fixed, broken = np.sum(is_right & ~was_right), np.sum(~is_right & was_right)
     counts = Comparison(n_rows, round(fixed / n_repeats), round(broken / n_repeats))
     candidate = choose(total)
@@ -271,17 +287,23 @@ def _gains(
     new: Decided,
     rows: Rows,
 ) -> NDArray[Any]:
-    """What each row adds to the gain of new classes (S, k) over the base, to first order; (S, k).
+    """What each row adds to the gain of S settings over the base, to first order; (S, k).
 
     For accuracy 1, 0 or -1. A gain that is not defined is the worst.
     """
     y, old = labels[rows], base[rows]
     if metric.name == "accuracy":
         return np.asarray((new == y).view(np.int8) - (old == y).view(np.int8))
-    sign, before = (1 if metric.higher else -1), metric.measure_decided(y, old, n_classes)
+
+    def measure(each: Decided) -> Measured:
+        if each.ndim == 2:
+            return metric.measure(y, each)
+        return metric.measure_decided(y, each, n_classes)
+
+    sign, before = (1 if metric.higher else -1), measure(old)
     lines = []
-    for decided in new:
-        found = metric.measure_decided(y, decided, n_classes)
+    for each in new:
+        found = measure(each)
         moved = found.influence - before.influence
         lines.append(sign * (found.value - before.value + moved))
     return np.nan_to_num(np.stack(lines), nan=-1.0)

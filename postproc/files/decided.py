@@ -42,7 +42,6 @@ def save_labels(
     ids: NDArray[np.str_] | None = None,
     integers: bool = False,
     columns_as: Mapping[str, str] | None = None,
-    id_heading: str = "id",
     overwrite: bool = False,
 ) -> Path:
     """Save labels that come in blocks of shape (k,), whole or not at all.
@@ -56,7 +55,7 @@ def save_labels(
     if names is not None and ABSTAIN in names[:-1]:
         mend = "write --integers, where abstaining is -1"
         fail(str(target), f"of classes none of which is called {ABSTAIN!r}", "one", mend)
-    header = _header(("id", "label"), ids, columns_as, id_heading)
+    header = _header(("id", "label"), ids, columns_as)
     with atomic_path(target, overwrite=overwrite) as temporary:
         if suffix == ".npy":
             write_npy_blocks(temporary, blocks, shape=(n_rows,), dtype=np.dtype(np.int64))
@@ -85,19 +84,68 @@ def save_sets(
     ids: NDArray[np.str_] | None = None,
     integers: bool = False,
     columns_as: Mapping[str, str] | None = None,
-    id_heading: str = "id",
     overwrite: bool = False,
 ) -> Path:
     """Save sets that come in blocks of shape (k, C): their sizes and labels, or 0/1 in `.npy`."""
+    names = list(range(shape[1])) if integers or classes is None else list(classes)
+    return _save_lists(path, blocks, shape, names, ids, columns_as, overwrite, ("size", "labels"))
+
+
+def save_multilabels(
+    path: PathLike,
+    blocks: Iterable[NDArray[np.bool_]],
+    *,
+    shape: tuple[int, int],
+    classes: Sequence[str] | None = None,
+    ids: NDArray[np.str_] | None = None,
+    integers: bool = False,
+    columns_as: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Save labels of rows that come in blocks of shape (k, m): lists of names, or 0/1 in `.npy`.
+
+    With `integers`, or without names, there is a column of zeros and ones for each label.
+    """
+    if not integers and classes is not None:
+        return _save_lists(path, blocks, shape, classes, ids, columns_as, overwrite, ("labels",))
+    names = [str(j) for j in range(shape[1])] if classes is None else list(classes)
+    target = check_decision_path(path, overwrite=overwrite, sets=True)
+    if ids is not None and "id" in names:
+        fail(str(target), "of labels none of which is called 'id', as the rows have ids", "one")
+    header = _header(("id", *names), ids, columns_as)
+    with atomic_path(target, overwrite=overwrite) as temporary:
+        if suffix_of(target) == ".npy":
+            write_npy_blocks(temporary, blocks, shape=shape, dtype=np.dtype(np.uint8))
+            return target
+
+        def columns() -> Iterator[Columns]:
+            for rows, block in _numbered(blocks):
+                marks = block.T.astype(np.int8).tolist()
+                yield _with_ids(header, ids, rows, dict(zip(names, marks, strict=True)))
+
+        _write_table(temporary, suffix_of(target), list(header.values()), columns())
+    return target
+
+
+def _save_lists(
+    path: PathLike,
+    blocks: Iterable[NDArray[np.bool_]],
+    shape: tuple[int, int],
+    names: Sequence[Any],
+    ids: NDArray[np.str_] | None,
+    columns_as: Mapping[str, str] | None,
+    overwrite: bool,
+    headings: tuple[str, ...],
+) -> Path:
+    """Save blocks (k, C) as lists of names, under some of the headings size and labels."""
     target = check_decision_path(path, overwrite=overwrite, sets=True)
     suffix = suffix_of(target)
     keeps_lists = suffix in (".jsonl", ".parquet")
-    names: list[Any] = list(range(shape[1])) if integers or classes is None else list(classes)
     broken = None if keeps_lists else next((n for n in names if BETWEEN in str(n)), None)
     if broken is not None and suffix != ".npy":
         mend = "write .jsonl or .parquet, or --integers"
         fail(str(target), f"without {BETWEEN!r} in class names, which it separates", broken, mend)
-    header = _header(("id", "size", "labels"), ids, columns_as, id_heading)
+    header = _header(("id", *headings), ids, columns_as)
     with atomic_path(target, overwrite=overwrite) as temporary:
         if suffix == ".npy":
             write_npy_blocks(temporary, blocks, shape=shape, dtype=np.dtype(np.uint8))
@@ -111,7 +159,8 @@ def save_sets(
                 starts = [0, *ends[:-1]]
                 sets = [members[a:b] for a, b in zip(starts, ends, strict=True)]
                 cells = sets if keeps_lists else [BETWEEN.join(map(str, each)) for each in sets]
-                yield _with_ids(header, ids, rows, {"size": sizes.tolist(), "labels": cells})
+                values = {"size": sizes.tolist(), "labels": cells}
+                yield _with_ids(header, ids, rows, {name: values[name] for name in headings})
 
         _write_table(temporary, suffix, list(header.values()), columns())
     return target
@@ -125,9 +174,7 @@ def check_decision_path(path: PathLike, *, overwrite: bool, sets: bool = False) 
     return target
 
 
-def _header(
-    names: Sequence[str], ids: Any, columns_as: Mapping[str, str] | None, id_heading: str
-) -> dict[str, str]:
+def _header(names: Sequence[str], ids: Any, columns_as: Mapping[str, str] | None) -> dict[str, str]:
     """The heading of each column; that of ids only where there are ids."""
     there = [name for name in names if name != "id" or ids is not None]
     wanted = dict(columns_as or {})
@@ -135,9 +182,10 @@ def _header(
         if name not in there:
             mend = "name the column of ids with --id-column" if name == "id" in names else ""
             fail("columns_as", f"of the columns {', '.join(there)}", repr(name), mend)
-    if id_heading not in there:
-        wanted.setdefault("id", id_heading)
-    return {name: wanted.get(name, name) for name in there}
+    header = {name: wanted.get(name, name) for name in there}
+    if len({*header.values()}) < len(header):
+        fail("columns_as", "different headings", ", ".join(header.values()))
+    return header
 
 
 def _numbered(blocks: Iterable[NDArray[Any]]) -> Iterator[tuple[slice, NDArray[Any]]]:

@@ -18,6 +18,9 @@ from postproc.scores.tables.column_names import ID_NAME
 TEXT_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 WRITTEN_SUFFIXES = TEXT_SUFFIXES[:2]
 
+#: Names of columns of labels.
+LABEL_NAMES = frozenset(("label", "labels", "class", "category", "target", "truth", "y"))
+
 
 @dataclass(frozen=True)
 class TextTable:
@@ -60,6 +63,16 @@ class TextTable:
             fail("text_column", "another column than that of ids", repr(names[text]))
         return cls(dialect, names, text, found)
 
+    def label_place(self, label_column: str | None = None) -> int:
+        """The column of labels; the error names the columns where it is unclear."""
+        if label_column is not None:
+            return _place(self.names, label_column, "label_column")
+        found = [at for at, name in enumerate(self.names) if name.lower() in LABEL_NAMES]
+        if len(found) != 1:
+            got, mend = f"columns {some(self.names)}", "choose with --label-column"
+            fail(str(self.dialect.path), "a table with one column of labels", got, mend)
+        return found[0]
+
     def rows(self) -> Iterator[tuple[str, list[str]]]:
         """Id and cells of each row; ids are unique."""
         seen = set[str]()
@@ -79,11 +92,11 @@ class TextTable:
 def save_variants(
     path: Path,
     table: TextTable,
-    variants_of: Callable[[str, str], Iterable[str]],
+    variants_of: Callable[[str, list[str]], Iterable[str]],
     *,
     overwrite: bool = False,
 ) -> int:
-    """Write a row for each variant of (text, id), other cells as they are; return their number."""
+    """Write a row for each variant of (id, cells), other cells as they are; return their number."""
     n_rows = 0
     with (
         atomic_path(path, overwrite=overwrite) as temporary,
@@ -93,7 +106,7 @@ def save_variants(
         writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
         writer.writerow(["id", *table.names] if table.id is None else table.names)
         for name, cells in table.rows():
-            for variant in variants_of(cells[table.text], name):
+            for variant in variants_of(name, cells):
                 row = [*cells[: table.text], variant, *cells[table.text + 1 :]]
                 writer.writerow([name, *row] if table.id is None else row)
                 n_rows += 1

@@ -132,8 +132,14 @@ def log_softmax(logits: Array, *, axis: int = -1) -> Array:
     """
     x = as_floating(as_array(logits, "logits"))
     xp = api.array_namespace(x)
+    lowest = xp.finfo(x.dtype).min
     with np.errstate(over="ignore"):
-        shifted = xp.clip(x - xp.max(x, axis=axis, keepdims=True), xp.finfo(x.dtype).min, None)
+        shifted = x - xp.max(x, axis=axis, keepdims=True)
+    if api.is_numpy_array(x):  # in place, because fresh memory costs more than the arithmetic
+        np.maximum(shifted, lowest, out=shifted)
+        shifted -= np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+        return shifted
+    shifted = xp.clip(shifted, lowest, None)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 
 

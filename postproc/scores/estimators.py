@@ -5,13 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
 
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.checks import check_labels, fail
 from postproc.scores.frames.arguments import takes_frames
+from postproc.scores.prior import check_multilabels
 
 
-class ScoreMixin:
+class ClassesMixin:
+    """`classes_`, from the class names that `fit` was given."""
+
+    class_names_: list[str] | None
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """Class names, or 0..C-1 if there are none, shape (C,)."""
+        if self.class_names_ is not None:
+            return np.asarray(self.class_names_)
+        return np.arange(getattr(self, "n_classes_", None) or self.n_features_in_)  # type: ignore[attr-defined]
+
+
+class ScoreMixin(ClassesMixin, ClassifierMixin):  # type: ignore[misc]  # scikit-learn is untyped
     """Accuracy as `score`, by which scikit-learn's searches choose parameters."""
 
     @takes_frames("scores", labels={"y": "scores"})
@@ -35,11 +51,12 @@ class ScoreMixin:
         TypeError, ValueError
             If scores or labels are not valid.
         """
-        predicted = as_numpy(self.predict(scores))  # type: ignore[attr-defined]
+        predicted = as_numpy(self.predict(scores))
+        if not len(predicted):
+            fail("scores", "an array of one row or more", "no row")
         if predicted.ndim == 2:
-            return float(np.mean((predicted == as_numpy(y)).all(axis=1)))
-        n_classes = self.n_features_in_  # type: ignore[attr-defined]
+            matrix = check_multilabels(y, shape=predicted.shape, name="y")
+            return float(np.mean((predicted == matrix).all(axis=1)))
+        n_classes = self.n_features_in_
         labels = check_labels(y, n_classes=n_classes, n_rows=len(predicted), name="y")
-        if not len(labels):
-            fail("y", "one label or more", "none")
         return float(np.mean(predicted == labels))

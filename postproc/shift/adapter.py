@@ -93,8 +93,8 @@ class LabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # sci
     ----------
     kind_ : str
         The kind of the scores.
-    classes_ : list of C str, or None
-        Class names, if `fit` was given them.
+    classes_ : ndarray of shape (C,)
+        Class names, or 0..C-1 if there are none.
     n_features_in_ : int
         Number of classes C.
     model_ : AffineMap, MatrixMap or None
@@ -177,7 +177,7 @@ class LabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # sci
             scaling = make_calibrator(self.calibration, **options).fit(given.scores, labels)
             logs, self.model_ = scaling.out_of_fold_, scaling.model_
         self.kind_, self.n_features_in_ = given.kind, given.n_classes
-        self.classes_ = None if given.classes is None else list(given.classes)
+        self.class_names_ = None if given.classes is None else list(given.classes)
         self.unseen_ = unseen_classes(labels, given.n_classes)
         held_out = np.exp(logs)
         self.moments_ = PredictionMoments.of(held_out)
@@ -247,7 +247,7 @@ class LabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # sci
             reference = to_device(self.reference_, read.device)
             can = CANModel.fit([reference], prior.prior, CANOptions())
             mismatch = can.mismatch(moments.mean, moments.standard_error)
-            for risk in filter(None, (*can.risks(self.classes_), mismatch)):
+            for risk in filter(None, (*can.risks(self.class_names_), mismatch)):
                 warnings.warn(risk, UserWarning, stacklevel=5)
         elif self.method == "sinkhorn":
             sums = target_likelihood(read, factors, map_blocks, "matching columns")
@@ -310,7 +310,7 @@ class LabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # sci
                 "standard errors are those of the rows alone",
             )
         if len(self.unseen_):
-            names = self.classes_ or [str(j) for j in range(n_classes)]
+            names = self.class_names_ or [str(j) for j in range(n_classes)]
             shown = ", ".join(names[j] for j in self.unseen_[:3])
             more = ", ..." if len(self.unseen_) > 3 else ""
             yield coded(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import array_api_compat as api
 import numpy as np
@@ -140,10 +140,10 @@ class MultilabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  
         check_number(self.alpha, "alpha", low=0.0, high=1.0)
         scaling = MultilabelCalibration(kind=self.kind, random_state=self.random_state)
         self.calibration_ = scaling.fit(scores, y, classes=classes)
-        self.kind_, self.classes_ = scaling.kind_, scaling.classes_
+        self.kind_, self.class_names_ = scaling.kind_, scaling.class_names_
         self.n_features_in_, self.n_rows_ = scaling.n_features_in_, scaling.n_rows_
         probs = calibrated_labels(None, scaling.out_of_fold_, "logits")
-        self.moments_ = [PredictionMoments.of(both) for both in _two_columns(probs)]
+        self.moments_ = label_moments(probs)
         return self
 
     @takes_frames("scores")
@@ -189,23 +189,10 @@ class MultilabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  
 
     def adapt(self, probs: Floats) -> LabelPriors:
         """`adapt_to` a target of calibrated probabilities (n, m)."""
-        m = self.n_features_in_
-        source, share, std, p = (np.empty(m) for _ in range(4))
-        for j, (both, fit) in enumerate(zip(_two_columns(probs), self.moments_, strict=True)):
-            moments = PredictionMoments.of(both)
-            p[j] = compare_moments(moments, fit).p_value
-            prior = np.clip(fit.mean, LEAST_SHARE, 1 - LEAST_SHARE)
-            is_map = self.method == "map"
-            pseudo = evidence_counts(moments, fit, prior) if is_map else np.zeros(2)
-            likelihood = Likelihood.of(likelihood_ratios(both, prior))
-            found = estimate_prior(likelihood, prior, pseudo, max_iter=MAX_ITER, tol=TOLERANCE)
-            source[j], share[j], std[j] = prior[1], found.prior[1], found.std[1]
-        corrected = np.array(holm(p.tolist()))
-        adapted = corrected < self.alpha
-        inside = np.clip(np.where(adapted, share, source), LEAST_SHARE, 1 - LEAST_SHARE)
-        shift = np.log(inside / (1 - inside)) - np.log(source / (1 - source))
-        maps = LabelMaps(self.model_.weights, self.model_.bias + np.where(adapted, shift, 0.0))
-        return LabelPriors(source, share, std, corrected, adapted, maps)
+        found = estimate_shares(probs, self.moments_, self.method)
+        adapted = found.p_value < self.alpha
+        bias = self.model_.bias + np.where(adapted, found.log_odds, 0.0)
+        return LabelPriors(*found, adapted, LabelMaps(self.model_.weights, bias))
 
     def _checked(self, scores: Array) -> Array:
         check_is_fitted(self, "calibration_")
@@ -213,6 +200,45 @@ class MultilabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  
         if len(checked) == 0:
             fail("scores", "an array of one row or more", "no row")
         return checked
+
+
+class Shares(NamedTuple):
+    """Shares of labels, (m,): in the fit rows, in a target, their errors and corrected p-values."""
+
+    source: Floats
+    share: Floats
+    std: Floats
+    p_value: Floats
+
+    @property
+    def log_odds(self) -> Floats:
+        """By how much the log-odds of each label are higher in the target."""
+        target, source = (
+            np.clip(each, LEAST_SHARE, 1 - LEAST_SHARE) for each in (self.share, self.source)
+        )
+        return np.log(target / (1 - target)) - np.log(source / (1 - source))
+
+
+def estimate_shares(probs: Floats, fit: Sequence[PredictionMoments], method: str) -> Shares:
+    """Shares of labels in a target of calibrated probabilities (n, m), label by label.
+
+    `fit` are the moments of the fit rows' probabilities of each label, in two columns.
+    """
+    found = np.empty((4, len(fit)))
+    for j, (both, inside) in enumerate(zip(_two_columns(probs), fit, strict=True)):
+        moments = PredictionMoments.of(both)
+        prior = np.clip(inside.mean, LEAST_SHARE, 1 - LEAST_SHARE)
+        pseudo = evidence_counts(moments, inside, prior) if method == "map" else np.zeros(2)
+        likelihood = Likelihood.of(likelihood_ratios(both, prior))
+        prior_of = estimate_prior(likelihood, prior, pseudo, max_iter=MAX_ITER, tol=TOLERANCE)
+        p_value = compare_moments(moments, inside).p_value
+        found[:, j] = prior[1], prior_of.prior[1], prior_of.std[1], p_value
+    return Shares(found[0], found[1], found[2], np.array(holm(found[3].tolist())))
+
+
+def label_moments(probs: Floats) -> list[PredictionMoments]:
+    """Moments of the probabilities (n, m) of each label, in two columns."""
+    return [PredictionMoments.of(both) for both in _two_columns(probs)]
 
 
 def _two_columns(probs: Floats) -> list[Floats]:

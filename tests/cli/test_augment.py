@@ -110,7 +110,24 @@ def test_augmented_predicted_and_pooled(run_cli):
         (("id", "a"), [(1, "x", 3)], (), 1, "`t.csv, line 2` must be 2 cells like the header"),
         (("id", "a"), [], ("-o", "v.npy"), 1, 'must be one of .csv, .tsv, got ".npy"'),
         (("id", "a"), [], ("-o", "t.csv", "--overwrite"), 2, "must not be an input, got t.csv"),
-        (("id", "a"), [], ("--method", "roles"), 2, "'roles' is not 'aeda'"),
+        (("id", "a"), [], ("--method", "eda"), 2, "'eda' is not one of 'aeda', 'roles'"),
+        (("id", "a"), [], ("--fit", "t.csv"), 2, "aeda learns from no labels; omit --fit"),
+        (("id", "text"), [], ("--method", "roles"), 1, "a table with one column of labels, got"),
+        (("id", "text", "label"), [], ("--method", "roles"), 1, "two labels or more, got none"),
+        (
+            ("id", "text", "label"),
+            [(1, "...", "a"), (2, "!", "b")],
+            ("--method", "roles"),
+            1,
+            "`texts` must be texts with words, got none",
+        ),
+        (
+            ("id", "text", "y"),
+            [(1, "x", "a")],
+            ("--method", "roles", "--label-column", "text"),
+            1,
+            "another column than that of texts, got 'text'",
+        ),
     ],
 )
 def test_errors_are_one_line_and_nothing_is_written(run_cli, header, rows, words, code, message):

@@ -83,7 +83,7 @@ def test_votes_write_probabilities_and_report(run, run_cli, method):
 
 
 @pytest.mark.parametrize(
-    "method", ["weights", "blend", "calibrated", "greedy", "gumbel", "stack", "bagging"]
+    "method", ["weights", "blend", "calibrated", "greedy", "gumbel", "stack", "bagging", "ytuning"]
 )
 def test_fitted_methods_are_saved_and_applied(run, run_cli, method):
     args = ["ensemble", method, *TEST, *FIT, *LABELS, "-o", "out.npy", "--save", "model.json"]

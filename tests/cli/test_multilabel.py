@@ -185,14 +185,69 @@ def test_inspect_pool_and_convert(task, run_cli):
     np.testing.assert_allclose(np.load("c.npz")["probs"], p)
 
 
+def test_decided_labels_are_lists_or_columns_and_can_be_read_as_labels(task, run_cli):
+    p = np.load("a.test.array.npy")
+    words = ["decide", "a.test.table.csv", "--multilabel"]
+    said = json.loads(run_cli(*words, "-o", "lists.csv", "--labels", "y.test.csv", "--json").stdout)
+    assert said["judged"]["accuracy"] == pytest.approx(
+        ((p >= 0.5) == task["test"]).all(axis=1).mean()
+    )
+    assert said["labels_per_row"] == pytest.approx((p >= 0.5).sum(axis=1).mean())
+    run_cli(*words, "--integers", "-o", "columns.csv")
+    run_cli(*words, "-o", "array.npy")
+    np.testing.assert_array_equal(np.load("array.npy"), p >= 0.5)
+    assert Path("columns.csv").read_text().startswith("id,toxic,obscene,threat,rare\ntest0,")
+    for labels in ("lists.csv", "columns.csv"):
+        judge = ["report", "a.test.table.csv", "--labels", labels, "--multilabel", "--json"]
+        found = json.loads(run_cli(*judge).stdout)["models"][0]["metrics"]
+        assert found["hamming_loss"]["value"] == 0.0
+    run_cli("ensemble", "soft", "a.test.table.csv", "--multilabel", "-o", "s.npy",
+            "--labels-out", "soft.csv")  # fmt: skip
+    assert Path("soft.csv").read_text() == Path("lists.csv").read_text()
+
+
+def test_thresholds_for_a_metric_are_saved_and_judged(task, run_cli):
+    for split in ("val", "test"):
+        p = np.load(f"a.{split}.array.npy") ** 3
+        save_predictions(
+            f"low.{split}.csv", p, classes=NAMES, ids=[f"{split}{i}" for i in range(N)]
+        )
+    fit = ["--fit", "low.val.csv", "--fit-labels", "y.val.lists.csv"]
+    words = ["decide", "low.test.csv", "--multilabel", "--metric", "micro_f1", *fit, "--json"]
+    words += ["--labels", "y.test.csv"]
+    found = json.loads(run_cli(*words, "-o", "t.npy", "--save", "t.json").stdout)
+    y = task["test"]
+    decided = np.load("t.npy")
+    np.testing.assert_array_equal(decided, p >= np.array(found["thresholds"]))
+    assert found["improved"]
+    assert found["gain_ci"][0] > 0
+
+    def f1(labels):
+        return 2 * (labels * y).sum() / (labels.sum() + y.sum())
+
+    assert found["judged"]["value"] == pytest.approx(f1(decided))
+    assert found["judged"]["gain"] == pytest.approx(f1(decided) - f1(p >= 0.5))
+    run_cli("apply", "t.json", "low.test.csv", "-o", "again.npy", "--quiet")
+    np.testing.assert_array_equal(np.load("again.npy"), decided)
+
+
 #: What is wrong whatever the files hold (exit code 2), and with these files (1).
 WRONG = {
     ("ensemble", "devil", *MEMBERS, *ALL): "exclude each other for the Devil's Advocate",
-    ("tune", "can", "a.val.{}", "--labels", "y.val.npy", "--prior", "uniform"): "omit --multilabel",
+    (
+        "tune",
+        "can",
+        "a.val.{}",
+        "--labels",
+        "y.val.npy",
+        "--prior",
+        "uniform",
+    ): "report --multilabel",
     ("tune", "greedy", *MEMBERS, "--labels", "y.val.npy"): "tune is for classes that exclude",
-    ("decide", "a.test.{}"): "decide is for classes that exclude each other",
-    ("ensemble", "soft", *MEMBERS, "--labels-out", "l.csv"): "--labels-out takes one class a row",
-    ("can", "a.test.{}", "--prior", "uniform", "--labels-out", "l.csv"): "takes one class a row",
+    ("decide", "a.test.{}", "--sets", "0.9", *FIT): "--sets is for classes that exclude each other",
+    ("decide", "a.test.{}", "--coverage", "0.9"): "--coverage is for classes that exclude",
+    ("decide", "a.test.{}", "--metric", "kappa", *FIT): "one of macro_f1, micro_f1 with",
+    ("ensemble", "soft", *MEMBERS, "--labels-out", "x.txt"): "suffix of an output must be one of",
     ("adapt", "a.test.{}", *FIT, "--method", "bbse"): "use em or map",
     ("calibrate", "a.test.{}", *FIT, "--method", "bcts"): "--method bcts is for classes that",
     ("report", *MEMBERS, "--labels", "y.test.npy", "--metric", "top3"): "multilabel predictions",
@@ -202,7 +257,8 @@ WRONG = {
     ("ensemble", "greedy", *MEMBERS, *ALL, "--metric", "kappa"): "multilabel predictions",
 }
 DATA = [words for words in WRONG if words[1] in ("devil", "greedy") or words[0] == "report"]
-DATA = [words for words in DATA if words[0] != "tune"] + [("ensemble", "soft", *MEMBERS, "--votes")]
+DATA = [words for words in DATA if words[0] != "tune"]
+DATA += [words for words in WRONG if words[-1] in ("--votes", "x.txt")]
 
 
 @pytest.mark.parametrize("words", WRONG, ids=lambda words: " ".join(words[:2]))

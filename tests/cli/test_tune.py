@@ -146,6 +146,14 @@ def test_greedy_writes_an_ensemble_that_apply_takes(here, run_cli):
     run_cli("apply", "g.json", *words, "-o", "a.npy")
     expected = load_model("g.json").predict_proba([np.load(word) for word in words])
     np.testing.assert_allclose(np.load("a.npy"), expected)
+    more = ("--bags", 1, "--metric", "log_loss", "--json", "-o", "l.json")
+    found = json.loads(run_cli("tune", "greedy", *words, "--labels", "labels", *more).stdout)
+    assert found["metric"] == "log_loss"
+    assert len(found["settings"]) == 3
+    more = ("--bags", 1, "--metric", "log_loss,auc", "-o", "m.json")
+    said = run_cli("tune", "greedy", *words, "--labels", "labels", *more).stdout
+    assert "2 settings" in said
+    assert "gain in log_loss" in said
 
 
 def test_greedy_that_gains_nothing_writes_soft_voting(here, run_cli):

@@ -28,6 +28,7 @@ FITTED = {
     "blend": ensemble.Blend,
     "discriminants": ensemble.DiscriminantPool,
     "soft": ensemble.Voting,
+    "ytuning": lambda: ensemble.YTuning(seeds=1),
 }
 each_fitted = pytest.mark.parametrize("method", FITTED)
 

@@ -55,6 +55,7 @@ FITTED = {
     "gumbel": ensemble.GumbelSelection(size=2),
     "stack": ensemble.Stacking(),
     "bagging": ensemble.Bagging(),
+    "ytuning": ensemble.YTuning(seeds=1),
 }
 
 

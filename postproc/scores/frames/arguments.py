@@ -42,7 +42,7 @@ def takes_frames(
     """Let a function take DataFrames, and give back what it was given.
 
     Scores are arguments with one table, or a sequence or mapping of several. Their columns are
-    matched by name, those of a method to the `classes_` that its object was fitted to, otherwise to
+    matched by name, those of a method to the names that its object was fitted to, otherwise to
     `classes` or to the first table; the rows of each argument by id or index. Labels stand with
     the name of the argument whose rows they belong to. Rows of `stacked` tables follow each other,
     and may share ids. The function itself sees arrays only, and calls without tables or names reach
@@ -164,13 +164,13 @@ class _Call:
     def _known_classes(self, leaves: Sequence[Any]) -> Sequence[str] | None:
         """Those of the fitted object, else those given, else those of the first named table."""
         owner = None if self.is_fit else self.given.get("self")
-        fitted = getattr(owner, "classes_", None)
+        fitted = getattr(owner, "class_names_", None)
         known = fitted if fitted is not None else self.given.get("classes")
         if known is not None:
             return tuple(map(str, known))
         named = (getattr(leaf, "classes", None) for leaf in leaves)
         found = next((names for names in named if names is not None), None)
-        if found is not None and hasattr(owner, "classes_"):
+        if found is not None and hasattr(owner, "class_names_"):
             msg = (
                 f"{type(owner).__name__} was fitted without class names, so it takes the columns "
                 f"of the table for its classes in their order: {some(found)}"

@@ -74,7 +74,7 @@ def test_the_one_file_of_a_model_may_have_any_name(here, run_cli, name):
 def test_in_python_a_saved_model_takes_arrays(here, run_cli, name):
     run_cli(*command(name, "a.test.npy"), "-o", "old.npy", "--save", "model.json")
     fitted, scores = load_model("model.json"), np.load("a.test.npy")
-    assert fitted.classes_ is None
+    assert fitted.classes_.tolist() == [*range(scores.shape[1])]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* lies far from the prior")  # what CAN says of it
         found = fitted.predict_proba(scores)

@@ -15,7 +15,7 @@ def test_scopes_are_told_apart_and_ordered_by_gain():
     assert member.contenders == ("bcts", "auto", "temperature", "sinkhorn")
     assert ensemble.contenders == ("blend", "auto", "calibrated")
     assert (member.n_models, member.n_draws) == (5 * 2, 4)
-    assert member.baseline_accuracy() == pytest.approx(0.8)
+    assert member.baseline_score() == pytest.approx(0.8)
 
 
 def test_gains_are_means_over_members_tasks_and_shifts():
@@ -99,4 +99,4 @@ def test_no_results_make_no_board():
     assert boards([]) == []
     (failed,) = boards([result("em", 0, error="no")])
     assert (failed.known, failed.methods, failed.n_draws) == ([], (), 0)
-    assert math.isnan(failed.baseline_accuracy())
+    assert math.isnan(failed.baseline_score())

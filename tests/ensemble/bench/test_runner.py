@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ensemble import soft_vote
 from ensemble.bench.methods import METHODS, choose_methods
 from ensemble.bench.protocol import draw_seed
 from ensemble.bench.runner import Plan, _measure_in_worker, benchmark, check_settings
+from ensemble.bench.summary import summary_tables
 from ensemble.bench.tasks import find_tasks
+from postproc import draw_target
 
 CHEAP = ("temperature", "bcts", "map", "true-prior")
 
@@ -38,6 +41,41 @@ def cells(results, method, model=None, shift=None):
         and (model is None or r.model == model)
         and (shift is None or r.shift == shift)
     ]
+
+
+def test_gains_in_another_metric_are_those_of_scikit_learn(tmp_path, make, lines):
+    from sklearn.metrics import f1_score
+
+    folder = make(tmp_path / "task", members=("good", "biased"))
+    options = {"methods": ("soft", "auto"), "draws": 3, "rows": 200, "metric": "macro_f1"}
+    found = benchmark(folder, **options, output=tmp_path / "b.jsonl")
+    y = np.load(folder / "labels.test.npy")
+    good, biased = (np.load(folder / f"{name}.test.npy") for name in ("good", "biased"))
+    soft = soft_vote([good, biased], kinds="logits").argmax(axis=1)
+    (result,) = cells(found, "soft", shift="longtail:50")
+    for draw, (value, before) in enumerate(zip(result.value, result.before, strict=True)):
+        rows = draw_target(y, "longtail:50", 200, draw_seed(0, draw), 3)
+        assert value == pytest.approx(f1_score(y[rows], soft[rows], average="macro"))
+        own = f1_score(y[rows], good[rows].argmax(axis=1), average="macro")
+        assert before == pytest.approx(own)
+    gains = np.subtract(result.value, result.before)
+    assert result.gain == pytest.approx(gains.mean())
+    assert result.to_dict()["value"] == pytest.approx(np.mean(result.value))
+    assert summary_tables(found)[0].note.startswith("Gain over the member's own predictions, in")
+    assert "points of macro-F1" in summary_tables(found)[0].note
+    assert lines(tmp_path / "b.jsonl")[0]["metric"] == "macro_f1"
+    again = benchmark(folder, **options, output=tmp_path / "b.jsonl")
+    assert again == found
+    with pytest.raises(FileExistsError, match="metric"):
+        benchmark(folder, **{**options, "metric": "mcc"}, output=tmp_path / "b.jsonl")
+
+
+def test_metrics_of_probabilities_and_single_draws_are_refused(tmp_path, make):
+    folder = make(tmp_path / "task")
+    with pytest.raises(ValueError, match="one of predicted classes"):
+        benchmark(folder, metric="log_loss")
+    with pytest.raises(ValueError, match="`draws` must be 2 or more for other metrics"):
+        benchmark(folder, metric="macro_f1", draws=1)
 
 
 def test_temperature_changes_no_class(planted):

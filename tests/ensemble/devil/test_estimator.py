@@ -13,8 +13,8 @@ from sklearn.exceptions import NotFittedError
 
 import ensemble
 from ensemble.devil.estimator import FULL, LOG, NO_DEVIL, NORM, PLAIN, SOFT
-from ensemble.devil.fit import Adam
 from ensemble.devil.heads import member_features
+from ensemble.training.descent import Adam
 from postproc import log_softmax, softmax
 from postproc.calibration.features import FLOOR, fit_temperature
 from postproc.evaluation.paired import compare
@@ -267,7 +267,7 @@ def test_adam_is_that_of_torch():
     ours, theirs = (torch.zeros(3, requires_grad=True) for _ in range(2))
     adam, reference = Adam([ours], 0.1), torch.optim.Adam([theirs], lr=0.1)
     for _ in range(20):
-        adam.step((ours - target).square().sum())
+        adam.step(torch.autograd.grad((ours - target).square().sum(), [ours]))
         reference.zero_grad()
         (theirs - target).square().sum().backward()
         reference.step()

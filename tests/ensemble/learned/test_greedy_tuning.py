@@ -8,6 +8,7 @@ import pytest
 from ensemble import GreedySelection
 from ensemble.learned.greedy_tuning import GREEDY_GRID, tune_greedy
 from postproc.evaluation.choice import make_plan
+from postproc.evaluation.registry import find_metric
 
 
 def members(n=150, seed=0, noise=(0.5, 3.0, 3.0)):
@@ -48,6 +49,35 @@ def test_gains_against_a_loop():
             model = GreedySelection(**setting.options).fit([a[train] for a in arrays], y[train])
             right[held] = model.predict([a[held] for a in arrays]) == y[held]
         assert setting.gain == pytest.approx(right.mean() - soft.mean())
+
+
+@pytest.mark.parametrize("name", ["log_loss", "balanced_accuracy", "auc"])
+def test_gains_in_another_metric_against_a_loop(name):
+    arrays, y = members()
+    metric = find_metric(name)
+    result = tune_greedy(arrays, y, grid=GRID, n_folds=3, metric=name)
+    logs = np.concatenate([np.log(a) for a in arrays], axis=1)
+    folds = make_plan(logs, y, n_folds=3, n_repeats=1, seed=0, learns_labels=True).folds[0]
+    soft = metric.measure(y, np.mean(arrays, axis=0)).value
+    for setting in result.settings:
+        probs = np.empty((len(y), 3))
+        for fold in range(3):
+            train, held = folds != fold, folds == fold
+            model = GreedySelection(**setting.options).fit([a[train] for a in arrays], y[train])
+            probs[held] = model.predict_proba([a[held] for a in arrays])
+        sign = 1 if metric.higher else -1
+        gain = sign * (metric.measure(y, probs).value - soft)
+        assert setting.gain == pytest.approx(gain, abs=1e-9)
+    assert result.metric == name
+    assert result.nested_gain_ci[0] > 0
+    assert (" points (" in result.reason) == (name != "log_loss")
+
+
+def test_the_metric_asked_for_is_tried_too():
+    arrays, y = members(n=60)
+    result = tune_greedy(arrays, y, grid={"n_bags": [1]}, n_folds=3, metric="kappa")
+    tried = [setting.options["metric"] for setting in result.settings]
+    assert tried == ["accuracy", "log_loss", "macro_f1", "kappa"]
 
 
 def test_members_that_are_alike_are_left_to_soft_voting():

@@ -8,11 +8,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ensemble.training import Adversarial, ChildTuning, Contrastive, TrainingOptions
+from ensemble.training import (
+    Adversarial,
+    ChildTuning,
+    Contrastive,
+    LabelDenoising,
+    TrainingOptions,
+    VirtualAugmentation,
+)
 from ensemble.training.adversarial import project, shifted, unit
 from ensemble.training.child_tuning import driven_child, driven_masks, free_mask
 from ensemble.training.contrastive import contrastive_loss
-from ensemble.training.flooding import flood
+from ensemble.training.flooding import flood, found_levels
 from ensemble.training.steps import Stepper
 
 RNG = np.random.default_rng(0)
@@ -30,10 +37,15 @@ def quadratic():
 @pytest.mark.parametrize(("loss", "sign"), [(0.5, 1), (0.31, 1), (0.29, -1), (0.0, -1)])
 def test_flooding_turns_at_the_level(loss, sign):
     losses = torch.tensor([loss, 2.0], requires_grad=True)
-    flooded = flood(losses, 0.3)
+    flooded = flood(losses, torch.tensor([0.3, 0.3]))
     assert flooded[0].item() == pytest.approx(abs(loss - 0.3) + 0.3)
     flooded.sum().backward()
     assert losses.grad.tolist() == [sign, 1]
+
+
+def test_levels_are_found_where_accordance_is_gone_and_stay():
+    assert found_levels([0.0, 0.0, 0.0], [0.7, 0.6, 0.5], [0.01, 0.0, -0.2]) == [0.0, 0.6, 0.5]
+    assert found_levels([0.9], [0.5], [-1.0]) == [0.9]
 
 
 def test_fgm_by_hand():
@@ -144,8 +156,9 @@ def test_contrastive_term_needs_dropout_to_differ():
     module = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5)).train()
     option = Contrastive(lambda module, x: module(x), weight=2.0)
     torch.manual_seed(0)
-    term = option.term(module, torch.randn(6, 4))
-    assert term.item() > 2 * option.term(module.eval(), torch.randn(6, 4)).item() > 0
+    x = torch.randn(6, 4)
+    term = option.term(module, x, x)
+    assert term.item() > 2 * option.term(module.eval(), x, x).item() > 0
 
 
 def stepped(batches, accumulate, child=None):
@@ -183,15 +196,28 @@ def test_a_free_child_of_all_weights_is_plain_training():
         (lambda: ChildTuning("F"), '`method` must be one of "free", "driven"'),
         (lambda: Contrastive(len, temperature=0), "`temperature` must be in"),
         (lambda: TrainingOptions(flooding=-0.1), r"`flooding` must be in \[0, inf\), got -0.1"),
+        (lambda: TrainingOptions(flooding="x"), """`flooding` must be one of "auto", got 'x'"""),
         (lambda: TrainingOptions(accumulate=0), "`accumulate` must be an integer >= 1, got 0"),
         (
             lambda: TrainingOptions(accumulate=2, flooding=0.1),
             "`accumulate` must be 1 with flooding, got 2; use larger batches",
         ),
         (
+            lambda: TrainingOptions(accumulate=2, flooding="auto"),
+            "`accumulate` must be 1 with flooding, got 2; use larger batches",
+        ),
+        (
             lambda: TrainingOptions(accumulate=2, contrastive=Contrastive(len)),
             "`accumulate` must be 1 with contrastive, got 2; use larger batches",
         ),
+        (
+            lambda: TrainingOptions(accumulate=2, label_denoising=LabelDenoising(len)),
+            "`accumulate` must be 1 with label_denoising, got 2; use larger batches",
+        ),
+        (lambda: LabelDenoising(len, weight=-1), r"`weight` must be in \[0, inf\), got -1"),
+        (lambda: VirtualAugmentation(len, "e", len, noise=-1), "`noise` must be in"),
+        (lambda: VirtualAugmentation(len, "e", len, top=0), "`top` must be an integer >= 1"),
+        (lambda: VirtualAugmentation(len, "e", len, weight=-1), "`weight` must be in"),
     ],
 )
 def test_errors(make, message):

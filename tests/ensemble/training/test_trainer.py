@@ -13,7 +13,9 @@ from ensemble.training import (
     ChildTuning,
     Contrastive,
     DevilsAdvocateTrainer,
+    LabelDenoising,
     TrainingOptions,
+    VirtualAugmentation,
 )
 from postproc.files import RunDirectory
 
@@ -185,6 +187,12 @@ OPTIONS = {
     "driven": TrainingOptions(child_tuning=ChildTuning("driven")),
     "accumulate": TrainingOptions(accumulate=3),
     "contrastive": TrainingOptions(contrastive=Contrastive(lambda model, x: model[:3](x))),
+    "label denoising": TrainingOptions(label_denoising=LabelDenoising(lambda m, x: m[:3](x))),
+    "virtual augmentation": TrainingOptions(  # the rows of a weight serve as embeddings
+        virtual_augmentation=VirtualAugmentation(
+            lambda x: x[:, None, :1].expand(-1, 1, 8), "0.weight", lambda m, e, x: m(e[:, 0] + x)
+        )
+    ),
     "together": TrainingOptions(
         accumulate=2,
         adversarial=Adversarial("0.weight", "freelb"),

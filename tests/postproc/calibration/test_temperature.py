@@ -27,6 +27,7 @@ from postproc.calibration.affine import (
     affine_loss,
     fit_temperature,
     keep_unseen,
+    left_out_temperatures,
     mean_log_loss,
 )
 from postproc.evaluation.folds import canonical_order, random_folds
@@ -51,6 +52,17 @@ def gaussian_task(n, prior, seed, distance=1.5):
 def miscalibrated():
     x, y = gaussian_task(250, np.full(5, 0.2), 0)
     return 3.0 * (x + np.array([0.5, 0.0, -0.5, 0.0, 0.0])), y
+
+
+@pytest.mark.parametrize("n", [12, 300, 20_000])
+def test_temperatures_without_a_fold_are_those_of_fits_without_it(n):
+    x, y = gaussian_task(n, np.full(4, 0.25), 1)
+    logs, fold = log_softmax(2.0 * x), np.arange(n) % 5
+    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(5)]
+    found = left_out_temperatures(logs, y, splits, fit_temperature(logs, y))
+    fits = [fit_temperature(logs[train], y[train]) for train, _ in splits]
+    np.testing.assert_allclose(found, fits, rtol=2e-4)  # less than a tenth of a fold's step
+    assert max(np.abs(np.array(fits) - np.mean(fits))) > 1e-4
 
 
 def test_gradient_against_finite_differences():
@@ -334,9 +346,9 @@ def test_a_temperature_at_the_bound_of_its_range_is_said(miscalibrated, calibrat
 
 def test_class_names_are_kept_and_checked(miscalibrated):
     logits, y = miscalibrated
-    assert TemperatureScaling().fit(logits, y).classes_ is None
+    assert TemperatureScaling().fit(logits, y).classes_.tolist() == [0, 1, 2, 3, 4]
     fitted = TemperatureScaling().fit(logits, y, classes=tuple("abcde"))
-    assert fitted.classes_ == list("abcde")
+    assert fitted.classes_.tolist() == list("abcde")
     assert (fitted.n_rows_, fitted.n_features_in_) == logits.shape
     for names, message in (
         ("abcd", r"one per column \(5\), got 4"),

@@ -176,7 +176,7 @@ def test_columns_numbered_from_zero_are_class_numbers():
 def test_a_common_prefix_is_no_part_of_class_names(frame):
     prefixed = frame.add_prefix("prob_")
     found = LearnedLogPool().fit([prefixed, frame], np.array(CLASSES)[Y])
-    assert found.classes_ == CLASSES
+    assert found.classes_.tolist() == CLASSES
     assert list(found.predict_proba([prefixed, frame]).columns) == list(prefixed.columns)
     assert set(found.predict([prefixed, frame])) <= set(CLASSES)
 
@@ -221,7 +221,7 @@ def test_errors_name_what_differs(frame, make, message):
 
 def test_fitted_classes_decide_the_order(frame):
     model = LearnedLogPool().fit([frame, frame], Y)
-    assert model.classes_ == CLASSES
+    assert model.classes_.tolist() == CLASSES
     other = frame[["owl", "dog", "cat"]]
     np.testing.assert_array_equal(
         model.predict_proba([other, other])[CLASSES], model.predict_proba([P, P])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensemble import aeda
-from ensemble.augmentation import MARKS
+from ensemble.augmentation.aeda import MARKS
 
 WORD = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=5)
 

@@ -1,0 +1,58 @@
+"""Small text encoders as classifiers of texts, trained by any of the training methods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.gains.classifiers import Model, Setting
+from cli.progress import watching
+from ensemble.training import TrainingOptions
+from ensemble.training.text import TextClassifier
+
+ENCODERS = {
+    "cnn": "text CNN, words and their neighbours",
+    "gru": "bidirectional GRU",
+    "transformer": "transformer of one layer",
+}
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """A classifier whose epochs are shown on stderr while it is fitted."""
+
+    classifier: TextClassifier
+    name: str
+
+    def fit(self, x: Any, y: Any) -> TextClassifier:
+        """Fit the classifier, and give it back without the display."""
+        classifier = self.classifier
+        with watching(self.name, classifier.epochs, unit="epochs") as advance:
+            classifier.set_params(progress=lambda epoch, log_loss: advance(1)).fit(x, y)
+        return classifier.set_params(progress=None)
+
+
+def torch_models(
+    options: TrainingOptions, pretraining: str | None, said: str, *, snapshots: bool
+) -> dict[str, Model]:
+    """Models of texts, by name; `said` describes how they are trained."""
+
+    def build(name: str, setting: Setting) -> _Watched:
+        classifier = TextClassifier(
+            name,
+            options=options,
+            pretraining=pretraining,
+            snapshots=snapshots,
+            seed=setting.seed,
+        )
+        return _Watched(classifier, name)
+
+    return {
+        name: Model(
+            f"{what}, trained from scratch{said}; a tenth of its training rows say when to stop; "
+            "logits",
+            "decision_function",
+            lambda setting, name=name: build(name, setting),
+        )
+        for name, what in ENCODERS.items()
+    }

@@ -1,0 +1,99 @@
+"""Training methods by name, each with settings as published, and what was published of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ensemble.training import Adversarial, ChildTuning, Contrastive, TrainingOptions
+from ensemble.training.text.tasks import TASKS
+from postproc.scores.checks import fail
+
+#: The embeddings of a text encoder.
+EMBEDDINGS = "embedding.*"
+
+
+def represent(module: nn.Module, inputs: Any) -> torch.Tensor:
+    """Representations of texts, shape (b, d)."""
+    return module.represent(inputs)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to train: options from the number that it takes, if any, and what was published."""
+
+    options: Callable[[float], dict[str, Any]]
+    number: float | None = None
+    published: str = "-"
+
+
+METHODS: dict[str, Method] = {
+    "fgm": Method(
+        lambda radius: {"adversarial": Adversarial(EMBEDDINGS, "fgm", radius)},
+        1.0,
+        "IMDB: error 7.3 % to 6.2 % (recalled)",
+    ),
+    "pgd": Method(
+        lambda radius: {"adversarial": Adversarial(EMBEDDINGS, "pgd", radius, 0.3, 2)}, 1.0
+    ),
+    "freelb": Method(
+        lambda radius: {"adversarial": Adversarial(EMBEDDINGS, "freelb", radius, 0.3, 2)},
+        1.0,
+        "GLUE, BERT-base: +1.1 (recalled)",
+    ),
+    "flooding": Method(lambda level: {"flooding": level}, 0.1),
+    "child-free": Method(
+        lambda share: {"child_tuning": ChildTuning("free", share)},
+        0.3,
+        "GLUE, four models: +1.5 at most (recalled)",
+    ),
+    "child-driven": Method(
+        lambda share: {"child_tuning": ChildTuning("driven", share)},
+        0.3,
+        "GLUE, four models: +1.5 to +8.6 (recalled)",
+    ),
+    "simcse": Method(
+        lambda weight: {"contrastive": Contrastive(represent, weight=weight)},
+        1.0,
+    ),
+    "accumulate": Method(lambda batches: {"accumulate": int(batches)}, 4),
+}
+
+
+def training_options(words: Sequence[str]) -> TrainingOptions:
+    """Options of names, each perhaps with a number, such as "fgm" and "flooding=0.2".
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, a number is none or not valid, or two names set the same option.
+    """
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if name not in METHODS:
+            fail("--training", f"some of {', '.join(METHODS)}", repr(name))
+        method = METHODS[name]
+        if equals:
+            try:
+                number = float(text)
+            except ValueError:
+                fail("--training", f"{name} or {name}=NUMBER", repr(word))
+        else:
+            number = method.number
+        options = method.options(number)
+        if found.keys() & options.keys():
+            fail("--training", "names of different options", ", ".join(words))
+        found |= options
+    return TrainingOptions(**found)
+
+
+def classifier_settings(name: str) -> dict[str, Any]:
+    """Settings of a `TextClassifier` that is trained by a method or after a task."""
+    if name in TASKS:
+        return {"pretraining": name}
+    return {"options": training_options([] if name == "plain" else [name])}

@@ -1,0 +1,73 @@
+"""Tasks: texts and labels of three splits, few or many, right or partly wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.gains.csv_dataset import load_csv
+from benchmarks.gains.scores import Ints
+from benchmarks.gains.splits import add_noise
+
+#: Training rows of a class in a task of few shots.
+SHOTS = 10
+NOISE = 0.2
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts and labels 0..C-1 of the splits train, val and test; and texts without labels."""
+
+    texts: dict[str, list[str]]
+    labels: dict[str, Ints]
+    n_classes: int
+    unlabelled: list[str]
+
+
+def load(folder: Path, name: str) -> Texts:
+    """Read NAME.train.csv, NAME.val.csv and NAME.test.csv of a folder."""
+    parts = {s: load_csv(folder / f"{name}.{s}.csv") for s in ("train", "val", "test")}
+    classes = sorted({c for part in parts.values() for c in part.classes})
+    numbers = {c: number for number, c in enumerate(classes)}
+    labels = {
+        split: np.array([numbers[part.classes[c]] for c in part.y]) for split, part in parts.items()
+    }
+    texts = {split: [str(text) for text in part.x] for split, part in parts.items()}
+    return Texts(texts, labels, len(classes), [])
+
+
+def synthetic(seed: int = 0) -> Texts:
+    """Five classes, each with words of its own among those of all."""
+    rng = np.random.default_rng(seed)
+    texts, labels = {}, {}
+    for split, n in (("train", 200), ("val", 50), ("test", 100)):
+        labels[split] = np.arange(n) % 5
+        texts[split] = [
+            " ".join(
+                [f"all{rng.integers(20)}" for _ in range(rng.integers(2, 7))]
+                + [f"own{c}x{rng.integers(8)}"]
+            )
+            for c in labels[split]
+        ]
+    return Texts(texts, labels, 5, [])
+
+
+def varied(task: Texts, *, shots: int | None, noise: float, seed: int) -> Texts:
+    """A task with few training rows a class, or wrong labels among them; val and test stay."""
+    y, texts = task.labels["train"], task.texts["train"]
+    rows = np.arange(len(y))
+    if shots is not None:
+        order = np.lexsort((np.random.default_rng(seed).random(len(y)), y))
+        starts = np.searchsorted(y[order], y[order])
+        rows = np.sort(order[rows - starts < shots])
+    kept = y[rows]
+    if noise:
+        kept = add_noise(kept, noise, task.n_classes, seed)
+    return Texts(
+        {**task.texts, "train": [texts[row] for row in rows]},
+        {**task.labels, "train": kept},
+        task.n_classes,
+        texts,
+    )

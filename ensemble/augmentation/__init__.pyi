@@ -1,0 +1,2 @@
+from .aeda import aeda as aeda
+from .word_roles import WordRoles as WordRoles

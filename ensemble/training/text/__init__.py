@@ -1,0 +1,5 @@
+"""Small text members: from texts to scores, on the CPU in seconds."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,74 @@
+"""The benchmark of training methods on synthetic texts, and the intervals of its tables."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.training.__main__ import main
+from benchmarks.training.methods import METHODS, classifier_settings, training_options
+from benchmarks.training.tables import interval
+from benchmarks.training.tasks import load, synthetic, varied
+from ensemble.training import TrainingOptions
+
+WORDS = ["--methods", "fgm", "--seeds", "1", "--processes", "1", "--few"]
+
+
+def test_cells_are_run_once_and_shown(tmp_path, capsys):
+    file = tmp_path / "results.jsonl"
+    main([*WORDS, "--results", str(file)])
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert len(rows) == 4  # plain and fgm, right and noisy labels
+    first = capsys.readouterr()
+    assert "a synthetic task" in first.err
+    assert "**synthetic, 20 % wrong labels**" in first.out
+    assert first.out.count("| fgm | 1 |") == 2
+    main([*WORDS, "--results", str(file)])
+    assert capsys.readouterr().out == first.out
+    assert len(file.read_text().splitlines()) == 4
+
+
+def test_files_of_a_folder(tmp_path):
+    for split, labels in (("train", "ab"), ("val", "bc"), ("test", "ca")):
+        lines = [f"text of {label},{label}" for label in labels]
+        (tmp_path / f"own.{split}.csv").write_text("\n".join(["text,label", *lines]) + "\n")
+    task = load(tmp_path, "own")
+    assert task.n_classes == 3
+    assert {split: y.tolist() for split, y in task.labels.items()} == {
+        "train": [0, 1],
+        "val": [1, 2],
+        "test": [2, 0],
+    }
+    assert task.texts["test"] == ["text of c", "text of a"]
+
+
+def test_shots_and_noise():
+    task = synthetic()
+    few = varied(task, shots=10, noise=0.0, seed=1)
+    assert np.bincount(few.labels["train"]).tolist() == [10] * 5
+    where = dict(zip(task.texts["train"], task.labels["train"], strict=True))
+    assert [where[t] for t in few.texts["train"]] == few.labels["train"].tolist()
+    noisy = varied(task, shots=None, noise=0.2, seed=1)
+    assert (noisy.labels["train"] != task.labels["train"]).sum() == 40
+    assert noisy.labels["val"] is task.labels["val"]
+    assert few.unlabelled == task.texts["train"]
+
+
+def test_methods_by_name():
+    assert training_options([]) == TrainingOptions()
+    assert training_options(["flooding=0.2", "child-free"]).flooding == 0.2
+    assert training_options(["accumulate=2"]).accumulate == 2
+    for name in METHODS:
+        assert training_options([name]) != TrainingOptions()
+    assert classifier_settings("shuffle") == {"pretraining": "shuffle"}
+
+
+def test_interval_by_hand():
+    assert interval([1.0]) == "+1.00"
+    assert interval([1.0, 2.0, 3.0]) == "+2.00 [-0.48, +4.48]"  # 2 ± 4.303 · 1/√3
+    assert interval([1.0, 1.1, 1.2]) == "**+1.10 [+0.85, +1.35]**"
+
+
+def test_an_unknown_method_is_named():
+    with pytest.raises(ValueError, match="got 'dropout'"):
+        classifier_settings("dropout")

@@ -1,0 +1,147 @@
+"""Small text members: they learn, stop, repeat themselves and keep what they were."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from ensemble.training import Adversarial, ChildTuning, Contrastive, TrainingOptions
+from ensemble.training.text import TextClassifier, Vocabulary
+from ensemble.training.text.classifier import inner_rows
+from ensemble.training.text.encoders import TextCNN
+from ensemble.training.text.pretraining import pretrain
+from ensemble.training.text.tasks import TASKS, Task, corrupt
+
+
+def toy(n, seed=0):
+    """Texts of three classes, told apart by one word among others."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 3
+    own = ("cat", "dog", "bird")
+    words = [[f"w{k}" for k in rng.integers(12, size=rng.integers(1, 6))] + [own[c]] for c in y]
+    return [" ".join(rng.permutation(w)) for w in words], np.array(own)[y]
+
+
+TEXTS, Y = toy(240)
+QUICK = {"epochs": 6, "learning_rate": 0.02, "batch_size": 32}
+
+
+@pytest.mark.parametrize("encoder", ["cnn", "gru", "transformer"])
+def test_every_encoder_learns(encoder):
+    model = TextClassifier(encoder, **QUICK).fit(TEXTS, Y)
+    texts, y = toy(60, seed=1)
+    assert (model.predict(texts) == y).mean() > 0.9
+    assert model.classes_.tolist() == ["bird", "cat", "dog"]
+    assert model.decision_function(texts).dtype == np.float32
+    assert min(model.log_losses_) == model.log_losses_[model.best_epoch_] < 0.5
+    again = TextClassifier(encoder, **QUICK).fit(TEXTS, Y)
+    np.testing.assert_array_equal(again.decision_function(texts), model.decision_function(texts))
+    other = TextClassifier(encoder, seed=1, **QUICK).fit(TEXTS, Y)
+    assert not np.array_equal(other.decision_function(texts), model.decision_function(texts))
+
+
+def test_the_kept_epoch_is_judged_after_temperature_scaling():
+    model = TextClassifier(**QUICK, snapshots=True).fit(TEXTS, Y)
+    held = inner_rows(np.unique(Y, return_inverse=True)[1], 0.1, 0)
+    texts, y = [t for t, inner in zip(TEXTS, held, strict=True) if inner], Y[held]
+    labels = np.searchsorted(model.classes_, y)
+    for epoch, snapshot in enumerate(model.snapshots_, 1):
+        z = snapshot.decision_function(texts).astype(np.float64)
+        grid = [-np.log(softmax(z * b)[np.arange(len(y)), labels]).mean() for b in BETAS]
+        assert model.log_losses_[epoch] == pytest.approx(min(grid), abs=0.02)
+    kept = model.snapshots_[model.best_epoch_ - 1]
+    np.testing.assert_array_equal(kept.decision_function(texts), model.decision_function(texts))
+    assert len(model.snapshots_) == len(model.log_losses_) - 1
+
+
+def test_training_options_are_heard_and_differ():
+    options = [
+        TrainingOptions(),
+        TrainingOptions(flooding=0.5),
+        TrainingOptions(adversarial=Adversarial("embedding.*", "freelb")),
+        TrainingOptions(child_tuning=ChildTuning("driven")),
+        TrainingOptions(contrastive=Contrastive(lambda module, x: module.represent(x))),
+    ]
+    quick = {**QUICK, "epochs": 2}
+    found = [
+        TextClassifier(options=o, **quick).fit(TEXTS, Y).decision_function(["cat"]) for o in options
+    ]
+    assert len({z.tobytes() for z in found}) == len(options)
+
+
+def test_progress_and_patience():
+    seen = []
+    TextClassifier(
+        epochs=30, patience=1, learning_rate=1.0, progress=lambda *said: seen.append(said)
+    ).fit(TEXTS, Y)
+    assert [epoch for epoch, _ in seen] == list(range(1, len(seen) + 1))
+    assert len(seen) < 30
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_pretraining_learns_its_task(task: Task):
+    torch.manual_seed(0)
+    texts = ["the red cat sat on 12 mats .", "a blue dog ran to 7 doors !"] * 40
+    vocabulary = Vocabulary.of(texts)
+    tokens = vocabulary.encode(texts)
+    module = TextCNN(len(vocabulary), 2)
+    speak = pretrain(module, tokens, vocabulary, task, epochs=12, batch_size=16, learning_rate=0.02)
+    module.eval()
+    inputs, targets = corrupt(task, tokens, vocabulary, torch.Generator().manual_seed(1))
+    judged = targets >= 0
+    said, wanted = speak(inputs)[judged], targets[judged]
+    shares = wanted.bincount(minlength=said.shape[1]) / len(wanted)
+    knowing_nothing = -torch.xlogy(shares, shares).sum()
+    assert functional.cross_entropy(said, wanted) < 0.8 * knowing_nothing
+
+
+def test_pretrained_members_differ_and_know_more_words():
+    more = ["new thing", "new other thing", "thing cat"]
+    quick = {**QUICK, "epochs": 1, "pretraining": "random", "pretrain_epochs": 1}
+    model = TextClassifier(**quick).fit(TEXTS, Y, more)
+    assert {"new", "thing"} <= set(model.vocabulary_.words)
+    bare = TextClassifier(**QUICK | {"epochs": 1}).fit(TEXTS, Y, more)
+    assert not np.array_equal(model.decision_function(["cat"]), bare.decision_function(["cat"]))
+
+
+def test_torchs_own_generator_is_left_as_it_was():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    TextClassifier(epochs=1, pretraining="shuffle").fit(TEXTS, Y)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_inner_rows():
+    y = np.repeat([0, 1, 2, 3], [40, 10, 2, 1])
+    held = inner_rows(y, 0.1, 0)
+    assert np.bincount(y[held], minlength=4).tolist() == [4, 1, 1, 0]
+    assert not np.array_equal(held, inner_rows(y, 0.1, 1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"encoder": "bert"}, "`encoder` must be"),
+        ({"pretraining": "next"}, "`pretraining` must be"),
+        ({"epochs": 0}, "`epochs` must be"),
+        ({"inner": 0.6}, "`inner` must be"),
+    ],
+)
+def test_wrong_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        TextClassifier(**settings).fit(TEXTS, Y)
+
+
+def test_labels_that_cannot_be_learned():
+    with pytest.raises(ValueError, match="two classes or more"):
+        TextClassifier().fit(["a", "b"], [0, 0])
+    with pytest.raises(ValueError, match="two rows or more of some class"):
+        TextClassifier().fit(["a", "b"], [0, 1])
+
+
+BETAS = np.geomspace(0.05, 20, 200)
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
