@@ -123,7 +123,7 @@ class Runner:
             self._write_labels(output, self.outputs.labels_out, inputs[0])
 
     def _write_labels(self, output: Output, path: Path, like: Any) -> None:
-        """Write the likeliest class of each row, or its labels, beside an output."""
+        """Write the likeliest class of each row of an output, or its labels, beside it."""
         reading = reading_of_output(output, like)
         written = load_predictions(
             output.path, classes=like.classes, reading=reading, mapped=False, **self.blocks

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.files.dialects import row_writer
 from postproc.files.formats import check_writer, write_npy_blocks
 from postproc.files.parquet import import_parquet
 from postproc.files.paths import atomic_path, check_output, suffix_of
@@ -88,7 +88,8 @@ def save_sets(
 ) -> Path:
     """Save sets that come in blocks of shape (k, C): their sizes and labels, or 0/1 in `.npy`."""
     names = list(range(shape[1])) if integers or classes is None else list(classes)
-    return _save_lists(path, blocks, shape, names, ids, columns_as, overwrite, ("size", "labels"))
+    how = ids, columns_as, overwrite
+    return _save_lists(path, blocks, shape, names, ("size", "labels"), *how)
 
 
 def save_multilabels(
@@ -107,7 +108,8 @@ def save_multilabels(
     With `integers`, or without names, there is a column of zeros and ones for each label.
     """
     if not integers and classes is not None:
-        return _save_lists(path, blocks, shape, classes, ids, columns_as, overwrite, ("labels",))
+        how = ids, columns_as, overwrite
+        return _save_lists(path, blocks, shape, classes, ("labels",), *how)
     names = [str(j) for j in range(shape[1])] if classes is None else list(classes)
     target = check_decision_path(path, overwrite=overwrite, sets=True)
     if ids is not None and "id" in names:
@@ -132,10 +134,10 @@ def _save_lists(
     blocks: Iterable[NDArray[np.bool_]],
     shape: tuple[int, int],
     names: Sequence[Any],
+    headings: tuple[str, ...],
     ids: NDArray[np.str_] | None,
     columns_as: Mapping[str, str] | None,
     overwrite: bool,
-    headings: tuple[str, ...],
 ) -> Path:
     """Save blocks (k, C) as lists of names, under some of the headings size and labels."""
     target = check_decision_path(path, overwrite=overwrite, sets=True)
@@ -221,10 +223,11 @@ def _write_table(path: Path, suffix: str, header: list[str], blocks: Iterable[Co
                         file.write(json.dumps(record, ensure_ascii=False) + "\n")
                 return
             delimiter = "\t" if suffix.startswith(".tsv") else ","
-            writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
-            writer.writerow(header)
+            write = row_writer(file, delimiter)
+            write(header)
             for block in blocks:
-                writer.writerows(zip(*block.values(), strict=True))
+                for values in zip(*block.values(), strict=True):
+                    write(values)
 
 
 def _write_parquet(path: Path, header: list[str], blocks: Iterable[Columns]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.contents import Contents, id_array
+from postproc.files.contents import Contents, id_array, text_array
 from postproc.files.reading import Reading
 from postproc.scores.tables.column_names import is_suspect, is_truth, listed
 from postproc.scores.tables.columns import (
@@ -67,8 +67,7 @@ def _predicted_labels(table: Table, reading: Reading) -> Contents | None:
     if len(table.names) == 1 and table.has_header and is_text(values) and name in text:
         text = [name, *text]  # a label like the others, and no header
     row_ids = None if ids is None else _ids(table, ids)
-    found = np.array(text, dtype=np.str_)
-    heading = _heading(table, ids)
+    found, heading = text_array(text), _heading(table, ids)
     return Contents(found, None, row_ids, is_labels=True, notes=table.notes, id_heading=heading)
 
 
@@ -118,7 +117,7 @@ def _ids(table: Table, column: int) -> NDArray[np.str_] | None:
     values = table.columns[column]
     if isinstance(values, np.ndarray) and np.isnan(values.astype(np.float64)).all():
         return None
-    return id_array(np.array(text, dtype=np.str_))
+    return id_array(text_array(text))
 
 
 def labels_of(table: Table, reading: Reading) -> Contents:
@@ -156,4 +155,4 @@ def _label_values(table: Table, column: int) -> NDArray[np.generic]:
     values = table.columns[column]
     if isinstance(values, np.ndarray) and values.ndim == 1:
         return values
-    return np.array(table.text(column), dtype=np.str_)
+    return text_array(table.text(column))

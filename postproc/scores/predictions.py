@@ -23,7 +23,7 @@ from postproc.scores.kinds import (
     log_probabilities,
     probabilities,
 )
-from postproc.scores.names import FOLDS, Names, check_unique, matching_order
+from postproc.scores.names import FOLDS, Names, check_text, check_unique, matching_order
 from postproc.scores.sources import Picked, as_source
 
 MissingClass = Literal["error", "zero"]
@@ -147,6 +147,7 @@ class Predictions:
             _check_positive(positive, n_classes, classes, multilabel, name)
         names = None if classes is None else tuple(str(c) for c in classes)
         if names is not None:
+            check_text(names, f"class names of {name}")
             _check_names(names, n_classes, f"class names of {name}", "column")
         row_names = None if ids is None else np.asarray(ids).astype(np.str_)
         if row_names is not None:
