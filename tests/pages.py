@@ -180,7 +180,7 @@ def _check(command: Command, run_cli, page: Path, write: bool) -> str:
         words = [w for word in command.words[1:] for w in _expanded(word)]
         code = 2 if "Usage: " in command.shown else int("Error: " in command.shown)
         with _scheduler(words) as words:
-            actual = run_cli(*words, code=code).output
+            actual = run_cli(*words, code=code, coded=True).output
     shown = command.shown.strip()
     if not shown or same_output(shown, actual):
         return command.shown

@@ -32,7 +32,7 @@ models = {"as given": test} | {
     name: method.fit(val, y_val).predict_proba(test) for name, method in methods.items()
 }
 report = postproc.accuracy_report(models, y_test, metrics=["accuracy", "log_loss"])
-print(report.to_text(width=90))
+print(report.to_text())
 
 # %% [markdown]
 # A temperature mends the confidence and changes no class. The richer maps also mend confusions between classes. The verdicts say which gains chance
@@ -74,6 +74,7 @@ axes.axhline(
 axes.set(
     xscale="log", xlabel="labelled rows", ylabel="test log-loss", xticks=sizes, xticklabels=sizes
 )
+axes.minorticks_off()
 axes.legend(frameon=False)
 plt.show()
 

@@ -61,7 +61,7 @@ combined = {"best single": test[int(np.argmax([(p.argmax(axis=1) == y_val).mean(
 combined["soft"] = ensemble.soft_vote(test)
 for name, method in fitted.items():
     combined[name] = method.fit(val, y_val).predict_proba(test)
-print(postproc.accuracy_report(combined, y_test).to_text(width=90))
+print(postproc.accuracy_report(combined, y_test).to_text())
 
 # %% [markdown]
 # ## How many labelled rows?
@@ -84,6 +84,7 @@ axes.axhline(
 axes.set(
     xscale="log", xlabel="labelled rows", ylabel="accuracy, %", xticks=sizes, xticklabels=sizes
 )
+axes.minorticks_off()
 axes.legend(frameon=False)
 plt.show()
 

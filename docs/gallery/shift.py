@@ -52,7 +52,7 @@ can = postproc.CAN(prior="uniform").fit(target)
 adapted["can, uniform"] = can.predict_proba(target)
 adapted["sinkhorn, uniform"] = postproc.joint_normalization(target, np.full(10, 0.1))
 report = postproc.accuracy_report(adapted, truth)
-print(report.to_text(width=90))
+print(report.to_text())
 
 # %% [markdown]
 # ## No shift: leave it alone

@@ -26,6 +26,18 @@ from cli.options import GROUPS, RUNNING  # noqa: E402
 #: Pages and pictures outside docs/ that belong to the site.
 OUTSIDE = ("CHANGELOG.md", "benchmarks/**/*.md", "benchmarks/**/*.svg")
 
+#: Pages of the Python reference: title, and the rooms whose public names it shows.
+PYTHON = {
+    "can": ("Alternating normalization", ("postproc.can",)),
+    "calibration": ("Calibration", ("postproc.calibration",)),
+    "shift": ("Label shift", ("postproc.shift",)),
+    "ensembles": ("Ensembles", ("ensemble",)),
+    "training": ("Training", ("ensemble.training",)),
+    "decisions": ("Decisions", ("postproc.decisions",)),
+    "reports": ("Reports and statistics", ("postproc.reports", "postproc.evaluation")),
+    "predictions": ("Predictions and files", ("postproc",)),
+}
+
 
 def on_config(config: MkDocsConfig) -> None:
     """Every command and every notebook has its place among the pages."""
@@ -33,6 +45,10 @@ def on_config(config: MkDocsConfig) -> None:
     commands = next(each for each in reference if "Command line" in each)
     commands["Command line"] = ["reference/commands/index.md"] + [
         {name: f"reference/commands/{name}.md"} for name in COMMANDS
+    ]
+    python = next(each for each in reference if "Python" in each)
+    python["Python"] = ["reference/python/index.md"] + [
+        {title: f"reference/python/{name}.md"} for name, (title, _) in PYTHON.items()
     ]
     gallery = next(each["Gallery"] for each in config.nav if "Gallery" in each)
     gallery += [{title: f"gallery/{name}.md"} for name, title in notebooks.titles().items()]
@@ -53,6 +69,8 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
         assert command is not None
         page = "\n".join(command_page(command, click.Context(command, context, info_name=name)))
         _add(files, config, f"reference/commands/{name}.md", page)
+    for name, content in python_pages().items():
+        _add(files, config, f"reference/python/{name}.md", content)
     for uri, content in notebooks.pages(ROOT / "build" / "gallery"):
         _add(files, config, uri, content)
 
@@ -60,6 +78,22 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
 def _add(files: Files, config: MkDocsConfig, uri: str, content: str | bytes) -> None:
     """Add a page or a picture that no file holds."""
     files.append(File.generated(config, uri, content=content))
+
+
+def python_pages() -> dict[str, str]:
+    """Pages that mkdocstrings fills: each public name on that of its room."""
+    pages = {name: f"# {title}\n" for name, (title, _) in PYTHON.items()}
+    for package in ("postproc", "ensemble"):
+        stub = (ROOT / package / "__init__.pyi").read_text(encoding="utf-8")
+        for module, public in re.findall(r"from (\S+) import \(?\s*(\w+) as", stub):
+            page = max(PYTHON, key=lambda name: _depth(package + module, PYTHON[name][1]))
+            pages[page] += f"\n::: {package}.{public}\n"
+    return pages
+
+
+def _depth(module: str, rooms: tuple[str, ...]) -> int:
+    """How well rooms fit a module: the length of the longest that holds it."""
+    return max(len(room) if f"{module}.".startswith(f"{room}.") else -1 for room in rooms)
 
 
 def command_page(command: click.Command, context: click.Context) -> Iterator[str]:
@@ -89,7 +123,7 @@ def command_page(command: click.Command, context: click.Context) -> Iterator[str
 
 def _escape(text: str) -> str:
     """Text of a help page as Markdown."""
-    return re.sub(r"([*_<\[|])", r"\\\1", text)
+    return re.sub(r"([*_\[|])", r"\\\1", text).replace("<", "&lt;")
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
@@ -111,8 +145,14 @@ def on_page_content(content: str, **_: Any) -> str:
 
 
 def _inline(found: re.Match[str]) -> str:
-    return str(convert(html.unescape(found[1])))
+    return _math(found[1], "inline")
 
 
 def _block(found: re.Match[str]) -> str:
-    return f'<div class="equation">{convert(html.unescape(found[1]), display="block")}</div>'
+    return f'<div class="equation">{_math(found[1], "block")}</div>'
+
+
+def _math(latex: str, display: str) -> str:
+    """MathML, with the space after the name of a function that the converter forgets."""
+    made = convert(html.unescape(latex), display=display)
+    return re.sub(r"(<mi>(?:log|exp)</mi>)", r'\1<mspace width="0.17em"/>', made)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import io
+import json
 import shutil
-import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,32 +39,38 @@ def pages(cache: Path) -> Iterator[tuple[str, str | bytes]]:
 
 
 def _execute(source: str, name: str, folder: Path) -> None:
-    """Run a notebook in a folder of its own; keep a page, its pictures and the notebook."""
+    """Run a notebook; keep a page, its pictures and the notebook with its output."""
     import jupytext
-    import nbformat
-    from jupyter_client.manager import AsyncKernelManager
-    from nbclient import NotebookClient
+    import matplotlib as mpl
+    import nbformat.v4 as nbf
+
+    mpl.use("agg")
+    from matplotlib import pyplot as plt
 
     notebook = jupytext.reads(source, fmt="py:percent")
-    with tempfile.TemporaryDirectory() as work:
-        resources = {"metadata": {"path": work}}
-        kernel = AsyncKernelManager(kernel_name="python3", transport="ipc")  # no network
-        NotebookClient(notebook, km=kernel, timeout=300, resources=resources).execute()
     folder.mkdir(parents=True)
+    names: dict[str, object] = {"__name__": name}
     parts = []
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
             parts.append(cell.source)
             continue
         parts.append(f"```python\n{cell.source}\n```")
-        for output in cell.outputs:
-            picture = output.get("data", {}).get("image/png")
-            if picture:
-                file = f"{name}-{number}.png"
-                (folder / file).write_bytes(base64.b64decode(picture))
-                parts.append(f"![What this cell draws]({file})")
-            elif output.output_type == "stream":
-                parts.append(f"```text\n{output.text.rstrip()}\n```")
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exec(compile(cell.source, f"{name}, cell {number}", "exec"), names)
+        cell.outputs = []
+        if printed.getvalue():
+            parts.append(f"```text\n{printed.getvalue().rstrip()}\n```")
+            cell.outputs.append(nbf.new_output("stream", text=printed.getvalue()))
+        for figure in map(plt.figure, plt.get_fignums()):
+            file = folder / f"{name}-{number}.png"
+            figure.savefig(file, dpi=160)
+            parts.append(f"![What this cell draws]({file.name})")
+            data = {"image/png": base64.b64encode(file.read_bytes()).decode()}
+            cell.outputs.append(nbf.new_output("display_data", data=data))
+        plt.close("all")
     parts.append(f"Executed when this site was built: [notebook]({name}.ipynb).")
     (folder / f"{name}.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    (folder / f"{name}.ipynb").write_text(nbformat.writes(notebook), encoding="utf-8")
+    (folder / f"{name}.ipynb").write_text(json.dumps(notebook, indent=1), encoding="utf-8")

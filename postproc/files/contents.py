@@ -47,6 +47,8 @@ class Contents:
     is_labels: bool = False
     #: What was done aloud.
     notes: tuple[str, ...] = ()
+    #: The heading of the column of ids.
+    id_heading: str = "id"
 
 
 #: Bytes of memory that any file may take, and how many times its own size a larger one may.

@@ -278,7 +278,7 @@ def write_delimited(
         packed: Any = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if compressed else raw
         with TextIOWrapper(packed, newline="", encoding="utf-8") as file:
             write = row_writer(file, delimiter)
-            write(header if contents.ids is None else ["id", *header])
+            write(header if contents.ids is None else [contents.id_heading, *header])
             for row, values in enumerate(contents.values):
                 cells = values.astype(np.str_).tolist()  # the fewest digits that read back the same
                 write(cells if contents.ids is None else [contents.ids[row], *cells])
@@ -294,8 +294,9 @@ def header_of(contents: Contents, *, unique: bool = False) -> list[str]:
             f"its class names ({', '.join(names[:3])}, ...) would be read as a row of numbers; "
             "write .npz instead"
         )
-    if unique and contents.ids is not None and "id" in names:
-        refuse("its class 'id' has the name of the column of ids; write .npz instead")
+    heading = contents.id_heading
+    if contents.ids is not None and heading in names and (unique or heading != "id"):
+        refuse(f"its class {heading!r} has the name of the column of ids; write .npz instead")
     if contents.ids is None and names[0].lower() == "id":
         refuse(
             f"its first column, the class {names[0]!r}, would be read as ids; write .npz instead"

@@ -61,6 +61,8 @@ class Predictions:
         have no names.
     labels_only : bool
         The file holds predicted labels: probabilities are 0 and 1 and say nothing of confidence.
+    id_heading : str
+        Heading of the ids in the table that they come from, and in tables that are written.
     """
 
     scores: Any
@@ -73,6 +75,7 @@ class Predictions:
     column: OneColumn | None = None
     positive: str | None = None
     labels_only: bool = False
+    id_heading: str = "id"
 
     @classmethod
     @takes_frames("scores")

@@ -5,8 +5,8 @@ import pytest
 from tests.pages import ROOT, blocks, commands, run, same_output
 
 DOCS = ROOT / "docs"
-#: Pages with tests of their own: they need other files than the demo's.
-ELSEWHERE = {"files.md", "training.md"}
+#: Pages with tests of their own.
+ELSEWHERE = {"codes.md", "completion.md", "files.md", "installing.md", "training.md"}
 #: Trees of folders.
 NOT_CODE = {"architecture.md"}
 SLOW = {"howto/few-shots.md", "methods/devil.md", "large.md"}
