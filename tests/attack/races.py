@@ -84,7 +84,10 @@ def attack(name: str, kills: int, pairs: int, rng: np.random.Generator) -> tuple
             left = faults.contents(shared).keys() ^ results[0].keys()
             if wrong or lost or left or code or faults.contents(shared) != results[0]:
                 n_faults += 1
-                print(f"{name}: {what}: wrong {wrong}, lost {lost}, left {left}, exit {code}")  # noqa: T201
+                print(
+                    f"{name}: {what}: wrong {wrong}, lost {lost}, left {left}, exit {code}",
+                    flush=True,
+                )  # noqa: T201
 
         for _ in range(kills):
             run(words, first)
@@ -110,7 +113,9 @@ def main(kills: int, pairs: int, seed: int, only: str) -> int:
         if name.startswith(only):
             met, found = attack(name, kills, pairs, rng)
             n_faults += found
-            print(f"{name}: {kills} kills, {pairs} pairs ({met} refused), {found} faults")  # noqa: T201
+            print(
+                f"{name}: {kills} kills, {pairs} pairs ({met} refused), {found} faults", flush=True
+            )  # noqa: T201
     return n_faults
 
 

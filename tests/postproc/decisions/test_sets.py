@@ -202,6 +202,13 @@ def test_a_class_at_its_threshold_is_in_the_set():
     assert empty == 0
 
 
+@pytest.mark.parametrize("score", ["lac", "aps"])
+def test_with_aps_the_likeliest_class_is_in_every_set(score):
+    sets, empty = sets_up_to(np.array([[0.5, 0.6]]), np.array([0.4, 0.7]), np.array([0]), score)
+    np.testing.assert_array_equal(sets, [[score == "aps", True]])
+    assert empty == 0
+
+
 def test_no_set_is_empty_and_the_likeliest_class_fills_it():
     rng = np.random.default_rng(0)
     probs, y = draw(rng, 300, sharp=6.0)
