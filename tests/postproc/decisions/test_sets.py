@@ -17,7 +17,6 @@ from postproc.decisions.sets import (
     uniform_of,
 )
 
-
 #: What the rows of `test_shares_stay_the_same_from_version_to_version` have always had.
 GOLDEN_SHARES = [0.2656278692417051, 0.7200543050615629, 0.7751905396481076, 0.7200543050615629]
 
