@@ -6,7 +6,7 @@ STAMP := .venv/installed
 # Small arrays: threads of BLAS would only get in each other's way.
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest
 
-.PHONY: demo test lint format slow search cases docs bench bench-quick release-check clean
+.PHONY: demo test lint format slow search fuzz cases docs bench bench-quick release-check clean
 
 demo: $(STAMP)
 	$(BIN)/postproc demo
@@ -26,6 +26,13 @@ format: $(STAMP)
 
 slow: $(STAMP)
 	$(PYTEST) -m slow
+
+FUZZ_SECONDS ?= 600
+FUZZ_SEED ?= 0
+fuzz: $(STAMP)
+	$(BIN)/python -c "import atheris" 2>/dev/null || \
+		$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[fuzz]"
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.attack.guided --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 
 cases: $(STAMP)
 	$(PYTEST) tests/cases tests/postproc/files/test_cases.py tests/cli/test_layouts.py tests/cli/test_labels_only.py

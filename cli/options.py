@@ -273,10 +273,10 @@ class Judging:
 
     metric: Any = given(
         f"Metrics to show with intervals and gains: {METRIC_NAMES}, cost:FILE (a table of costs, "
-        "rows true, columns decided). With --multilabel also hamming_loss; six by default.",
+        "rows true, columns decided). With --multilabel also hamming_loss.  [default: accuracy; "
+        "of two classes auc, too; with --multilabel six]",
         metavar="NAME,NAME,...",
         type=Values(MetricName(costs=True)),
-        default="accuracy",
     )
     groups: str | None = given(
         "What each row belongs to (a patient, a document): only groups are independent.",

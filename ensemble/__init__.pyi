@@ -30,6 +30,10 @@ from .training.child_tuning import ChildTuning as ChildTuning
 from .training.contrastive import Contrastive as Contrastive
 from .training.label_denoising import LabelDenoising as LabelDenoising
 from .training.options import TrainingOptions as TrainingOptions
+from .training.plots import accordance_plot as accordance_plot
+from .training.plots import temperature_plot as temperature_plot
+from .training.representations import tolerance as tolerance
+from .training.representations import uniformity as uniformity
 from .training.text.classifier import TextClassifier as TextClassifier
 from .training.trainer import DevilsAdvocateTrainer as DevilsAdvocateTrainer
 from .training.virtual_augmentation import VirtualAugmentation as VirtualAugmentation

@@ -225,7 +225,11 @@ OTHERS = {
         ),
         "torch modules",
     ),
-    **dict.fromkeys(("WordRoles", "aeda"), "texts"),
+    **dict.fromkeys(
+        ("accordance_plot", "temperature_plot", "tolerance", "uniformity"), "no predictions"
+    ),
+    **dict.fromkeys(("TextClassifier", "WordRoles", "aeda"), "texts"),
+    "embedding_dimension": "a number",
 }
 
 

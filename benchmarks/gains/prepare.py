@@ -151,7 +151,7 @@ def _torch_models(given: argparse.Namespace, kind: str) -> dict[str, Model] | No
     if given.snapshots and given.out_of_fold:
         fail("--snapshots", "used without --out-of-fold", "both", "they stop at other epochs")
     from benchmarks.gains.torch_members import torch_models
-    from benchmarks.training.methods import training_options
+    from benchmarks.training.methods import classifier_settings
     from ensemble.training.text.tasks import TASKS
 
     words = [] if given.training is None else given.training.split(",")
@@ -159,9 +159,8 @@ def _torch_models(given: argparse.Namespace, kind: str) -> dict[str, Model] | No
         check_choice(given.pretraining, "--pretraining", TASKS)
     parts = [f", {given.training}"] if words else []
     parts += [f", after the task {given.pretraining}"] if given.pretraining else []
-    return torch_models(
-        training_options(words), given.pretraining, "".join(parts), snapshots=given.snapshots
-    )
+    settings = classifier_settings(words, given.pretraining)
+    return torch_models({**settings, "snapshots": given.snapshots}, "".join(parts))
 
 
 def _number(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.gains.classifiers import Model, Setting
 from cli.progress import watching
-from ensemble.training import TrainingOptions
 from ensemble.training.text import TextClassifier
 
 ENCODERS = {
@@ -32,19 +32,11 @@ class _Watched:
         return classifier.set_params(progress=None)
 
 
-def torch_models(
-    options: TrainingOptions, pretraining: str | None, said: str, *, snapshots: bool
-) -> dict[str, Model]:
-    """Models of texts, by name; `said` describes how they are trained."""
+def torch_models(settings: Mapping[str, Any], said: str) -> dict[str, Model]:
+    """Models of texts, by name, with these settings of a classifier, which `said` describes."""
 
     def build(name: str, setting: Setting) -> _Watched:
-        classifier = TextClassifier(
-            name,
-            options=options,
-            pretraining=pretraining,
-            snapshots=snapshots,
-            seed=setting.seed,
-        )
+        classifier = TextClassifier(name, seed=setting.seed, **settings)
         return _Watched(classifier, name)
 
     return {

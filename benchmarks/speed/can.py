@@ -122,7 +122,7 @@ def _speeds(n: int, k: int, n_classes: int, dtype: str, quick: bool) -> Iterator
         f"CAN: share of GEMM speed, {size}",
         gemm,
         run,
-        ">= 0.5" if small else ">= 0.8",
+        ">= 0.7" if small else ">= 0.8",
         rounds=5 if quick else 15 if small else 3,
         labels=("GEMM", "CAN"),
     )

@@ -16,6 +16,7 @@ from benchmarks.gains.scores import Floats
 from benchmarks.training.methods import classifier_settings
 from benchmarks.training.tasks import NOISE, SHOTS, Texts, load, synthetic, varied
 from ensemble.training.text import TextClassifier
+from ensemble.training.text.tasks import TASKS
 
 ENCODERS = ("cnn", "gru", "transformer")
 
@@ -69,9 +70,9 @@ def _task(folder: Path | None, name: str) -> Texts:
 
 
 def _trained(encoder: str, cell: Cell, task: Texts) -> TextClassifier:
-    settings = classifier_settings(cell.method)
-    options = settings.get("options")
-    batches = options.accumulate if options else 1  # of a step, which has as many rows as any
+    words = [] if cell.method in ("plain", *TASKS) else [cell.method]
+    settings = classifier_settings(words, cell.method if cell.method in TASKS else None)
+    batches = settings["options"].accumulate  # of a step, which has as many rows as any
     classifier = TextClassifier(
         encoder,
         epochs=EPOCHS[cell.few],

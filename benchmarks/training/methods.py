@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ensemble.training import Adversarial, ChildTuning, Contrastive, TrainingOptions
-from ensemble.training.text.tasks import TASKS
+from ensemble.training import Adversarial, ChildTuning, Contrastive, LabelDenoising, TrainingOptions
 from postproc.scores.checks import fail
 
 #: The embeddings of a text encoder.
@@ -24,10 +23,10 @@ def represent(module: nn.Module, inputs: Any) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to train: options from the number that it takes, if any, and what was published."""
+    """A way to train: settings from a number, its default, and what was published."""
 
-    options: Callable[[float], dict[str, Any]]
-    number: float | None = None
+    settings: Callable[[float], dict[str, Any]]
+    number: float = 0.0
     published: str = "-"
 
 
@@ -60,12 +59,15 @@ METHODS: dict[str, Method] = {
         lambda weight: {"contrastive": Contrastive(represent, weight=weight)},
         1.0,
     ),
+    "flooding-auto": Method(lambda _: {"flooding": "auto"}),
+    "lld": Method(lambda weight: {"label_denoising": LabelDenoising(represent, weight)}, 1.0),
+    "vda": Method(lambda weight: {"virtual_augmentation": weight}, 1.0),
     "accumulate": Method(lambda batches: {"accumulate": int(batches)}, 4),
 }
 
 
-def training_options(words: Sequence[str]) -> TrainingOptions:
-    """Options of names, each perhaps with a number, such as "fgm" and "flooding=0.2".
+def classifier_settings(words: Sequence[str], pretraining: str | None = None) -> dict[str, Any]:
+    """Settings of a `TextClassifier` from names, perhaps with a number: "fgm", "flooding=0.2".
 
     Raises
     ------
@@ -77,23 +79,19 @@ def training_options(words: Sequence[str]) -> TrainingOptions:
         name, equals, text = word.partition("=")
         if name not in METHODS:
             fail("--training", f"some of {', '.join(METHODS)}", repr(name))
-        method = METHODS[name]
+        number = METHODS[name].number
         if equals:
             try:
                 number = float(text)
             except ValueError:
                 fail("--training", f"{name} or {name}=NUMBER", repr(word))
-        else:
-            number = method.number
-        options = method.options(number)
-        if found.keys() & options.keys():
+        settings = METHODS[name].settings(number)
+        if found.keys() & settings.keys():
             fail("--training", "names of different options", ", ".join(words))
-        found |= options
-    return TrainingOptions(**found)
-
-
-def classifier_settings(name: str) -> dict[str, Any]:
-    """Settings of a `TextClassifier` that is trained by a method or after a task."""
-    if name in TASKS:
-        return {"pretraining": name}
-    return {"options": training_options([] if name == "plain" else [name])}
+        found |= settings
+    virtual = found.pop("virtual_augmentation", None)
+    return {
+        "options": TrainingOptions(**found),
+        "virtual_augmentation": virtual,
+        "pretraining": pretraining,
+    }

@@ -15,16 +15,11 @@ from cli.parameter_types import FILE, Count
     epilog="""\b
 Examples:
   postproc augment texts.csv -k 8 -o variants.csv
-<<<<<<< HEAD
-  postproc augment tweets.tsv --text-column body --with-original -o variants.tsv
-  postproc augment texts.csv --method roles --fit train.csv -o variants.csv
-Then predict the variants with your own model, keep their ids, and make one row of each text:
-=======
   postproc augment tweets.tsv --text-column body --with-original \\
       -o variants.tsv
+  postproc augment texts.csv --method roles --fit train.csv -o variants.csv
 Then predict the variants with your own model, keep their ids, and make one
 row of each text:
->>>>>>> main
   postproc pool predictions.csv -o pooled.csv
 """
 )

@@ -33,7 +33,7 @@ RULES = {
 FITTED = ("metric", "max_error", "coverage", "sets")
 
 #: Metrics that class weights, and thresholds of labels, can be chosen for.
-WEIGHTED = ("balanced_accuracy", "macro_f1", "mcc", "kappa", "quadratic_kappa", "accuracy")
+WEIGHTED = ("balanced_accuracy", "macro_f1", "f1", "mcc", "kappa", "quadratic_kappa", "accuracy")
 LABELWISE = ("macro_f1", "micro_f1")
 
 #: Values in (0, 1), but for the end that the library refuses.

@@ -71,7 +71,8 @@ class Rule:
     training: Any = given(
         "stack, ytuning, devil: methods of training and their strengths, out of flooding (level "
         "of the loss), fgm (length of steps against the inputs), child_free and child_driven "
-        "(share of the parameters); auto chooses by cross-validation.  [default: plain training]",
+        "(share of the parameters), label_denoising (weight of its term); auto chooses by "
+        "cross-validation.  [default: plain training]",
         type=TrainingMethods(),
         metavar="METHOD=X,...",
     )

@@ -62,6 +62,7 @@ def convert_file(
         ids=found.ids,
         kind=found.kind,
         flat=like.flat,
+        id_heading=found.id_heading,
         overwrite=runner.outputs.overwrite,
     )
     if labels_out is not None and labels is not None:
@@ -73,6 +74,7 @@ def convert_file(
             ids=found.ids,
             integers=runner.outputs.integers,
             columns_as=runner.outputs.columns_as,
+            id_heading=found.id_heading,
             overwrite=runner.outputs.overwrite,
         )
     summary = {

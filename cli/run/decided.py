@@ -26,6 +26,9 @@ from postproc.decisions.thresholds import ClassWeights
 from postproc.evaluation.registry import find_metric
 from postproc.files.costs import load_costs
 from postproc.files.decided import save_labels, save_multilabels, save_sets
+from postproc.files.labels import label_names
+from postproc.files.reading import Reading
+from postproc.scores.binary import two_names
 from postproc.scores.checks import fail
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
@@ -67,10 +70,20 @@ def decide_file(
             like = target if rows is None else rows
             decider.fit(np.asarray(like.scores), y, classes=target.classes)
     saved = None if decider is None else save(decider, runner)
-    outcome = write_decisions(decider, costs, target, labels, output, runner)
+    names = _names_in_labels(target, fit, runner)
+    outcome = write_decisions(decider, costs, target, labels, output, runner, names)
     outcome.summary["warnings"] = notes + outcome.summary["warnings"]
     outcome.summary["saved"] = saved
     return outcome
+
+
+def _names_in_labels(target: Predictions, fit: Fit, runner: Runner) -> tuple[str, str] | None:
+    """Names of two classes that --fit-labels are written in, where predictions have none."""
+    if fit.fit_labels is None or target.classes is not None or target.column is None:
+        return None
+    reading = Reading(id_column=runner.inputs.id_column, label_column=runner.inputs.label_column)
+    positive = target.positive or target.heading
+    return two_names(label_names(fit.fit_labels, reading), positive)
 
 
 def _load_fit(
@@ -121,6 +134,7 @@ def write_decisions(
     labels: NDArray[Any] | None,
     output: Path,
     runner: Runner,
+    names: tuple[str, str] | None = None,
 ) -> Outcome:
     """Decide a target block by block, write the decisions, and judge them if there are labels."""
     rule: Rule | None = costs if decider is None else decider.rule_
@@ -137,10 +151,11 @@ def write_decisions(
 
     outputs = runner.outputs
     how = {
-        "classes": target.classes,
+        "classes": target.classes if names is None else names,
         "ids": target.ids,
         "integers": outputs.integers,
         "columns_as": outputs.columns_as,
+        "id_heading": target.id_heading,
         "overwrite": outputs.overwrite,
     }
     if target.multilabel or isinstance(decider, ConformalSets):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import click
-
 from cli.options import Judging
 from cli.task.load import reading_notes
 from cli.task.runner import Runner
@@ -14,7 +12,6 @@ from postproc.evaluation.registry import Metric, cost_metric, find_metric
 from postproc.files.reading import Reading
 from postproc.files.row_values import load_costs, load_row_values, load_row_weights
 from postproc.reports.checks import check_groups, check_weights
-from postproc.reports.multilabel import METRICS
 from postproc.scores.predictions import Predictions
 
 
@@ -30,13 +27,11 @@ def judging_of(
         "predicted": members[0].predicted,
         "reading": Reading(id_column=runner.inputs.id_column),
     }
-    asked = judging.metric
-    source = click.get_current_context().get_parameter_source("metric")
-    if members[0].multilabel and source is click.core.ParameterSource.DEFAULT:
-        asked = METRICS
-    found: dict[str, Any] = {
-        "metrics": [metric_of(name, members[0].n_classes, classes) for name in asked]
-    }
+    found: dict[str, Any] = {}
+    if judging.metric is not None:
+        found["metrics"] = [
+            metric_of(name, members[0].n_classes, classes) for name in judging.metric
+        ]
     with reading_notes(quiet=runner.running.quiet):
         if judging.groups is not None:
             values, name = load_row_values(judging.groups, **rows)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cli.messages import echo, warn
 from cli.options import Fit, Inputs
 from cli.task.output import edges_of, output_like
-from cli.task.runner import Runner
+from cli.task.runner import Runner, reading_of_output
 from postproc.files import load_class_names, load_labels, load_members, load_predictions
 from postproc.files.doubts import kind_doubts, order_doubts
 from postproc.files.labels import label_names
@@ -83,9 +83,7 @@ def load_each(
 
 def load_written(path: Path, like: Predictions, runner: Runner) -> Predictions:
     """Load what a command has written, with the classes of what it was made from."""
-    reading = Reading(kind="probs", positive=like.positive, multilabel=like.multilabel)
-    if like.column is not None:  # whatever it is called, and whatever it holds
-        reading = replace(reading, columns=output_like(path, like).classes or ())
+    reading = reading_of_output(output_like(path, like), like)
     return load_predictions(
         path, classes=like.classes, reading=reading, mapped=False, **runner.blocks
     )

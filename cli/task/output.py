@@ -198,7 +198,15 @@ def _check_save(outputs: Outputs, output: Path) -> None:
 def output_like(path: Path, target: Predictions) -> Output:
     """An output with the rows, columns, names and shards of the target; one column for one."""
     shape, dtype = (target.n_rows, target.n_classes), target.output_dtype
-    like = Output(path, shape, dtype, target.classes, target.ids, edges_of(target.scores))
+    like = Output(
+        path,
+        shape,
+        dtype,
+        target.classes,
+        target.ids,
+        edges_of(target.scores),
+        id_heading=target.id_heading,
+    )
     if target.column is None:
         return like
     return replace(

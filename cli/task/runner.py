@@ -29,6 +29,7 @@ from postproc.jobs.outputs import Output, has_journal
 from postproc.jobs.write import write
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes
 from postproc.scores.codes import coded
+from postproc.scores.predictions import Predictions
 from postproc.scores.sources import Source, signature_of
 from postproc.scores.threads import available_cores
 
@@ -122,14 +123,10 @@ class Runner:
             self._write_labels(output, self.outputs.labels_out, inputs[0])
 
     def _write_labels(self, output: Output, path: Path, like: Any) -> None:
-        """Write the likeliest class of each row, or its labels, beside an output."""
-        classes = output.classes
-        reading = Reading(kind="probs", multilabel=like.multilabel)
-        if output.only is not None:  # one column of two classes
-            classes = like.classes
-            reading = Reading(kind="probs", columns=output.classes or (), positive=like.positive)
+        """Write the likeliest class of each row of an output, or its labels, beside it."""
+        reading = reading_of_output(output, like)
         written = load_predictions(
-            output.path, classes=classes, reading=reading, mapped=False, **self.blocks
+            output.path, classes=like.classes, reading=reading, mapped=False, **self.blocks
         )
         cuts, part = written.cuts(self.sizes), DecideRows(written)
         decided = self.map_blocks(part, cuts, f"writing {path.name}")
@@ -139,13 +136,26 @@ class Runner:
             shape = (written.n_rows, written.n_classes)
             save = partial(save_multilabels, path, blocks, shape=shape)
         save(
-            classes=classes,
+            classes=like.classes,
             ids=output.ids,
             integers=self.outputs.integers,
             columns_as=self.outputs.columns_as,
+            id_heading=output.id_heading,
             overwrite=self.outputs.overwrite,
         )
         note_written(path)
+
+
+def reading_of_output(output: Output, like: Predictions) -> Reading:
+    """How an output made from `like` is read, whatever its columns are called."""
+    is_named = output.ids is not None and output.id_heading != "id"
+    return Reading(
+        kind="probs",
+        columns=() if output.only is None else output.classes or (),
+        id_column=output.id_heading if is_named else None,
+        positive=like.positive,
+        multilabel=like.multilabel,
+    )
 
 
 def _make_engine(running: Running, sizes: Sizes) -> Engine:

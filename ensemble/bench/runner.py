@@ -50,7 +50,8 @@ class Plan:
             rule = "2 or more for multi-label tasks, as the labels of a row are not independent"
             fail("draws", rule, f"{settings.draws}")
         for task in found:
-            judged: TaskName = "multilabel" if task.multilabel else "multiclass"
+            judged: TaskName = "binary" if task.n_classes == 2 else "multiclass"
+            judged = "multilabel" if task.multilabel else judged
             if settings.metric != "accuracy":  # of multi-label tasks the share of labels right
                 find_metric(settings.metric).check_task(judged)
         return cls(found, settings, tuple(plan_units(found, settings)))

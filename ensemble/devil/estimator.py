@@ -83,8 +83,8 @@ class DevilsAdvocate(Ensemble):
     training : dict of str to float, "auto" or None
         Training methods of the norm models, each by its strength: "flooding" (the level b), "fgm"
         (the length ε of steps against the inputs), "child_free" or "child_driven" (the share p of
-        parameters). "auto" chooses one out of fold, or none unless the interval of its gain in
-        log-loss lies above zero.
+        parameters), "label_denoising" (the weight of its term). "auto" chooses one out of fold, or
+        none unless the interval of its gain in log-loss lies above zero.
     n_folds : int
         Number of folds >= 2.
     device : {"cpu", "cuda"}

@@ -67,7 +67,7 @@ def train_devil(
         return devil_loss(z_0, labels[rows], negatives="expected")[None]
 
     best, curve = descend(
-        HeadTask((coef, intercept), lambda rows: x[rows], losses),
+        HeadTask((coef, intercept), lambda rows: x[rows], losses, lambda inputs: ()),
         judge,
         inner,
         rate=DEVIL_LEARNING_RATE / float(np.sqrt(flat.shape[1])),
@@ -112,6 +112,9 @@ def train_norms(
         z, wanted = logits(inputs), labels[rows]
         return discussion_loss(z, heard, wanted, discussion_weight=discussion_weight)
 
+    def views(inputs: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        return list(zip(inputs, logits(inputs), strict=True))
+
     def penalty() -> torch.Tensor:
         return how.decay * torch.stack([p.square().sum() for p in learned]).sum()
 
@@ -121,7 +124,7 @@ def train_norms(
         return functional.cross_entropy(z, wanted, reduction="none").view(n_members, -1).mean(1)
 
     best, curve = descend(
-        HeadTask((slopes, biases), lambda rows: x[:, rows], losses, penalty, n_members),
+        HeadTask((slopes, biases), lambda rows: x[:, rows], losses, views, penalty, n_members),
         judge,
         inner,
         rate=LEARNING_RATES[head],

@@ -1,4 +1,4 @@
-"""Ensembles learned from labelled rows: weights, stacking, greedy and Gumbel selection."""
+"""Ensembles learned from labelled rows: weights, stacking, selection, label embeddings."""
 
 import lazy_loader
 

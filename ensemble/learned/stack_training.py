@@ -43,7 +43,10 @@ def train_on(
         columns = coef[:, 1:] - coef[:, :1] if coef.shape[1] == 2 else coef
         return columns.square().sum() / (2 * c * len(x))
 
-    task = HeadTask((coef, intercept), lambda rows: x[rows], losses, ridge)
+    def views(inputs: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        return [(inputs, inputs @ coef + intercept)]
+
+    task = HeadTask((coef, intercept), lambda rows: x[rows], losses, views, ridge)
     size, everyone = batch_size(len(x)), torch.arange(len(x))
     n_steps = EPOCHS * -(-len(x) // size)
     draws = torch.Generator().manual_seed(seed)

@@ -63,9 +63,13 @@ def train_embeddings(
     def judge(rows: torch.Tensor) -> torch.Tensor:
         return functional.cross_entropy(x[rows] @ keys @ embeddings.T, labels[rows])[None]
 
+    def views(inputs: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        rows = inputs @ keys
+        return [(rows, rows @ embeddings.T)]
+
     inner = stratified_folds(features, y, min(INNER_FOLDS, len(y)), seed) == 0
     best, _ = descend(
-        HeadTask((keys, embeddings), lambda rows: x[rows], losses),
+        HeadTask((keys, embeddings), lambda rows: x[rows], losses, views),
         judge,
         inner,
         rate=LEARNING_RATE,
@@ -94,7 +98,9 @@ class Rehearsal:
     ) -> None:
         self.logs, self.y, self.how, self.seed = logs, y, how, seed
         self.seen, self.places = seen_classes(y)
-        rank = embedding_dimension(len(self.seen)) if how.dimension is None else how.dimension
+        rank = (
+            embedding_dimension(max(2, len(self.seen))) if how.dimension is None else how.dimension
+        )
         self.dimension = min(len(self.seen), rank)
         self.betas = Calibration.fit(logs, y).betas
         self.features = self._start(0).features(logs)

@@ -3,5 +3,9 @@ from .child_tuning import ChildTuning as ChildTuning
 from .contrastive import Contrastive as Contrastive
 from .label_denoising import LabelDenoising as LabelDenoising
 from .options import TrainingOptions as TrainingOptions
+from .plots import accordance_plot as accordance_plot
+from .plots import temperature_plot as temperature_plot
+from .representations import tolerance as tolerance
+from .representations import uniformity as uniformity
 from .trainer import DevilsAdvocateTrainer as DevilsAdvocateTrainer
 from .virtual_augmentation import VirtualAugmentation as VirtualAugmentation

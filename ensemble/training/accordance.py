@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from math import sqrt
 
 import torch
 from torch import nn
@@ -31,8 +30,11 @@ class GradientAccordance:
         for m, own in enumerate(self._owned):
             pairs = zip(self._sums[own], gradients[own], strict=True)
             found = [(s, g) for s, g in pairs if g is not None]
-            norm = sqrt(sum(float(g.square().sum()) for _, g in found)) or 1.0
-            self._totals[m] += sum(float((s * g).sum()) for s, g in found) / norm
+            if not found:
+                continue
+            square = torch.stack([g.square().sum() for _, g in found]).sum()
+            norm = torch.where(square > 0, square.sqrt(), torch.ones_like(square))
+            self._totals[m] += float(torch.stack([(s * g).sum() for s, g in found]).sum() / norm)
             for s, g in found:
                 s += g / norm
         self._n_batches += 1

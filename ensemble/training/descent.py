@@ -15,6 +15,7 @@ from ensemble.training.child_tuning import driven_masks, free_mask
 from ensemble.training.flooding import flood
 from ensemble.training.gradients import added
 from ensemble.training.head_methods import PLAIN, HeadMethods
+from ensemble.training.label_denoising import similarity_loss
 
 Matrix = NDArray[np.float64]
 Tensors = list[torch.Tensor]
@@ -33,6 +34,8 @@ class HeadTask:
     parameters: Sequence[torch.Tensor]
     inputs: Callable[[torch.Tensor], torch.Tensor]  # of rows (b,): (..., b, p)
     losses: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of inputs and rows: (K,)
+    # Of inputs: representations (b, d) and logits (b, C) of each model, for label denoising.
+    views: Callable[[torch.Tensor], Sequence[tuple[torch.Tensor, torch.Tensor]]]
     penalty: Callable[[], torch.Tensor] | None = None
     n_models: int = 1
 
@@ -99,8 +102,11 @@ class HeadGradients:
     def _loss(self, inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         # The models share no parameter, so the gradient of the sum is that of each on its own.
         losses = self.task.losses(inputs, rows)
+        if self.methods.label_denoising is not None:
+            terms = [similarity_loss(h, z) for h, z in self.task.views(inputs)]
+            losses = losses + self.methods.label_denoising * torch.stack(terms)
         if self.methods.flooding is not None:
-            losses = flood(losses, self.methods.flooding)
+            losses = flood(losses, torch.full_like(losses, self.methods.flooding))
         return losses.sum() if self.task.penalty is None else losses.sum() + self.task.penalty()
 
     def _driven(self, batches: Iterable[torch.Tensor], share: float) -> Tensors:

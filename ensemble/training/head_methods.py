@@ -32,6 +32,7 @@ class HeadMethods:
     fgm: float | None = None  # the length ε of the step against the inputs of a row
     child_free: float | None = None  # the share p of gradients, drawn anew in each step
     child_driven: float | None = None  # the share p of parameters, fixed before the first step
+    label_denoising: float | None = None  # the weight of its term
 
     def __str__(self) -> str:
         """As it is given on the command line."""
@@ -51,6 +52,7 @@ GRID = (
     HeadMethods(flooding=0.05),
     HeadMethods(child_free=0.3),
     HeadMethods(child_driven=0.3),
+    HeadMethods(label_denoising=1.0),
     HeadMethods(flooding=0.2),
     HeadMethods(fgm=0.5),
 )

@@ -108,6 +108,11 @@ class PooledScaling(Calibrator):
     converged_, n_iter_, model_
         As of `TemperatureScaling`; the model is a `MixedMap` of a `DiscriminantPoolMap`.
 
+    Notes
+    -----
+    Wrong labels among the fit rows make the calibrated probabilities as unsure as those labels are.
+    Nothing corrects for them, because rows that are mislabelled look like rows that are hard.
+
     References
     ----------
     Ng, Jordan (2001). On Discriminative vs. Generative Classifiers. NeurIPS. Genest, Zidek (1986).

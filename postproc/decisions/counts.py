@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from postproc.decisions.rules import Floats
+from postproc.scores.binary import POSITIVE
 
 
 class Counts(NamedTuple):
@@ -38,6 +39,12 @@ def macro_f1(counts: Counts) -> Floats:
     size = counts.true + counts.decided
     f1 = 2 * counts.both / np.maximum(size, 1)
     return np.asarray(f1.sum(axis=1) / np.count_nonzero(size, axis=1))
+
+
+def f1(counts: Counts) -> Floats:
+    """F1 of the second of two classes, (G,)."""
+    size = counts.true[POSITIVE] + counts.decided[:, POSITIVE]
+    return np.asarray(2 * counts.both[:, POSITIVE] / np.maximum(size, 1))
 
 
 def mcc(counts: Counts) -> Floats:
@@ -75,6 +82,7 @@ SEARCHED: Mapping[str, Callable[[Counts], Floats]] = {
     "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,
     "macro_f1": macro_f1,
+    "f1": f1,
     "mcc": mcc,
     "kappa": kappa,
     "quadratic_kappa": quadratic_kappa,

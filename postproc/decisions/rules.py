@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.arrays import as_numpy
+from postproc.scores.blocks import DEFAULT_SIZES, sub_blocks
 from postproc.scores.predictions import Predictions
 
 Floats = NDArray[np.float64]
@@ -65,7 +66,12 @@ class DecideRows:
             rule = LabelsAbove(np.full(self.target.n_classes, 0.5))
         if rule is None:
             return as_numpy(self.target.winners(rows)), {}
-        return rule(probabilities_of(self.target, rows))
+        # Small parts stay in the cache and take little memory, whatever the rule makes of them.
+        cuts = list(sub_blocks(rows, self.target.n_classes, DEFAULT_SIZES.cached)) or [rows]
+        parts = [rule(probabilities_of(self.target, part)) for part in cuts]
+        names = parts[0][1]
+        counts = {name: sum(each[name] for _, each in parts) for name in names}
+        return np.concatenate([decided for decided, _ in parts]), counts
 
 
 def probabilities_of(target: Predictions, rows: slice = slice(None)) -> Floats:

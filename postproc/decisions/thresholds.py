@@ -127,8 +127,8 @@ class ClassWeights(ScoreMixin, Decider):
     Parameters
     ----------
     metric : str
-        "balanced_accuracy", "macro_f1", "mcc", "kappa", "quadratic_kappa" (classes in their order)
-        or "accuracy".
+        "balanced_accuracy", "macro_f1", "f1" (of the second of two classes), "mcc", "kappa",
+        "quadratic_kappa" (classes in their order) or "accuracy".
     kind : {"logits", "probs", "votes"} or None
         What scores are; None detects it once, in `fit`.
     n_folds : int
@@ -208,6 +208,7 @@ class ClassWeights(ScoreMixin, Decider):
             fail("scores", f"an array of {self.n_folds} rows or more, one a fold", len(labels))
         logs = log_softmax(np.log(np.maximum(probs, LEAST_PROBABILITY)))
         metric = find_metric(self.metric)
+        metric.check_task("binary" if logs.shape[1] == 2 else "multiclass")
         candidates = candidates_for(len(labels), logs.shape[1])
         folds = random_folds(logs, labels, self.n_folds, self.random_state)
         decide = partial(decide_candidates, logs, labels, candidates, self.metric)

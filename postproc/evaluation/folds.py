@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -30,7 +32,10 @@ def canonical_order(logs: Floats, y: Ints, seed: int) -> tuple[Ints, Ints]:
     scores.
     """
     direction = np.random.default_rng(seed).standard_normal(logs.shape[1])
-    places = np.sort(logs, axis=1) @ direction
+    places = np.empty(len(logs))
+    for rows in row_blocks(*logs.shape, block_bytes=DEFAULT_SIZES.cached):
+        # Equal rows have equal places: a product of a matrix would round them by their number.
+        places[rows] = np.einsum("ij,j->i", np.sort(logs[rows], axis=1), direction)
     n_classes = logs.shape[1]
     counts = np.bincount(y, minlength=n_classes)
     # Sums over rows in a fixed order, so that rounding is the same for every permutation.

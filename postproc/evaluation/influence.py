@@ -98,14 +98,17 @@ class Spread(NamedTuple):
 
         Where few units make most of the variance, as rows of a rare class do, its estimate has
         fewer degrees of freedom: with kurtosis k its relative variance is (k - 1) / n, that of
-        normal deviations 2 / n (Satterthwaite's matching).
+        normal deviations 2 / n (Satterthwaite's matching). Like the jackknife's, the error is then
+        that of as few units: larger by (f + 1) / f for f degrees.
         """
         if units < 2:
             return cls(value, math.nan, 0.0, units)
-        error = math.sqrt(max(squares, 0.0) * units / (units - 1)) / weight
         excess = units * fourths / squares**2 - 1 if squares > 0 else 0.0
         freedom = units - 1 if excess <= 2 else max(1.0, 2 * units / excess - 1)
-        return cls(value, error, min(freedom, units - 1), units)
+        freedom = min(freedom, units - 1)
+        few = (freedom + 1) / freedom * (units - 1) / units
+        error = few * math.sqrt(max(squares, 0.0) * units / (units - 1)) / weight
+        return cls(value, error, freedom, units)
 
     def estimate(self, bounds: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
         """As an estimate of a value within bounds, or of a gain; rounded files gain nothing."""

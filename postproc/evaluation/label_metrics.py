@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.evaluation.tallies import weighted_counts
+from postproc.scores.binary import POSITIVE
 
 Classes = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
@@ -69,6 +70,17 @@ def macro_f1(labels: Classes, decided: Classes, weights: Floats, n_classes: int)
     part = _ratio(f1, size)
     influence = 2 * shares.right / size[labels] - part[labels] - part[decided]
     return Measured(float(f1[present].mean()), influence / np.count_nonzero(present))
+
+
+def f1(labels: Classes, decided: Classes, weights: Floats, n_classes: int) -> Measured:
+    """F1 of the second of two classes; 0 if it is neither a label nor a decision."""
+    both = 2.0 * ((labels == POSITIVE) & (decided == POSITIVE))
+    sizes = (labels == POSITIVE).astype(np.float64) + (decided == POSITIVE)
+    size = float(weights @ sizes)
+    if size == 0:
+        return Measured(0.0, np.full(len(labels), np.nan))
+    value = float(weights @ both) / size
+    return Measured(value, (both - value * sizes) / size)
 
 
 def mcc(labels: Classes, decided: Classes, weights: Floats, n_classes: int) -> Measured:

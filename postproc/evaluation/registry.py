@@ -111,7 +111,7 @@ class Metric:
     def check_task(self, task: TaskName) -> None:
         """ValueError if the metric does not exist for a task."""
         if task not in self.tasks:
-            known = METRICS | LABEL_METRICS
+            known = METRICS | OF_ONE_TASK
             able = ", ".join(name for name, each in known.items() if task in each.tasks)
             fail("metric", f"one of {able} for {task} predictions", self.name)
 
@@ -124,12 +124,12 @@ def find_metric(name: str) -> Metric:
     >>> find_metric("log_loss").higher
     False
     """
-    for known in (METRICS, LABEL_METRICS):
+    for known in (METRICS, OF_ONE_TASK):
         if name in known:
             return known[name]
     match = re.fullmatch(r"top([1-9][0-9]{0,5})", str(name))
     if match is None:
-        fail("metric", f"one of {', '.join([*METRICS, *MORE_NAMES])}", repr(name))
+        fail("metric", f"one of {', '.join([*METRICS, 'f1', *MORE_NAMES])}", repr(name))
     k = int(match[1])
     return Metric(
         name=name,
@@ -251,9 +251,13 @@ METRICS: dict[str, Metric] = _metrics(
     ]
 )  # fmt: skip
 
-#: Metrics of labels that do not exclude each other alone.
-LABEL_METRICS: dict[str, Metric] = _metrics(
+#: Metrics of one task alone: of two classes, and of labels that do not exclude each other.
+OF_ONE_TASK: dict[str, Metric] = _metrics(
     [
+        Metric(
+            "f1", "F1", "F1 of the second of two classes, the positive one", "labels",
+            label_metrics.f1, tasks=frozenset(("binary",)),
+        ),
         Metric(
             "hamming_loss", "Hamming", "share of labels that are wrong", "labels",
             label_metrics.accuracy, higher=False, tasks=frozenset(("multilabel",)),

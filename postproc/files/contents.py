@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from postproc.files.reading import Reading
 from postproc.scores.kinds import Kind
+from postproc.scores.names import check_text
 from postproc.scores.tables.columns import SCORE_KEYS
 from postproc.scores.tables.tables import is_integer, refuse
 
@@ -46,10 +47,15 @@ class Contents:
     is_labels: bool = False
     #: What was done aloud.
     notes: tuple[str, ...] = ()
+    #: The heading of the column of ids.
+    id_heading: str = "id"
 
 
 #: Bytes of memory that any file may take, and how many times its own size a larger one may.
 MOST_EXPANDED, LARGEST_RATIO = 2**29, 200
+
+#: How many bytes a larger array of text may take for each character in it.
+LARGEST_TEXT_RATIO = 40
 
 
 def check_expansion(path: Path, n_bytes: int) -> None:
@@ -60,6 +66,19 @@ def check_expansion(path: Path, n_bytes: int) -> None:
             f"its {packed:,} bytes would take {n_bytes / 2**30:,.1f} GiB of memory; such a file is "
             "damaged or made to do harm"
         )
+
+
+def text_array(cells: Sequence[str]) -> NDArray[np.str_]:
+    """Text as an array, in which every cell takes as much memory as the longest."""
+    check_text(cells)
+    longest = max(map(len, cells), default=0)
+    n_bytes = 4 * longest * len(cells)
+    if n_bytes > MOST_EXPANDED and n_bytes > LARGEST_TEXT_RATIO * sum(map(len, cells)):
+        refuse(
+            f"a name or label has {longest:,} characters; {len(cells):,} rows with as much room "
+            f"would take {n_bytes / 2**30:,.1f} GiB of memory"
+        )
+    return np.array(cells, dtype=np.str_)
 
 
 def pick_key(
@@ -122,7 +141,8 @@ def id_array(values: Any) -> NDArray[np.str_] | None:
 
 
 def _strings(values: Any, what: str) -> NDArray[np.str_]:
-    array = np.asarray(values)
+    is_text = isinstance(values, list) and all(isinstance(value, str) for value in values)
+    array = text_array(values) if is_text else np.asarray(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "USTiub"):
         got = f"{array.dtype} of shape {array.shape}"
         refuse(f"{what} must be a list of names or integers, got {got}")

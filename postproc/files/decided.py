@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.files.dialects import row_writer
 from postproc.files.formats import check_writer, write_npy_blocks
 from postproc.files.parquet import import_parquet
 from postproc.files.paths import atomic_path, check_output, suffix_of
@@ -42,6 +42,7 @@ def save_labels(
     ids: NDArray[np.str_] | None = None,
     integers: bool = False,
     columns_as: Mapping[str, str] | None = None,
+    id_heading: str = "id",
     overwrite: bool = False,
 ) -> Path:
     """Save labels that come in blocks of shape (k,), whole or not at all.
@@ -55,7 +56,7 @@ def save_labels(
     if names is not None and ABSTAIN in names[:-1]:
         mend = "write --integers, where abstaining is -1"
         fail(str(target), f"of classes none of which is called {ABSTAIN!r}", "one", mend)
-    header = _header(("id", "label"), ids, columns_as)
+    header = _header(("id", "label"), ids, columns_as, id_heading)
     with atomic_path(target, overwrite=overwrite) as temporary:
         if suffix == ".npy":
             write_npy_blocks(temporary, blocks, shape=(n_rows,), dtype=np.dtype(np.int64))
@@ -84,11 +85,13 @@ def save_sets(
     ids: NDArray[np.str_] | None = None,
     integers: bool = False,
     columns_as: Mapping[str, str] | None = None,
+    id_heading: str = "id",
     overwrite: bool = False,
 ) -> Path:
     """Save sets that come in blocks of shape (k, C): their sizes and labels, or 0/1 in `.npy`."""
     names = list(range(shape[1])) if integers or classes is None else list(classes)
-    return _save_lists(path, blocks, shape, names, ids, columns_as, overwrite, ("size", "labels"))
+    how = ids, columns_as, id_heading, overwrite
+    return _save_lists(path, blocks, shape, names, ("size", "labels"), *how)
 
 
 def save_multilabels(
@@ -100,6 +103,7 @@ def save_multilabels(
     ids: NDArray[np.str_] | None = None,
     integers: bool = False,
     columns_as: Mapping[str, str] | None = None,
+    id_heading: str = "id",
     overwrite: bool = False,
 ) -> Path:
     """Save labels of rows that come in blocks of shape (k, m): lists of names, or 0/1 in `.npy`.
@@ -107,12 +111,13 @@ def save_multilabels(
     With `integers`, or without names, there is a column of zeros and ones for each label.
     """
     if not integers and classes is not None:
-        return _save_lists(path, blocks, shape, classes, ids, columns_as, overwrite, ("labels",))
+        how = ids, columns_as, id_heading, overwrite
+        return _save_lists(path, blocks, shape, classes, ("labels",), *how)
     names = [str(j) for j in range(shape[1])] if classes is None else list(classes)
     target = check_decision_path(path, overwrite=overwrite, sets=True)
     if ids is not None and "id" in names:
         fail(str(target), "of labels none of which is called 'id', as the rows have ids", "one")
-    header = _header(("id", *names), ids, columns_as)
+    header = _header(("id", *names), ids, columns_as, id_heading)
     with atomic_path(target, overwrite=overwrite) as temporary:
         if suffix_of(target) == ".npy":
             write_npy_blocks(temporary, blocks, shape=shape, dtype=np.dtype(np.uint8))
@@ -132,10 +137,11 @@ def _save_lists(
     blocks: Iterable[NDArray[np.bool_]],
     shape: tuple[int, int],
     names: Sequence[Any],
+    headings: tuple[str, ...],
     ids: NDArray[np.str_] | None,
     columns_as: Mapping[str, str] | None,
+    id_heading: str,
     overwrite: bool,
-    headings: tuple[str, ...],
 ) -> Path:
     """Save blocks (k, C) as lists of names, under some of the headings size and labels."""
     target = check_decision_path(path, overwrite=overwrite, sets=True)
@@ -145,7 +151,7 @@ def _save_lists(
     if broken is not None and suffix != ".npy":
         mend = "write .jsonl or .parquet, or --integers"
         fail(str(target), f"without {BETWEEN!r} in class names, which it separates", broken, mend)
-    header = _header(("id", *headings), ids, columns_as)
+    header = _header(("id", *headings), ids, columns_as, id_heading)
     with atomic_path(target, overwrite=overwrite) as temporary:
         if suffix == ".npy":
             write_npy_blocks(temporary, blocks, shape=shape, dtype=np.dtype(np.uint8))
@@ -174,7 +180,9 @@ def check_decision_path(path: PathLike, *, overwrite: bool, sets: bool = False) 
     return target
 
 
-def _header(names: Sequence[str], ids: Any, columns_as: Mapping[str, str] | None) -> dict[str, str]:
+def _header(
+    names: Sequence[str], ids: Any, columns_as: Mapping[str, str] | None, id_heading: str
+) -> dict[str, str]:
     """The heading of each column; that of ids only where there are ids."""
     there = [name for name in names if name != "id" or ids is not None]
     wanted = dict(columns_as or {})
@@ -182,6 +190,8 @@ def _header(names: Sequence[str], ids: Any, columns_as: Mapping[str, str] | None
         if name not in there:
             mend = "name the column of ids with --id-column" if name == "id" in names else ""
             fail("columns_as", f"of the columns {', '.join(there)}", repr(name), mend)
+    if id_heading not in there:
+        wanted.setdefault("id", id_heading)
     return {name: wanted.get(name, name) for name in there}
 
 
@@ -218,10 +228,11 @@ def _write_table(path: Path, suffix: str, header: list[str], blocks: Iterable[Co
                         file.write(json.dumps(record, ensure_ascii=False) + "\n")
                 return
             delimiter = "\t" if suffix.startswith(".tsv") else ","
-            writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
-            writer.writerow(header)
+            write = row_writer(file, delimiter)
+            write(header)
             for block in blocks:
-                writer.writerows(zip(*block.values(), strict=True))
+                for values in zip(*block.values(), strict=True):
+                    write(values)
 
 
 def _write_parquet(path: Path, header: list[str], blocks: Iterable[Columns]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -10,12 +9,12 @@ from contextlib import suppress
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.contents import Contents, check_expansion
+from postproc.files.contents import Contents, check_expansion, text_array
 from postproc.files.dialects import (
     Dialect,
     has_label_header,
@@ -24,16 +23,25 @@ from postproc.files.dialects import (
     lines_of,
     names_rows,
     open_text,
+    row_writer,
     sniff,
 )
 from postproc.scores.tables.column_names import ID_ENDING
 from postproc.scores.tables.tables import MISSING, Column, Table, is_number, refuse
+
+T = TypeVar("T")
 
 #: Lists that Python, NumPy and torch print.
 LIST = re.compile(r"(?:array\(|tensor\()?[\[(]([^\[\]()]*)[\])]\)?", re.DOTALL)
 
 #: Rows whose cells are turned into numbers at once.
 ROWS = 4096
+
+#: Bytes of rows that are held at once.
+MOST_AT_ONCE = 2**28
+
+#: Bytes that a short text takes in a list.
+TEXT_BYTES = 64
 
 #: Rows by which the header is found.
 HEAD = 1024
@@ -42,7 +50,7 @@ HEAD = 1024
 def read_delimited(path: Path, *, delimiter: str, as_text: Callable[[str], bool]) -> Table:
     """Read a table of predictions; the columns of some names are kept as text."""
     dialect = sniff(path, delimiter)
-    head = list(islice(dialect.rows(), HEAD))
+    head = _some(dialect.rows(), HEAD, lambda row: _size(row[1]))
     if not head:
         refuse("it is empty; the first line must hold the class names")
     first, *others = ([cell.strip() for cell in cells] for _, cells in head)
@@ -69,6 +77,7 @@ def read_delimited(path: Path, *, delimiter: str, as_text: Callable[[str], bool]
         if not _add_plain(builder, dialect, skip, len(names)):
             for chunk in _chunks(dialect, skip + builder.n_rows, len(names)):
                 builder.add(chunk)
+                check_expansion(path, builder.n_bytes)
         if not builder.failed:
             break
         texts |= builder.failed  # read again, as what has been turned into numbers is lost
@@ -95,9 +104,10 @@ def _add_plain(builder: _Builder, dialect: Dialect, skip: int, width: int) -> bo
         lines = (line for line in lines_of(file) if line.strip("\r\n"))
         header = [next(lines) for _ in range(skip)]
         plain = all(line.count(",") == width - 1 and line.count('"') % 2 == 0 for line in header)
-        while plain and (chunk := list(islice(lines, ROWS))):
+        while plain and (chunk := _some(lines, ROWS, len)):
             plain = all(line.count(",") == width - 1 and '"' not in line for line in chunk)
             plain = plain and builder.add_lines(chunk)
+            check_expansion(dialect.path, builder.n_bytes)
     return plain
 
 
@@ -106,18 +116,27 @@ def _chunks(dialect: Dialect, skip: int, width: int) -> Iterator[list[list[str]]
     rows = dialect.rows()
     for _ in range(skip):
         next(rows)
-    n_rows, chunk = 0, list[list[str]]()
-    for line, cells in rows:
-        if len(cells) != width:
-            refuse(f"line {line} must have {width} cells like the first, got {len(cells)}")
-        chunk.append(cells)
-        if len(chunk) == ROWS:
-            n_rows += ROWS
-            check_expansion(dialect.path, 8 * n_rows * width)
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+    while chunk := _some(rows, ROWS, lambda row: _size(row[1])):
+        for line, cells in chunk:
+            if len(cells) != width:
+                refuse(f"line {line} must have {width} cells like the first, got {len(cells)}")
+        yield [cells for _, cells in chunk]
+
+
+def _some(items: Iterator[T], most: int, size: Callable[[T], int]) -> list[T]:
+    """The next items: so many at most, and fewer large ones."""
+    taken, left = list[T](), MOST_AT_ONCE
+    for item in islice(items, most):
+        taken.append(item)
+        left -= size(item)
+        if left < 0:
+            break
+    return taken
+
+
+def _size(cells: Sequence[str]) -> int:
+    """About as many bytes of memory as a row of cells takes."""
+    return TEXT_BYTES * len(cells) + sum(map(len, cells))
 
 
 class _Builder:
@@ -132,6 +151,11 @@ class _Builder:
             column: [] for column in range(width) if column not in self.texts
         }
         self._marks: set[str] = set()
+
+    @property
+    def n_bytes(self) -> int:
+        """About as many bytes of memory as the rows take."""
+        return self.n_rows * (8 * len(self._numbers) + TEXT_BYTES * len(self.texts))
 
     def add_lines(self, lines: Sequence[str]) -> bool:
         """Take in lines without quotes; False, and nothing is taken, if a cell is no number."""
@@ -215,10 +239,14 @@ def read_delimited_labels(path: Path, *, delimiter: str) -> Table:
     """Read a table of labels: all columns are text, with or without a header."""
     dialect = sniff(path, delimiter)
     rows: list[list[str]] = []
-    for line, cells in dialect.rows():
-        rows.append([cell.strip() for cell in cells])
-        if len(cells) != len(rows[0]):
-            refuse(f"line {line} must have {len(rows[0])} cells like the first, got {len(cells)}")
+    given, width = dialect.rows(), 0
+    while chunk := _some(given, ROWS, lambda row: _size(row[1])):
+        for line, cells in chunk:
+            width = width or len(cells)
+            if len(cells) != width:
+                refuse(f"line {line} must have {width} cells like the first, got {len(cells)}")
+            rows.append([cell.strip() for cell in cells])
+        check_expansion(path, len(rows) * TEXT_BYTES * (2 + width))
     if not rows:
         refuse("it is empty")
     has_header = has_label_header(rows)
@@ -232,12 +260,12 @@ def read_delimited_labels(path: Path, *, delimiter: str) -> Table:
 def read_lines(path: Path) -> Contents:
     """Read one label, or name, a line."""
     with path.open(encoding="utf-8-sig") as file:
-        lines = [line.strip() for line in file]
+        lines = [line.strip() for line in lines_of(file)]
     while lines and not lines[-1]:
         lines.pop()
     if "" in lines:
         refuse(f"line {lines.index('') + 1} must not be empty")
-    return Contents(np.array(lines, dtype=np.str_))
+    return Contents(text_array(lines))
 
 
 def write_delimited(
@@ -249,11 +277,11 @@ def write_delimited(
         # Neither a name nor a time goes into the archive: the same table is the same bytes.
         packed: Any = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if compressed else raw
         with TextIOWrapper(packed, newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
-            writer.writerow(header if contents.ids is None else ["id", *header])
+            write = row_writer(file, delimiter)
+            write(header if contents.ids is None else [contents.id_heading, *header])
             for row, values in enumerate(contents.values):
                 cells = values.astype(np.str_).tolist()  # the fewest digits that read back the same
-                writer.writerow(cells if contents.ids is None else [contents.ids[row], *cells])
+                write(cells if contents.ids is None else [contents.ids[row], *cells])
 
 
 def header_of(contents: Contents, *, unique: bool = False) -> list[str]:
@@ -266,8 +294,9 @@ def header_of(contents: Contents, *, unique: bool = False) -> list[str]:
             f"its class names ({', '.join(names[:3])}, ...) would be read as a row of numbers; "
             "write .npz instead"
         )
-    if unique and contents.ids is not None and "id" in names:
-        refuse("its class 'id' has the name of the column of ids; write .npz instead")
+    heading = contents.id_heading
+    if contents.ids is not None and heading in names and (unique or heading != "id"):
+        refuse(f"its class {heading!r} has the name of the column of ids; write .npz instead")
     if contents.ids is None and names[0].lower() == "id":
         refuse(
             f"its first column, the class {names[0]!r}, would be read as ids; write .npz instead"

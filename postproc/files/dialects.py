@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from math import inf
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from postproc.files.contents import LABEL_KEYS
 from postproc.scores.tables.column_names import ID_ENDING, ID_NAME, is_suspect
@@ -23,8 +23,8 @@ DELIMITERS = (",", ";", "\t", "|", " ")
 #: What Excel takes for a line that names the delimiter.
 SEPARATOR_LINE = re.compile(r"sep=.?")
 
-#: Characters of a line: a million classes take fewer.
-LONGEST_LINE = 2**24
+#: Characters of a line, and cells in it.
+LONGEST_LINE, MOST_CELLS = 2**24, 2**18
 
 #: Rows by which the delimiter is found.
 SNIFFED = 5
@@ -51,6 +51,20 @@ def lines_of(file: IO[str]) -> Iterator[str]:
         yield line
 
 
+def row_writer(file: IO[str], delimiter: str) -> Callable[[Sequence[Any]], None]:
+    """What writes rows of cells, which are read back as they are."""
+    plain, quoted = (
+        csv.writer(file, delimiter=delimiter, lineterminator="\n", quoting=quoting)
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
+
+    def write(cells: Sequence[Any]) -> None:
+        # Not every version of Python quotes a carriage return, which would end the row.
+        (quoted if "\r" in "".join(map(str, cells)) else plain).writerow(cells)
+
+    return write
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How the cells of a file are separated, and numbers are written."""
@@ -66,6 +80,8 @@ class Dialect:
             reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=blanks)
             for cells in reader:
                 is_first = reader.line_num == 1
+                if len(cells) > MOST_CELLS:
+                    refuse(f"line {reader.line_num} has more than {MOST_CELLS:,} cells")
                 if cells and not (is_first and SEPARATOR_LINE.fullmatch("".join(cells))):
                     yield reader.line_num, cells if not is_first else _uncommented(cells)
 
@@ -92,7 +108,10 @@ def is_table(path: Path) -> bool:
 
 def _faults(dialect: Dialect) -> float:
     """How many cells of the first rows speak against a delimiter."""
-    rows = [cells for _, cells in islice(dialect.rows(), SNIFFED)]
+    try:
+        rows = [cells for _, cells in islice(dialect.rows(), SNIFFED)]
+    except csv.Error:  # the whole of a long line in one cell
+        return inf
     lengths = [len(cells) for cells in rows[:2]]
     if not lengths or lengths[-1] < 2 or lengths[-1] - lengths[0] not in (0, 1):
         return inf

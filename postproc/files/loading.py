@@ -257,6 +257,7 @@ def _checked(
             f"{verdict.n_off} of {checked.n_rows} rows do not sum to 1, by up to "
             f"{verdict.largest_off:.2g}; each is divided by its sum"
         )
+    checked = replace(checked, id_heading=contents.id_heading)
     return _without(checked, verdict.unpredicted, notes)
 
 

@@ -76,7 +76,9 @@ def write_parquet(path: Path, contents: Contents) -> None:
     parquet = import_parquet()
     import pyarrow
 
-    columns: dict[str, Any] = {} if contents.ids is None else {"id": contents.ids.tolist()}
+    columns: dict[str, Any] = {}
+    if contents.ids is not None:
+        columns[contents.id_heading] = contents.ids.tolist()
     columns |= {
         name: contents.values[:, j] for j, name in enumerate(header_of(contents, unique=True))
     }

@@ -128,7 +128,7 @@ def write_records(path: Path, contents: Contents) -> None:
     header = header_of(contents, unique=True)
     with path.open("w", encoding="utf-8") as file:
         for row, values in enumerate(contents.values):
-            first = {} if contents.ids is None else {"id": str(contents.ids[row])}
+            first = {} if contents.ids is None else {contents.id_heading: str(contents.ids[row])}
             cells = (float(str(value)) for value in values)  # the fewest digits of narrow floats
             record = first | dict(zip(header, cells, strict=True))
             file.write(json.dumps(record, ensure_ascii=False) + "\n")

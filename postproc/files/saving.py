@@ -103,6 +103,7 @@ def save_blocks(
     ids: Sequence[str] | NDArray[np.str_] | None = None,
     kind: Kind = "probs",
     flat: bool = False,
+    id_heading: str = "id",
     overwrite: bool = False,
 ) -> Path:
     """Save scores that come in row blocks; `.npy` is written through, block by block.
@@ -121,6 +122,8 @@ def save_blocks(
         What the scores are, for formats that keep it.
     flat : bool
         Whether one column is saved as an array of shape (n,), where the format holds arrays.
+    id_heading : str
+        What a table calls the column of ids.
 
     Returns
     -------
@@ -145,6 +148,7 @@ def save_blocks(
                 None if classes is None else tuple(classes),
                 None if ids is None else np.asarray(ids).astype(np.str_),
                 kind,
+                id_heading=id_heading,
             )
             try:
                 formats.write(temporary, contents, suffix=suffix_of(target))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.contents import Contents, id_array
+from postproc.files.contents import Contents, id_array, text_array
 from postproc.files.reading import Reading
 from postproc.scores.tables.column_names import is_suspect, is_truth, listed
 from postproc.scores.tables.columns import (
@@ -32,12 +32,14 @@ def scores_of(table: Table, reading: Reading) -> Contents:
     if is_list(first):
         classes = _names_of_list(table, roles)
         kind = SCORE_KEYS.get(table.names[roles.scores[0]].lower())
-        return Contents(first, classes, ids, kind, is_table=True, notes=notes)
+        heading = _heading(table, roles.ids)
+        return Contents(first, classes, ids, kind, is_table=True, notes=notes, id_heading=heading)
     columns = [table.numbers(column) for column in roles.scores]
     values = np.stack(columns, axis=1)
     _check_missing(table, roles, values)
     names = tuple(table.names[c] for c in roles.scores) if table.has_header else None
-    return Contents(values, names, ids, is_table=True, notes=notes)
+    heading = _heading(table, roles.ids)
+    return Contents(values, names, ids, is_table=True, notes=notes, id_heading=heading)
 
 
 def _predicted_labels(table: Table, reading: Reading) -> Contents | None:
@@ -65,7 +67,13 @@ def _predicted_labels(table: Table, reading: Reading) -> Contents | None:
     if len(table.names) == 1 and table.has_header and is_text(values) and name in text:
         text = [name, *text]  # a label like the others, and no header
     row_ids = None if ids is None else _ids(table, ids)
-    return Contents(np.array(text, dtype=np.str_), None, row_ids, is_labels=True, notes=table.notes)
+    found, heading = text_array(text), _heading(table, ids)
+    return Contents(found, None, row_ids, is_labels=True, notes=table.notes, id_heading=heading)
+
+
+def _heading(table: Table, ids: int | None) -> str:
+    """What the column of ids is called, `id` where it has no name."""
+    return (table.has_header and ids is not None and table.names[ids].strip()) or "id"
 
 
 def _names_of_list(table: Table, roles: Roles) -> tuple[str, ...] | None:
@@ -109,7 +117,7 @@ def _ids(table: Table, column: int) -> NDArray[np.str_] | None:
     values = table.columns[column]
     if isinstance(values, np.ndarray) and np.isnan(values.astype(np.float64)).all():
         return None
-    return id_array(np.array(text, dtype=np.str_))
+    return id_array(text_array(text))
 
 
 def labels_of(table: Table, reading: Reading) -> Contents:
@@ -147,4 +155,4 @@ def _label_values(table: Table, column: int) -> NDArray[np.generic]:
     values = table.columns[column]
     if isinstance(values, np.ndarray) and values.ndim == 1:
         return values
-    return np.array(table.text(column), dtype=np.str_)
+    return text_array(table.text(column))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from postproc.files.dialects import Dialect
+from postproc.files.dialects import Dialect, row_writer
 from postproc.files.paths import atomic_path, resolve_path, suffix_of
 from postproc.scores.checks import fail
 from postproc.scores.names import some
@@ -103,12 +103,12 @@ def save_variants(
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         delimiter = "\t" if suffix_of(path) == ".tsv" else ","
-        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
-        writer.writerow(["id", *table.names] if table.id is None else table.names)
+        write = row_writer(file, delimiter)
+        write(["id", *table.names] if table.id is None else table.names)
         for name, cells in table.rows():
             for variant in variants_of(name, cells):
                 row = [*cells[: table.text], variant, *cells[table.text + 1 :]]
-                writer.writerow([name, *row] if table.id is None else row)
+                write([name, *row] if table.id is None else row)
                 n_rows += 1
     return n_rows
 

@@ -31,6 +31,7 @@ class Output:
     edges: tuple[int, ...] = ()  #: First row of each shard, and n; empty for shards of equal size.
     only: int | None = None  #: The one column of each block that is written, if not all are.
     flat: bool = False  #: Whether one column is an array of shape (n,) in formats of arrays.
+    id_heading: str = "id"  #: What tables call the column of ids.
 
     @property
     def is_file(self) -> bool:

@@ -163,6 +163,7 @@ def _write_at_once(
         classes=output.classes,
         ids=output.ids,
         flat=output.flat,
+        id_heading=output.id_heading,
         overwrite=overwrite,
     )
     return stats

@@ -90,7 +90,7 @@ def accuracy_report(
     baseline: str | None = None,
     kinds: Kind | Mapping[str, Kind] | None = None,
     classes: Sequence[str] | None = None,
-    metrics: Sequence[str | Metric] = ("accuracy",),
+    metrics: Sequence[str | Metric] | None = None,
     groups: Any = None,
     row_weights: Any = None,
     map_blocks: MapBlocks = in_order,
@@ -120,9 +120,10 @@ def accuracy_report(
         Kinds of the arrays; by default each is detected from the whole array.
     classes : sequence of C str, optional
         Class names; by default those that the predictions carry.
-    metrics : sequence of str or Metric
+    metrics : sequence of str or Metric, optional
         Metrics to show with intervals and gains: accuracy, balanced_accuracy, macro_f1, micro_f1,
-        mcc, kappa, quadratic_kappa, log_loss, brier, auc, average_precision, or topK.
+        f1, mcc, kappa, quadratic_kappa, log_loss, brier, auc, average_precision, or topK. By
+        default accuracy, and of two classes the AUC.
     groups : array_like of shape (n,), optional
         What each row belongs to: rows of one patient or document vary together, and only groups
         are independent.
@@ -175,6 +176,10 @@ def accuracy_report(
     if class_names is not None:
         check_unique(class_names, "classes")
 
+    if metrics is None:
+        only = any(model.labels_only for model in checked)
+        ranks = first.n_classes == 2 and not only and y.min() != y.max()
+        metrics = ("accuracy", "auc") if ranks else ("accuracy",)
     wanted = _check_metrics(metrics, first.n_classes)
     units = Units(
         None if row_weights is None else check_weights(row_weights, len(y)),

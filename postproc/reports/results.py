@@ -14,12 +14,12 @@ from postproc.evaluation.influence import Estimate, Spread, corrected
 from postproc.evaluation.metrics import MeasureRows
 from postproc.evaluation.moments import Moments, Units
 from postproc.evaluation.paired import Comparison, holm
-from postproc.evaluation.rank_counts import Ranking, RankRows, rank
+from postproc.evaluation.rank_counts import HeldInfluences, Ranking, RankRows, rank
 from postproc.evaluation.registry import METRICS, Metric, find_metric
 from postproc.evaluation.reliability import ReliabilityBins
 from postproc.reports.measure import Entry, Found, MeasuredRows, RankedRows, pass_over
 from postproc.reports.numbers import MetricResult, ModelReport
-from postproc.scores.blocks import MapBlocks, Sizes
+from postproc.scores.blocks import MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
 from postproc.scores.kinds import Kind
 
@@ -97,7 +97,9 @@ def model_reports(
                 for ranking, model in zip(every, models, strict=True)
             ]
             larger = replace(sizes, block=4 * sizes.block)  # several rows for each cell
-            ranked = pass_over(entries, labels, shape, units, map_blocks, larger)
+            held = all(isinstance(ranking.influences, HeldInfluences) for ranking in every)
+            where = in_order if held else map_blocks  # what is held is sent nowhere
+            ranked = pass_over(entries, labels, shape, units, where, larger)
     judged = list(map(_Judged, found, rankings, ranked))
     comparisons = [
         None if each.found.switches is None else each.found.switches.compare(shape[0])

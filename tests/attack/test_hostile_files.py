@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import postproc
 from cli.main import main
 
 RNG = np.random.default_rng(0)
@@ -196,3 +197,75 @@ def test_an_array_that_claims_a_billion_rows_takes_little_memory(folder):
     zarr.create_array("claims.zarr", shape=(10**9, 3), chunks=(10, 3), dtype="f8")
     message = refused("can", "claims.zarr", "--prior", "uniform")
     assert "its metadata claim 100,000,000 chunks, more than 1,000,000" in message
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "reason"),
+    [
+        ("0" * (2**24 + 1), ("--labels",), "line 1 is longer than 16,777,216 characters"),
+        ("0" * (2**24 + 1), ("--labels", "y.npy", "--classes"), "line 1 is longer than"),
+        ("0" * 2**22, ("--labels",), "a name or label has 4,194,304 characters"),
+    ],
+)
+def test_long_lines_of_labels_and_names_are_refused(line, words, reason, folder):
+    (folder / "long.txt").write_text(line + "\n1" * 59 + "\n")
+    assert reason in refused("report", "p.npy", *words, "long.txt")
+
+
+def test_tables_of_many_classes_are_read(folder):
+    """Their lines are longer than a cell may be."""
+    probs = RNG.dirichlet(np.ones(12_000), 2)
+    postproc.save_predictions("many.csv", probs)
+    np.testing.assert_allclose(postproc.load_predictions("many.csv").scores, probs)
+
+
+@pytest.mark.parametrize(
+    "words", [("can", "wide.csv.gz", "--prior", "uniform"), ("report", "p.npy", "--labels", "wide")]
+)
+def test_tables_of_endless_rows_are_refused(words, folder):
+    with gzip.open("wide.csv.gz", "wt") as file:
+        for _ in range(12):
+            file.write("0," * 2**19 + "0\n")
+    assert "line 1 has more than 262,144 cells" in refused(*words)
+
+
+@pytest.mark.slow
+def test_packed_labels_take_little_memory(folder):
+    with gzip.open("y.csv.gz", "wt") as file:
+        for _ in range(4):
+            file.write("0\n" * 10**6)
+    assert "GiB of memory; such a file is damaged" in refused(
+        "report", "p.npy", "--labels", "y.csv.gz"
+    )
+
+
+@pytest.mark.parametrize("name", ["a\0", "a\0b"])
+def test_names_that_arrays_cannot_hold_are_refused(name, folder):
+    (folder / "classes.txt").write_text(f"{name}\nb\nc\n")
+    rows = [f"r{row}{name}," + ",".join(map(repr, map(float, p))) for row, p in enumerate(PROBS)]
+    (folder / "ids.csv").write_text("\n".join(["id,a,b,c", *rows, ""]))
+    (folder / "classes.csv").write_text(
+        "\n".join([f"id,{name},b,c", *rows, ""]).replace("\0,", ",")
+    )
+    for words in (("p.npy", "--classes", "classes.txt"), ("ids.csv",)):
+        assert "must be text without NUL characters" in refused("can", *words, "--prior", "uniform")
+    with pytest.raises(ValueError, match="class names of scores` must be text without NUL"):
+        postproc.TemperatureScaling().fit(PROBS, np.arange(60) % 3, classes=[name, "b", "c"])
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_carriage_returns_in_names_come_back(suffix, folder):
+    """Some versions of Python write them without quotes, and then they end the row."""
+    mark = b"," if suffix == "csv" else b"\t"
+    names, ids = ["a\rx", "b", "c"], [f"r\r{row}" for row in range(60)]
+    postproc.save_predictions(f"named.{suffix}", PROBS, classes=names, ids=ids)
+    loaded = postproc.load_predictions(f"named.{suffix}")
+    assert (list(loaded.classes), loaded.ids.tolist()) == (names, ids)
+    np.testing.assert_allclose(loaded.scores, PROBS)
+    assert run("decide", f"named.{suffix}", "-o", f"labels.{suffix}").exit_code == 0
+    found = postproc.load_labels(f"labels.{suffix}", n_classes=3, classes=names, ids=loaded.ids)
+    np.testing.assert_array_equal(found, PROBS.argmax(axis=1))
+    Path(f"texts.{suffix}").write_bytes(b'text,note\none two,"x\ry"\n'.replace(b",", mark))
+    done = run("augment", f"texts.{suffix}", "-o", f"more.{suffix}", "-k", "2")
+    assert done.exit_code == 0, done.output
+    assert Path(f"more.{suffix}").read_bytes().count(mark + b'"x\ry"') == 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.training.__main__ import main
-from benchmarks.training.methods import METHODS, classifier_settings, training_options
+from benchmarks.training.methods import METHODS, classifier_settings
 from benchmarks.training.tables import interval
 from benchmarks.training.tasks import load, synthetic, varied
 from ensemble.training import TrainingOptions
@@ -55,12 +55,16 @@ def test_shots_and_noise():
 
 
 def test_methods_by_name():
-    assert training_options([]) == TrainingOptions()
-    assert training_options(["flooding=0.2", "child-free"]).flooding == 0.2
-    assert training_options(["accumulate=2"]).accumulate == 2
-    for name in METHODS:
-        assert training_options([name]) != TrainingOptions()
-    assert classifier_settings("shuffle") == {"pretraining": "shuffle"}
+    plain = classifier_settings([])
+    assert plain == {
+        "options": TrainingOptions(),
+        "virtual_augmentation": None,
+        "pretraining": None,
+    }
+    assert classifier_settings(["flooding=0.2", "child-free"])["options"].flooding == 0.2
+    assert classifier_settings(["accumulate=2", "vda=.5"])["virtual_augmentation"] == 0.5
+    assert classifier_settings([], "shuffle")["pretraining"] == "shuffle"
+    assert all(classifier_settings([name]) != plain for name in METHODS)
 
 
 def test_interval_by_hand():
@@ -71,4 +75,4 @@ def test_interval_by_hand():
 
 def test_an_unknown_method_is_named():
     with pytest.raises(ValueError, match="got 'dropout'"):
-        classifier_settings("dropout")
+        classifier_settings(["dropout"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ensemble import aeda
+from ensemble import TextClassifier, WordRoles, aeda
 from postproc import load_predictions
 
 TEXTS = [
@@ -69,6 +69,41 @@ def test_with_original_in_other_layouts(run_cli):
         run_cli("augment", name, "-o", "v.csv", "--overwrite")
         assert read("v.csv")[0] == ["tweet_id", "text", "label"]
         assert len(read("v.csv")) == 25
+
+
+def test_roles_of_their_own_labels(run_cli):
+    output = run_cli("augment", "texts.csv", "-k", 3, "--method", "roles", "--seed", 5).output
+    assert "variants hold words of the labels of their own texts" in output
+    roles = WordRoles().fit([row[1] for row in TEXTS], [row[2] for row in TEXTS])
+    expected = [
+        [name, variant, label]
+        for name, text, label in TEXTS
+        for variant in roles.variants(text, 3, label=label, seed=5, text_id=name)
+    ]
+    assert read("texts.augment.csv")[1:] == expected
+    assert len({variant for _, variant, _ in expected}) > 3
+
+
+def test_roles_of_other_texts_never_look_at_labels(run_cli):
+    """The same bytes whatever the labels of the texts are, and without any."""
+    write("train.csv", [row[1:] for row in TEXTS], ("text", "Category"))
+    write("wrong.csv", [(name, text, "?") for name, text, _ in TEXTS])
+    write("bare.csv", [row[:2] for row in TEXTS], ("id", "text"))
+    words = ("--method", "roles", "--fit", "train.csv", "--label-column", "Category", "-k", 4)
+    for name in ("texts", "wrong", "bare"):
+        output = run_cli("augment", f"{name}.csv", *words, "-o", f"{name}.v.csv").output
+        assert "hold words" not in output
+    roles = WordRoles().fit([row[1] for row in TEXTS], [row[2] for row in TEXTS])
+    expected = [[n, v] for n, t, _ in TEXTS for v in roles.variants(t, 4, text_id=n)]
+    for name in ("texts", "wrong", "bare"):
+        assert [row[:2] for row in read(f"{name}.v.csv")[1:]] == expected
+
+
+def test_the_table_of_the_roles_is_never_replaced(run_cli):
+    Path("train.csv").write_bytes(Path("texts.csv").read_bytes())
+    words = ("--method", "roles", "--fit", "train.csv", "-o", "train.csv", "--overwrite")
+    assert "must not be an input" in run_cli("augment", "texts.csv", *words, code=2).output
+    assert Path("train.csv").read_bytes() == Path("texts.csv").read_bytes()
 
 
 def test_augmented_predicted_and_pooled(run_cli):
@@ -145,3 +180,26 @@ def test_damaged_files(run_cli):
     assert "cannot be read" in run_cli("augment", "t.csv.gz", code=1).output
     Path("t.csv").write_text("")
     assert "got an empty file" in run_cli("augment", "t.csv", code=1).output
+
+
+def test_a_text_member_predicts_variants_and_they_are_pooled(run_cli):
+    """The way round with a model that was trained here: texts, variants, scores, pooled rows."""
+    words = {"where": "where is my {} now", "close": "please close the {} today"}
+    rows = [
+        (f"{label}{k}", text.format(thing), label)
+        for label, text in words.items()
+        for k, thing in enumerate(["card", "money", "account", "order", "parcel"] * 4)
+    ]
+    member = TextClassifier(epochs=6).fit([row[1] for row in rows], [row[2] for row in rows])
+    write("new.csv", [row[:2] for row in rows[::3]], header=("id", "text"))
+    run_cli("augment", "new.csv", "-k", 4, "--with-original", "-o", "variants.csv")
+    variants = read("variants.csv")[1:]
+    scores = member.decision_function([text for _, text in variants])
+    scored = [(name, *z) for (name, _), z in zip(variants, scores.tolist(), strict=True)]
+    write("scores.csv", scored, header=("id", *member.classes_))
+    run_cli("pool", "scores.csv", "--logits", "--rule", "log", "-o", "pooled.csv")
+    pooled = load_predictions("pooled.csv")
+    assert len(variants) == 5 * len(rows[::3])
+    assert list(pooled.ids) == [row[0] for row in rows[::3]]
+    wanted = [list(member.classes_).index(row[2]) for row in rows[::3]]
+    assert np.asarray(pooled.scores).argmax(axis=1).tolist() == wanted

@@ -47,6 +47,38 @@ def test_labels_have_ids_and_names(task, run_cli):
     assert rows_of("test.decide.csv") == rows
 
 
+@pytest.mark.parametrize(
+    ("names", "heading", "options", "wanted"),
+    [
+        (("stayed", "left"), "left", (), ("stayed", "left")),
+        (("stayed", "left"), "p", ("--positive", "left"), ("stayed", "left")),
+        (("No", "Yes"), "p", (), ("No", "Yes")),
+        (("0", "1"), "p", (), ("0", "1")),
+        (("-1", "1"), "p", (), ("0", "1")),
+        (("a", "left", "b"), "p", ("--positive", "left"), ("0", "1")),
+    ],
+)
+def test_one_column_is_decided_in_the_names_of_its_labels(
+    task, run_cli, names, heading, options, wanted
+):
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=60)
+    p = np.clip(0.3 + 0.4 * y + 0.2 * rng.normal(size=60), 0.01, 0.99)
+    save_predictions("p.csv", p[:, None], classes=[heading], ids=[f"r{i}" for i in range(60)])
+    positive = names[1]
+    rest = [name for name in names if name != positive]
+    said = [positive if label else rest[i % len(rest)] for i, label in enumerate(y)]
+    Path("y.txt").write_text("\n".join(said) + "\n")
+    words = ("--metric", "f1", "--fit", "p.csv", "--fit-labels", "y.txt", *options)
+    run_cli("decide", "p.csv", *words, "-o", "l.csv", "--quiet")
+    found = [row["label"] for row in rows_of("l.csv")]
+    plain = np.array(wanted)[(p > 0.5).astype(int)]
+    assert set(found) <= set(wanted)
+    assert np.mean(plain == found) > 0.7
+    run_cli("decide", "p.csv", *words, "-o", "i.csv", "--integers", "--quiet")
+    assert {row["label"] for row in rows_of("i.csv")} <= {"0", "1"}
+
+
 def test_a_submission(task, run_cli):
     words = ("--integers", "--columns-as", "id:PassengerId,label:Target")
     run_cli("decide", "test.csv", "-o", "s.csv", *words)

@@ -246,3 +246,45 @@ def test_accuracies_are_a_column_only_where_labels_tell_them(run, run_cli):
     assert "accuracy" not in bare
     judged = run_cli("ensemble", "soft", *TEST, "-o", "two.npy", "--labels", "labels.test.npy")
     assert "accuracy on these rows, %" in judged.stdout
+
+
+def test_label_embeddings_say_what_they_gain_or_that_they_are_left_out(run, run_cli):
+    summary = json.loads(run_cli("ensemble", "ytuning", ".", "-o", "y.npy", "--json").stdout)
+    said = summary["label_embeddings"]
+    assert (said["weight"] > 0) == (said["gain_ci"][0] > 0)
+    text = run_cli("ensemble", "ytuning", ".", "-o", "y2.npy").stdout
+    used = f"weight {said['weight']:.3f}" if said["weight"] else "left out, weights alone"
+    assert f"label embeddings: {used}; out of fold the log-loss falls by" in text
+    assert "training" not in summary
+    np.testing.assert_array_equal(np.load("y.npy"), np.load("y2.npy"))
+
+
+@pytest.mark.parametrize("method", ["stack", "ytuning", "devil"])
+def test_training_methods(run, run_cli, method):
+    few = ("--epochs", 3, "--seeds", 1, "--head", "bias") if method == "devil" else ()
+    args = ("ensemble", method, ".", *few)
+    summary = json.loads(
+        run_cli(*args, "--training", "fgm=0.1,child_free=.5", "-o", "a.npy", "--json").stdout
+    )
+    assert summary["training"] == {
+        "methods": {"fgm": 0.1, "child_free": 0.5}, "gain": None, "gain_ci": None
+    }  # fmt: skip
+    text = run_cli(*args, "--training", "auto", "-o", "b.npy").stdout
+    assert "; out of fold the log-loss falls by" in text.splitlines()[-2]
+    assert text.splitlines()[-2].startswith("training: ")
+
+
+@pytest.mark.parametrize(
+    ("method", "training", "message"),
+    [
+        ("weights", "auto", "weights has no training methods; omit --training"),
+        ("stack", "plain", "must be auto, or methods like fgm=0.5,flooding=0.1, got 'plain'"),
+        ("stack", "fgm=1,fgm=2", "must be auto, or methods like"),
+        ("stack", "fgm=much", "'fgm=much' is not a valid list of methods nor auto"),
+        ("stack", "sam=1", "`training` must be of the methods flooding, fgm, child_free"),
+        ("stack", "fgm=-1", "`training['fgm']` must be in (0, inf), got -1"),
+    ],
+)
+def test_training_methods_that_are_none(run, run_cli, method, training, message):
+    output = run_cli("ensemble", method, ".", "--training", training, code=2).output
+    assert message in output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -16,8 +17,9 @@ from ensemble.training.text.batches import TokenBatches
 from ensemble.training.text.encoders import BidirectionalGRU, TextCNN, TextEncoder, Transformer
 from ensemble.training.text.pretraining import pretrain
 from ensemble.training.text.tasks import TASKS, Task
-from ensemble.training.text.vocabulary import Vocabulary
+from ensemble.training.text.vocabulary import PADDING, Vocabulary, check_texts
 from ensemble.training.trainer import DevilsAdvocateTrainer
+from ensemble.training.virtual_augmentation import VirtualAugmentation
 from postproc.scores.checks import check_choice, check_count, check_number, fail
 
 Encoder = Literal["cnn", "gru", "transformer"]
@@ -41,10 +43,14 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     options : TrainingOptions, optional
         How it is trained; plainly if not given. The parameters of the embeddings match
         ``"embedding.*"``; ``lambda module, inputs: module.represent(inputs)`` represents texts.
-    pretraining : {"shuffle", "random", "shuffle-random", "token-type", "first-character"}, optional
-        Task on the words of the texts that the encoder learns first.
+    pretraining : str, optional
+        Task on the words of the texts that the encoder learns first: "shuffle", "random",
+        "shuffle-random", "token-type", "first-character" or "masked".
+    virtual_augmentation : float, optional
+        Weight >= 0 of virtual data augmentation by a masked language model, a second encoder of the
+        same kind that is trained on the texts first.
     pretrain_epochs : int
-        Epochs >= 1 of that.
+        Epochs >= 1 of the pre-training, and of the masked language model.
     epochs, patience : int
         Most epochs, and epochs without progress that end the training, >= 1.
     batch_size : int
@@ -83,6 +89,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         *,
         options: TrainingOptions | None = None,
         pretraining: Task | None = None,
+        virtual_augmentation: float | None = None,
         pretrain_epochs: int = 5,
         epochs: int = 20,
         patience: int = 3,
@@ -96,6 +103,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         self.encoder = encoder
         self.options = options
         self.pretraining = pretraining
+        self.virtual_augmentation = virtual_augmentation
         self.pretrain_epochs = pretrain_epochs
         self.epochs = epochs
         self.patience = patience
@@ -130,7 +138,10 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
             check_count(getattr(self, name), name, low=1)
         check_number(self.learning_rate, "learning_rate", low=0.0, open_low=True)
         check_number(self.inner, "inner", low=0.0, high=0.5, open_low=True)
+        texts, unlabelled = check_texts(texts), check_texts(unlabelled, "unlabelled")
         self.classes_, labels = np.unique(np.asarray(y), return_inverse=True)
+        if len(labels) != len(texts):
+            fail("y", f"as long as `texts` ({len(texts)})", f"{len(labels)} labels")
         if len(self.classes_) < 2:
             fail("y", "labels of two classes or more", f"{len(self.classes_)}")
         self.vocabulary_ = Vocabulary.of([*texts, *unlabelled])
@@ -141,21 +152,23 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         labels = torch.as_tensor(labels)
         train = TokenBatches(tokens[~held], labels[~held], self.batch_size, shuffle=True)
         valid = TokenBatches(tokens[held], labels[held], 512)
+        everything = self.vocabulary_.encode([*texts, *unlabelled])
+        options = TrainingOptions() if self.options is None else self.options
         with torch.random.fork_rng([]):
             torch.manual_seed(self.seed)
-            module = ENCODERS[self.encoder](len(self.vocabulary_), len(self.classes_))
+            module = self._encoder()
             if self.pretraining is not None:
-                everything = self.vocabulary_.encode([*texts, *unlabelled])
-                pretrain(
-                    module,
-                    everything,
-                    self.vocabulary_,
-                    self.pretraining,
-                    epochs=self.pretrain_epochs,
-                    batch_size=self.batch_size,
-                    learning_rate=self.learning_rate,
+                self._pretrain(module, everything, self.pretraining)
+            if self.virtual_augmentation is not None:
+                speaker = self._encoder()
+                virtual = VirtualAugmentation(
+                    self._pretrain(speaker, everything, "masked"),
+                    "embedding.weight",
+                    _classify,
+                    weight=self.virtual_augmentation,
                 )
-        self._train(module, train, valid)
+                options = replace(options, virtual_augmentation=virtual)
+        self._train(module, options, train, valid)
         return self
 
     def decision_function(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -181,7 +194,29 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         """
         return np.asarray(self.classes_[self.decision_function(texts).argmax(axis=1)])
 
-    def _train(self, module: TextEncoder, train: TokenBatches, valid: TokenBatches) -> None:
+    def _encoder(self) -> TextEncoder:
+        return ENCODERS[self.encoder](len(self.vocabulary_), len(self.classes_))
+
+    def _pretrain(
+        self, module: TextEncoder, tokens: torch.Tensor, task: Task
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        return pretrain(
+            module,
+            tokens,
+            self.vocabulary_,
+            task,
+            epochs=self.pretrain_epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+        )
+
+    def _train(
+        self,
+        module: TextEncoder,
+        options: TrainingOptions,
+        train: TokenBatches,
+        valid: TokenBatches,
+    ) -> None:
         self.snapshots_: list[Self] = []
 
         def after(_: str, epoch: int, losses: list[float]) -> None:
@@ -201,12 +236,17 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
             calibrated=True,
             optimizer=lambda parameters: torch.optim.Adam(parameters, self.learning_rate),
             progress=after,
-            options=self.options,
+            options=options,
             seed=self.seed,
         ).fit(train, valid)
         self.log_losses_ = [losses[0] for losses in trainer.history_["pretraining"]]
         self.best_epoch_ = int(np.argmin(self.log_losses_))
         self.module_ = module.eval()
+
+
+def _classify(module: TextEncoder, embeddings: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """Logits (b, C) of embeddings of words (b, L, d), without those beyond a text's end."""
+    return module(embeddings * (tokens != PADDING)[:, :, None])
 
 
 def inner_rows(y: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:

@@ -42,6 +42,8 @@ def pretrain(
             functional.cross_entropy(logits, targets[judged]).backward()
             optimizer.step()
 
+    module.eval()
+
     def word_logits(texts: torch.Tensor) -> torch.Tensor:
         return head(module.word_states(texts)[0])
 

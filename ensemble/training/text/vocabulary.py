@@ -10,7 +10,7 @@ from typing import Self
 
 import torch
 
-from postproc.scores.checks import check_count
+from postproc.scores.checks import check_count, fail_type
 
 #: Numbers that are no words: beyond a text's end, of rare words, of words that are hidden.
 PADDING, UNKNOWN, MASK = 0, 1, 2
@@ -18,6 +18,17 @@ FIRST_WORD = 3
 
 #: Words, with what follows an apostrophe, and single marks.
 _TOKENS = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+
+
+def check_texts(texts: Iterable[str], name: str = "texts") -> list[str]:
+    """Texts as a list, all of them strings."""
+    if isinstance(texts, str):
+        fail_type(name, "a sequence of strings", "one string")
+    found = list(texts)
+    for row, text in enumerate(found):
+        if not isinstance(text, str):
+            fail_type(f"{name}[{row}]", "a string", type(text).__name__)
+    return found
 
 
 def split_text(text: str) -> list[str]:
@@ -65,7 +76,7 @@ class Vocabulary:
             Words of a text that are read.
         """
         check_count(least, "least", low=1)
-        counts = Counter(word for text in texts for word in split_text(text))
+        counts = Counter(word for text in check_texts(texts) for word in split_text(text))
         return cls(tuple(sorted(word for word, n in counts.items() if n >= least)), length)
 
     def encode(self, texts: Sequence[str]) -> torch.Tensor:
@@ -81,7 +92,7 @@ class Vocabulary:
         tensor of shape (n, L), int64
             Numbers, 0 beyond a text's end; L is the length of the longest, or `length`.
         """
-        rows = [split_text(text)[: self.length] for text in texts]
+        rows = [split_text(text)[: self.length] for text in check_texts(texts)]
         width = max((len(row) for row in rows), default=0)
         numbers = torch.full((len(rows), max(width, 1)), PADDING)
         for row, words in enumerate(rows):

@@ -25,6 +25,9 @@ from postproc.scores.frames.labels import (
 from postproc.scores.frames.native import check_default, is_native, open_native
 from postproc.scores.names import some
 
+#: Types of arguments without names.
+PLAIN = frozenset({bool, int, float, str, type(None)})
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -56,6 +59,8 @@ def takes_frames(
 
         @wraps(function)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+            if all(map(_is_plain, args)) and all(map(_is_plain, kwargs.values())):
+                return function(*args, **kwargs)  # many calls within loops are of this kind
             try:
                 bound = signature.bind(*args, **kwargs)
             except TypeError:
@@ -183,6 +188,12 @@ class _Call:
             return leaf.align(classes=self.classes, ids=ids) if hasattr(leaf, "align") else leaf
 
         return align
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether an argument can hold no names at all: numbers, an option, nothing."""
+    kind = type(value)
+    return kind in PLAIN or (kind is np.ndarray and value.dtype.kind in "biuf")
 
 
 def _concerns(value: Any) -> bool:

@@ -94,11 +94,12 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
         refuse("each column must have a class name, got ''")
     single = _single_column(table, doubtful)
     reasons = {} if single else dict(_suspects(table, doubtful))
-    left = [c for c in scores if c not in reasons and not (c in doubtful and _is_other(table, c))]
+    questioned = frozenset(doubtful)
+    left = [c for c in scores if c not in reasons and not (c in questioned and _is_other(table, c))]
     reasons |= {
         column: "all rows sum to 1 without it"
         for column in _odd_columns(table, left)
-        if column in doubtful
+        if column in questioned
     }
     if not table.has_header:
         reasons = dict(_whole_columns(table, doubtful)) | reasons

@@ -1,6 +1,11 @@
 """Outputs lie apart from what a command reads, however that is named."""
 
+import json
+import re
+from pathlib import Path
+
 import numpy as np
+import pyarrow.parquet
 import pytest
 
 from cli.main import COMMANDS, main
@@ -121,6 +126,33 @@ def test_all_parameters_that_may_name_files_are_known():
         param.name
         for name in COMMANDS
         for param in main.get_command(None, name).params
-        if param.type.name in ("text", "path")
+        if param.type.name in ("text", "path", "file")
     }
     assert found - words - written == set(FILES)
+
+
+ROWS = [("7", 0.2, 0.8), ("9", 0.6, 0.4)]
+
+
+def write_rows(path, heading):
+    lines = [f"{heading},cat,dog", *(f"{name},{a},{b}" for name, a, b in ROWS)]
+    Path(path).write_text("".join(f"{line}\n" for line in lines))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("heading", ["PassengerId", "row"])
+def test_the_heading_of_ids_stays_as_it_came(suffix, heading, tmp_path, monkeypatch, run_cli):
+    monkeypatch.chdir(tmp_path)
+    write_rows("a.csv", heading)
+    Path("y.csv").write_text("id,label\n9,cat\n7,dog\n")
+    words = ["can", "a.csv", "--id-column", heading, "--prior", "uniform", "--labels", "y.csv"]
+    run_cli(*words, "-o", f"out{suffix}", "--labels-out", "labels.csv")
+    if suffix == ".parquet":
+        names = pyarrow.parquet.read_schema("out.parquet").names
+    else:
+        first = Path(f"out{suffix}").read_text().partition("\n")[0]
+        names = [*json.loads(first)] if suffix == ".jsonl" else re.split("[,\t]", first)
+    assert names == [heading, "cat", "dog"]
+    assert Path("labels.csv").read_text().startswith(f"{heading},label\n7,dog\n")
+    run_cli(*words, "-o", "x.npy", "--labels-out", "own.csv", "--columns-as", "id:mine")
+    assert Path("own.csv").read_text().startswith("mine,label\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from ensemble.training.head_methods import PLAIN, HeadMethods
 N, P, C = 40, 6, 3
 
 
-def make_task(n_models=2, penalty=None):
+def make_task(n_models=2):
     """Linear models on inputs of their own, and what autograd says of their losses."""
     rng = torch.Generator().manual_seed(0)
     x = torch.randn(n_models, N, P, generator=rng)
@@ -25,7 +27,10 @@ def make_task(n_models=2, penalty=None):
         z = torch.baddbmm(b, inputs, w)
         return torch.stack([functional.cross_entropy(part, y[rows]) for part in z])
 
-    return HeadTask((w, b), lambda rows: x[:, rows], losses, penalty, n_models), x, y
+    def views(inputs):
+        return list(zip(inputs, torch.baddbmm(b, inputs, w), strict=True))
+
+    return HeadTask((w, b), lambda rows: x[:, rows], losses, views, None, n_models), x, y
 
 
 def plainly(task, inputs, rows, m):
@@ -45,8 +50,7 @@ def test_plain_gradients_and_the_penalty():
     for at in range(2):
         torch.testing.assert_close(found[at], by_hand[0][at] + by_hand[1][at])
     w = task.parameters[0]
-    decayed, *_ = make_task(penalty=lambda: torch.zeros(()))
-    decayed = HeadTask(task.parameters, task.inputs, task.losses, lambda: 0.1 * w.square().sum(), 2)
+    decayed = replace(task, penalty=lambda: 0.1 * w.square().sum())
     torch.testing.assert_close(HeadGradients(decayed, PLAIN).of(ROWS)[0], found[0] + 0.2 * w)
 
 
@@ -60,6 +64,24 @@ def test_flooding_turns_the_gradient_of_each_model_below_the_level():
         sign = 1.0 if losses[m] > level else -1.0
         torch.testing.assert_close(found[m], sign * plain[m])
     assert losses[0] != losses[1]
+
+
+def test_label_denoising_adds_its_term_to_the_loss_of_each_model():
+    task, x, _ = make_task()
+    found = HeadGradients(task, HeadMethods(label_denoising=0.3)).of(ROWS)
+    for m in range(2):
+        loss = task.losses(x[:, ROWS], ROWS)[m]
+        h, z = task.views(x[:, ROWS])[m]
+        pairs = [(i, j) for i in range(len(h)) for j in range(len(h)) if i != j]
+        probs = z.softmax(dim=1)
+        term = sum(
+            (functional.cosine_similarity(h[i], h[j], dim=0) - (probs[i] * probs[j]).sqrt().sum())
+            ** 2
+            for i, j in pairs
+        ) / len(pairs)
+        expected = torch.autograd.grad(loss + 0.3 * term, task.parameters)
+        for at in range(2):
+            torch.testing.assert_close(found[at][m], expected[at][m])
 
 
 def test_fgm_adds_the_gradient_at_the_worst_inputs_near_each_row():

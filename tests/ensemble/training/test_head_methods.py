@@ -153,7 +153,10 @@ class TestStacking:
 
 
 class TestDevil:
-    @pytest.mark.parametrize("methods", [{"flooding": 0.5}, {"fgm": 0.5}, {"child_driven": 0.3}])
+    @pytest.mark.parametrize(
+        "methods",
+        [{"flooding": 0.5}, {"fgm": 0.5}, {"child_driven": 0.3}, {"label_denoising": 1.0}],
+    )
     def test_methods_change_norm_models_but_never_the_devil(self, methods, fit_split):
         quick = {"epochs": 6, "seeds": 1, "n_folds": 3, "head": "affine", "discussion_weight": 0.1}
         plain = ensemble.DevilsAdvocate(**quick).fit(*fit_split)

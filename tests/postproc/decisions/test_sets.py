@@ -1,12 +1,19 @@
 """Conformal sets: loops and other libraries as oracles, coverage by simulation, invariances."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from postproc import ConformalSets
-from postproc.decisions.sets import class_scores, conformal_thresholds, uniform_of
+from postproc import ConformalSets, Predictions
+from postproc.decisions.rules import DecideRows
+from postproc.decisions.sets import (
+    ConformalRule,
+    class_scores,
+    conformal_thresholds,
+    uniform_of,
+)
 
 
 def draw(rng, n, prior=(0.5, 0.3, 0.2), sharp=1.5):
@@ -233,3 +240,14 @@ def test_bad_options_are_named(options, message):
     probs, y = draw(np.random.default_rng(0), 30)
     with pytest.raises(ValueError, match=message):
         ConformalSets(**options).fit(probs, y)
+
+
+def test_sets_of_many_classes_take_little_memory():
+    scores = np.random.default_rng(0).normal(size=(3000, 1000)).astype(np.float32)
+    part = DecideRows(Predictions.check(scores), ConformalRule("aps", np.full(1000, 0.9)))
+    tracemalloc.start()
+    for rows in part.target.cuts():
+        part(rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 15e6

@@ -51,7 +51,7 @@ def value(name, logs, y, weights):
 
 @pytest.mark.parametrize("name", SEARCHED)
 def test_one_threshold_is_the_best_of_all(name):
-    logs, y = draw(200, 0, (0.8, 0.2))
+    logs, y = draw(200, 0, (0.8, 0.2))  # f1 is of the rarer class
     found = ascend(logs, y, SEARCHED[name], np.zeros(2), np.zeros(2), 0.0)
     flips = np.sort(logs[:, 0] - logs[:, 1])
     cuts = [-20.0, *((flips[1:] + flips[:-1]) / 2), 20.0]
@@ -186,6 +186,7 @@ def test_two_classes_have_a_threshold_and_three_have_none():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"metric": "f1"}, "`metric` must be one of .* for multiclass predictions, got f1"),
         ({"metric": "log_loss"}, '`metric` must be one of "accuracy", "balanced_accuracy"'),
         ({"n_folds": 2}, "`n_folds` must be an integer >= 3, got 2"),
         ({"n_folds": 31}, "`scores` must be an array of 31 rows or more, one a fold, got 30"),

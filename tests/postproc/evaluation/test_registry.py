@@ -35,6 +35,7 @@ ORACLES = {
     "balanced_accuracy": of_labels(sk.balanced_accuracy_score),
     "macro_f1": of_labels(sk.f1_score, average="macro"),
     "micro_f1": of_labels(sk.f1_score, average="micro"),
+    "f1": of_labels(sk.f1_score),
     "mcc": of_labels(sk.matthews_corrcoef),
     "kappa": of_labels(sk.cohen_kappa_score),
     "quadratic_kappa": of_labels(sk.cohen_kappa_score, weights="quadratic"),
@@ -62,8 +63,10 @@ def metric_of(name):
     return cost_metric(COSTS) if name == "cost" else find_metric(name)
 
 
-CASES = [(name, 4, digits) for name in ORACLES for digits in (None, 1) if name != "top2"]
+CASES = [(name, 4, digits) for name in ORACLES for digits in (None, 1)]
+CASES = [case for case in CASES if case[0] not in ("top2", "f1")]
 CASES += [(name, 2, digits) for name, n, digits in CASES if name not in ("quadratic_kappa", "cost")]
+CASES += [("f1", 2, None), ("f1", 2, 1)]
 CASES.append(("top2", 4, None))  # scikit-learn breaks ties the other way
 
 
@@ -143,7 +146,7 @@ def test_one_class_has_no_standard_error(name):
     assert np.isnan(metric.estimate(metric.measure(y, p)).interval).all()
 
 
-@pytest.mark.parametrize("name", ["f1", "top0", "topk", "Accuracy"])
+@pytest.mark.parametrize("name", ["f2", "top0", "topk", "Accuracy"])
 def test_unknown_names(name):
     with pytest.raises(
         ValueError, match=r"`metric` must be one of accuracy, .*topK, cost:FILE, got"

@@ -167,7 +167,7 @@ def test_a_suspect_that_is_named_outright_is_a_score(tmp_path, scores):
 )
 def test_prefixes_are_dropped_aloud(tmp_path, scores, prefix, dropped):
     path = write(tmp_path / "a.csv", {prefix + c: scores[:, j] for j, c in enumerate(CLASSES)})
-    note = f"{path}: the prefix {prefix!r} of its columns is dropped from class names"
+    note = f"{path}: the prefix {prefix!r} of its columns is dropped from class names [PP201]"
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         loaded = load_predictions(path)
@@ -195,7 +195,7 @@ def test_rounded_probabilities_are_renormalized_aloud(tmp_path, scores):
         off = abs(block.sum(1) - 1)
         note = (
             f"{path}: {(off > 1e-6).sum()} of {N_ROWS} rows do not sum to 1, by up to "
-            f"{off.max():.2g}; each is divided by its sum"
+            f"{off.max():.2g}; each is divided by its sum [PP201]"
         )
         with pytest.warns(ReadingWarning) as said:
             loaded = load_predictions(path)

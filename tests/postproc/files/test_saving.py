@@ -92,3 +92,13 @@ def test_what_is_no_probabilities_is_not_saved(tmp_path, suffix, values, options
 def test_half_precision_is_saved_as_it_is(tmp_path, probs):
     path = save_predictions(tmp_path / "a.npy", torch.tensor(probs).half())
     assert np.load(path).dtype == np.float16
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_class_called_as_the_column_of_ids_is_refused(tmp_path, suffix):
+    probs = np.full((2, 2), 0.5)
+    names = {"classes": ("name", "b"), "ids": ["x", "y"], "id_heading": "name"}
+    path = tmp_path / f"out{suffix}"
+    with pytest.raises(ValueError, match="its class 'name' has the name of the column of ids"):
+        save_blocks(path, [probs], shape=probs.shape, dtype=probs.dtype, **names)
+    assert not path.exists()

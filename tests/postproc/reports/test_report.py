@@ -5,6 +5,7 @@ import io
 import json
 import pickle
 import tracemalloc
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 
@@ -217,10 +218,21 @@ def test_csv_reads_back(three):
     assert float(lines[1]["gain_high"]) == report["better"].comparison.gain_ci[1]
 
 
+def test_two_classes_show_the_auc_where_it_exists():
+    probs = np.random.default_rng(0).dirichlet([1, 1, 1], 40)
+    two, y = probs[:, :2] / probs[:, :2].sum(axis=1, keepdims=True), np.arange(40) % 2
+    assert accuracy_report({"a": two}, y).asked == ("accuracy", "auc")
+    assert accuracy_report({"a": two}, np.ones(40, int)).asked == ("accuracy",)
+    assert accuracy_report({"a": probs}, np.arange(40) % 3).asked == ("accuracy",)
+    only = replace(Predictions.check(np.eye(2)[y], kind="probs"), labels_only=True)
+    assert accuracy_report({"a": two, "b": only}, y).asked == ("accuracy",)
+
+
 def test_text_is_a_table_in_per_cent():
     old = np.array([[0.9, 0.1]] * 6 + [[0.2, 0.8]] * 4)
     labels = np.array([0] * 5 + [1] * 5)
-    report = accuracy_report({"old": old, "new": np.eye(2)[labels]}, labels)
+    models = {"old": old, "new": np.eye(2)[labels]}
+    report = accuracy_report(models, labels, metrics=["accuracy"])
     assert report.to_text() == (
         "10 rows, 2 classes\n"
         "\n"

@@ -5,7 +5,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ensemble.training import Adversarial, ChildTuning, Contrastive, TrainingOptions
+from ensemble.training import (
+    Adversarial,
+    ChildTuning,
+    Contrastive,
+    LabelDenoising,
+    TrainingOptions,
+)
 from ensemble.training.text import TextClassifier, Vocabulary
 from ensemble.training.text.classifier import inner_rows
 from ensemble.training.text.encoders import TextCNN
@@ -20,6 +26,10 @@ def toy(n, seed=0):
     own = ("cat", "dog", "bird")
     words = [[f"w{k}" for k in rng.integers(12, size=rng.integers(1, 6))] + [own[c]] for c in y]
     return [" ".join(rng.permutation(w)) for w in words], np.array(own)[y]
+
+
+def represent(module, inputs):
+    return module.represent(inputs)
 
 
 TEXTS, Y = toy(240)
@@ -58,9 +68,10 @@ def test_training_options_are_heard_and_differ():
     options = [
         TrainingOptions(),
         TrainingOptions(flooding=0.5),
+        TrainingOptions(label_denoising=LabelDenoising(represent)),
         TrainingOptions(adversarial=Adversarial("embedding.*", "freelb")),
         TrainingOptions(child_tuning=ChildTuning("driven")),
-        TrainingOptions(contrastive=Contrastive(lambda module, x: module.represent(x))),
+        TrainingOptions(contrastive=Contrastive(represent)),
     ]
     quick = {**QUICK, "epochs": 2}
     found = [
@@ -137,6 +148,15 @@ def test_labels_that_cannot_be_learned():
         TextClassifier().fit(["a", "b"], [0, 0])
     with pytest.raises(ValueError, match="two rows or more of some class"):
         TextClassifier().fit(["a", "b"], [0, 1])
+    with pytest.raises(ValueError, match=r"`y` must be as long as `texts` \(2\), got 3 labels"):
+        TextClassifier().fit(["a", "b"], [0, 1, 1])
+
+
+def test_what_is_no_text():
+    with pytest.raises(TypeError, match="`texts` must be a sequence of strings, got one string"):
+        TextClassifier().fit("a b", [0, 1])
+    with pytest.raises(TypeError, match=r"`texts\[1\]` must be a string, got float"):
+        TextClassifier().fit(["a", float("nan")], [0, 1])
 
 
 BETAS = np.geomspace(0.05, 20, 200)

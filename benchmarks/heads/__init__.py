@@ -1,0 +1,1 @@
+"""Heads on saved scores: what label embeddings and training methods gain."""
