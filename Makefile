@@ -41,7 +41,7 @@ search: $(STAMP)
 	HYPOTHESIS_PROFILE=search $(PYTEST) -m "not slow" -n 2
 
 docs: .venv/installed-docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet -f docs/site/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -f docs/site/mkdocs.yml
 	$(BIN)/python docs/site/links.py build/site
 
 bench: $(STAMP)

@@ -1,4 +1,4 @@
-"""Memory and time of a first call: a process that fits and predicts, imports included."""
+"""Memory and processor time of a first call: a process that fits and predicts, imports included."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _kilobytes(name: str) -> int:
 
 def _child(method: Method, task: Task, back: Connection) -> None:
     RESET.write_text("5")  # the peak starts anew
-    before, start = _kilobytes("VmRSS"), time.perf_counter()
+    before, start = _kilobytes("VmRSS"), time.process_time()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -31,7 +31,7 @@ def _child(method: Method, task: Task, back: Connection) -> None:
     except ImportError:
         back.send(None)
         return
-    back.send((time.perf_counter() - start, (_kilobytes("VmHWM") - before) / 1024))
+    back.send((time.process_time() - start, (_kilobytes("VmHWM") - before) / 1024))
 
 
 def table(task: Task) -> str:

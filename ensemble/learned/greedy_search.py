@@ -25,8 +25,9 @@ METRICS = ("accuracy", "log_loss", "macro_f1")
 Counts = NDArray[np.int64]
 Singles = NDArray[np.float32]
 
-#: Bytes of a block: rows of all members, and their sums, stay in the cache together.
-BLOCK_BYTES = DEFAULT_SIZES.cached
+#: Bytes of a block in float64, twice those of float32: smaller ones cost more calls than the cache
+#: saves.
+BLOCK_BYTES = 4 * DEFAULT_SIZES.cached
 
 
 class Search:

@@ -68,9 +68,16 @@ def test_methods_by_name():
 
 
 def test_interval_by_hand():
-    assert interval([1.0]) == "+1.00"
+    assert interval([1.0, 2.0]) == "+1.50"
     assert interval([1.0, 2.0, 3.0]) == "+2.00 [-0.48, +4.48]"  # 2 ± 4.303 · 1/√3
     assert interval([1.0, 1.1, 1.2]) == "**+1.10 [+0.85, +1.35]**"
+
+
+def test_files_that_do_not_exist_are_named(tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main([*WORDS, "--data", str(tmp_path), "--tasks", "own"])
+    assert exit_.value.code == 2
+    assert f"{tmp_path / 'own.train.csv'} does not exist" in capsys.readouterr().err
 
 
 def test_an_unknown_method_is_named():

@@ -9,7 +9,7 @@ DOCS = ROOT / "docs"
 ELSEWHERE = {"codes.md", "completion.md", "files.md", "installing.md", "training.md"}
 #: Trees of folders.
 NOT_CODE = {"architecture.md"}
-SLOW = {"howto/few-shots.md", "methods/devil.md", "large.md"}
+SLOW = {"howto/few-shots.md", "methods/devil.md", "large.md", "text-members.md"}
 PAGES = sorted(
     path.relative_to(DOCS).as_posix()
     for path in DOCS.rglob("*.md")

@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from dataclasses import fields
 
 import pytest
 
@@ -22,11 +23,13 @@ def test_it_names_every_command_and_method():
     from cli.commands.calibrate import calibrate_command
     from cli.commands.ensemble import FITTED, VOTES
     from cli.main import COMMANDS
+    from ensemble import TrainingOptions
 
     (methods,) = [p for p in calibrate_command.params if p.name == "method"]
     code = re.findall(r"`([^`\n]+)`", FENCE.sub("", README.read_text(encoding="utf-8")))
     named = set(re.findall(r"[\w-]+", " ".join(code)))
     assert {*COMMANDS, *VOTES, *FITTED, *methods.type.choices} <= named
+    assert {field.name for field in fields(TrainingOptions)} <= named
 
 
 def test_the_picture_is_drawn_from_the_tables():
