@@ -66,11 +66,6 @@ for size in sizes:
 figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
 for name, values in losses.items():
     axes.plot(sizes, values, marker="o", label=name)
-axes.axhline(
-    -np.log(test[np.arange(len(y_test)), y_test].clip(1e-12)).mean(),
-    color="#999999",
-    label="as given",
-)
 axes.set(
     xscale="log", xlabel="labelled rows", ylabel="test log-loss", xticks=sizes, xticklabels=sizes
 )
