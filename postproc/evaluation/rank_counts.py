@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from postproc.evaluation.curves import Curves, curves_of
 from postproc.evaluation.moments import Units
 from postproc.evaluation.ranking import Cells, Ranked, cells_of, ranked_columns
 from postproc.evaluation.tallies import weighted_counts
-from postproc.scores.arrays import as_numpy
+from postproc.scores.arrays import as_floating, as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, row_blocks, sub_blocks
 from postproc.scores.kinds import Kind, probabilities
 
@@ -27,14 +27,26 @@ Floats = NDArray[np.float64]
 #: Scores (rows times ranked columns) up to which values are exact.
 EXACT = 10**7
 
-#: Cells of the grid: 256 for each power of two from 2^-32 to 1, as float32 has its bits, and one
-#: for all that is less.
+#: Rows of which logsumexp is kept for the second pass.
+KEPT_ROWS = 10**7
+
+#: Cells of the grid: 256 for each power of two from 2^-32 to 1, and one for all that is less: of
+#: probabilities as float32 has its bits, of logits in even steps of log-probability.
 DROPPED_BITS = 15
+STEPS = 256
 LOWEST, ONE = (int(np.float32(p).view(np.int32)) for p in (2.0**-32, 1.0))
 GRID_CELLS = ((ONE - LOWEST) >> DROPPED_BITS) + 1
 
 #: Rows of a column that are counted or looked up at once: several for each cell.
 ROWS = 4 * GRID_CELLS
+
+
+class Located(NamedTuple):
+    """Cells of rows as contiguous columns, which class each row is of, and logsumexp of logits."""
+
+    cells: NDArray[np.intp]  # (C', b)
+    labels: NDArray[np.int64]  # (b,)
+    norms: NDArray[Any] | None  # (b,)
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,27 @@ class RankRows:
         assert scores is not None  # blocks have rows
         return scores, self.labels[rows].reshape(-1).astype(np.int64)
 
+    def cells(self, rows: slice, norms: NDArray[Any] | None = None) -> Located:
+        """Cells of some rows; `norms` (b,) are those that an earlier call has found."""
+        columns = slice(self.columns.start, self.columns.stop)
+        found = np.empty((len(self.columns), rows.stop - rows.start), np.intp)
+        sums = norms
+        for part in sub_blocks(rows, self.scores.shape[1], self.sizes.cached):
+            here = slice(part.start - rows.start, part.stop - rows.start)
+            if self.kind != "logits":
+                probs = as_numpy(probabilities(self.scores[part, :], self.kind))
+                found[:, here] = grid_cells(probs[:, columns]).T
+                continue
+            z = as_numpy(as_floating(self.scores[part, :]))
+            if sums is None:
+                sums = np.empty(rows.stop - rows.start, z.dtype)
+            if norms is None:
+                top = z.max(axis=1)
+                mass = z - top[:, None]
+                sums[here] = top + np.log(np.exp(mass, out=mass).sum(axis=1))
+            found[:, here] = log_cells(z[:, columns], sums[here, None]).T
+        return Located(found, self.labels[rows].reshape(-1).astype(np.int64), sums)
+
     def own_rows(self, labels: NDArray[np.int64]) -> list[NDArray[np.intp]]:
         """Rows with the label of each ranked column."""
         order = np.argsort(labels, kind="stable")
@@ -77,11 +110,10 @@ class RankRows:
         edges = np.searchsorted(labels[order], np.arange(first, stop + 1))
         return [order[a:b] for a, b in pairwise(edges.tolist())]
 
-    def blocks(self, rows: slice) -> Iterator[tuple[slice, NDArray[Any], NDArray[np.int64]]]:
-        """Slices of some rows, with what a call returns of each."""
+    def blocks(self, rows: slice) -> Iterator[slice]:
+        """Slices of some rows that are located at once."""
         for start in range(rows.start, rows.stop, ROWS):
-            part = slice(start, min(start + ROWS, rows.stop))
-            yield part, *self(part)
+            yield slice(start, min(start + ROWS, rows.stop))
 
 
 @dataclass(frozen=True)
@@ -105,6 +137,11 @@ class ConfidenceRows(RankRows):
             found.append((probs.max(axis=1)[None], right.astype(np.int64)))
         scores, right = (np.concatenate(each, axis=-1) for each in zip(*found, strict=True))
         return scores, right
+
+    def cells(self, rows: slice, norms: NDArray[Any] | None = None) -> Located:
+        """Cells of the confidences of some rows."""
+        scores, right = self(rows)
+        return Located(grid_cells(scores).astype(np.intp), right, None)
 
 
 @dataclass(frozen=True)
@@ -135,9 +172,15 @@ class GridInfluences:
     part: RankRows
     #: Of each metric: influences of negative rows, and what positive ones have more, (C', cells).
     tables: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
+    norms: NDArray[Any] | None = None  # (n,), logsumexp of logits where it is known
 
     @classmethod
-    def of(cls, part: RankRows, ranked: Sequence[Mapping[int, Ranked]]) -> GridInfluences:
+    def of(
+        cls,
+        part: RankRows,
+        ranked: Sequence[Mapping[int, Ranked]],
+        norms: NDArray[Any] | None,
+    ) -> GridInfluences:
         """From what is known of the columns, by their place; those left out have no influence."""
         shape = (len(ranked), 2, len(part.columns), GRID_CELLS)
         tables = np.zeros(shape, np.float32)
@@ -145,20 +188,22 @@ class GridInfluences:
             for place, each in of.items():
                 table[0, place] = each.of_negative / len(of)
                 table[1, place] = (each.of_positive - each.of_negative) / len(of)
-        return cls(part, tuple((table[0], table[1]) for table in tables))
+        return cls(part, tuple((table[0], table[1]) for table in tables), norms)
 
     def __call__(self, rows: slice) -> Floats:
         """Those of some rows, (k, b)."""
-        found = np.zeros((len(self.tables), rows.stop - rows.start))
-        for part, scores, labels in self.part.blocks(rows):
+        found = np.zeros((len(self.tables), rows.stop - rows.start), np.float32)
+        for part in self.part.blocks(rows):
             here = slice(part.start - rows.start, part.stop - rows.start)
             looked_up = np.empty(part.stop - part.start, np.float32)
+            norms = None if self.norms is None else self.norms[part]
+            cells, labels, _ = self.part.cells(part, norms)
             for place, own in enumerate(self.part.own_rows(labels)):
-                cell = grid_cells(scores[place])
+                cell = cells[place]
                 for line, (of_negative, more) in zip(found[:, here], self.tables, strict=True):
                     line += np.take(of_negative[place], cell, out=looked_up, mode="clip")
                     line[own] += more[place, cell[own]]
-        return found
+        return found.astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -168,19 +213,29 @@ class CountRows:
     part: RankRows
     units: Units
 
-    def __call__(self, rows: slice) -> list[Cells]:
-        """Cells of each column."""
+    def __call__(self, rows: slice) -> tuple[list[Cells], list[NDArray[Any]]]:
+        """Cells of each column, and logsumexp of logits, part by part."""
+        norms = []
         counts = [Cells(*np.zeros((2, GRID_CELLS))) for _ in self.part.columns]
-        for part, scores, labels in self.part.blocks(rows):
+        for part in self.part.blocks(rows):
             weights = self.units[part].weights
-            for line, own, total in zip(scores, self.part.own_rows(labels), counts, strict=True):
-                cell = grid_cells(line)
+            cells, labels, sums = self.part.cells(part)
+            norms += [] if sums is None else [sums]
+            for cell, own, total in zip(cells, self.part.own_rows(labels), counts, strict=True):
                 mine = weighted_counts(
                     cell[own], None if weights is None else weights[own], GRID_CELLS
                 )
                 total.positive[:] += mine
                 total.negative[:] += weighted_counts(cell, weights, GRID_CELLS) - mine
-        return counts
+        return counts, norms
+
+
+def log_cells(z: NDArray[Any], norms: NDArray[Any]) -> NDArray[Any]:
+    """Cell of each logit (b, C'), rows with these logsumexp (b, 1); as whole numbers once cast."""
+    found = z - norms
+    found *= np.float32(STEPS / np.log(2))
+    found += np.float32(GRID_CELLS - 1)
+    return np.asarray(np.clip(found, 0, np.float32(GRID_CELLS - 1), out=found))
 
 
 def grid_cells(scores: NDArray[Any]) -> NDArray[np.integer[Any]]:
@@ -203,7 +258,10 @@ def rank(
     if part.scores.shape[0] * len(part.columns) <= exact:
         return _rank_held(part, functions, units, map_blocks)
     totals: list[Cells] = []
-    for found in map_blocks(CountRows(part, units), part.cuts(), "ranking"):
+    norms: list[NDArray[Any]] = []
+    keeps = part.scores.shape[0] <= KEPT_ROWS
+    for found, sums in map_blocks(CountRows(part, units), part.cuts(), "ranking"):
+        norms += sums if keeps else []
         for total, some in zip(totals, found, strict=bool(totals)):
             total.positive[:] += some.positive
             total.negative[:] += some.negative
@@ -213,7 +271,7 @@ def rank(
     return Ranking(
         tuple(_mean([each.value for each in of.values()]) for of in ranked),
         tuple(_mean([each.slack for each in of.values()]) for of in ranked),
-        GridInfluences.of(part, ranked),
+        GridInfluences.of(part, ranked, np.concatenate(norms) if norms else None),
         curves_of(totals[0]) if len(totals) == len(able) == 1 and part.needs_both else None,
     )
 

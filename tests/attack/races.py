@@ -22,6 +22,11 @@ from tests.attack import test_faults as faults
 OUTPUTS = ("-o", "--save", "--html", "--labels-out")
 
 
+def say(text: str) -> None:
+    """Print at once: a child may be killed before it does."""
+    print(text, flush=True)  # noqa: T201
+
+
 def start(words: list[str], folder: Path, delay: float = 0.0) -> int:
     """Run a command in a child, in a folder; its process."""
     child = os.fork()
@@ -84,7 +89,7 @@ def attack(name: str, kills: int, pairs: int, rng: np.random.Generator) -> tuple
             left = faults.contents(shared).keys() ^ results[0].keys()
             if wrong or lost or left or code or faults.contents(shared) != results[0]:
                 n_faults += 1
-                print(f"{name}: {what}: wrong {wrong}, lost {lost}, left {left}, exit {code}")  # noqa: T201
+                say(f"{name}: {what}: wrong {wrong}, lost {lost}, left {left}, exit {code}")
 
         for _ in range(kills):
             run(words, first)
@@ -110,7 +115,7 @@ def main(kills: int, pairs: int, seed: int, only: str) -> int:
         if name.startswith(only):
             met, found = attack(name, kills, pairs, rng)
             n_faults += found
-            print(f"{name}: {kills} kills, {pairs} pairs ({met} refused), {found} faults")  # noqa: T201
+            say(f"{name}: {kills} kills, {pairs} pairs ({met} refused), {found} faults")
     return n_faults
 
 

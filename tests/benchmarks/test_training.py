@@ -68,7 +68,7 @@ def test_methods_by_name():
 
 
 def test_interval_by_hand():
-    assert interval([1.0]) == "+1.00"
+    assert interval([1.0, 2.0]) == "+1.50"
     assert interval([1.0, 2.0, 3.0]) == "+2.00 [-0.48, +4.48]"  # 2 ± 4.303 · 1/√3
     assert interval([1.0, 1.1, 1.2]) == "**+1.10 [+0.85, +1.35]**"
 

@@ -11,10 +11,14 @@ from postproc.decisions.rules import DecideRows
 from postproc.decisions.sets import (
     ConformalRule,
     class_scores,
+    class_weights_of,
     conformal_thresholds,
     sets_up_to,
     uniform_of,
 )
+
+#: What the rows of `test_shares_stay_the_same_from_version_to_version` have always had.
+GOLDEN_SHARES = [0.2656278692417051, 0.7200543050615629, 0.7751905396481076, 0.7200543050615629]
 
 
 def draw(rng, n, prior=(0.5, 0.3, 0.2), sharp=1.5):
@@ -199,6 +203,23 @@ def test_a_class_at_its_threshold_is_in_the_set():
     scores = np.array([[0.1, 0.5, 0.9], [0.6, 0.2, 0.7]])
     sets, empty = sets_up_to(scores, np.array([0.1, 0.2, 0.8]), np.array([0, 1]), "lac")
     np.testing.assert_array_equal(sets, [[True, False, False], [False, True, True]])
+    assert empty == 0
+
+
+def test_fit_rows_weigh_the_share_of_their_class_in_the_target_over_that_in_the_fit_rows():
+    weights = class_weights_of(np.array([0.5, 0.25, 0.25]), np.array([1, 3, 0]))
+    np.testing.assert_allclose(weights, [0.5 / (1 / 4), 0.25 / (3 / 4), 0.25 * 4])
+
+
+def test_shares_stay_the_same_from_version_to_version():
+    rows = np.array([[0.5, 0.25, 0.25], [0.0, 1e-20, 1.0], [0.0, 2e-20, 1.0], [-0.0, 1e-20, 1.0]])
+    np.testing.assert_array_equal(uniform_of(rows), GOLDEN_SHARES)
+
+
+@pytest.mark.parametrize("score", ["lac", "aps"])
+def test_with_aps_the_likeliest_class_is_in_every_set(score):
+    sets, empty = sets_up_to(np.array([[0.5, 0.6]]), np.array([0.4, 0.7]), np.array([0]), score)
+    np.testing.assert_array_equal(sets, [[score == "aps", True]])
     assert empty == 0
 
 
