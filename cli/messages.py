@@ -74,16 +74,13 @@ def raise_as_message(error: Exception, context: click.Context, *, debug: bool) -
 
 
 def with_code(error: click.ClickException) -> click.ClickException:
-    """An error of click with the code of a faulty command line, unless it has one."""
-    from postproc.scores.codes import code_in, coded
+    """An error of click, with the code of a faulty command line where it is one."""
+    from postproc.scores.codes import coded
 
-    message = error.format_message()
-    if code_in(message) or isinstance(error, click.exceptions.NoArgsIsHelpError):
+    no_words = isinstance(error, click.exceptions.NoArgsIsHelpError)  # its message is the help
+    if no_words or not isinstance(error, click.UsageError):
         return error
-    message = coded("command-line", message)
-    if isinstance(error, click.UsageError):
-        return click.UsageError(message, error.ctx)
-    return click.ClickException(message)
+    return click.UsageError(coded("command-line", error.format_message()), error.ctx)
 
 
 def is_expected(error: BaseException) -> bool:

@@ -310,6 +310,10 @@ class Outputs:
     )
     as_json: bool = given("Print one JSON object and nothing else.", "--json")
 
+    def headings(self, ids: object, id_heading: str) -> dict[str, str]:
+        """Headings of the columns of labels: that of ids as it came, unless --columns-as says."""
+        return ({} if ids is None else {"id": id_heading}) | (self.columns_as or {})
+
 
 #: Options of `Outputs` that say how labels are written beside probabilities.
 LABELS_OUT = ("labels_out", "integers", "columns_as")

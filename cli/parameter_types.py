@@ -18,7 +18,7 @@ PATH = click.Path(path_type=Path)
 #: What --metric takes, for help.
 METRIC_NAMES = (
     "accuracy, balanced_accuracy, macro_f1, micro_f1, f1, mcc, kappa, quadratic_kappa, log_loss, "
-    "brier, auc, average_precision, topK"
+    "brier, auc, average_precision, aurc, topK"
 )
 
 

@@ -26,6 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="RUNDIR")
     parser.add_argument("--heads", default=",".join(HEADS))
+    parser.add_argument("--noise", type=float, default=0.0, help="share of wrong fit labels")
     given = parser.parse_args()
     heading = ["task", "method", "accuracy, %", "gain over `weights`", "log-loss", "s", "used"]
     print(f"| {' | '.join(heading)} |\n|{'---|' * len(heading)}", flush=True)
@@ -33,6 +34,9 @@ def main() -> None:
         run = RunDirectory.open(folder)
         fit, y = ensemble.align_members(run.predictions("val")), run.labels("val")
         target, labels = ensemble.align_members(run.predictions("test")), run.labels("test")
+        rng = np.random.default_rng(0)
+        wrong = (y + rng.integers(1, fit.n_classes, len(y))) % fit.n_classes
+        y = np.where(rng.random(len(y)) < given.noise, wrong, y)
         models = {"weights": ensemble.LearnedLogPool()}
         for name in given.heads.split(","):
             models |= {name: HEADS[name](), f"{name}, auto": HEADS[name](training="auto")}

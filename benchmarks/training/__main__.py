@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gains.splits import SPLITS
 from benchmarks.training.cells import Cell, run
 from benchmarks.training.methods import METHODS
 from benchmarks.training.tables import print_tables
@@ -24,9 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--data", type=Path, metavar="FOLDER", help="of NAME.train.csv, .val.csv, .test.csv")
-    add("--tasks", nargs="+", default=list(NAMES), metavar="NAME")
+    add("--tasks", nargs="*", default=list(NAMES), metavar="NAME")
     add("--few", nargs="*", default=["banking77"], metavar="NAME", help="also with ten shots")
-    add("--methods", nargs="+", default=[*METHODS, *TASKS], metavar="NAME")
+    names = [*METHODS, *TASKS]
+    add("--methods", nargs="+", default=names, choices=names, metavar="NAME", help=", ".join(names))
     add("--seeds", type=int, default=5)
     add("--processes", type=int, default=2)
     add("--results", type=Path, metavar="FILE", help="JSON lines; cells in it are not run again")
@@ -36,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.data is None:
         print("no --data: a synthetic task, which says nothing of real ones", file=sys.stderr)
         tasks, few = ["synthetic"], ["synthetic"] * bool(few)
+    else:
+        wanted = [given.data / f"{t}.{s}.csv" for t in (*tasks, *few) for s in SPLITS]
+        missing = [str(file) for file in wanted if not file.is_file()]
+        if missing:
+            parser.error(f"{missing[0]} does not exist; --data, --tasks and --few name the files")
     done = read(given.results)
     known = {json.dumps(_key(row)) for row in done}
     cells = [

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.gains.csv_dataset import load_csv
 from benchmarks.gains.scores import Ints
-from benchmarks.gains.splits import add_noise
+from benchmarks.gains.splits import SPLITS, add_noise
 
 #: Training rows of a class in a task of few shots.
 SHOTS = 10
@@ -28,7 +28,7 @@ class Texts:
 
 def load(folder: Path, name: str) -> Texts:
     """Read NAME.train.csv, NAME.val.csv and NAME.test.csv of a folder."""
-    parts = {s: load_csv(folder / f"{name}.{s}.csv") for s in ("train", "val", "test")}
+    parts = {s: load_csv(folder / f"{name}.{s}.csv") for s in SPLITS}
     classes = sorted({c for part in parts.values() for c in part.classes})
     numbers = {c: number for number, c in enumerate(classes)}
     labels = {

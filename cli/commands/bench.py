@@ -179,7 +179,8 @@ def bench_command(
     plan = Plan.of(tasks, settings)
     if not plan.cells:
         few = "nothing to measure: an ensemble needs two models or more"
-        raise click.ClickException(few if tasks else "there is no run directory to measure")
+        message = few if tasks else "there is no run directory to measure"
+        raise click.ClickException(coded("run-directory", message))
     warn(plan.doubts, quiet=running.quiet)
     file = ctx.with_resource(plan.open(outputs.output, overwrite=overwrite))
     note_written(file.path)
@@ -224,7 +225,7 @@ def _measure_decisions(
     warn(coded("skipped", f"skipped {found.path}: {found.reason}") for found in skipped)
     if not tasks:
         message = "there is no run directory to measure"
-        raise click.ClickException(message)
+        raise click.ClickException(coded("run-directory", message))
     measure_decisions(
         tasks,
         as_json=outputs.as_json,

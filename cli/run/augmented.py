@@ -12,11 +12,13 @@ from cli.task.runner import Runner
 from ensemble.augmentation import WordRoles, aeda
 from postproc.files.texts import TextTable, save_variants
 from postproc.scores.checks import fail
+from postproc.scores.codes import coded
 
 #: What is said of variants that were made with the labels of their texts.
-TELLING = (
+TELLING = coded(
+    "labels-in-texts",
     "variants hold words of the labels of their own texts: train on them, do not judge by them "
-    "(--fit learns the roles of words from other texts)"
+    "(--fit learns the roles of words from other texts)",
 )
 
 

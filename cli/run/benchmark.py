@@ -21,6 +21,7 @@ from ensemble.bench.tasks import Skipped, Task
 from postproc.files import atomic_path, check_output
 from postproc.reports.html import make_environment
 from postproc.reports.text import to_markdown
+from postproc.scores.codes import coded
 
 #: Seconds over which the speed is averaged: units take from a second to half a minute.
 RATE_OVER = 300.0
@@ -114,12 +115,12 @@ def measure(plan: Plan, file: RecordsFile, *, jobs: int | None, quiet: bool) -> 
                 file.append(cells)
                 advance(len(cells))
     except (KeyboardInterrupt, BrokenExecutor) as error:
-        why, mend = "interrupted", "run the same command again to continue"
+        kind, why, mend = "interrupted", "interrupted", "run the same command again to continue"
         if isinstance(error, BrokenExecutor):
-            why = "a process died, perhaps for lack of memory"
+            kind, why = "memory", "a process died, perhaps for lack of memory"
             mend += ", with fewer processes (--jobs)"
         message = f"{why}: {len(file.records)} of {total} cells are kept in {file.path}; {mend}"
-        raise click.ClickException(message) from None
+        raise click.ClickException(coded(kind, message)) from None
 
 
 def measure_decisions(tasks: Sequence[Task], *, as_json: bool, **options: Any) -> None:

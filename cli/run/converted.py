@@ -73,8 +73,7 @@ def convert_file(
             classes=found.classes,
             ids=found.ids,
             integers=runner.outputs.integers,
-            columns_as=runner.outputs.columns_as,
-            id_heading=found.id_heading,
+            columns_as=runner.outputs.headings(found.ids, found.id_heading),
             overwrite=runner.outputs.overwrite,
         )
     summary = {

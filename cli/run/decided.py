@@ -150,12 +150,11 @@ def write_decisions(
             target.scores.verify()
 
     outputs = runner.outputs
-    how = {
+    how: dict[str, Any] = {
         "classes": target.classes if names is None else names,
         "ids": target.ids,
         "integers": outputs.integers,
-        "columns_as": outputs.columns_as,
-        "id_heading": target.id_heading,
+        "columns_as": outputs.headings(target.ids, target.id_heading),
         "overwrite": outputs.overwrite,
     }
     if target.multilabel or isinstance(decider, ConformalSets):

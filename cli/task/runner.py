@@ -139,8 +139,7 @@ class Runner:
             classes=like.classes,
             ids=output.ids,
             integers=self.outputs.integers,
-            columns_as=self.outputs.columns_as,
-            id_heading=output.id_heading,
+            columns_as=self.outputs.headings(output.ids, output.id_heading),
             overwrite=self.outputs.overwrite,
         )
         note_written(path)

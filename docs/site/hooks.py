@@ -50,6 +50,10 @@ def on_config(config: MkDocsConfig) -> None:
     python["Python"] = ["reference/python/index.md"] + [
         {title: f"reference/python/{name}.md"} for name, (title, _) in PYTHON.items()
     ]
+    benchmarks = next(each["Benchmarks"] for each in config.nav if "Benchmarks" in each)
+    benchmarks += [
+        path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("benchmarks/*/README.md"))
+    ]
     gallery = next(each["Gallery"] for each in config.nav if "Gallery" in each)
     gallery += [{title: f"gallery/{name}.md"} for name, title in notebooks.titles().items()]
 

@@ -7,7 +7,7 @@ Candidates start from what Bayes' rule says once the probabilities are calibrate
 
 with π the class frequencies of the fit rows. Where there are rows enough, coordinate ascent goes on
 from the best of them. Cross-validation chooses, and leaves the probabilities alone unless the gain
-on outer folds is clearly above zero.
+on outer folds is clearly above zero. Its error allows for classes of few rows (`recall_error`).
 """
 
 from __future__ import annotations
@@ -159,7 +159,9 @@ class ClassWeights(ScoreMixin, Decider):
     ----------
     Alexandari, Kundaje, Shrikumar (2020). Maximum Likelihood with Bias-Corrected Calibration is
     Hard-To-Beat at Label Shift Adaptation. ICML (the bias). Menon, Jayasumana, Rawat, Jain, Veit,
-    Kumar (2021). Long-tail learning via logit adjustment. ICLR (weights by frequency).
+    Kumar (2021). Long-tail learning via logit adjustment. ICLR (weights by frequency). Agresti, Min
+    (2005). Simple improved confidence intervals for comparing matched proportions. Statistics in
+    Medicine 24 (the error of a gain in balanced accuracy).
 
     Examples
     --------

@@ -49,16 +49,10 @@ class RiskCoverage(NamedTuple):
 def risk_coverage(rows: NDArray[np.int64], right: NDArray[np.int64]) -> RiskCoverage:
     """The curve from numbers of rows, and of right ones, by confidence in ascending order, (L,).
 
-    Rows of equal confidence come in a random order: the area is its mean over all orders.
+    Rows of equal confidence are accepted together.
     """
-    from scipy.special import digamma
-
     taken, wrong = np.cumsum(rows[::-1]), np.cumsum((rows - right)[::-1])
-    size, share = rows[::-1], (rows - right)[::-1] / rows[::-1]
-    before, wrong_before = taken - size, wrong - (rows - right)[::-1]
-    # Of t of the tied rows, t times `share` are wrong: the sum over t of their risk.
-    harmonic = digamma(taken + 1.0) - digamma(before + 1.0)
-    area = (size * share + (wrong_before - share * before) * harmonic).sum() / taken[-1]
+    area = (rows[::-1] * wrong / taken).sum() / taken[-1]
     coverage = taken / taken[-1]
     places = np.unique(np.searchsorted(coverage, np.linspace(0, 1, POINTS) - 1e-12))
     return RiskCoverage(coverage[places], (wrong / taken)[places], float(area))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,9 @@ class RankRows:
     kind: Kind
     sizes: Sizes = DEFAULT_SIZES
 
+    #: Whether a column says nothing without rows on both sides.
+    needs_both: ClassVar = True
+
     @property
     def columns(self) -> range:
         """The ranked columns."""
@@ -79,6 +82,29 @@ class RankRows:
         for start in range(rows.start, rows.stop, ROWS):
             part = slice(start, min(start + ROWS, rows.stop))
             yield part, *self(part)
+
+
+@dataclass(frozen=True)
+class ConfidenceRows(RankRows):
+    """Confidence in the decided classes as the only column; wrong rows are the positive ones."""
+
+    needs_both: ClassVar = False
+
+    @property
+    def columns(self) -> range:
+        """The confidence; its label is 0."""
+        return range(1)
+
+    def __call__(self, rows: slice) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Confidences (1, b), and 0 for wrong rows, 1 for right ones, (b,)."""
+        found = []
+        for part in sub_blocks(rows, self.scores.shape[1], self.sizes.cached):
+            scores = self.scores[part, :]
+            probs = as_numpy(probabilities(scores, self.kind))
+            right = as_numpy(scores).argmax(axis=1) == self.labels[part].reshape(-1)
+            found.append((probs.max(axis=1)[None], right.astype(np.int64)))
+        scores, right = (np.concatenate(each, axis=-1) for each in zip(*found, strict=True))
+        return scores, right
 
 
 @dataclass(frozen=True)
@@ -182,13 +208,13 @@ def rank(
             total.positive[:] += some.positive
             total.negative[:] += some.negative
         totals = totals or found
-    able = [place for place, cells in enumerate(totals) if _has_both(cells)]
+    able = [place for place, cells in enumerate(totals) if _has_both(cells) or not part.needs_both]
     ranked = tuple({place: function(totals[place]) for place in able} for function in functions)
     return Ranking(
         tuple(_mean([each.value for each in of.values()]) for of in ranked),
         tuple(_mean([each.slack for each in of.values()]) for of in ranked),
         GridInfluences.of(part, ranked),
-        curves_of(totals[0]) if len(totals) == len(able) == 1 else None,
+        curves_of(totals[0]) if len(totals) == len(able) == 1 and part.needs_both else None,
     )
 
 
@@ -209,13 +235,13 @@ def _rank_held(
     for column, line in zip(part.columns, scores, strict=True):
         positive = labels == column
         cells, cell = cells_of(line, positive, weights)
-        if not _has_both(cells):
+        if part.needs_both and not _has_both(cells):
             continue
         for function, total, found in zip(functions, influences, values, strict=True):
             each = function(cells)
             found.append(each.value)
             total += np.where(positive, each.of_positive[cell], each.of_negative[cell])
-        curves = curves_of(cells) if len(part.columns) == 1 else None
+        curves = curves_of(cells) if part.needs_both and len(part.columns) == 1 else None
     held = HeldInfluences(influences / max(1, len(values[0]) if values else 0))
     return Ranking(tuple(map(_mean, values)), (0.0,) * len(functions), held, curves)
 

@@ -69,6 +69,26 @@ def average_precision(cells: Cells) -> Ranked:
     return Ranked(value, (precision + gained - lost - value) * scale, -lost * scale, float(slack))
 
 
+def risk_coverage_area(cells: Cells) -> Ranked:
+    """Mean over the rows of the share of wrong rows among those as confident or more.
+
+    Wrong rows are the positive ones, confidence is the score.
+    """
+    size = cells.positive + cells.negative
+    wrong = np.cumsum(cells.positive[::-1])[::-1]
+    taken = np.cumsum(size[::-1])[::-1]
+    risk = _ratio(wrong, taken)
+    value = float(size @ risk / taken[0])
+    # A row changes the risk at its own confidence and at all below.
+    reached = np.cumsum(_ratio(size, taken))
+    expected = np.cumsum(_ratio(size * risk, taken))
+    highest = _ratio(wrong, taken - cells.negative)
+    lowest = _ratio(wrong - cells.positive, taken - cells.positive)
+    slack = size @ np.maximum(highest - risk, risk - lowest) / taken[0]
+    own = risk - value - expected
+    return Ranked(value, own + reached, own, float(slack))
+
+
 def cells_of(
     scores: NDArray[Any], positive: NDArray[np.bool_], weights: Floats
 ) -> tuple[Cells, NDArray[np.intp]]:
@@ -114,6 +134,16 @@ def mean_of_columns(
     if not values:
         return Measured(np.nan, np.full(len(labels), np.nan))
     return Measured(float(np.mean(values)), influence / len(values))
+
+
+def of_confidence(
+    function: Any, labels: NDArray[Any], probs: NDArray[Any], weights: Floats
+) -> Measured:
+    """A rank metric of the confidence in decided classes, from probabilities (n, C)."""
+    wrong = probs.argmax(axis=1) != labels
+    cells, cell = cells_of(probs.max(axis=1), wrong, weights)
+    found: Ranked = function(cells)
+    return Measured(found.value, np.where(wrong, found.of_positive[cell], found.of_negative[cell]))
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:

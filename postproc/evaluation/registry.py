@@ -16,7 +16,7 @@ from postproc.evaluation.influence import Estimate, spread_of
 from postproc.evaluation.label_metrics import Measured
 from postproc.scores.checks import fail
 
-Needs = Literal["labels", "probabilities", "scores"]
+Needs = Literal["labels", "probabilities", "scores", "confidence"]
 TaskName = Literal["multiclass", "binary", "multilabel"]
 
 #: The names of `METRICS` and the patterns beyond them, for help and messages.
@@ -28,7 +28,8 @@ class Metric:
     """One metric of predictions; made by `find_metric` or `cost_metric`.
 
     `function` depends on what the metric needs: decided labels (see `label_metrics`), row values
-    of probabilities whose mean is the metric (`row_losses`), or the ranking (`ranking`).
+    of probabilities whose mean is the metric (`row_losses`), the ranking of scores, or that of the
+    confidence in decided classes (`ranking`).
     """
 
     name: str  # as --metric takes it and JSON shows it
@@ -61,6 +62,8 @@ class Metric:
         shares = _shares(weights, len(labels))
         if self.needs == "scores":
             return ranking.mean_of_columns(self.function, labels, probs, shares)
+        if self.needs == "confidence":
+            return ranking.of_confidence(self.function, labels, probs, shares)
         rows = self.function(labels, probs)
         value = float(shares @ rows)
         return Measured(value, rows - value)
@@ -247,6 +250,11 @@ METRICS: dict[str, Metric] = _metrics(
             "average_precision", "AP",
             "no interpolation, mean of each class against the rest (of two: the second)", "scores",
             ranking.average_precision, several=True, tasks=_ALL,
+        ),
+        Metric(
+            "aurc", "AURC", "risk-coverage area: mean over the rows of the share of wrong rows "
+            "among those as confident or more", "confidence", ranking.risk_coverage_area,
+            higher=False,
         ),
     ]
 )  # fmt: skip

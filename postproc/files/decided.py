@@ -42,7 +42,6 @@ def save_labels(
     ids: NDArray[np.str_] | None = None,
     integers: bool = False,
     columns_as: Mapping[str, str] | None = None,
-    id_heading: str = "id",
     overwrite: bool = False,
 ) -> Path:
     """Save labels that come in blocks of shape (k,), whole or not at all.
@@ -56,7 +55,7 @@ def save_labels(
     if names is not None and ABSTAIN in names[:-1]:
         mend = "write --integers, where abstaining is -1"
         fail(str(target), f"of classes none of which is called {ABSTAIN!r}", "one", mend)
-    header = _header(("id", "label"), ids, columns_as, id_heading)
+    header = _header(("id", "label"), ids, columns_as)
     with atomic_path(target, overwrite=overwrite) as temporary:
         if suffix == ".npy":
             write_npy_blocks(temporary, blocks, shape=(n_rows,), dtype=np.dtype(np.int64))
@@ -85,12 +84,11 @@ def save_sets(
     ids: NDArray[np.str_] | None = None,
     integers: bool = False,
     columns_as: Mapping[str, str] | None = None,
-    id_heading: str = "id",
     overwrite: bool = False,
 ) -> Path:
     """Save sets that come in blocks of shape (k, C): their sizes and labels, or 0/1 in `.npy`."""
     names = list(range(shape[1])) if integers or classes is None else list(classes)
-    how = ids, columns_as, id_heading, overwrite
+    how = ids, columns_as, overwrite
     return _save_lists(path, blocks, shape, names, ("size", "labels"), *how)
 
 
@@ -103,7 +101,6 @@ def save_multilabels(
     ids: NDArray[np.str_] | None = None,
     integers: bool = False,
     columns_as: Mapping[str, str] | None = None,
-    id_heading: str = "id",
     overwrite: bool = False,
 ) -> Path:
     """Save labels of rows that come in blocks of shape (k, m): lists of names, or 0/1 in `.npy`.
@@ -111,13 +108,13 @@ def save_multilabels(
     With `integers`, or without names, there is a column of zeros and ones for each label.
     """
     if not integers and classes is not None:
-        how = ids, columns_as, id_heading, overwrite
+        how = ids, columns_as, overwrite
         return _save_lists(path, blocks, shape, classes, ("labels",), *how)
     names = [str(j) for j in range(shape[1])] if classes is None else list(classes)
     target = check_decision_path(path, overwrite=overwrite, sets=True)
     if ids is not None and "id" in names:
         fail(str(target), "of labels none of which is called 'id', as the rows have ids", "one")
-    header = _header(("id", *names), ids, columns_as, id_heading)
+    header = _header(("id", *names), ids, columns_as)
     with atomic_path(target, overwrite=overwrite) as temporary:
         if suffix_of(target) == ".npy":
             write_npy_blocks(temporary, blocks, shape=shape, dtype=np.dtype(np.uint8))
@@ -140,7 +137,6 @@ def _save_lists(
     headings: tuple[str, ...],
     ids: NDArray[np.str_] | None,
     columns_as: Mapping[str, str] | None,
-    id_heading: str,
     overwrite: bool,
 ) -> Path:
     """Save blocks (k, C) as lists of names, under some of the headings size and labels."""
@@ -151,7 +147,7 @@ def _save_lists(
     if broken is not None and suffix != ".npy":
         mend = "write .jsonl or .parquet, or --integers"
         fail(str(target), f"without {BETWEEN!r} in class names, which it separates", broken, mend)
-    header = _header(("id", *headings), ids, columns_as, id_heading)
+    header = _header(("id", *headings), ids, columns_as)
     with atomic_path(target, overwrite=overwrite) as temporary:
         if suffix == ".npy":
             write_npy_blocks(temporary, blocks, shape=shape, dtype=np.dtype(np.uint8))
@@ -180,9 +176,7 @@ def check_decision_path(path: PathLike, *, overwrite: bool, sets: bool = False) 
     return target
 
 
-def _header(
-    names: Sequence[str], ids: Any, columns_as: Mapping[str, str] | None, id_heading: str
-) -> dict[str, str]:
+def _header(names: Sequence[str], ids: Any, columns_as: Mapping[str, str] | None) -> dict[str, str]:
     """The heading of each column; that of ids only where there are ids."""
     there = [name for name in names if name != "id" or ids is not None]
     wanted = dict(columns_as or {})
@@ -190,9 +184,10 @@ def _header(
         if name not in there:
             mend = "name the column of ids with --id-column" if name == "id" in names else ""
             fail("columns_as", f"of the columns {', '.join(there)}", repr(name), mend)
-    if id_heading not in there:
-        wanted.setdefault("id", id_heading)
-    return {name: wanted.get(name, name) for name in there}
+    header = {name: wanted.get(name, name) for name in there}
+    if len({*header.values()}) < len(header):
+        fail("columns_as", "different headings", ", ".join(header.values()))
+    return header
 
 
 def _numbered(blocks: Iterable[NDArray[Any]]) -> Iterator[tuple[slice, NDArray[Any]]]:

@@ -22,7 +22,7 @@ from postproc.reports.svg import (
     interval_plot,
     list_chart,
 )
-from postproc.reports.tables import percent, texts_of
+from postproc.reports.tables import interval, percent, points, texts_of
 
 #: Classes that the plot of changes shows; the table beside it has all.
 CLASSES_SHOWN = 12
@@ -100,6 +100,10 @@ def risk_plot(report: ReportNumbers, model: ModelReport, *, key: str) -> Plot:
         chart.line(risk.coverage.tolist(), risk.risk.tolist(), style)
     areas = "; ".join(f"{each.name}: {percent(each.metrics.risk.area)}" for each, _ in shown)
     says = f"Area under the curve, the mean error over all shares, in per cent: {areas or '-'}"
+    found = model.results.get("aurc")
+    if found is not None and found.gain is not None and found.gain_ci is not None:
+        within = interval(found.gain_ci, points).text
+        says += f"; less by {points(found.gain)} ({within}) in paired rows: {found.verdict}"
     return chart.plot(f"{key}-risk", "Risk-coverage curve", says, SQUARE_HEIGHT)
 
 

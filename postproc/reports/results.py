@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from postproc.evaluation.influence import Estimate, Spread, corrected
 from postproc.evaluation.metrics import MeasureRows
 from postproc.evaluation.moments import Moments, Units
 from postproc.evaluation.paired import Comparison, holm
-from postproc.evaluation.rank_counts import HeldInfluences, Ranking, RankRows, rank
+from postproc.evaluation.rank_counts import ConfidenceRows, HeldInfluences, Ranking, RankRows, rank
 from postproc.evaluation.registry import METRICS, Metric, find_metric
 from postproc.evaluation.reliability import ReliabilityBins
 from postproc.reports.measure import Entry, Found, MeasuredRows, RankedRows, pass_over
@@ -40,13 +40,20 @@ class Aligned:
     labels_only: bool = False
 
 
+class _Ranks(NamedTuple):
+    """A ranking, where it was asked for, and the sums of its influences."""
+
+    ranking: Ranking | None = None
+    found: Found = Found(None)
+
+
 @dataclass(frozen=True)
 class _Judged:
     """The sums of one model."""
 
     found: Found
-    ranking: Ranking | None  # of rank metrics, or of two classes for their curves
-    ranked: Found  # of rank metrics
+    ranks: _Ranks  # of classes, or of two for their curves
+    trust: _Ranks  # of the confidence
 
 
 def model_reports(
@@ -69,9 +76,9 @@ def model_reports(
     for metric in metrics.values():
         if only and metric.needs != "labels":
             fail("metric", f"one of predicted classes, as {only[0]} has only these", metric.name)
-    of_rows, of_ranks = (
+    of_rows, of_ranks, of_trust = (
         [metric for metric in metrics.values() if metric.needs == needs]
-        for needs in ("probabilities", "scores")
+        for needs in ("probabilities", "scores", "confidence")
     )
     shape = models[0].scores.shape
     found = pass_over(
@@ -81,26 +88,12 @@ def model_reports(
         or any(m.needs == "labels" for m in metrics.values() if m.name != "accuracy"),
     )  # fmt: skip
     _check_labels(found[0], asked)
-    rankings: list[Ranking | None] = [None] * len(models)
-    ranked = [Found(None)] * len(models)
+    ranks = trust = [_Ranks()] * len(models)
     if of_ranks or (shape[1] == 2 and not only):
-        functions = [metric.function for metric in of_ranks]
-        parts = [RankRows(each.scores, each.labels, each.kind, sizes) for each in models]
-        every = [
-            rank(part, functions, model.units, map_blocks)
-            for part, model in zip(parts, models, strict=True)
-        ]
-        rankings = list(every)
-        if of_ranks:
-            entries = [
-                Entry(RankedRows(ranking), model.rows)
-                for ranking, model in zip(every, models, strict=True)
-            ]
-            larger = replace(sizes, block=4 * sizes.block)  # several rows for each cell
-            held = all(isinstance(ranking.influences, HeldInfluences) for ranking in every)
-            where = in_order if held else map_blocks  # what is held is sent nowhere
-            ranked = pass_over(entries, labels, shape, units, where, larger)
-    judged = list(map(_Judged, found, rankings, ranked))
+        ranks = _rank_all(RankRows, models, of_ranks, labels, units, map_blocks, sizes)
+    if of_trust:
+        trust = _rank_all(ConfidenceRows, models, of_trust, labels, units, map_blocks, sizes)
+    judged = list(map(_Judged, found, ranks, trust))
     comparisons = [
         None if each.found.switches is None else each.found.switches.compare(shape[0])
         for each in judged
@@ -110,13 +103,38 @@ def model_reports(
         if metric.name == "accuracy" and units.are_rows:
             of_metric = _accuracies(judged, comparisons, metric)
         else:
-            of_metric = _estimates(judged, metric, of_rows, of_ranks)
+            of_metric = _estimates(judged, metric, of_rows, of_ranks, of_trust)
         for own, result in zip(results, of_metric, strict=True):
             own[metric.name] = result
     return tuple(
         _report(model, each, comparison, own)
         for model, each, comparison, own in zip(models, judged, comparisons, results, strict=True)
     )
+
+
+def _rank_all(
+    make: type[RankRows],
+    models: Sequence[Aligned],
+    metrics: Sequence[Metric],
+    labels: Any,
+    units: Units,
+    map_blocks: MapBlocks,
+    sizes: Sizes,
+) -> list[_Ranks]:
+    """Rank all models, and sum the influences on some metrics, the baseline first."""
+    functions = [metric.function for metric in metrics]
+    every = [
+        rank(make(m.scores, m.labels, m.kind, sizes), functions, m.units, map_blocks)
+        for m in models
+    ]
+    if not metrics:
+        return [_Ranks(ranking) for ranking in every]
+    entries = [Entry(RankedRows(r), m.rows) for r, m in zip(every, models, strict=True)]
+    larger = replace(sizes, block=4 * sizes.block)  # several rows for each cell
+    held = all(isinstance(ranking.influences, HeldInfluences) for ranking in every)
+    where = in_order if held else map_blocks  # what is held is sent nowhere
+    found = pass_over(entries, labels, models[0].scores.shape, units, where, larger)
+    return list(map(_Ranks, every, found))
 
 
 def _measure(model: Aligned, of_rows: Sequence[Metric], sizes: Sizes) -> MeasureRows:
@@ -129,7 +147,7 @@ def _report(
     comparison: Comparison | None,
     results: Mapping[str, MetricResult],
 ) -> ModelReport:
-    found, ranking = judged.found, judged.ranking
+    found, ranking = judged.found, judged.ranks.ranking
     assert found.sums is not None  # there is at least one row
     metrics = found.sums.result()
     if model.labels_only:
@@ -189,6 +207,7 @@ def _estimates(
     metric: Metric,
     of_rows: Sequence[Metric],
     of_ranks: Sequence[Metric],
+    of_trust: Sequence[Metric],
 ) -> list[MetricResult]:
     """A metric of all models with intervals and tests from the influence of each row."""
     sign = 1 if metric.higher else -1
@@ -203,10 +222,13 @@ def _estimates(
             k = of_rows.index(metric)
             value, gain = _spread(each.found.own, k), _spread(each.found.gained, k)
         else:
-            k = of_ranks.index(metric)
-            value, gain = _of_ranks(each, base, k)
-            assert each.ranking is not None  # rank metrics are asked for
-            slack = each.ranking.slacks[k]
+            confident = metric.needs == "confidence"
+            k = (of_trust if confident else of_ranks).index(metric)
+            own = each.trust if confident else each.ranks
+            other = None if base is None else base.trust if confident else base.ranks
+            value, gain = _of_ranks(own, other, k)
+            assert own.ranking is not None  # rank metrics are asked for
+            slack = own.ranking.slacks[k]
         assert value is not None
         values.append(value.estimate(metric.bounds))
         slacks.append(slack)
@@ -229,10 +251,10 @@ def _of_labels(each: _Judged, base: _Judged | None, metric: Metric) -> tuple[Spr
     return value, own.gain(metric.function, base.found.labels)
 
 
-def _of_ranks(each: _Judged, base: _Judged | None, k: int) -> tuple[Spread, Spread | None]:
+def _of_ranks(each: _Ranks, base: _Ranks | None, k: int) -> tuple[Spread, Spread | None]:
     """Values from counts of ranks, errors from the influences, whose mean is 0."""
     assert each.ranking is not None  # rank metrics are asked for
-    own, gained = _spread(each.ranked.own, k), _spread(each.ranked.gained, k)
+    own, gained = _spread(each.found.own, k), _spread(each.found.gained, k)
     assert own is not None
     value = own._replace(value=each.ranking.values[k])
     if base is None or base.ranking is None or gained is None:

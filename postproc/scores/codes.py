@@ -226,6 +226,13 @@ CODES = {
         "It gives that class probability zero.",
         "Nothing need be done if the member was trained without that class.",
     ),
+    "labels-in-texts": Code(
+        "PP217",
+        "Variants that tell their labels",
+        "`postproc augment --method roles` has varied texts by their own labels.",
+        "A model finds the labels in the words that were inserted and left.",
+        "Train on such variants; to predict variants, learn the roles from other texts: `--fit`.",
+    ),
     "converged": Code(
         "PP301",
         "Not converged",

@@ -1,4 +1,4 @@
-"""A kill or a full disk at every file operation of commands that write.
+"""A kill, a full or a broken disk at every file operation of commands that write.
 
 What stood under a name is there as it was, or the new file is, whole. The same command then runs to
 its end and leaves nothing but its outputs.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import io
 import os
+import resource
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -17,6 +19,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ensemble
+import postproc
 from cli.main import main
 from postproc.scores.blocks import Sizes
 from tests.ensemble.bench.conftest import make_run
@@ -30,12 +34,20 @@ Y = RNG.integers(C, size=N)
 KILLED, REACHED_END = 77, 0
 
 FIT = ["--fit", "a.npy", "--fit", "b.npy", "--fit-labels", "y.npy"]
+CAN = ["can", "a.npy", "--prior", "uniform"]
+DEVIL = ["--head", "bias", "--epochs", "2", "--seeds", "1"]
+LABELS = ["--fit", "p.npy", "--fit-labels", "l.npy"]
 COMMANDS = {
-    "can": ["can", "a.npy", "--prior", "uniform", "-o", "out.npy"],
-    "can to csv": ["can", "a.npy", "--prior", "uniform", "-o", "out.csv"],
-    "can to shards": ["can", "a.npy", "--prior", "uniform", "-o", "out/"],
+    "can": [*CAN, "-o", "out.npy"],
+    "can to csv": [*CAN, "-o", "out.csv"],
+    "can to shards": [*CAN, "-o", "out/"],
     "weights": ["ensemble", "weights", "a.npy", "b.npy", *FIT, "--save", "m.json", "-o", "out.npy"],
+    "can to zarr": [*CAN, "-o", "out.zarr"],
+    "can and labels": [*CAN, "-o", "out.parquet", "--labels-out", "labels.csv.gz"],
     "soft": ["ensemble", "soft", "a.npy", "b.npy", "-o", "out.npz"],
+    "devil": ["ensemble", "devil", "a.npy", "b.npy", *FIT, *DEVIL, "-o", "out.safetensors"],
+    "apply": ["apply", "scaling.json", "a.npy", "-o", "out.pt"],
+    "labels": ["calibrate", "p.npy", "--multilabel", *LABELS, "--save", "m.json", "-o", "out.npy"],
     "calibrate": [
         *("calibrate", "a.npy", "--fit", "a.npy", "--fit-labels", "y.npy", "-o", "out.npy"),
         *("--save", "m.json"),
@@ -44,6 +56,7 @@ COMMANDS = {
     "auto": ["auto", "a.npy", "b.npy", *FIT, "--save", "m.json", "-o", "out.npy"],
     "report": ["report", "a.npy", "b.npy", "--labels", "y.npy", "--html", "page.html"],
     "convert": ["convert", "a.npy", "-o", "out.jsonl"],
+    "augment": ["augment", "texts.csv", "-k", "2", "-o", "out.csv"],
     "pool": ["pool", "ids.csv", "-o", "out.csv"],
     "tune": ["tune", "can", "a.npy", "--labels", "y.npy", "-o", "can.json"],
     "decide": [
@@ -58,23 +71,28 @@ COMMANDS = {
 #: Commands whose every operation is tried in each run of the tests.
 QUICK = ("can", "can to shards", "decide")
 
-SLOW = [
-    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow, id=name)
-    for name in COMMANDS
-]
-
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    write_inputs(tmp_path)
+    return tmp_path
+
+
+def write_inputs(folder: Path) -> None:
+    """Write what the commands read into a folder, which is the current one."""
     for name in ("a", "b"):
         np.save(f"{name}.npy", 2 * np.eye(C)[Y] + RNG.normal(size=(N, C)))
     np.save("y.npy", Y)
     probs = RNG.dirichlet(np.ones(C), N)
     rows = (f"r{row // 2}," + ",".join(map(repr, map(float, p))) for row, p in enumerate(probs))
     Path("ids.csv").write_text("\n".join(["id,a,b,c", *rows, ""]))
-    make_run(tmp_path / "task", n_fit=30, n_test=30)
-    return tmp_path
+    Path("texts.csv").write_text("text\n" + "".join(f"row {row} of text\n" for row in range(20)))
+    np.save("p.npy", RNG.random((N, C)))
+    np.save("l.npy", RNG.integers(2, size=(N, C)))
+    scaling = postproc.TemperatureScaling().fit(np.load("a.npy"), Y)
+    ensemble.save_model(scaling, "scaling.json", most_inline=0)
+    make_run(folder / "task", n_fit=30, n_test=30)
 
 
 def run(words: list[str]) -> int:
@@ -129,6 +147,19 @@ def fill() -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def break_off() -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+FAULTS = (kill, fill, break_off)
+CASES = [
+    pytest.param(name, fault, marks=marks)
+    for name in COMMANDS
+    for fault in FAULTS
+    for marks in [() if name in QUICK and fault is not break_off else pytest.mark.slow]
+]
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file with its bytes; times are never the same."""
     return {
@@ -151,16 +182,14 @@ def restore(folder: Path, before: dict[str, bytes]) -> None:
             Path(name).write_bytes(data)
 
 
-@pytest.mark.parametrize("fault", [kill, fill])
-@pytest.mark.parametrize("name", SLOW)
+@pytest.mark.parametrize(("name", "fault"), CASES)
 def test_every_operation_may_fail(name, fault, folder):
     words = COMMANDS[name]
     inputs = contents(folder)
     assert run(words) == 0
     outputs = contents(folder).keys() - inputs.keys()
     assert outputs
-    source = next(file for word in words for file in inputs if file.startswith(word))
-    reverse(source)
+    reverse(source_of(words, inputs))
     inputs = {name: Path(name).read_bytes() for name in inputs}
     old = contents(folder)
     assert run(words) == 0
@@ -180,6 +209,39 @@ def test_every_operation_may_fail(name, fault, folder):
         if code == REACHED_END:
             break
     assert at > 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_disk_may_fill_within_a_file(name, folder):
+    """Files that grow beyond a size are refused, as by a full disk, with half of them written."""
+    words = COMMANDS[name]
+    inputs = contents(folder)
+    assert run(words) == 0
+    reverse(source_of(words, inputs))
+    inputs = {name: Path(name).read_bytes() for name in inputs}
+    old = contents(folder)
+    assert run(words) == 0
+    new = contents(folder)
+    for most in (0, 1, 40, 100, 150, 300, 700, 1500):
+        restore(folder, old)
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+            os._exit(run(words))
+        os.waitpid(child, 0)
+        found = contents(folder)
+        for file, data in visible(found).items():
+            grows = name == "bench" and file == "out.jsonl" and new[file].startswith(data)
+            assert grows or data in (old.get(file), new.get(file)), (file, most)
+        assert run(words) == 0
+        assert contents(folder) == new
+
+
+def source_of(words: list[str], inputs: dict[str, bytes]) -> str:
+    """The first input of a command."""
+    return next(file for word in words for file in inputs if file.startswith(word))
 
 
 def reverse(file: str) -> None:

@@ -73,6 +73,13 @@ def test_interval_by_hand():
     assert interval([1.0, 1.1, 1.2]) == "**+1.10 [+0.85, +1.35]**"
 
 
+def test_files_that_do_not_exist_are_named(tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main([*WORDS, "--data", str(tmp_path), "--tasks", "own"])
+    assert exit_.value.code == 2
+    assert f"{tmp_path / 'own.train.csv'} does not exist" in capsys.readouterr().err
+
+
 def test_an_unknown_method_is_named():
     with pytest.raises(ValueError, match="got 'dropout'"):
         classifier_settings(["dropout"])

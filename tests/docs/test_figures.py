@@ -14,6 +14,8 @@ QUOTING = [
     ROOT / "docs" / "index.md",
     *ROOT.glob("docs/methods/*.md"),
     *ROOT.glob("docs/howto/*.md"),
+    ROOT / "docs" / "multilabel.md",
+    ROOT / "docs" / "statistics.md",
 ]
 
 

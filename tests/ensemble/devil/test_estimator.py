@@ -157,7 +157,7 @@ def test_a_class_without_labels_keeps_what_the_members_give(head, fit_split, tar
         model = quick(head=head).fit([z[rows] for z in members], y[rows])
     assert [str(w.message) for w in warned] == [
         "1 of 5 classes have no row in the fit split (2); nothing is learned of them, and the "
-        "norm models leave them what the members give"
+        "norm models leave them what the members give [PP302]"
     ]
     logs = np.stack([log_softmax(z) for z in target_split[0]])
     features = member_features(logs, model.heads_.betas)

@@ -47,6 +47,11 @@ def test_neither_the_order_of_rows_nor_lengths_nor_a_shift_of_logits_matter():
         torch.testing.assert_close(similarity_loss(*other), expected)
 
 
+def test_a_text_without_a_direction_is_like_no_other():
+    h = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    assert similarity_loss(h, torch.zeros(2, 3)).item() == pytest.approx(1)  # (0 - 1)²
+
+
 def test_one_row_has_no_pair():
     assert similarity_loss(torch.ones(1, 3), torch.ones(1, 2)).item() == 0
 

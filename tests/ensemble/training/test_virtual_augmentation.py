@@ -113,6 +113,17 @@ def test_a_sure_masked_model_gives_the_text_itself():
     assert augmentation(noise=9.0).term(module, TOKENS, module(TOKENS)).item() > 0
 
 
+def test_the_masked_model_is_not_trained():
+    masked = nn.Embedding(6, 6)
+    module = Text()
+    option = VirtualAugmentation(
+        masked, "embedding.weight", lambda module, embeddings, _: module.classify(embeddings)
+    )
+    option.term(module, TOKENS, module(TOKENS)).backward()
+    assert masked.weight.grad is None
+    assert module.embedding.weight.grad.abs().sum() > 0
+
+
 def test_the_loss_is_cross_entropy_plus_the_divergence():
     """One step of gradient descent on the whole."""
     trained = Text()

@@ -12,6 +12,7 @@ from postproc.decisions.sets import (
     ConformalRule,
     class_scores,
     conformal_thresholds,
+    sets_up_to,
     uniform_of,
 )
 
@@ -192,6 +193,13 @@ def test_weights_keep_the_coverage_under_label_shift():
             into.append(found.predict_set(test)[np.arange(300), truth].mean())
     assert np.mean(weighted) >= 0.89
     assert np.mean(weighted) > np.mean(plain)
+
+
+def test_a_class_at_its_threshold_is_in_the_set():
+    scores = np.array([[0.1, 0.5, 0.9], [0.6, 0.2, 0.7]])
+    sets, empty = sets_up_to(scores, np.array([0.1, 0.2, 0.8]), np.array([0, 1]), "lac")
+    np.testing.assert_array_equal(sets, [[True, False, False], [False, True, True]])
+    assert empty == 0
 
 
 def test_no_set_is_empty_and_the_likeliest_class_fills_it():

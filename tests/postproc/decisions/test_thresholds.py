@@ -10,7 +10,7 @@ from scipy.special import log_softmax
 from postproc import ClassWeights
 from postproc.decisions.ascent import ascend
 from postproc.decisions.counts import SEARCHED, Counts
-from postproc.decisions.nested import choose_nested
+from postproc.decisions.nested import choose_nested, recall_error
 from postproc.decisions.thresholds import (
     candidates_for,
     decide_candidates,
@@ -164,6 +164,32 @@ def test_order_of_rows_does_not_matter():
     other = ClassWeights(metric="macro_f1", kind="logits").fit(logs[order], y[order])
     np.testing.assert_allclose(one.weights_, other.weights_, rtol=1e-6)
     assert one.gain_ == pytest.approx(other.gain_)
+
+
+def test_error_of_a_gain_in_recall_is_that_of_the_loop():
+    rng = np.random.default_rng(0)
+    y, new, old = rng.choice(4, (3, 200), p=[0.6, 0.3, 0.1, 0.0])
+    variances = []
+    for c in range(3):
+        rows = y == c
+        change = (new[rows] == c).astype(float) - (old[rows] == c)
+        cells = np.array(
+            [(change == d).sum() + extra for d, extra in ((1, 0.5), (-1, 0.5), (0, 1))]
+        )
+        shares = cells / cells.sum()
+        variances.append((shares[0] + shares[1] - (shares[0] - shares[1]) ** 2) / cells.sum())
+    assert recall_error(y, new, old) == pytest.approx(np.sqrt(sum(variances)) / 3)
+
+
+def test_few_rows_that_all_stay_right_are_no_evidence():
+    """Class 0 has six rows, of which hardly any seems to be lost on the fit rows."""
+    changed = []
+    for seed in range(8):
+        logs, y = draw(600, seed, (0.01, 0.33, 0.66), sharp=2.0)
+        logs = log_softmax(logs - np.log([0.01, 0.33, 0.66]), axis=1)  # as for equal classes
+        found = ClassWeights(metric="balanced_accuracy", kind="logits").fit(logs, y)
+        changed.append(found.improved_)
+    assert not any(changed)
 
 
 def test_classes_without_a_row_have_finite_weights():

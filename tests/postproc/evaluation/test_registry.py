@@ -30,6 +30,13 @@ def average_precision(y, p, w):
     return sk.average_precision_score(one_hot(y, p.shape[1]), p, sample_weight=w)
 
 
+def aurc(y, p, w):
+    sure, wrong = p.max(axis=1), p.argmax(axis=1) != y
+    w = np.ones(len(y)) if w is None else w
+    risks = [np.average(wrong[sure >= c], weights=w[sure >= c]) for c in sure]
+    return np.average(risks, weights=w)
+
+
 ORACLES = {
     "accuracy": of_labels(sk.accuracy_score),
     "balanced_accuracy": of_labels(sk.balanced_accuracy_score),
@@ -45,6 +52,7 @@ ORACLES = {
     ),
     "auc": auc,
     "average_precision": average_precision,
+    "aurc": aurc,
     "top2": lambda y, p, w: sk.top_k_accuracy_score(y, p, k=2, sample_weight=w),
     "cost": lambda y, p, w: np.average(COSTS[y, p.argmax(axis=1)], weights=w),
 }

@@ -125,3 +125,10 @@ def test_what_fails_midway_leaves_nothing(tmp_path):
 def test_no_rows_are_a_header(tmp_path):
     path = save_labels(tmp_path / "y.csv", [], n_rows=0, classes=CLASSES)
     assert table(path) == [["label"]]
+
+
+def test_two_columns_of_one_heading_are_refused(tmp_path):
+    path, ids = tmp_path / "y.csv", np.array(["a", "b"])
+    with pytest.raises(ValueError, match="`columns_as` must be different headings"):
+        save_labels(path, [np.arange(2)], n_rows=2, ids=ids, columns_as={"id": "label"})
+    assert not path.exists()

@@ -11,8 +11,8 @@ from postproc import Predictions
 from postproc.evaluation import rank_counts
 from postproc.evaluation.moments import Units
 from postproc.evaluation.paired import paired_gain_interval
-from postproc.evaluation.rank_counts import RankRows, rank
-from postproc.evaluation.ranking import auc, average_precision
+from postproc.evaluation.rank_counts import ConfidenceRows, RankRows, rank
+from postproc.evaluation.ranking import auc, average_precision, risk_coverage_area
 from postproc.evaluation.registry import METRICS, cost_metric, find_metric
 from postproc.reports.report import accuracy_report
 from postproc.scores.blocks import Sizes, in_order
@@ -151,6 +151,37 @@ def test_a_grid_of_scores_stays_within_its_slack():
         rows = slice(0, len(y))
         errors = [each.influences(rows).std(axis=1) for each in (exact, coarse)]
         np.testing.assert_allclose(*errors, rtol=0.01)
+
+
+def test_risk_coverage_areas_of_a_grid_stay_within_their_slack():
+    models, y, *_ = make(3, n=4000)
+    part = ConfidenceRows(models["base"].astype(np.float32), y, "logits")
+    exact = rank(part, [risk_coverage_area], Units(), in_order)
+    coarse = rank(part, [risk_coverage_area], Units(), in_order, exact=0)
+    assert 0 < coarse.slacks[0] < 0.02
+    assert abs(exact.values[0] - coarse.values[0]) <= coarse.slacks[0]
+    rows = slice(0, len(y))
+    errors = [each.influences(rows).std(axis=1) for each in (exact, coarse)]
+    np.testing.assert_allclose(*errors, rtol=0.02)
+
+
+def test_risk_coverage_areas_are_paired_in_text_and_page():
+    models, y, *_ = make(3)
+    report = accuracy_report(models, y, metrics=["accuracy", "aurc"])
+    areas = [model.metrics.risk.area for model in report.models]
+    for model, area in zip(report.models, areas, strict=True):
+        assert model.results["aurc"].value == pytest.approx(area, abs=1e-12)
+    found = report.models[1].results["aurc"]
+    assert found.gain == pytest.approx(areas[0] - areas[1])
+    assert found.gain_ci[0] < found.gain < found.gain_ci[1]
+    assert "AURC" in report.to_text()
+    assert "in paired rows: " + found.verdict in report.to_html()
+
+
+def test_areas_of_a_model_that_is_never_wrong_are_zero():
+    y = np.arange(30) % 3
+    found = accuracy_report({"a": np.eye(3)[y]}, y, metrics=["aurc"]).models[0].results["aurc"]
+    assert found.value == 0.0
 
 
 def test_exact_up_to_ten_million_rows_of_two_classes():
