@@ -274,7 +274,9 @@ def _try_out(model: Any) -> None:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         if isinstance(model, MemberEstimator):
-            members = [rows if kind == "probs" else np.log(rows) for kind in model.kinds_]
+            turned = [np.roll(rows, m, axis=1) for m in range(len(model.kinds_))]  # they disagree
+            given = zip(turned, model.kinds_, strict=True)
+            members = [each if kind == "probs" else np.log(each) for each, kind in given]
             if hasattr(model, "adapt_to"):
                 model = model.adapt_to(members, kinds=model.kinds_)
             probs = model.predict_proba(members, kinds=model.kinds_)

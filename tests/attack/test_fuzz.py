@@ -53,6 +53,17 @@ def test_deciders_are_tried_out(key, value, tmp_path):
         ensemble.load_model(file)
 
 
+def test_votes_that_weigh_less_than_nothing_are_refused(tmp_path):
+    members, y = make_members()
+    file = tmp_path / "m.json"
+    ensemble.save_model(ensemble.Voting("hard", weights=[4, 1, 1, 1]).fit(members, y), file)
+    content = json.loads(file.read_text())
+    content["model"]["state"]["member_weights_"]["array"] = [1.5, -0.5, 0.0, 0.0]
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"m\.json: "):
+        ensemble.load_model(file)
+
+
 def test_bounds_that_no_labels_give_are_refused():
     half = np.full(2, 0.5)
     for lower, upper in ((np.array([0.5, 1.0]), half), (half, np.array([0.0, 1.0]))):
