@@ -46,8 +46,10 @@ class Decision:
 
     metric: Any = given(
         "Choose class weights, or the threshold of two classes, for this metric; they are left at "
-        "1 unless the gain on held-out rows is clear. With --multilabel a threshold for each "
-        "label, for macro_f1 or micro_f1. Takes --fit.  [default: all weights 1]",
+        f"1 unless the gain on held-out rows is clear: {', '.join(WEIGHTED)}. With --multilabel a "
+        "threshold for each label, for macro_f1 or micro_f1. Takes --fit.  [default: all weights "
+        "1]",
+        metavar="NAME",
         type=click.Choice([*WEIGHTED, "micro_f1"]),
     )
     cost: Path | None = given(
@@ -109,8 +111,8 @@ Examples:
       -o labels.csv
   postproc decide test.npy --sets 0.9 --fit val.npy --fit-labels y.npy \\
       -o sets.csv
-  postproc decide tags.csv --multilabel --metric macro_f1 --fit val.csv \\
-      --fit-labels y.csv
+  postproc decide toxic.csv --multilabel --metric macro_f1 \\
+      --fit toxic_val.csv --fit-labels tags.csv -o tags_test.csv
 """
 )
 @options.predictions_argument

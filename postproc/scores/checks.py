@@ -23,6 +23,10 @@ PACKAGES = ("cli", "ensemble", "postproc")
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+#: Characters of a message; of longer ones the beginning and the end are shown.
+LONGEST_MESSAGE = 900
+
+
 class UserTypeError(TypeError):
     """An argument of a wrong type, unlike a TypeError from inside, which is a fault of ours."""
 
@@ -73,7 +77,10 @@ def one_line(error: BaseException) -> str:
         return printable(f"{error.filename}: {error.strerror}")
     if isinstance(error, MemoryError):
         return "out of memory"
-    return printable(" ".join(str(error).split())) or type(error).__name__
+    said = printable(" ".join(str(error).split())) or type(error).__name__
+    if len(said) > LONGEST_MESSAGE:  # some quote what stands in a file
+        said = f"{said[: LONGEST_MESSAGE // 2]} ... {said[-LONGEST_MESSAGE // 3 :]}"
+    return said
 
 
 def check_number(

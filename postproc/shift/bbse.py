@@ -47,7 +47,7 @@ def bbse_prior(
     Returns
     -------
     PriorEstimate
-        Negative entries of the solution are set to zero and the rest is scaled to sum 1.
+        The least-squares solution without negative entries, scaled to sum 1.
 
     Raises
     ------
@@ -124,6 +124,8 @@ def _confusion(probs: Floats, labels: Ints) -> Floats:
 
 
 def _solve(confusion: Floats, mean: Floats) -> Floats:
-    solution = np.maximum(np.linalg.lstsq(confusion, mean, rcond=None)[0], 0.0)
+    from scipy.optimize import nnls
+
+    solution = nnls(confusion, mean)[0]
     total = solution.sum()
     return np.asarray(solution / total if total > 0 else np.full(len(mean), 1.0 / len(mean)))

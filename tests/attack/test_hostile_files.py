@@ -212,6 +212,20 @@ def test_long_lines_of_labels_and_names_are_refused(line, words, reason, folder)
     assert reason in refused("report", "p.npy", *words, "long.txt")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("y.txt", "0" * 10**5 + "x\n", ("report", "p.npy", "--labels", "y.txt")),
+        ("q.csv", f"{'c' * 10**5},b\n1,2\n", ("report", "p.npy", "--labels", "q.csv")),
+    ],
+)
+def test_messages_that_quote_a_file_are_short(name, content, words, folder):
+    (folder / name).write_text(content)
+    message = refused(*words)
+    assert len(message) < 1000
+    assert name in message
+
+
 def test_tables_of_many_classes_are_read(folder):
     """Their lines are longer than a cell may be."""
     probs = RNG.dirichlet(np.ones(12_000), 2)

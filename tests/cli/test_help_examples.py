@@ -81,9 +81,12 @@ def files(tmp_path, monkeypatch):
     prefixed = tuple(f"prob_{name}" for name in NAMES)
     table("preds.csv", {"id": rows, prefixed: scores(), "truth": truth})
     table("texts.csv", {"id": rows, "text": [f"a {name} in a big tree" for name in truth]})
+    labelled = {"id": rows, "text": [f"a {name} in a big tree" for name in truth], "label": truth}
+    table("train.csv", labelled)
     tweets = {"id": rows, "body": [f"a {name} in a big tree" for name in truth]}
     table("tweets.tsv", tweets, delimiter="\t")
-    table("toxic.csv", {"id": rows, NAMES: np.sqrt(scores())})
+    for name in ("toxic", "toxic_val"):
+        table(f"{name}.csv", {"id": rows, NAMES: np.sqrt(scores())})
     table("tags.csv", {"id": rows, NAMES: (scores() > 0.3).astype(int)})
     table("costs.csv", {("0", "1", "2"): 1 - np.eye(3)})
     patients = "".join(f"p{row // 4}\n" for row in rows)

@@ -47,7 +47,7 @@ def test_a_class_without_labels_keeps_its_column(method, fit_split, target_split
         model = MODELS[method]().fit([z[rows] for z in members], y[rows])
     message = (
         "1 of 5 classes have no row in the fit split (2); nothing is learned of them, and the "
-        "linear head leaves them what the calibrated members give on average"
+        "linear head leaves them what the calibrated members give on average [PP302]"
     )
     assert message in [str(w.message) for w in warned]
     probs = model.predict_proba(target_split[0])

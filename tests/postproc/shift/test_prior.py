@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import lsq_linear
 
 from postproc import (
     bbse_prior,
@@ -118,6 +119,20 @@ def test_bbse_recovers_the_prior_within_its_stated_spread(soft):
         found = bbse_prior(posterior(x, UNIFORM), fit, fit_y, soft=soft)
         inside.append(np.abs(found.prior - TRUTH) < 1.96 * found.std)
     assert 0.9 < np.mean(inside) < 0.98
+
+
+def test_bbse_is_the_best_fit_without_negative_shares():
+    fit = posterior(gaussian_task(60, UNIFORM, 0, distance=0.7)[0], UNIFORM)
+    y = np.arange(60) % 3
+    target = posterior(gaussian_task(40, [0.9, 0.1, 0.0], 1, distance=2.0)[0], UNIFORM)
+    confusion = np.stack([fit[y == label].mean(axis=0) for label in range(3)], axis=1)
+    mean = target.mean(axis=0)
+    plain = np.linalg.solve(confusion, mean)
+    assert plain.min() < 0
+    expected = lsq_linear(confusion, mean, bounds=(0, np.inf), tol=1e-14).x
+    got = bbse_prior(target, fit, y).prior
+    np.testing.assert_allclose(got, expected / expected.sum(), atol=1e-8)
+    assert np.abs(got - np.maximum(plain, 0) / np.maximum(plain, 0).sum()).max() > 0.01
 
 
 def test_map_lies_between_source_and_maximum_likelihood():
