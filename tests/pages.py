@@ -104,7 +104,7 @@ def same_output(shown: str, actual: str) -> bool:
 
 
 def _tokens(text: str) -> list[str]:
-    return DRAWN.sub(" ", text).split()
+    return DRAWN.sub(" ", re.sub(r"postproc [\d.]+ \|", "", text)).split()
 
 
 def _numbers(tokens: list[str]) -> list[float]:
@@ -133,7 +133,8 @@ def run(page: Path, run_cli, *, write: bool = False) -> int:
             n_run += len(found)
         elif block.is_output:
             assert write or same_output(block.text, printed), f"{page}: prints\n{printed}"
-            changes.append((block, block.text if same_output(block.text, printed) else printed))
+            same = same_output(block.text, printed)
+            changes.append((block, block.text if same else _shortened(printed)))
         else:
             message = f"{page}: a block that nothing runs:\n{block}"
             raise AssertionError(message)
@@ -185,8 +186,13 @@ def _check(command: Command, run_cli, page: Path, write: bool) -> str:
     if not shown or same_output(shown, actual):
         return command.shown
     assert write, f"{page}: {command.typed}prints\n{actual}"
-    actual = re.sub(r"[ ]+$", "", NOTES.sub("...\n", actual), flags=re.MULTILINE)
-    return actual.strip("\n") + "\n"
+    return _shortened(actual)
+
+
+def _shortened(output: str) -> str:
+    """Output as a page shows it: without the notes below reports, and blanks at the ends."""
+    output = re.sub(r"[ ]+$", "", NOTES.sub("...\n", output), flags=re.MULTILINE)
+    return output.strip("\n") + "\n"
 
 
 @contextlib.contextmanager
