@@ -17,7 +17,8 @@ def run_example(page):
     return names
 
 
-def test_the_example_of_text_members_runs():
+def test_the_example_of_text_members_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert [z.shape for z in run_example("text-members.md")["scores"]] == [(2, 2)] * 3
 
 
