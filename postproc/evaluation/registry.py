@@ -209,7 +209,7 @@ METRICS: dict[str, Metric] = _metrics(
             label_metrics.accuracy, tasks=_ALL, of_matrix=multilabel_metrics.subset_accuracy,
         ),
         Metric(
-            "balanced_accuracy", "balanced acc.", "mean recall of the classes among the labels",
+            "balanced_accuracy", "balanced accuracy", "mean recall of the classes among the labels",
             "labels", label_metrics.balanced_accuracy, several=True,
         ),
         Metric(

@@ -44,7 +44,7 @@ METRICS = (
 
 #: What metrics of the registry are called, and mean, where labels do not exclude each other.
 MEANINGS = {
-    "accuracy": ("subset acc.", "share of rows whose labels are all right"),
+    "accuracy": ("exact match", "share of rows whose labels are all right"),
     "micro_f1": ("micro-F1", "F1 of the counts of all labels together"),
     "macro_f1": ("macro-F1", "mean F1 of the labels, 0 where one is neither given nor decided"),
     "average_precision": ("mAP", "no interpolation, mean of the labels with rows of both kinds"),
