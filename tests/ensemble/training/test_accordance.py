@@ -130,7 +130,8 @@ def test_flooding_begins_where_batches_pull_apart():
         after = [np.log1p(np.exp(-2 * y * w)).mean() for y in signs]
         assert model.history_["pretraining"][epoch + 1][0] == pytest.approx(np.mean(after))
     assert model.accordance_ == {"pretraining": accordance}
-    assert accordance[0] == [1] and [-1] in accordance[:-1]
+    assert accordance[0] == [1]
+    assert [-1] in accordance[:-1]
     assert model.history_ != fitted(batches, n_epochs).history_
 
 
