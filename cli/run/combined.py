@@ -26,6 +26,7 @@ from ensemble.streaming import CombineRows, MemberSource, member_cuts, streamed
 from postproc.evaluation.registry import find_metric
 from postproc.reports.tables import percent
 from postproc.scores.codes import coded
+from postproc.scores.names import first_few
 from postproc.scores.sources import Picked, as_source
 
 
@@ -147,8 +148,7 @@ def _lacking(members: Members) -> list[str]:
     """Warn of members that lack classes."""
     said = []
     for name, lacking in members.missing.items():
-        shown = ", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else "")
-        told = f"{name} lacks {shown}; classes that it lacks get probability zero"
+        told = f"{name} lacks {first_few(lacking)}; classes that it lacks get probability zero"
         said.append(coded("lacking-classes", told))
     return said
 
