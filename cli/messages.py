@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 
 import click
 
+from cli.error_kinds import kind_of
+
 #: Where the context of a command, and of those it calls, keeps the names of what they have written.
 WRITTEN = "postproc.written"
 
@@ -62,7 +64,7 @@ def already_written(context: click.Context) -> str:
 def raise_as_message(error: Exception, context: click.Context, *, debug: bool) -> NoReturn:
     """Raise an error of the user as one line; any other as it is, with a request to report it."""
     from postproc.scores.checks import one_line
-    from postproc.scores.codes import coded, kind_of
+    from postproc.scores.codes import coded
 
     if not is_expected(error):
         error.add_note(REPORT)

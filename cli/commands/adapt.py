@@ -8,13 +8,7 @@ from typing import Any
 import click
 
 from cli import options
-from cli.options import (
-    Fit,
-    Inputs,
-    Outputs,
-    Running,
-    given,
-)
+from cli.options import Fit, Inputs, Outputs, Running, given
 from cli.parameter_types import Number
 from postproc.calibration.by_name import METHODS
 

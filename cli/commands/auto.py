@@ -5,12 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cli import options
-from cli.options import (
-    Fit,
-    Inputs,
-    Outputs,
-    Running,
-)
+from cli.options import Fit, Inputs, Outputs, Running
 from cli.parameter_types import METRIC_NAMES, MetricName
 
 

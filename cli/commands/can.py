@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
-from cli.options import (
-    LABELS_OUT,
-    Inputs,
-    Outputs,
-    Prior,
-    Running,
-    given,
-)
+from cli.options import LABELS_OUT, Inputs, Outputs, Prior, Running, given
 from cli.parameter_types import Count, Number
 
 if TYPE_CHECKING:

@@ -9,15 +9,7 @@ from typing import Any
 import click
 
 from cli import options
-from cli.options import (
-    ENGINE,
-    Fit,
-    Inputs,
-    Outputs,
-    Prior,
-    Running,
-    given,
-)
+from cli.options import ENGINE, Fit, Inputs, Outputs, Prior, Running, given
 from cli.parameter_types import Number
 
 #: Options that say how to decide, of which one is given at most, and those that belong to each.

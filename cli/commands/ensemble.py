@@ -9,21 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
-from cli.options import (
-    Fit,
-    Inputs,
-    Outputs,
-    Running,
-    given,
-)
-from cli.parameter_types import (
-    METRIC_NAMES,
-    Count,
-    MetricName,
-    Number,
-    TrainingMethods,
-    Values,
-)
+from cli.options import Fit, Inputs, Outputs, Running, given
+from cli.parameter_types import METRIC_NAMES, Count, MetricName, Number, TrainingMethods, Values
 from cli.run.devil import Devil
 
 if TYPE_CHECKING:

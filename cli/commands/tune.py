@@ -9,13 +9,7 @@ from typing import Any
 import click
 
 from cli import options
-from cli.options import (
-    Inputs,
-    Outputs,
-    Prior,
-    Running,
-    given,
-)
+from cli.options import Inputs, Outputs, Prior, Running, given
 from cli.parameter_types import FILE, METRIC_NAMES, PATH, Count, MetricName, Number, Values
 
 

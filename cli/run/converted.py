@@ -18,6 +18,7 @@ from postproc.files.llm import Converted, read_lm_eval, read_logprobs
 from postproc.scores.arrays import undo_softmax
 from postproc.scores.checks import fail
 from postproc.scores.codes import coded
+from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
 
 
@@ -89,7 +90,7 @@ def convert_file(
 def _every_token(found: Predictions) -> str:
     """A warning that names the tokens that were taken for answers."""
     tokens = found.classes or ()
-    names = ", ".join(tokens[:10]) + (", ..." if len(tokens) > 10 else "")
+    names = first_few(tokens, 10)
     return coded(
         "answers",
         f"every token that occurs is a class: {names}; --classes gives a file of the answers alone",

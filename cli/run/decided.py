@@ -166,12 +166,11 @@ def write_decisions(
     judged = tally.judged(target.n_rows)
     if isinstance(decider, ClassWeights | LabelThresholds) and judged:
         judged |= _gain(decider, tally, target, runner)
+    decision = "labels" if costs is None else "cost"
+    if decider is not None:
+        decision = type(decider).__name__
     summary = {
-        "decision": type(decider).__name__
-        if decider is not None
-        else "cost"
-        if costs
-        else "labels",
+        "decision": decision,
         "rows": target.n_rows,
         "classes": target.n_classes,
         "kind": target.kind,

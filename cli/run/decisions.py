@@ -22,6 +22,7 @@ from postproc.evaluation.paired import wilson_interval
 from postproc.evaluation.registry import find_metric
 from postproc.reports.tables import percent
 from postproc.scores.codes import coded
+from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
 
 
@@ -145,11 +146,10 @@ def decision_doubts(decider: Decider | None, target: Predictions) -> list[str]:
     if isinstance(decider, ConformalSets):
         every = np.flatnonzero(np.isinf(decider.thresholds_))
         if len(every):
-            names = ", ".join(target.class_name(int(j)) for j in every[:3])
-            more = ", ..." if len(every) > 3 else ""
+            names = first_few([target.class_name(int(j)) for j in every])
             said = (
                 f"{len(every)} of {target.n_classes} classes have too few rows in --fit for a "
-                f"threshold and are in every set: {names}{more}"
+                f"threshold and are in every set: {names}"
             )
             return [coded("few-rows", said)]
     return []
@@ -205,7 +205,8 @@ def _lines(summary: dict[str, Any]) -> Iterator[str]:
         right = f"{percent(judged['accuracy'])} % of rows with all labels right"
         yield f"on these rows: {', '.join(scores)}, {right}"
     if "gain" in judged:
-        yield f"on these rows: {judged['value']:.4f}, gain {_gain_text(judged)}"
+        name = find_metric(summary["metric"]).heading
+        yield f"{name} on these rows: {judged['value']:.4f}, gain {_gain_text(judged)}"
     if "error" in judged:
         low, high = judged["error_ci"]
         yield (

@@ -25,7 +25,7 @@ from postproc.reports.multilabel import MultilabelReport, multilabel_report
 from postproc.reports.report import AccuracyReport, accuracy_report
 from postproc.scores.checks import fail
 from postproc.scores.codes import coded
-from postproc.scores.names import matching_order, positions
+from postproc.scores.names import first_few, matching_order, positions
 from postproc.scores.one_hot import share_classes
 from postproc.scores.predictions import UNKNOWN_CLASS, Predictions
 
@@ -158,7 +158,7 @@ def with_labels_only(
     inputs = runner.inputs
     known = classes if inputs.classes is None else load_class_names(inputs.classes)
     truth = () if inputs.labels is None else label_names(inputs.labels, _label_reading(inputs))
-    few = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    few = first_few(names)
     has = "holds" if len(names) == 1 else "hold"
     said = (
         f"{few} {has} predicted labels only: probabilities would allow log-loss, Brier score, "
@@ -252,7 +252,7 @@ def matched_by_position(
 def _assumed(lack: Sequence[str], named: Sequence[str], names: str, what: str) -> list[str]:
     if not lack or not named:
         return []
-    few = ", ".join(lack[:3]) + (", ..." if len(lack) > 3 else "")
+    few = first_few(lack)
     has, its = ("has", "its") if len(lack) == 1 else ("have", "their")
     said = f"{few} {has} no {names}: {its} {what} are assumed to be in the order of {named[0]}"
     return [coded("by-position", said)]

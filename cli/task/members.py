@@ -213,9 +213,9 @@ def check_fit_usage(paths: Sequence[str], fit: Fit, method: str, *, learns: bool
     """Check that --fit and --fit-labels are given if they are needed, and only then."""
     is_run, n_fit, message = open_run(paths) is not None, len(fit.fit_files), ""
     if not learns or is_run:
-        unused = "--fit" if n_fit else "--fit-labels" if fit.fit_labels is not None else ""
-        why = "a run directory has its own" if is_run else f"{method} is not fitted"
-        message = f"{why}; omit {unused}" if unused else ""
+        if n_fit or fit.fit_labels is not None:
+            why = "a run directory has its own" if is_run else f"{method} is not fitted"
+            message = f"{why}; omit {'--fit' if n_fit else '--fit-labels'}"
     elif n_fit != len(paths):
         for path in paths:  # a mistyped run directory would be taken for a file
             if not Path(path).is_dir() and not find_shards(path):

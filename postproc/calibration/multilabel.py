@@ -20,6 +20,7 @@ from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.multilabel import check_label_matrix, label_log_odds
+from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
 
 
@@ -180,10 +181,10 @@ class MultilabelCalibration(ScoreMixin, BaseEstimator):  # type: ignore[misc]  #
         """Warn of labels without positive rows, and of a rough fit."""
         if len(self.unseen_):
             names = self.class_names_ or [str(j) for j in range(self.n_features_in_)]
-            shown = ", ".join(names[j] for j in self.unseen_[:3])
+            shown = first_few([names[j] for j in self.unseen_])
             msg = (
                 f"{len(self.unseen_)} of {self.n_features_in_} labels have no positive row in the "
-                f"fit split ({shown}{', ...' if len(self.unseen_) > 3 else ''}); they are given "
+                f"fit split ({shown}); they are given "
                 "what all labels share"
             )
             warnings.warn(coded("unseen-classes", msg), UserWarning, stacklevel=3)

@@ -7,13 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from postproc.calibration.affine import (
-    MOST_CLASSES,
-    AffineMap,
-    Floats,
-    Ints,
-    keep_unseen,
-)
+from postproc.calibration.affine import MOST_CLASSES, AffineMap, Floats, Ints, keep_unseen
 from postproc.calibration.discriminant import SHRINKAGES
 from postproc.calibration.discriminant_pool import CLIP, RIDGE, fit_discriminant_pool
 from postproc.calibration.matrix import (

@@ -41,6 +41,7 @@ from postproc.scores.codes import coded
 from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
+from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
 from postproc.scores.threads import blas_threads_for
 
@@ -395,7 +396,7 @@ def check_penalties(values: Any, name: str) -> list[float]:
 
 def unseen_message(unseen: Ints, n_classes: int) -> str:
     """A warning that classes have no label."""
-    shown = ", ".join(map(str, unseen[:3])) + (", ..." if len(unseen) > 3 else "")
+    shown = first_few(unseen.tolist())
     return (
         f"{len(unseen)} of {n_classes} classes have no row in the fit split ({shown}); nothing is "
         "learned about them, so temperature scaling alone sets their share"

@@ -19,6 +19,7 @@ from postproc.scores.blocks import DEFAULT_SIZES, Sizes
 from postproc.scores.checks import fail
 from postproc.scores.codes import coded
 from postproc.scores.confidence import top_k_entropy
+from postproc.scores.names import first_few
 
 #: Warn if the total variation between a target's mean prediction and the prior is larger ...
 FAR_FROM_PRIOR = 0.08
@@ -214,7 +215,7 @@ def stratified_picks(predicted: NDArray[Any], n_classes: int, seed: int) -> NDAr
 
 
 def _listing(classes: NDArray[Any], names: list[str]) -> str:
-    shown = ", ".join(names[j] for j in classes[:3]) + (", ..." if len(classes) > 3 else "")
+    shown = first_few([names[j] for j in classes])
     if len(classes) == 1:
         return f"class {shown}"
     return f"{len(classes)} classes ({shown})"

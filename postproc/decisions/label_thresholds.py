@@ -59,8 +59,8 @@ class LabelThresholds(Decider):
         The metric of the fit rows with thresholds of 1/2.
     kind_ : str
         The kind of the scores.
-    classes_ : list of m str, or None
-        Names of the labels, if `fit` was given them.
+    classes_ : ndarray of shape (m,)
+        Names of the labels, or 0..m-1 if there are none.
     n_rows_, n_features_in_ : int
         Number of fit rows, and of labels m.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.codes import coded
+from postproc.scores.names import first_few, some
 
 #: Agreement up to this z-score may be chance; labels in random order exceed it in 5 % of cases.
 LEAST_Z = 1.645
@@ -58,7 +59,7 @@ def chance_doubts(poor: Mapping[str, float], labels: str) -> list[str]:
     if not poor:
         return []
     listed = [f"{name} ({100 * accuracy:.1f} % right)" for name, accuracy in poor.items()]
-    shown = ", ".join(listed[:3]) + (", ..." if len(listed) > 3 else "")
+    shown = first_few(listed)
     agrees = "agrees" if len(poor) == 1 else "agree"
     said = (
         f"{shown} {agrees} with {labels} no better than with labels in random order; do both files "
@@ -84,7 +85,7 @@ def unlabelled_doubts(
     odd = np.flatnonzero(~known & (wrong**predicted < UNLIKELY / len(support)))
     if not len(odd):
         return []
-    shown = ", ".join(repr(classes[j]) for j in odd[:3]) + (", ..." if len(odd) > 3 else "")
+    shown = some([classes[j] for j in odd.tolist()])
     rows = f"{predicted[odd].sum():,} of {support.sum():,} rows"
     said = (
         f"{name} predicts {shown} for {rows}, but no label is among them: are labels numbered or "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from postproc.files.shards import ShardSource
 from postproc.scores.arrays import as_floating, as_numpy
 from postproc.scores.codes import coded
+from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
 from postproc.scores.rounding import SUM_TOLERANCE_FLOAT16
 
@@ -182,8 +183,4 @@ def _odd_shards(predictions: Predictions, source: ShardSource) -> str | None:
     groups = sorted(alike.items(), key=lambda group: (len(group[1]), group[0] is None))
     (odd, names), (usual, _) = groups[0], groups[-1]
     verb = "looks" if len(names) == 1 else "look"
-    return f"{_few(names)} {verb} like {LOOKS[odd]}, the others like {LOOKS[usual]}"
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"{first_few(names)} {verb} like {LOOKS[odd]}, the others like {LOOKS[usual]}"

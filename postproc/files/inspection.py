@@ -17,6 +17,7 @@ from postproc.scores.checks import fail
 from postproc.scores.codes import coded
 from postproc.scores.confidence import DEFAULT_TOP_K, top_k_entropy
 from postproc.scores.kinds import two_class_rows
+from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
 from postproc.scores.prior import class_prior
 
@@ -125,7 +126,7 @@ def inspect_predictions(
     n_entries = n_rows * (n_classes if predictions.multilabel else 1)  # rows of one choice
     if (sums.predicted == 0).any() and n_rows >= 10 * n_classes:
         never = [predictions.class_name(int(j)) for j in np.flatnonzero(sums.predicted == 0)]
-        shown = ", ".join(never[:3]) + (", ..." if len(never) > 3 else "")
+        shown = first_few(never)
         what = "labels" if predictions.multilabel else "classes"
         odd.append(f"{len(never)} of {n_classes} {what} are never predicted ({shown})")
     suspicions = kind_doubts(predictions, declared=declared) + order_doubts(predictions)

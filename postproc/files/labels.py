@@ -16,14 +16,9 @@ from postproc.files.contents import WHOLE_FLOAT, Contents
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.scores.binary import binary_labels, plain_text
-from postproc.scores.checks import (
-    check_choice,
-    check_label_rows,
-    check_labels,
-    fail,
-)
+from postproc.scores.checks import check_choice, check_label_rows, check_labels, fail
 from postproc.scores.codes import coded
-from postproc.scores.names import check_unique, matching_order, some
+from postproc.scores.names import check_unique, first_few, matching_order, some
 from postproc.scores.tables.tables import is_integer, is_number
 
 PathLike = str | os.PathLike[str]
@@ -232,7 +227,7 @@ def one_column(contents: Contents, classes: Sequence[str] | None, name: str) -> 
         mend = ""
         if contents.is_table and values.ndim == 2:
             named = contents.classes
-            which = f" ({', '.join(named[:5])}{', ...' if len(named) > 5 else ''})" if named else ""
+            which = f" ({first_few(named, 5)})" if named else ""
             mend = f"name one of its columns{which} with --label-column"
         if values.ndim == 2 and _is_several(values):
             mend += ", or " * bool(mend) + "declare --multilabel if each is a label of its own"
@@ -300,8 +295,7 @@ def to_integers(
     labels = np.empty(len(text), dtype=np.int64)
     for row, value in enumerate(text.tolist()):
         if value not in index and not unknown:
-            known = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-            fail(f"{name}, row {row}", f"one of the classes {known}", repr(value))
+            fail(f"{name}, row {row}", f"one of the classes {first_few(names)}", repr(value))
         labels[row] = index.get(value, n_classes)
     return labels
 

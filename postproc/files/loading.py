@@ -15,12 +15,7 @@ from numpy.typing import NDArray
 from postproc.files import formats
 from postproc.files.contents import Contents
 from postproc.files.labels import CLASS_FILE, load_class_names
-from postproc.files.paths import (
-    LABEL_SUFFIXES,
-    NAMED_SUFFIXES,
-    PREDICTION_SUFFIXES,
-    resolve_path,
-)
+from postproc.files.paths import LABEL_SUFFIXES, NAMED_SUFFIXES, PREDICTION_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.files.shards import find_shards, open_shards, shard_name
 from postproc.files.zarr import ZarrSource, is_zarr
@@ -30,6 +25,7 @@ from postproc.scores.checks import fail
 from postproc.scores.codes import coded
 from postproc.scores.detection import examine
 from postproc.scores.kinds import Kind
+from postproc.scores.names import first_few
 from postproc.scores.one_hot import from_labels
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import Picked, Source, as_source
@@ -285,7 +281,7 @@ def _without(predictions: Predictions, rows: NDArray[np.int64], notes: _Notes) -
         return predictions
     predicted = np.ones(predictions.n_rows, np.bool_)
     predicted[rows] = False
-    numbers = ", ".join(map(str, rows[:3].tolist())) + (", ..." if len(rows) > 3 else "")
+    numbers = first_few(rows.tolist())
     where = "" if predictions.ids is not None else f"; without ids, outputs lack the rows {numbers}"
     notes.notes.append(
         f"{len(rows)} of {predictions.n_rows} rows were never predicted and are left out, of "

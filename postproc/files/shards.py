@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.scores.names import first_few
 from postproc.scores.sources import NpySource, Source
 
 #: Most shards, as their names have five digits.
@@ -96,7 +97,7 @@ def find_shards(path: str | os.PathLike[str]) -> list[Path]:
         if match is not None and not file.name.startswith(".") and wanted in (None, match["name"]):
             found.setdefault(match["name"], {})[int(match["number"])] = file
     if len(found) > 1:
-        names = ", ".join(sorted(found)[:3]) + (", ..." if len(found) > 3 else "")
+        names = first_few(sorted(found))
         msg = f"{given}: has shards of several names ({names}); choose one: {given / min(found)}"
         raise ValueError(msg)
     for name, shards in found.items():

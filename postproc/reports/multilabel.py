@@ -19,16 +19,7 @@ from postproc.reports import plots, text
 from postproc.reports.checks import check_groups, check_models, check_weights
 from postproc.reports.html import notebook_html, render_page, summary_of
 from postproc.reports.numbers import Compared, MetricResult, known
-from postproc.reports.tables import (
-    Cell,
-    Table,
-    count,
-    metric_table,
-    named,
-    number,
-    percent,
-    points,
-)
+from postproc.reports.tables import Cell, Table, count, metric_table, named, number, percent, points
 from postproc.scores.arrays import as_numpy
 from postproc.scores.checks import fail
 from postproc.scores.frames.arguments import takes_frames

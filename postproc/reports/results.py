@@ -222,10 +222,10 @@ def _estimates(
             k = of_rows.index(metric)
             value, gain = _spread(each.found.own, k), _spread(each.found.gained, k)
         else:
-            confident = metric.needs == "confidence"
-            k = (of_trust if confident else of_ranks).index(metric)
-            own = each.trust if confident else each.ranks
-            other = None if base is None else base.trust if confident else base.ranks
+            if metric.needs == "confidence":
+                k, own, other = of_trust.index(metric), each.trust, base.trust if base else None
+            else:
+                k, own, other = of_ranks.index(metric), each.ranks, base.ranks if base else None
             value, gain = _of_ranks(own, other, k)
             assert own.ranking is not None  # rank metrics are asked for
             slack = own.ranking.slacks[k]

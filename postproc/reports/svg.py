@@ -201,6 +201,10 @@ def interval_plot(
     for line, row in enumerate(rows):
         if row.high > floor and row.low < top:
             chart.line((max(row.low, floor), min(row.high, top)), (line, line), row.style)
-        shape = "left" if row.at < floor else "right" if row.at > top else row.shape
+        shape = row.shape
+        if row.at < floor:
+            shape = "left"
+        elif row.at > top:
+            shape = "right"
         chart.mark(min(max(row.at, floor), top), line, row.style, shape)
     return chart, height

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from postproc.scores.arrays import Array, as_floating
 from postproc.scores.checks import fail
+from postproc.scores.names import some
 from postproc.scores.sources import Source
 
 #: Where the positive class stands among the two classes, as in scikit-learn's `predict_proba`.
@@ -141,7 +142,7 @@ def binary_labels(
             return np.asarray(lower == words[1], np.int64)
     if len(found) != 2 and all(map(WHOLE_NUMBER.fullmatch, found)):
         return values
-    shown = ", ".join(map(repr, found[:3])) + (", ..." if len(found) > 3 else "")
+    shown = some(found)
     says = f"none of which is {positive!r}, " if positive is not None else ""
     mend = f"{says}say which class the column scores with positive= (--positive NAME)"
     if len(found) == 2:

@@ -7,7 +7,6 @@ PP9xx what only we can mend. `docs/codes.md` is written from here by `docs/codes
 from __future__ import annotations
 
 import re
-from traceback import walk_tb
 from typing import NamedTuple
 
 
@@ -32,7 +31,7 @@ CODES = {
         "PP101",
         "No such file",
         "A path names no file or folder, with or without one of the known suffixes.",
-        "Nothing can be read from there, or nothing written: the folder of an output must exist.",
+        "Nothing can be read from it or written to it: the folder of an output must exist.",
         "Check the path and the current folder; create the folder of the output first.",
     ),
     "in-the-way": Code(
@@ -45,9 +44,9 @@ CODES = {
     "system": Code(
         "PP103",
         "Refused by the system",
-        "Reading or writing failed: rights, a full disk, a file that changed meanwhile.",
-        "The file may be whole; the system did not let postproc have it.",
-        "Mend what the message names, then run the command again.",
+        "Reading or writing failed: missing rights, a full disk, a file that changed meanwhile.",
+        "The file itself may be intact.",
+        "Mend what the message names, then repeat the command.",
     ),
     "content": Code(
         "PP104",
@@ -108,17 +107,17 @@ CODES = {
     ),
     "read": Code(
         "PP201",
-        "Read otherwise than it stands",
-        "Columns were left out, a prefix of names was dropped, rows renormalized or skipped, or "
-        "labels recognized by their form.",
-        "What is done to a file is said once for each file.",
+        "Not read as it stands",
+        "Columns or rows were left out, a common prefix of names was dropped, rows were "
+        "renormalized, or labels were recognized by their form.",
+        "The message says what was done; it is given once for each file.",
         "Declare it: `--columns`, `--id-column`, `--label-column`, `--key`, `--classes`, "
         "`--probs`.",
     ),
     "kind": Code(
         "PP202",
         "Doubtful kind of scores",
-        "Rows sampled look otherwise than the kind that they are read as: logits whose rows sum "
+        "The rows sampled do not look like the kind that they are read as: logits whose rows sum "
         "to 1 or 100, shards unlike the others, labels of a multi-label task that sum to 1.",
         "A wrong kind changes every probability, though rarely the predicted class.",
         "Declare `--logits`, `--probs` or `--votes`, or omit `--multilabel`.",
@@ -126,9 +125,8 @@ CODES = {
     "sorted-scores": Code(
         "PP203",
         "Scores fall from left to right",
-        "In every row sampled, the first score is the largest and none is larger than the one "
-        "before.",
-        "Columns may be ranks of a top-k list, which mean other classes in each row.",
+        "In every row sampled, no score is larger than the one before it.",
+        "Columns may be ranks of a top-k list, which stand for other classes in each row.",
         "Save one column for each class; `postproc convert --layout` reads such lists.",
     ),
     "far-prior": Code(
@@ -137,7 +135,7 @@ CODES = {
         "The mean prediction of the target is further from the prior (total variation) than "
         "0.08, and than chance allows.",
         "CAN pulls ambiguous rows towards the prior, and loses accuracy if the target's classes "
-        "are distributed otherwise.",
+        "are distributed differently.",
         "Pass the target's own prior, or estimate it with `postproc adapt`.",
     ),
     "by-position": Code(
@@ -150,7 +148,7 @@ CODES = {
     "chance": Code(
         "PP206",
         "Labels agree only by chance",
-        "Labels in random order would agree with the predictions as well (z below 1.645).",
+        "Labels in random order would agree with the predictions just as well (z below 1.645).",
         "Rows or classes of the two files are probably in different orders.",
         "Match them by ids and class names, or mend the order.",
     ),
@@ -163,7 +161,7 @@ CODES = {
     ),
     "members-differ": Code(
         "PP208",
-        "Members part on the target",
+        "Members disagree on the target",
         "On the target, a member agrees with the closest other less than half as often as on the "
         "rows fitted to.",
         "Rows or classes of its two files are probably in different orders.",
@@ -171,8 +169,8 @@ CODES = {
     ),
     "unknown-labels": Code(
         "PP209",
-        "Labels of no class",
-        "Some labels are none of the classes of the predictions.",
+        "Unknown labels",
+        "Some labels are not among the classes of the predictions.",
         "No model can be right on these rows, so they count as wrong.",
         "Check the names of the classes, or leave these rows out.",
     ),
@@ -180,13 +178,14 @@ CODES = {
         "PP210",
         "Predicted labels only",
         "A file holds one predicted label a row, and no scores.",
-        "Accuracy, macro-F1 and votes can be had, measures of probabilities cannot.",
+        "Metrics of predicted classes and hard votes can be computed, those of probabilities "
+        "cannot.",
         "Save probabilities or logits.",
     ),
     "same-rows": Code(
         "PP211",
-        "Fitted to the rows judged",
-        "A file of predictions is given to `--fit`, too.",
+        "Judged on the rows fitted to",
+        "A file of predictions is also given to `--fit`.",
         "A gain on the rows that a method was fitted to does not carry over to others.",
         "Fit to other labelled rows.",
     ),
@@ -194,21 +193,21 @@ CODES = {
         "PP212",
         "Fit rows that the model has seen",
         "Mean confidence on the target lies far below the accuracy on the fit split.",
-        "The model was probably trained on the fit rows, or its scores are no log-odds.",
+        "The model was probably trained on the fit rows, or its scores are not log-odds.",
         "Fit to rows that no model was trained on.",
     ),
     "lost-ids": Code(
         "PP213",
         "Row ids are lost",
-        "The format of the output does not keep the row ids that came in.",
-        "Rows keep their order.",
+        "The format of the output has no place for the row ids of the input.",
+        "Rows are in the order of the input.",
         "Choose another format with `-o`: .npz, .csv or .parquet.",
     ),
     "suspicious": Code(
         "PP214",
         "Suspicious predictions",
-        "`postproc inspect` found rows that are alike, ties, exact zeros, classes that are never "
-        "predicted, or a softmax too many.",
+        "`postproc inspect` found identical rows, ties, exact zeros, classes that are never "
+        "predicted, or a softmax applied twice.",
         "Such predictions may be right, but often come from a fault in what wrote them.",
         "Check what wrote the file; `postproc convert --undo-softmax` undoes a softmax.",
     ),
@@ -216,7 +215,7 @@ CODES = {
         "PP215",
         "Every token is a class",
         "Log-probabilities of a language model are read without a list of the answers.",
-        "Tokens that are no answer are classes, too.",
+        "Tokens that are not answers count as classes, too.",
         "Name the answers with `--classes`.",
     ),
     "lacking-classes": Code(
@@ -228,23 +227,24 @@ CODES = {
     ),
     "labels-in-texts": Code(
         "PP217",
-        "Variants that tell their labels",
-        "`postproc augment --method roles` has varied texts by their own labels.",
-        "A model finds the labels in the words that were inserted and left.",
-        "Train on such variants; to predict variants, learn the roles from other texts: `--fit`.",
+        "Variants that reveal their labels",
+        "`postproc augment --method roles` has varied texts with the help of their own labels.",
+        "The words that were inserted or kept tell a model the labels.",
+        "Use such variants for training only; to judge by variants, learn the roles from other "
+        "texts with `--fit`.",
     ),
     "converged": Code(
         "PP301",
         "Not converged",
         "An iteration or optimiser reached its limit before it settled.",
-        "The result is rough, and may lie off the best.",
-        "Raise `max_iter` where there is one; check that scores are of a common size.",
+        "The result may be less accurate than it could be.",
+        "Raise `max_iter` where there is one; check the scale of the scores.",
     ),
     "unseen-classes": Code(
         "PP302",
         "Classes without fit rows",
         "Some classes have no label among the rows fitted to.",
-        "Nothing is learned of them; the message says what they get.",
+        "Nothing is learned about them; the message says what they are given.",
         "Fit to rows of all classes, or pass the prior where it is known.",
     ),
     "few-rows": Code(
@@ -278,7 +278,7 @@ CODES = {
     "all-alike": Code(
         "PP307",
         "Nothing to learn from",
-        "All rows of the fit split are the same.",
+        "All rows of the fit split are identical.",
         "Predictions are left as they are.",
         "Check what wrote the file.",
     ),
@@ -286,13 +286,13 @@ CODES = {
         "PP308",
         "Structured instead of matrix scaling",
         "There are more than 3,000 classes.",
-        "A matrix of all classes would fill the memory.",
-        "Nothing need be done; `--method structured` says the same in advance.",
+        "A matrix for so many classes would fill the memory.",
+        "Nothing need be done; with `--method structured` there is no warning.",
     ),
     "poorly-calibrated": Code(
         "PP309",
-        "Costs other than promised",
-        "On labelled rows, decisions cost clearly more or less than the probabilities promise.",
+        "Costs differ from those expected",
+        "On labelled rows, decisions cost clearly more or less than the probabilities say.",
         "Decisions of least cost are only as good as the probabilities.",
         "Run `postproc calibrate` first.",
     ),
@@ -300,12 +300,12 @@ CODES = {
         "PP310",
         "Nothing changes",
         "A configuration leaves every row as it is, or a method adds nothing for these data.",
-        "The output is right, but another method would say more.",
+        "The output is correct, but a simpler command would give the same.",
         "The message names the method or option, where there is one.",
     ),
     "job": Code(
         "PP311",
-        "What became of an earlier job",
+        "Traces of an earlier job",
         "Blocks of a stopped job were discarded or lost, or a replaced folder was restored.",
         "The output is whole; some work was done twice.",
         "Repeat a stopped command with `--resume` to keep its finished blocks.",
@@ -314,7 +314,7 @@ CODES = {
         "PP312",
         "Dask started for a short job",
         "Starting workers took longer than a third of the job.",
-        "The result is the same, only later.",
+        "The result is the same, but took longer.",
         "Use `--engine local`.",
     ),
     "skipped": Code(
@@ -359,7 +359,7 @@ CODES = {
         "Classes or rows do not match",
         "Class names, row ids or shapes of two inputs differ.",
         "Nothing is averaged or compared across unlike rows or classes.",
-        "Mend the names or ids; `--missing-class zero` allows members that lack classes.",
+        "Correct the names or ids; `--missing-class zero` allows members that lack classes.",
     ),
     "labels": Code(
         "PP406",
@@ -384,36 +384,6 @@ CODES = {
     ),
 }  # fmt: skip
 
-#: Kinds of errors by the names of their types.
-TYPES = {
-    "StoppedError": "resume",
-    "FileNotFoundError": "missing-file",
-    "FileExistsError": "in-the-way",
-    "ConnectionError": "cluster",
-    "OSError": "system",
-    "ImportError": "extra",
-    "MemoryError": "memory",
-    "OutOfMemoryError": "memory",
-}
-
-#: Kinds of refusals by the modules, or the folders of modules, that data are refused in.
-ROOMS = {
-    "postproc.scores.tables": "columns",
-    "postproc.scores.detection": "scores",
-    "postproc.scores.kinds": "scores",
-    "postproc.scores.names": "names",
-    "postproc.scores.predictions": "names",
-    "postproc.scores.prior": "prior",
-    "postproc.files": "content",
-    "postproc.files.labels": "labels",
-    "postproc.files.multilabels": "labels",
-    "postproc.files.priors": "prior",
-    "postproc.files.rundir": "run-directory",
-    "postproc.jobs.write": "resume",
-    "ensemble.members": "names",
-    "ensemble.saved": "model",
-}
-
 CODED = re.compile(r" \[(PP\d{3})\]$")
 
 
@@ -432,22 +402,3 @@ def code_in(message: str) -> str | None:
     """The code that a message ends with."""
     found = CODED.search(message)
     return found and found[1]
-
-
-def kind_of(error: BaseException) -> str:
-    """The kind of an expected error: by its type, else by the innermost room that refused."""
-    types = (cls.__name__ for cls in type(error).__mro__)
-    by_type = next((TYPES[name] for name in types if name in TYPES), None)
-    if by_type is not None:
-        return by_type
-    refusals = [error]  # an outer one may only add the name of the file
-    while (inner := refusals[-1].__context__) is not None:
-        refusals.append(inner)
-    for refusal in reversed(refusals):
-        frames = [frame for frame, _ in walk_tb(refusal.__traceback__)]
-        for frame in reversed(frames):
-            parts = str(frame.f_globals.get("__name__")).split(".")
-            for n in range(len(parts), 1, -1):
-                if (room := ".".join(parts[:n])) in ROOMS:
-                    return ROOMS[room]
-    return "argument"

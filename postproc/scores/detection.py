@@ -11,12 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.arrays import Array, as_array, as_floating, row_sums
-from postproc.scores.binary import (
-    TwoColumns,
-    as_column,
-    is_one_column,
-    two_columns,
-)
+from postproc.scores.binary import TwoColumns, as_column, is_one_column, two_columns
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_cuts
 from postproc.scores.checks import check_choice, fail
 from postproc.scores.findings import CheckRows, Decimals, Entry, Found, row_name
@@ -204,9 +199,9 @@ def _refuse_unpredicted(
     name: str,
 ) -> NoReturn:
     n_missing = sum(map(len, found.missing))
-    what = (
-        "all NaN" if n_missing == len(rows) else "all NaN or all zero" if n_missing else "all zero"
-    )
+    what = "all NaN or all zero" if n_missing else "all zero"
+    if n_missing == len(rows):
+        what = "all NaN"
     got = f"{len(rows)} of {len(array)} rows {what} (the first is {row_name(array, int(rows[0]))})"
     mend = SKIP
     if len(rows) == len(array):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +81,11 @@ def check_text(names: Sequence[str], name: str = "names") -> None:
         fail(name, "text without NUL characters", repr(bad[:40]))
 
 
-def some(names: Sequence[str]) -> str:
-    """The first few names, for messages."""
-    return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
+def first_few(names: Sequence[Any], most: int = 3) -> str:
+    """The first few names as they are, for messages."""
+    return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
+
+
+def some(names: Sequence[Any], most: int = 3) -> str:
+    """The first few names in quotes, for messages."""
+    return first_few([repr(name) for name in names[: most + 1]], most)

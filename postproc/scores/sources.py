@@ -193,9 +193,11 @@ class NpySource(Source):
             self._changed(status.st_size)
 
     def _changed(self, size: int) -> NoReturn:
-        what = "shrank" if size < self.size else "grew" if size > self.size else "was written to"
-        sizes = f" from {self.size} to {size} bytes" if size != self.size else ""
-        msg = f"{self.path}: the file {what}{sizes} while it was read"
+        what = "was written to"
+        if size != self.size:
+            verb = "shrank" if size < self.size else "grew"
+            what = f"{verb} from {self.size} to {size} bytes"
+        msg = f"{self.path}: the file {what} while it was read"
         raise SourceChangedError(msg)
 
     def signature(self) -> dict[str, Any]:

@@ -32,16 +32,11 @@ from postproc.scores.codes import coded
 from postproc.scores.estimators import ScoreMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
+from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
 from postproc.shift.bbse import N_BOOTSTRAP, one_hot_winners, solve_confusion
 from postproc.shift.evidence import NoShiftTest, PredictionMoments, compare_moments
-from postproc.shift.prior import (
-    MAX_ITER,
-    TOLERANCE,
-    PriorEstimate,
-    estimate_prior,
-    evidence_counts,
-)
+from postproc.shift.prior import MAX_ITER, TOLERANCE, PriorEstimate, estimate_prior, evidence_counts
 from postproc.shift.reweight import match_columns, prior_factors
 from postproc.shift.streaming import (
     AdaptedRows,
@@ -311,10 +306,9 @@ class LabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # sci
             )
         if len(self.unseen_):
             names = self.class_names_ or [str(j) for j in range(n_classes)]
-            shown = ", ".join(names[j] for j in self.unseen_[:3])
-            more = ", ..." if len(self.unseen_) > 3 else ""
+            shown = first_few([names[j] for j in self.unseen_])
             yield coded(
                 "unseen-classes",
-                f"no row of the fit split has the label {shown}{more}, so the estimated share of "
+                f"no row of the fit split has the label {shown}, so the estimated share of "
                 f"{'this class' if len(self.unseen_) == 1 else 'these classes'} is unreliable",
             )

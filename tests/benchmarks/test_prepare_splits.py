@@ -7,13 +7,7 @@ from hypothesis import given
 from sklearn.neighbors import KNeighborsClassifier
 
 from benchmarks.gains.scores import class_scores, out_of_fold_scores
-from benchmarks.gains.splits import (
-    SplitPlan,
-    add_noise,
-    draw_rows,
-    split_rows,
-    training_folds,
-)
+from benchmarks.gains.splits import SplitPlan, add_noise, draw_rows, split_rows, training_folds
 
 NAMES = "abcdefghij"
 

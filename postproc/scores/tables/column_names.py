@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from os.path import commonprefix
 
+from postproc.scores.names import some
 from postproc.scores.tables.choice import ColumnChoice
 
 #: Words that name what is no score, alone or together with each other and with COMPANIONS.
@@ -198,5 +199,5 @@ def _last_mark(text: str) -> int:
 
 def listed(names: Sequence[str]) -> str:
     """The first few names of columns, for messages."""
-    shown = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
+    shown = some(names, 5)
     return f"the column {shown}" if len(names) == 1 else f"the columns {shown}"

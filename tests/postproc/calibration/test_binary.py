@@ -9,12 +9,7 @@ import postproc
 from ensemble import load_model, save_model
 from postproc.calibration.affine import fit_temperature, mean_log_loss
 from postproc.calibration.binary import LinearPoolMap, evidence_weights
-from postproc.calibration.log_odds import (
-    BetaFeatures,
-    QuadraticFeatures,
-    fit_log_odds,
-    two_logs,
-)
+from postproc.calibration.log_odds import BetaFeatures, QuadraticFeatures, fit_log_odds, two_logs
 
 CALIBRATORS = {
     "beta": postproc.BetaCalibration,

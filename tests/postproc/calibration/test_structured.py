@@ -7,11 +7,7 @@ from scipy.optimize import approx_fprime, minimize_scalar
 from postproc import BiasCorrectedTemperatureScaling, StructuredScaling, log_softmax
 from postproc.calibration.affine import mean_log_loss
 from postproc.calibration.mixing import mixed_logs
-from postproc.calibration.structured import (
-    StructuredMap,
-    fit_structured,
-    precondition_by_classes,
-)
+from postproc.calibration.structured import StructuredMap, fit_structured, precondition_by_classes
 
 #: First rows of SMS and SVS (False, True) on the task below, minimized to 1e-12 in float64.
 PROBMETRICS = {

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import postproc
-from postproc.scores.codes import CODES, ROOMS, TYPES, coded
+from cli.error_kinds import ROOMS, TYPES
+from postproc.scores.codes import CODES, coded
 
 ROOT = Path(__file__).parents[3]
 MODULES = [path for top in ("postproc", "ensemble", "cli") for path in (ROOT / top).rglob("*.py")]

@@ -5,13 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ensemble.training import (
-    Adversarial,
-    ChildTuning,
-    Contrastive,
-    LabelDenoising,
-    TrainingOptions,
-)
+from ensemble.training import Adversarial, ChildTuning, Contrastive, LabelDenoising, TrainingOptions
 from ensemble.training.text import TextClassifier, Vocabulary
 from ensemble.training.text.classifier import inner_rows
 from ensemble.training.text.encoders import TextCNN
