@@ -143,9 +143,6 @@ METHODS: dict[str, Callable[[Cell, str], Floats]] = {
     "auto, no shift": _unshifted,
 }
 
-#: Those that do the same whatever the metric.
-FIXED = ("mean", "weights in common", "label weights")
-
 
 def main() -> None:
     """Print a line for each group and metric: mean gains, cells gained and lost."""

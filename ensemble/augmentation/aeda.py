@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ensemble.augmentation.edits import draw_count
 from postproc.scores.checks import check_count, fail_type
 
 MARKS = (".", ",", "!", "?", ";", ":")
@@ -51,7 +52,7 @@ def aeda(text: str, k: int = 8, *, seed: int = 0, text_id: str = "") -> list[str
 
 def _variant(words: list[str], rng: np.random.Generator) -> str:
     """One variant of n >= 1 words."""
-    q = int(rng.integers(1, min(len(words), 3 * len(words) // 10 + 1), endpoint=True))
+    q = draw_count(rng, len(words), len(words))
     marked = rng.choice(len(words), size=q, replace=False)
     marks = dict(zip(marked.tolist(), rng.choice(MARKS, size=q).tolist(), strict=True))
     return " ".join(f"{marks[at]} {word}" if at in marks else word for at, word in enumerate(words))

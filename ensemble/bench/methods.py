@@ -35,6 +35,7 @@ class Method:
     description: str
     group: str = "votes"  # ensembles of a group run in one process, as they share fits or are short
     bound: bool = False  # whether it uses labels of the target, which are unknown in practice
+    trains: bool = False  # whether it needs torch
     multilabel: bool = False  # whether it holds for labels that do not exclude each other
 
 
@@ -118,20 +119,22 @@ METHODS: tuple[Method, ...] = (
     _labels("gumbel", _seeded(GumbelSelection), "three members, chosen by Gumbel gates"),
     _labels("stack", team.stack, "logistic regression on all members", group="stack"),
     _labels("bagging", team.bagging, "stackers on ten bootstrap resamples", group="stack"),
-    _labels("ytuning", _seeded(YTuning), "weights with label embeddings"),
+    _labels("ytuning", _seeded(YTuning), "weights with label embeddings", trains=True),
     _team("boosting", _seeded(Boosting), "gradient-boosted trees on candidate classes"),
-    _team("devil", team.devil, "Devil's Advocate", group="devil"),
+    _team("devil", team.devil, "Devil's Advocate", group="devil", trains=True),
     _team(
         "devil-discussion",
         partial(team.devil, control=NO_DEVIL),
         "control: the discussion without the devil",
         group="devil",
+        trains=True,
     ),
     _team(
         "devil-finetuning",
         partial(team.devil, control=PLAIN),
         "control: plain fine-tuning of every member",
         group="devil",
+        trains=True,
     ),
     _labels("auto", team.auto_team, "the pipeline chosen by postproc auto", group="auto"),
     _team(

@@ -143,7 +143,7 @@ def draw_seed(seed: int, number: int) -> int:
 
 def measure_unit(unit: Unit, settings: Settings, wanted: Collection[CellKey]) -> list[Measured]:
     """Measure the wanted cells of a unit, in their order."""
-    trains = any(find_method(unit.scope, name).group == "devil" for name in unit.methods)
+    trains = any(find_method(unit.scope, name).trains for name in unit.methods)
     with _one_thread(trains=trains), warnings.catch_warnings():
         # The effect of what methods warn about shows in their gains.
         warnings.simplefilter("ignore", UserWarning)

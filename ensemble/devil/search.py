@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ensemble.devil.fit import Trained, Training, train_devil, train_norms
 from ensemble.devil.heads import Matrix, devil_map, norm_change
 from ensemble.learned.heads import label_losses
+from ensemble.training.descent import inner_rows
 from ensemble.training.head_methods import PLAIN, HeadMethods, Rehearsed, choose_methods
 from postproc.calibration.affine import fit_temperature
 from postproc.calibration.log_pool import PoolTask, fit_log_pool
@@ -20,9 +21,6 @@ from postproc.scores.arrays import log_softmax
 
 #: Weights of the devil in the published vote that cross-validation chooses from.
 DEVIL_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0)
-
-#: The inner rows, which decide when to stop, are one part in so many.
-INNER_FOLDS = 5
 
 #: The head that learns nothing: members as they are.
 UNTOUCHED = "none"
@@ -85,7 +83,8 @@ class Rehearsal:
         self._heard: list[Matrix] = []
         if how.epochs == 0:
             return
-        folds = _folds(inputs, y, min(n_folds, len(y)), seed)
+        flat = np.concatenate(list(inputs), axis=1)
+        folds = stratified_folds(flat, y, min(n_folds, len(y)), seed)
         self.held = [folds == fold for fold in np.unique(folds)]
         for fold, out in enumerate(self.held):
             devil = self._devil(~out, self._seed(fold))
@@ -207,12 +206,8 @@ class Rehearsal:
         )
 
 
-def _folds(inputs: Matrix, y: NDArray[np.int64], n_folds: int, seed: int) -> NDArray[np.int64]:
-    return stratified_folds(np.concatenate(list(inputs), axis=1), y, n_folds, seed)
-
-
 def _inner(inputs: Matrix, y: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
-    return np.asarray(_folds(inputs, y, min(INNER_FOLDS, len(y)), seed) == 0)
+    return inner_rows(np.concatenate(list(inputs), axis=1), y, seed)
 
 
 def _is_gain(differences: Matrix) -> bool:

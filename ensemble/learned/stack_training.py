@@ -12,7 +12,7 @@ from torch.nn import functional
 from ensemble.learned.heads import LinearHead, Matrix
 from ensemble.training.descent import Adam, HeadGradients, HeadTask, as_tensor, batch_size, sown
 from ensemble.training.head_methods import HeadMethods
-from postproc.evaluation.folds import stratified_folds
+from postproc.evaluation.folds import row_order
 
 #: Epochs, and the first step of Adam; steps shorten to zero.
 EPOCHS = 20
@@ -28,11 +28,10 @@ def train_on(
     seed: int,
 ) -> LinearHead:
     """Go on from a head fitted to features (n, M C) and labels as places among those seen."""
-    # Rows are in an order of their own, so that theirs in the file does not matter.
-    order = np.argsort(stratified_folds(features, y, len(y), seed))
+    order = row_order(features, y, seed)
     x, labels = as_tensor(features[order], "cpu"), torch.as_tensor(y[order])
     coef, intercept = (
-        as_tensor(part, "cpu").clone().requires_grad_() for part in (head.coef, head.intercept)
+        as_tensor(part, "cpu").requires_grad_() for part in (head.coef, head.intercept)
     )
 
     def losses(inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

@@ -28,7 +28,7 @@ from ensemble.training.head_methods import (
     choose_methods,
 )
 from postproc.calibration.features import Calibration
-from postproc.evaluation.folds import stratified_folds
+from postproc.evaluation.folds import row_order, stratified_folds
 from postproc.scores.arrays import Array
 from postproc.scores.checks import check_count, check_number, fail
 
@@ -184,9 +184,8 @@ class Bagging(Ensemble):
         stacking = Stacking(cs=self.cs, n_folds=self.n_folds, seed=self.seed).fit(members, y)
         self.C_, self.cv_log_loss_ = stacking.C_, stacking.cv_log_loss_
         logs = members.log_tensor(slice(0, len(y)))
-        # Rows are drawn in an order of their own, so that theirs in the file does not matter.
         flat = np.concatenate(list(logs), axis=1)
-        order = np.argsort(stratified_folds(flat, y, len(y), self.seed))
+        order = row_order(flat, y, self.seed)
         generator = np.random.default_rng(self.seed)
         self.heads_, self.converged_, self.n_iter_ = [], True, 0
         for _ in range(n_estimators):

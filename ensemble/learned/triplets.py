@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ensemble.learned.heads import label_losses, seen_classes
 from ensemble.learned.label_embeddings import LabelEmbeddings, Matrix
-from ensemble.training.descent import HeadTask, as_tensor, descend
+from ensemble.training.descent import HeadTask, as_tensor, descend, inner_rows
 from ensemble.training.head_methods import HeadMethods
 from postproc.calibration.dimension import embedding_dimension
 from postproc.calibration.features import Calibration
@@ -20,9 +20,6 @@ from postproc.evaluation.folds import stratified_folds
 
 #: Step of Adam.
 LEARNING_RATE = 0.003
-
-#: The inner rows, which decide when to stop, are one part in so many.
-INNER_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -67,11 +64,10 @@ def train_embeddings(
         rows = inputs @ keys
         return [(rows, rows @ embeddings.T)]
 
-    inner = stratified_folds(features, y, min(INNER_FOLDS, len(y)), seed) == 0
     best, _ = descend(
         HeadTask((keys, embeddings), lambda rows: x[rows], losses, views),
         judge,
-        inner,
+        inner_rows(features, y, seed),
         rate=LEARNING_RATE,
         epochs=how.epochs,
         patience=how.patience,

@@ -21,7 +21,7 @@ from ensemble.training.head_methods import (
     gain_of,
 )
 from postproc.calibration.log_pool import PoolTask, fit_log_pool, weighted_sum
-from postproc.evaluation.folds import stratified_folds
+from postproc.evaluation.folds import row_order
 from postproc.scores.arrays import Array, softmax
 from postproc.scores.checks import check_count, check_number
 
@@ -131,9 +131,8 @@ class YTuning(Ensemble):
         fate = "they keep what the log pool of the members gives them"
         warn_unseen(y, members.n_classes, self.class_names_, fate=fate)
         logs = members.log_tensor(slice(0, len(y)))
-        # Rows are in an order of their own, so that theirs in the file does not matter.
         flat = np.concatenate(list(logs), axis=1)
-        order = np.argsort(stratified_folds(flat, y, len(y), seed))
+        order = row_order(flat, y, seed)
         logs, y = logs[:, order], y[order]
         pool = fit_log_pool(PoolTask(logs, y))
         warn_unconverged(pool.converged, pool.n_iter)

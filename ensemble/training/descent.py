@@ -16,12 +16,16 @@ from ensemble.training.flooding import flood
 from ensemble.training.gradients import added
 from ensemble.training.head_methods import PLAIN, HeadMethods
 from ensemble.training.label_denoising import similarity_loss
+from postproc.evaluation.folds import stratified_folds
 
 Matrix = NDArray[np.float64]
 Tensors = list[torch.Tensor]
 
 #: By how much a loss has to fall, in nats, to count as progress.
 PROGRESS = 1e-4
+
+#: The inner rows, which decide when to stop, are one part in so many.
+INNER_FOLDS = 5
 
 #: Steps an epoch where rows are few, and the bounds of the rows a step.
 STEPS, LEAST_BATCH, MOST_BATCH = 8, 16, 256
@@ -136,6 +140,11 @@ def sown(methods: HeadMethods, device: str, seed: int) -> Iterator[None]:
 def batch_size(n_rows: int) -> int:
     """Rows of a batch where so many are trained on."""
     return min(max(-(-n_rows // STEPS), LEAST_BATCH), MOST_BATCH)
+
+
+def inner_rows(features: Matrix, y: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+    """Which rows decide when to stop, (n,): a part of each class, by features (n, p)."""
+    return np.asarray(stratified_folds(features, y, min(INNER_FOLDS, len(y)), seed) == 0)
 
 
 def descend(

@@ -24,6 +24,11 @@ def stratified_folds(features: Floats, y: Ints, n_folds: int, seed: int) -> Ints
     return _deal(np.lexsort((features @ direction, y)), n_folds)
 
 
+def row_order(features: Floats, y: Ints, seed: int) -> Ints:
+    """Order of rows by class and features (n, p), whatever their order in the file: (n,)."""
+    return np.argsort(stratified_folds(features, y, len(y), seed))
+
+
 def canonical_order(logs: Floats, y: Ints, seed: int) -> tuple[Ints, Ints]:
     """Orders of rows and classes that depend on their values only, from logs of shape (n, C).
 

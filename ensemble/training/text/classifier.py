@@ -138,6 +138,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
             check_count(getattr(self, name), name, low=1)
         check_number(self.learning_rate, "learning_rate", low=0.0, open_low=True)
         check_number(self.inner, "inner", low=0.0, high=0.5, open_low=True)
+        if self.virtual_augmentation is not None:
+            check_number(self.virtual_augmentation, "virtual_augmentation", low=0.0)
         texts, unlabelled = check_texts(texts), check_texts(unlabelled, "unlabelled")
         self.classes_, labels = np.unique(np.asarray(y), return_inverse=True)
         if len(labels) != len(texts):

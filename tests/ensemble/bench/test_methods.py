@@ -131,3 +131,8 @@ def test_shared_fits_are_made_once_and_charged_to_all():
     assert first > 0
     assert again == pytest.approx(first, rel=0.2, abs=2e-3)
     assert paid < first / 2
+
+
+def test_all_methods_that_load_torch_run_in_one_thread():
+    names = {method.name for method in METHODS if method.trains}
+    assert names == {"ytuning", "devil", "devil-discussion", "devil-finetuning"}

@@ -159,3 +159,8 @@ BETAS = np.geomspace(0.05, 20, 200)
 def softmax(z):
     e = np.exp(z - z.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)
+
+
+def test_a_bad_weight_of_virtual_augmentation_is_named_before_anything_is_trained():
+    with pytest.raises(ValueError, match="`virtual_augmentation` must be"):
+        TextClassifier(virtual_augmentation=-1.0).fit(["a", "b"] * 2, [0, 1] * 2)
