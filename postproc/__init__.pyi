@@ -43,6 +43,7 @@ from .scores.arrays import log_softmax as log_softmax
 from .scores.arrays import softmax as softmax
 from .scores.arrays import undo_softmax as undo_softmax
 from .scores.confidence import top_k_entropy as top_k_entropy
+from .scores.gumbel import gumbel_softmax as gumbel_softmax
 from .scores.kinds import check_scores as check_scores
 from .scores.kinds import log_probabilities as log_probabilities
 from .scores.kinds import probabilities as probabilities

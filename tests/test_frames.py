@@ -149,6 +149,7 @@ CASES = {
     "tune_can": lambda g: postproc.tune_can(
         g.fit[0], g.y, grid={"alpha": [1.0, 2.0], "iterations": [1]}, prior=g.prior, n_folds=3
     ),
+    "gumbel_softmax": lambda g: postproc.gumbel_softmax(g.fit[0]),
     "undo_softmax": lambda g: postproc.undo_softmax(postproc.softmax(g.fit[0])),
     "AutoPostprocessor": estimator(
         lambda: ensemble.AutoPostprocessor(n_rehearsals=2, n_folds=2), members=True

@@ -187,9 +187,10 @@ def _show(summary: dict[str, Any]) -> None:
     if "decision" in summary:
         echo(summary["decision"]["summary"])
         echo("")
+    n_members, is_multilabel = len(summary["members"]), summary["task"] == "multilabel"
     echo(
-        f"{summary['method']} of {len(summary['members'])} members: {summary['rows']} rows x "
-        f"{summary['classes']} classes"
+        f"{summary['method']} of {n_members} member{'s' if n_members > 1 else ''}: "
+        f"{summary['rows']} rows x {summary['classes']} {'labels' if is_multilabel else 'classes'}"
     )
     judged = summary["judged_on"]
     rows = [
@@ -202,7 +203,7 @@ def _show(summary: dict[str, Any]) -> None:
         for member in summary["members"]
     ]
     split = {"fit": "on the fit split, %", "target": "on these rows, %"}
-    what = "labels right" if summary["task"] == "multilabel" else "accuracy"
+    what = "labels right" if is_multilabel else "accuracy"
     heading = [] if judged is None else [f"{what} {split[judged]}"]
     if summary["stacker_weight"] is not None:
         rows.append(

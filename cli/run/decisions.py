@@ -205,7 +205,8 @@ def _lines(summary: dict[str, Any]) -> Iterator[str]:
         right = f"{percent(judged['accuracy'])} % of rows with all labels right"
         yield f"on these rows: {', '.join(scores)}, {right}"
     if "gain" in judged:
-        yield f"on these rows: {judged['value']:.4f}, gain {_gain_text(judged)}"
+        name = find_metric(summary["metric"]).heading
+        yield f"{name} on these rows: {judged['value']:.4f}, gain {_gain_text(judged)}"
     if "error" in judged:
         low, high = judged["error_ci"]
         yield (

@@ -36,6 +36,9 @@ Z_95 = 1.959964
 #: Classes that the table of the prior shows.
 SHOWN = 10
 
+#: What is said to be fitted to labels that do not exclude each other.
+LABEL_MAPS = "one map a label"
+
 
 def fit_and_write(
     make: Callable[[Predictions], Estimator],
@@ -120,7 +123,7 @@ def _summarize_calibrated(
     scaling: Calibrator | MultilabelCalibration, target: Predictions
 ) -> dict[str, Any]:
     return {
-        "method": "one map a label" if target.multilabel else name_of(scaling),
+        "method": LABEL_MAPS if target.multilabel else name_of(scaling),
         "rows": target.n_rows,
         "classes": target.n_classes,
         "kind": target.kind,
@@ -136,8 +139,9 @@ def _summarize_calibrated(
 
 def _show_calibrated(summary: dict[str, Any]) -> None:
     """Print what was fitted and whether it is used."""
+    columns = "labels" if summary["method"] == LABEL_MAPS else "classes"
     echo(
-        f"{summary['rows']} rows x {summary['classes']} classes, {summary['kind']}; "
+        f"{summary['rows']} rows x {summary['classes']} {columns}, {summary['kind']}; "
         f"{summary['method']} fitted to {summary['fit_rows']} rows"
     )
     kept = f"calibrated, temperature {summary['temperature']:.3f}"

@@ -11,6 +11,7 @@ from ensemble.pools import linear_pool
 from postproc.scores.arrays import Array, as_numpy, softmax
 from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
 from postproc.scores.checks import check_count
+from postproc.scores.gumbel import gumbel_noise
 from postproc.scores.kinds import LEAST_PROBABILITY
 
 Floats = NDArray[np.float64]
@@ -80,11 +81,6 @@ class GumbelSelection(Ensemble):
         chosen = np.flatnonzero(self.member_weights_).tolist()
         probs = [members[m].probabilities(rows) for m in chosen]
         return linear_pool(probs, self.member_weights_[chosen])
-
-
-def gumbel_noise(generator: np.random.Generator, shape: int | tuple[int, ...]) -> Floats:
-    """-log(-log u), u ~ U(0, 1): argmax(log π + noise) is i with probability π_i."""
-    return -np.log(generator.standard_exponential(shape))
 
 
 def gates(noisy: Floats, size: int, temperature: float) -> tuple[NDArray[np.int64], Floats]:

@@ -12,7 +12,7 @@ import torch
 from ensemble.training.batches import move_batch, sow
 from ensemble.training.checkpoints import optimizer_tensors, part_of, restore_optimizer
 from ensemble.training.child_tuning import driven_child
-from ensemble.training.flooding import found_levels
+from ensemble.training.levels import found_levels
 from ensemble.training.phases import PhaseLoss
 from ensemble.training.steps import Stepper
 
@@ -82,9 +82,9 @@ class EarlyStopping:
         while standing.epoch < self.most_epochs and standing.idle < self.patience:
             self._train(standing, stepper, train)
             if stepper.accordance is not None:
-                found = stepper.accordance.take()
-                standing.accordance.setdefault(phase, []).append(found)
-                standing.levels = found_levels(standing.levels, stepper.take_losses(), found)
+                curves = standing.accordance.setdefault(phase, [])
+                curves.append(stepper.accordance.take())
+                standing.levels = found_levels(standing.levels, stepper.take_losses(), curves)
                 stepper.levels = standing.levels
             losses = self.loss.judge(valid, self.device)
             standing.history[phase].append(losses)

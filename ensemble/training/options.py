@@ -49,9 +49,9 @@ class TrainingOptions:
     -----
     Flooding-X reads the gradient accordance: the mean cosine of the gradients of all pairs of
     batches of an epoch, each as its step is taken. While it is positive, a step on one batch lowers
-    the loss on those after it, too. When it is zero or less, b becomes the mean training loss of
-    that epoch, and stays. The paper measures how the steps of one epoch change the loss of each
-    batch; this form of its criterion is recalled, not checked against its text.
+    the loss on those after it, too. When it is zero or less after that, b becomes the mean training
+    loss of that epoch, and stays. The paper measures how the steps of one epoch change the loss of
+    each batch; this form of its criterion is recalled, not checked against its text.
 
     Raises
     ------

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ensemble.training.levels import turning_point
 from ensemble.training.representations import tolerance, uniformity
 from postproc.reports.picture import picture
 from postproc.reports.svg import AXIS_ROOM, MARGIN, SHAPES, WIDTH, Chart, Plot, Scale
@@ -22,7 +23,8 @@ def accordance_plot(accordance: Mapping[str, Sequence[Sequence[float]]]) -> str:
     """Draw the gradient accordance of a training over its epochs.
 
     Modules have a thin line each, and their mean a thick one. A mark shows where a module's
-    accordance is first zero or less, where ``flooding="auto"`` begins. Phases follow each other.
+    accordance is first zero or less after it was positive, where ``flooding="auto"`` begins. Phases
+    follow each other.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ def accordance_plot(accordance: Mapping[str, Sequence[Sequence[float]]]) -> str:
     several = any(values.shape[1] > 1 for values in curves.values())
     chart.y_axis("cosine of gradients" + " (bold: mean)" * several)
     chart.line((x.low, x.high), (0, 0), "ink thin")
-    says, done = [], 0
+    says, done, some_flooded = [], 0, False
     for phase, values in curves.items():
         epochs = range(done + 1, done + len(values) + 1)
         if done:
@@ -67,12 +69,13 @@ def accordance_plot(accordance: Mapping[str, Sequence[Sequence[float]]]) -> str:
                 chart.line(epochs, curve.tolist(), "muted thin")
         chart.line(epochs, means, "accent")
         for curve in values.T:
-            if (curve <= 0).any():
-                first = int(np.argmax(curve <= 0))
-                chart.mark(epochs[first], float(curve[first]), "bad")
+            turn = turning_point(curve)
+            if turn is not None:
+                chart.mark(epochs[turn], float(curve[turn]), "bad")
+                some_flooded = True
         says.append(f"{phase}: " + ", ".join(f"{mean:.3g}" for mean in means))
         done += len(values)
-    if any((values <= 0).any() for values in curves.values()):
+    if some_flooded:
         key = {"d": SHAPES["disc"], "transform": f"translate({WIDTH - MARGIN - 88} 9)"}
         chart.add("path", "mark bad", **key)
         chart.text("flooding begins", WIDTH - MARGIN, 12, "end")

@@ -56,7 +56,10 @@ def load_costs(
     decisions = [name for name in header if name != ABSTAIN or ABSTAIN in names]
     is_named = len(decisions) == n_classes + 1  # a column in front names the rows
     decisions = decisions[is_named:]
-    columns = matching_order(decisions, names, f"decisions of {found}", like="the predictions")
+    mend = "name the classes of the predictions (--classes)" if classes is None else ""
+    columns = matching_order(
+        decisions, names, f"decisions of {found}", like="the predictions", others=mend
+    )
     if len(rows) != n_classes + 1:
         fail(str(found), f"a table of {n_classes} rows under its header", f"{len(rows) - 1}")
     values = np.empty((n_classes, len(header) - is_named))

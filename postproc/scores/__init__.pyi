@@ -2,6 +2,7 @@ from .arrays import log_softmax as log_softmax
 from .arrays import softmax as softmax
 from .arrays import undo_softmax as undo_softmax
 from .confidence import top_k_entropy as top_k_entropy
+from .gumbel import gumbel_softmax as gumbel_softmax
 from .kinds import check_scores as check_scores
 from .kinds import log_probabilities as log_probabilities
 from .kinds import probabilities as probabilities

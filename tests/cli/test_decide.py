@@ -172,7 +172,9 @@ def test_metric_says_what_it_gains(task, run_cli):
     found = json.loads(run_cli("decide", "test.csv", *words, "-o", "a.npy", "--json").stdout)
     assert found["improved"]
     assert found["judged"]["gain"] > 0.02
-    assert "so class weights are used" in run_cli("decide", "test.csv", *words).stdout
+    said = run_cli("decide", "test.csv", *words).stdout
+    assert "so class weights are used" in said
+    assert "\nbalanced accuracy on these rows: " in said
 
 
 def test_nothing_guaranteed_is_said(task, run_cli):

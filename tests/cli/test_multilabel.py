@@ -297,3 +297,10 @@ def test_labels_without_the_option_and_classes_with_it(task, run_cli):
     assert "omit multilabel (--multilabel)" in said
     said = run_cli("report", "p.npy", "--labels", "y.test.npy", code=1).output
     assert "declare --multilabel if each is a label of its own" in said
+
+
+def test_sizes_count_labels_and_one_member_is_no_plural(task, run_cli):
+    said = run_cli("ensemble", "soft", "a.test.table.csv", "--multilabel", "-o", "s.csv").stdout
+    assert said.startswith("soft of 1 member: 150 rows x 4 labels\n")
+    words = words_of("calibrate", "table.csv")
+    assert run_cli(*words, "-o", "c.csv").stdout.startswith("150 rows x 4 labels, probs; one map")

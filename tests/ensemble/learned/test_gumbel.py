@@ -11,15 +11,9 @@ from sklearn.metrics import log_loss
 from torch.nn import functional
 
 import ensemble
-from ensemble.learned.gumbel import gates, gumbel_noise
+from ensemble.learned.gumbel import gates
+from postproc.scores.gumbel import gumbel_noise
 from tests.ensemble.learned.test_greedy import weak_members
-
-
-def test_gumbel_max_draws_each_class_by_its_probability():
-    pi, n = np.array([0.5, 0.3, 0.15, 0.04, 0.01]), 200_000
-    noisy = np.log(pi) + gumbel_noise(np.random.default_rng(0), (n, 5))
-    share = np.bincount(noisy.argmax(axis=1), minlength=5) / n
-    assert (np.abs(share - pi) < 3 * np.sqrt(pi * (1 - pi) / n)).all()
 
 
 def test_open_gates_follow_the_law_of_draws_without_replacement():

@@ -114,21 +114,32 @@ def of_classes(*classes):
 
 
 def test_flooding_begins_where_batches_pull_apart():
-    """Of one class each, two batches pull in opposite directions from the first epoch on."""
+    """One batch wants ever more of class 0; the other has enough of it after a few steps."""
+    batches, n_epochs = of_classes([0] * 4, [0, 0, 0, 1]), 6
+    model = fitted(batches, n_epochs, flooding="auto")
+    signs = [np.ones(4), np.array([1, 1, 1, -1])]
+    w, level, accordance = 0.0, 0.0, []  # w: half the difference of the two logits
+    for epoch in range(n_epochs):
+        seen, slopes = [], []
+        for y in signs:
+            seen.append(np.log1p(np.exp(-2 * y * w)).mean())
+            slopes.append((-1 if seen[-1] < level else 1) * (y / (1 + np.exp(2 * y * w))).mean())
+            w += 0.5 * slopes[-1]
+        accordance.append([pytest.approx(np.sign(slopes[0] * slopes[1]))])
+        level = level or (np.mean(seen) if slopes[0] * slopes[1] < 0 else 0.0)
+        after = [np.log1p(np.exp(-2 * y * w)).mean() for y in signs]
+        assert model.history_["pretraining"][epoch + 1][0] == pytest.approx(np.mean(after))
+    assert model.accordance_ == {"pretraining": accordance}
+    assert accordance[0] == [1]
+    assert [-1] in accordance[:-1]
+    assert model.history_ != fitted(batches, n_epochs).history_
+
+
+def test_discord_from_the_start_is_no_loss_of_accordance():
     batches = of_classes([0, 0], [1, 1])
     model = fitted(batches, 3, flooding="auto")
     assert model.accordance_ == {"pretraining": [[pytest.approx(-1)]] * 3}
-    w, level, seen = 0.0, 0.0, []  # w: half the difference of the two logits
-    for epoch in range(3):
-        for y in (1, -1):
-            loss = np.log1p(np.exp(-2 * y * w))
-            seen.append(loss)
-            ascends = -1 if loss < level else 1
-            w += 0.5 * ascends * y / (1 + np.exp(2 * y * w))
-        level = level or np.mean(seen)
-        after = [np.log1p(np.exp(-2 * y * w)) for y in (1, -1)]
-        assert model.history_["pretraining"][epoch + 1][0] == pytest.approx(np.mean(after))
-    assert model.history_ != fitted(batches, 3).history_
+    assert model.history_ == fitted(batches, 3).history_
 
 
 def test_without_discord_it_is_plain_training():

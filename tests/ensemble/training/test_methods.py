@@ -19,7 +19,8 @@ from ensemble.training import (
 from ensemble.training.adversarial import project, shifted, unit
 from ensemble.training.child_tuning import driven_child, driven_masks, free_mask
 from ensemble.training.contrastive import contrastive_loss
-from ensemble.training.flooding import flood, found_levels
+from ensemble.training.flooding import flood
+from ensemble.training.levels import found_levels, turning_point
 from ensemble.training.steps import Stepper
 
 RNG = np.random.default_rng(0)
@@ -44,8 +45,17 @@ def test_flooding_turns_at_the_level(loss, sign):
 
 
 def test_levels_are_found_where_accordance_is_gone_and_stay():
-    assert found_levels([0.0, 0.0, 0.0], [0.7, 0.6, 0.5], [0.01, 0.0, -0.2]) == [0.0, 0.6, 0.5]
-    assert found_levels([0.9], [0.5], [-1.0]) == [0.9]
+    first, second = [0.1, 0.2, 0.3, -0.1], [0.01, 0.0, -0.2, -0.1]
+    losses = [0.7, 0.6, 0.5, 0.4]
+    assert found_levels([0.0] * 4, losses, [first]) == [0.0] * 4  # nothing was positive before
+    levels = found_levels([0.0] * 4, losses, [first, second])
+    assert levels == [0.0, 0.6, 0.5, 0.0]
+    assert found_levels(levels, [0.3] * 4, [first, second, second]) == levels
+
+
+def test_accordance_turns_where_it_was_positive_before():
+    assert turning_point([-0.1, 0.2, 0.0, 0.1, -0.3]) == 2
+    assert turning_point([-0.1, -0.2]) is turning_point([0.1, 0.2]) is turning_point([]) is None
 
 
 def test_fgm_by_hand():

@@ -56,3 +56,9 @@ def test_arrays_are_in_the_order_of_the_scores(tmp_path):
 def test_bad_tables_are_named(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         load_costs(write(tmp_path / "k.csv", text), n_classes=3, classes=CLASSES)
+
+
+def test_names_ask_for_classes_where_predictions_have_none(tmp_path):
+    path = write(tmp_path / "k.csv", "true,no,yes\nno,0,1\nyes,5,0\n")
+    with pytest.raises(ValueError, match=r"'yes' instead of '0', '1'; name the .*\(--classes\)"):
+        load_costs(path, n_classes=2)

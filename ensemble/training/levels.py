@@ -1,0 +1,26 @@
+"""Levels of flooding that come from gradient accordance (Flooding-X)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def turning_point(accordance: Sequence[float]) -> int | None:
+    """The first epoch, from 0, whose accordance is zero or less after it was positive."""
+    was_positive = False
+    for epoch, mean in enumerate(accordance):
+        if mean > 0:
+            was_positive = True
+        elif was_positive:
+            return epoch
+    return None
+
+
+def found_levels(
+    levels: Sequence[float], losses: Sequence[float], accordance: Sequence[Sequence[float]]
+) -> list[float]:
+    """The loss of each module whose accordance, by epoch and module, turned now; else its level."""
+    now = len(accordance) - 1
+    curves = zip(*accordance, strict=True)
+    found = zip(levels, losses, curves, strict=True)
+    return [loss if turning_point(curve) == now else level for level, loss, curve in found]
