@@ -121,6 +121,16 @@ def _option_of(kind: type, each: Any, changes: dict[str, Any]) -> Callable[[Any]
     return option(*names, each.name, **attributes)
 
 
+def flags_given(*names: str) -> list[str]:
+    """Flags of those parameters, of some names, that stand on the command line."""
+    context, there = click.get_current_context(), click.core.ParameterSource.COMMANDLINE
+    return [
+        param.opts[-1]
+        for param in context.command.params
+        if param.name in names and context.get_parameter_source(param.name) is there
+    ]
+
+
 predictions_argument = click.argument("predictions", metavar="PREDS", type=FILE)
 members_argument = click.argument(
     "predictions", metavar="PREDS...", nargs=-1, required=True, type=FILE

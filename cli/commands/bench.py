@@ -14,6 +14,12 @@ from cli.messages import echo
 from cli.options import Outputs, Running, given
 from cli.parameter_types import FILE, PATH, Count, MetricName
 
+#: Options that decisions are measured without: they print tables or JSON, and write nothing.
+METHODS_ONLY = (
+    *("methods", "metric", "jobs"),
+    *("output", "overwrite", "html", "csv", "markdown", "title"),
+)
+
 
 def _list_methods(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     """Print all methods and exit."""
@@ -157,8 +163,11 @@ def bench_command(
     from postproc.scores.codes import coded
 
     if protocol.decisions:
-        _measure_decisions(ctx, paths, protocol, reports, outputs, running)
+        _measure_decisions(ctx, paths, protocol, outputs, running)
         return
+    for flag in options.flags_given("costly"):
+        message = f"{flag} is for --decisions"
+        raise click.UsageError(message)
     methods, shifts = _words(protocol.methods), _words(protocol.shifts)
     draws, rows, overwrite = protocol.draws, protocol.rows, outputs.overwrite
     try:
@@ -206,7 +215,6 @@ def _measure_decisions(
     ctx: click.Context,
     paths: tuple[str, ...],
     protocol: Protocol,
-    reports: Reports,
     outputs: Outputs,
     running: Running,
 ) -> None:
@@ -215,11 +223,8 @@ def _measure_decisions(
     from ensemble.bench.tasks import find_tasks
     from postproc.scores.codes import coded
 
-    if protocol.metric != "accuracy":
-        message = "--decisions has its own metrics; omit --metric"
-        raise click.UsageError(message)
-    if reports.paths:
-        message = f"--decisions has no page and no file; omit --{next(iter(reports.paths))}"
+    for flag in options.flags_given(*METHODS_ONLY):
+        message = f"{flag} is for methods; omit it, or --decisions"
         raise click.UsageError(message)
     tasks, skipped = find_tasks(paths, _words(protocol.models) or None)
     warn(coded("skipped", f"skipped {found.path}: {found.reason}") for found in skipped)

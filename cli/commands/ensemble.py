@@ -27,6 +27,9 @@ FITTED = (
 #: Methods whose heads are trained by --training.
 TRAINED = ("stack", "ytuning", "devil")
 
+#: Methods that have options which others would not heed.
+ONLY_OF = {"tie": ("hard", "rank"), "metric": ("greedy",), "size": ("gumbel",)}
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -128,6 +131,10 @@ def ensemble_command(
     if rule.over == "rows" and method != "rank":
         message = f"--over rows is for rank, not for {method}"
         raise click.UsageError(message)
+    for name, methods in ONLY_OF.items():
+        for flag in options.flags_given(name) if method not in methods else ():
+            message = f"{flag} is for {' and '.join(methods)}, not for {method}"
+            raise click.UsageError(message)
     if rule.training is not None and method not in TRAINED:
         message = f"{method} has no training methods; omit --training"
         raise click.UsageError(message)

@@ -179,9 +179,6 @@ def _check_usage(method: str, paths: tuple[str, ...], search: Search) -> None:
     foreign = [name for name in foreign if name != "metric"]
     if method != "can":
         foreign += ["prior", "prior_kind"]
-    context = click.get_current_context()
-    flags = {param.name: param.opts[0] for param in context.command.params}
-    used = [flags[name] for name in foreign if context.params[name] is not None]
-    if used:
-        message = f"{used[0]} is not an option of {method}"
+    for flag in options.flags_given(*foreign):
+        message = f"{flag} is not an option of {method}"
         raise click.UsageError(message)

@@ -265,5 +265,17 @@ def test_decisions(run_cli, run):
         assert word in said
     found = json.loads(run_cli("bench", run, *words, "--json").stdout)
     assert {record["shift"] for record in found["results"]} == {"none", "longtail:5"}
-    message = run_cli("bench", run, *words, "--html", "x.html", code=2).stderr
-    assert "--decisions has no page and no file; omit --html" in message
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--html x.html", "--methods map", "--metric mcc", "--jobs 2", "--output x.jsonl"],
+)
+def test_options_of_methods_are_refused_for_decisions(words, run_cli, run):
+    message = run_cli("bench", run, "--decisions", *words.split(), code=2).stderr
+    assert f"{words.split()[0]} is for methods; omit it, or --decisions" in message
+
+
+def test_draws_of_decisions_are_refused_for_methods(run_cli, run):
+    message = run_cli("bench", run, "--costly", "3", code=2).stderr
+    assert "--costly is for --decisions" in message
