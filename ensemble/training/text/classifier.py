@@ -140,6 +140,9 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         check_number(self.inner, "inner", low=0.0, high=0.5, open_low=True)
         if self.virtual_augmentation is not None:
             check_number(self.virtual_augmentation, "virtual_augmentation", low=0.0)
+            if self.options is not None and self.options.virtual_augmentation is not None:
+                rule = "None where `options` have one of their own"
+                fail("virtual_augmentation", rule, self.virtual_augmentation)
         texts, unlabelled = check_texts(texts), check_texts(unlabelled, "unlabelled")
         self.classes_, labels = np.unique(np.asarray(y), return_inverse=True)
         if len(labels) != len(texts):

@@ -5,7 +5,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ensemble.training import Adversarial, ChildTuning, Contrastive, LabelDenoising, TrainingOptions
+from ensemble.training import (
+    Adversarial,
+    ChildTuning,
+    Contrastive,
+    LabelDenoising,
+    TrainingOptions,
+    VirtualAugmentation,
+)
 from ensemble.training.text import TextClassifier, Vocabulary
 from ensemble.training.text.classifier import inner_rows
 from ensemble.training.text.encoders import TextCNN
@@ -164,3 +171,6 @@ def softmax(z):
 def test_a_bad_weight_of_virtual_augmentation_is_named_before_anything_is_trained():
     with pytest.raises(ValueError, match="`virtual_augmentation` must be"):
         TextClassifier(virtual_augmentation=-1.0).fit(["a", "b"] * 2, [0, 1] * 2)
+    own = TrainingOptions(virtual_augmentation=VirtualAugmentation(len, "embedding.weight", len))
+    with pytest.raises(ValueError, match="must be None where `options` have one of their own"):
+        TextClassifier(options=own, virtual_augmentation=1.0).fit(["a", "b"] * 2, [0, 1] * 2)
