@@ -113,8 +113,10 @@ def _calibration(policy: Policy, p_value: str, *, calibrates: bool) -> str:
             f"{same}, but in shifts as small as that of the target, which the test misses, "
             f"calibration did not {_improve(metric)} when they were rehearsed. {_unchanged(policy)}"
         )
+    is_loss = policy.calibration_gain.interval[1] < 0
+    result = "does worse out of fold" if is_loss else f"does not significantly {raised}"
     return (
-        f"{same}, and calibration does not significantly {raised} "
+        f"{same}, and calibration {result} "
         f"({_points(policy.calibration_gain, metric)}). {_unchanged(policy)}"
     )
 

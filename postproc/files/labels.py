@@ -136,6 +136,7 @@ def load_labels(
             rule = f"as long as the predictions ({len(predicted)} rows)"
             fail(name, rule, f"{len(values)} labels")
         values = values[predicted]
+    _check_filled(values, name)
     if classes is None and n_classes == 2:
         if contents.header_or_label and n_rows is not None and len(values) == n_rows + 1:
             values = values[1:]
@@ -152,6 +153,15 @@ def load_labels(
         labels = _count_unknown(labels, values, n_classes, name)
     check = check_label_rows if mapped else check_labels
     return check(labels, n_classes=n_classes + is_wrong, n_rows=n_rows, name=name)
+
+
+def _check_filled(values: NDArray[Any], name: str) -> None:
+    """ValueError for an empty text, which would be a class of its own."""
+    if values.dtype.kind in "UST":
+        empty = np.flatnonzero(np.char.strip(values.astype(np.str_)) == "")
+        if len(empty):
+            mend = "leave rows without a label out of predictions and labels"
+            fail(f"{name}, row {empty[0]}", "a label", f"an empty one, of {len(empty)}", mend)
 
 
 def _tell_rest(values: NDArray[Any], positive: str | None, name: str) -> None:

@@ -300,7 +300,7 @@ CODES = {
         "PP310",
         "Nothing changes",
         "A configuration leaves every row as it is, or a method adds nothing for these data.",
-        "The output is correct, but a simpler command would give the same.",
+        "The output is correct, but nothing was gained by the method as it was called.",
         "The message names the method or option, where there is one.",
     ),
     "job": Code(

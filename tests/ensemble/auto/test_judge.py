@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,7 +11,8 @@ from sklearn import metrics
 
 from ensemble import AutoPostprocessor, load_model, save_model
 from ensemble.auto.judge import Judge
-from ensemble.auto.rehearsal import paired_gain
+from ensemble.auto.rehearsal import PairedGain, paired_gain
+from ensemble.auto.summary import Combination, explain
 from postproc import softmax
 from postproc.calibration.binary import BinaryCalibration
 from postproc.scores.arrays import log_softmax
@@ -102,6 +105,11 @@ def test_a_temperature_is_set_only_where_it_lowers_log_loss():
     np.testing.assert_allclose(adapted.predict_proba([good]), softmax(good), atol=1e-12)
     assert adapted.decision_.expected.interval == (0.0, 0.0)
     assert "a temperature did not improve them significantly" in adapted.summary_
+    policy = replace(adapted.pipeline.policy_, calibration_gain=PairedGain(-0.2, 0.01))
+    alone = Combination(adapted.names_, adapted.names_[0], "best", None)
+    assert "and calibration does worse out of fold (-0.2000 in log-loss" in explain(
+        alone, policy, adapted.decision_
+    )
 
 
 def test_two_classes_are_calibrated_where_held_out_log_loss_falls(tmp_path):

@@ -114,6 +114,20 @@ def test_class_numbers_are_refused_where_classes_are_called_other_numbers(tmp_pa
     assert str(caught.value) == f"{where} must be one of the classes 10, 20, 30, got '2'"
 
 
+@pytest.mark.parametrize("unknown", ["error", "wrong"])
+def test_an_empty_label_is_no_class(tmp_path, unknown):
+    path = tmp_path / "y.csv"
+    path.write_text("id,label\na,cat\nb,\nc,dog\nd, \n")
+    with pytest.raises(ValueError) as error:
+        load_labels(path, n_classes=3, classes=NAMES, unknown=unknown)
+    assert str(error.value) == (
+        f"`{path}, row 1` must be a label, got an empty one, of 2; leave rows without a label out "
+        "of predictions and labels"
+    )
+    found = load_labels(path, n_classes=3, classes=NAMES, ids=np.array(["c", "a"]))
+    np.testing.assert_array_equal(found, [1, 0])
+
+
 def test_labels_with_ids_follow_the_ids_of_the_rows(tmp_path):
     rows = [f"{i},{y}" for i, y in zip(IDS, Y, strict=True)]
     _write(tmp_path / "y.csv", _lines(rows[::-1], ["id,label"]))
