@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import array_api_compat as api
-import numpy as np
 
 from postproc.can.loop import check_arrays, check_parameters
 from postproc.can.reference import Reference
-from postproc.jobs.engine import LocalEngine, map_blocks
 from postproc.scores.arrays import Array
 from postproc.scores.binary import like_given
-from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
 from postproc.scores.frames.arguments import takes_frames
-
-#: Fewer rows make products of matrices slower, whatever a second thread gains.
-ROWS_OF_THREAD = 512
 
 
 @takes_frames("rows", "reference", priors=("prior",), returns="scores")
@@ -87,18 +81,4 @@ def alternating_normalization(
         weights=weights,
         dtype=dtype,
     )
-    return like_given(_adjust(model, xp.astype(b, dtype), all_iterations), rows)
-
-
-def _adjust(model: Reference, rows: Array, all_depths: bool) -> Array:
-    """Adjust NumPy's rows in threads: what lies between products would else leave cores idle."""
-    n_rows = int(rows.shape[0])
-    n_parts = min(-(-n_rows // ROWS_OF_THREAD), DEFAULT_SIZES.workers)
-    if n_parts < 2 or not api.is_numpy_array(rows):
-        return model.adjust(rows, all_depths=all_depths)
-
-    def adjust(cut: slice) -> Array:
-        return model.adjust(rows[cut], all_depths=all_depths)
-
-    cuts = list(row_blocks(n_rows, 1, block_bytes=8 * -(-n_rows // n_parts)))
-    return np.concatenate(list(map_blocks(LocalEngine(), adjust, cuts)), axis=-2)
+    return like_given(model.adjust(xp.astype(b, dtype), all_depths=all_iterations), rows)

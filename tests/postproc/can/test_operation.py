@@ -273,22 +273,6 @@ def test_names_of_classes_do_not_matter():
     np.testing.assert_allclose(again, got[:, order], atol=1e-14)
 
 
-@pytest.mark.parametrize("all_iterations", [False, True])
-def test_rows_that_are_adjusted_in_threads_are_as_by_themselves(all_iterations):
-    rows, reference = dirichlet(0, 1500, 6), dirichlet(1, 40, 6, 0.1)
-    options = {"alpha": 1.2, "iterations": 3, "all_iterations": all_iterations}
-    got = alternating_normalization(rows, reference, np.full(6, 1 / 6), **options)
-    some = [0, 1, 749, 750, 1499]
-    few = alternating_normalization(rows[some], reference, np.full(6, 1 / 6), **options)
-    np.testing.assert_allclose(got[..., some, :], few, rtol=0, atol=1e-13)
-    again = alternating_normalization(rows, reference, np.full(6, 1 / 6), **options)
-    np.testing.assert_array_equal(got, again)
-    tensors = alternating_normalization(
-        torch.asarray(rows), torch.asarray(reference), np.full(6, 1 / 6), **options
-    )
-    np.testing.assert_allclose(got, tensors.numpy(), rtol=0, atol=1e-13)
-
-
 def test_cutting_into_blocks_does_not_matter():
     rows, reference = dirichlet(0, 50, 5), dirichlet(1, 20, 5)
     whole = alternating_normalization(rows, reference, np.ones(5), iterations=3)
