@@ -32,6 +32,7 @@ ROOMS = {
     "postproc.jobs.write": "resume",
     "ensemble.members": "names",
     "ensemble.saved": "model",
+    "ensemble.serialization": "model",
 }
 
 

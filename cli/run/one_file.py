@@ -18,8 +18,8 @@ from cli.task.load import Report, compare, load_fit_and_target, load_judging_lab
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
 from postproc.calibration.by_name import name_of
+from postproc.calibration.calibrator import Calibrator
 from postproc.calibration.multilabel import MultilabelCalibration
-from postproc.calibration.temperature import Calibrator
 from postproc.reports.tables import p_text, percent
 from postproc.scores.arrays import as_numpy
 from postproc.scores.predictions import Predictions

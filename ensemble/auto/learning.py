@@ -16,8 +16,9 @@ from ensemble.auto.policy import Policy
 from ensemble.auto.rehearsal import rehearse
 from postproc.calibration.affine import Floats, Ints, identity_map
 from postproc.calibration.binary import BinaryCalibration
+from postproc.calibration.calibrator import Calibrator
 from postproc.calibration.pooled import PooledScaling
-from postproc.calibration.temperature import Calibrator, TemperatureScaling
+from postproc.calibration.temperature import TemperatureScaling
 from postproc.evaluation.folds import canonical_order
 from postproc.shift.evidence import PredictionMoments
 

@@ -21,6 +21,7 @@ from postproc.calibration.affine import (
     mean_log_loss,
 )
 from postproc.calibration.by_name import make_calibrator
+from postproc.calibration.calibrator import Calibrator
 from postproc.calibration.log_odds import (
     BetaFeatures,
     Features,
@@ -29,7 +30,6 @@ from postproc.calibration.log_odds import (
     fit_log_odds,
     log_odds,
 )
-from postproc.calibration.temperature import Calibrator
 from postproc.scores.arrays import Array
 from postproc.scores.checks import fail
 from postproc.scores.kinds import Kind

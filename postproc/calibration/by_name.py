@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from postproc.calibration.temperature import Calibrator
+    from postproc.calibration.calibrator import Calibrator
 
 #: Module and class of each name; modules are loaded when needed.
 METHODS: Mapping[str, tuple[str, str]] = {

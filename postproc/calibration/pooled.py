@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from postproc.calibration.affine import MOST_CLASSES, AffineMap, Floats, Ints, keep_unseen
+from postproc.calibration.calibrator import Calibrator
 from postproc.calibration.discriminant import SHRINKAGES
 from postproc.calibration.discriminant_pool import CLIP, RIDGE, fit_discriminant_pool
 from postproc.calibration.matrix import (
@@ -18,7 +19,6 @@ from postproc.calibration.matrix import (
     fit_residual_matrix,
     warn_of_many_classes,
 )
-from postproc.calibration.temperature import Calibrator
 from postproc.scores.arrays import Array, beside, log_softmax
 from postproc.scores.checks import check_choice, check_number, fail
 from postproc.scores.kinds import Kind

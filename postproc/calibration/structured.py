@@ -25,9 +25,9 @@ from postproc.calibration.affine import (
     keep_unseen,
     unseen_classes,
 )
+from postproc.calibration.calibrator import Calibrator
 from postproc.calibration.mixing import mixed_logs
 from postproc.calibration.quasi_newton import Minimum, minimize_smooth
-from postproc.calibration.temperature import Calibrator
 from postproc.scores.arrays import Array, beside, log_softmax, softmax
 from postproc.scores.checks import check_count
 from postproc.scores.kinds import Kind

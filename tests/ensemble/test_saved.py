@@ -15,7 +15,8 @@ from sklearn.preprocessing import StandardScaler
 import ensemble
 import postproc
 from ensemble import load_model, save_model
-from ensemble.saved import HOMES, arrays_of
+from ensemble.saved import arrays_of
+from ensemble.serialization import HOMES
 from postproc import Predictions
 from tests.ensemble.conftest import make_members
 

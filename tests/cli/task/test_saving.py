@@ -251,7 +251,7 @@ def test_a_model_that_cannot_be_kept_is_refused_before_the_fit(
         pytest.fail("it was fitted")
 
     for home in (
-        "postproc.calibration.temperature.Calibrator",
+        "postproc.calibration.calibrator.Calibrator",
         "postproc.shift.adapter.LabelShiftAdapter",
         "ensemble.base.Ensemble",
     ):

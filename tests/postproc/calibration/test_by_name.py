@@ -3,8 +3,8 @@
 import pytest
 
 from postproc.calibration.by_name import METHODS, make_calibrator, name_of
+from postproc.calibration.calibrator import Calibrator
 from postproc.calibration.pooled import PooledScaling
-from postproc.calibration.temperature import Calibrator
 
 
 @pytest.mark.parametrize("name", METHODS)
