@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import array_api_compat as api
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from postproc.scores.arrays import Array, as_floating
 from postproc.scores.checks import fail
 from postproc.scores.names import some
-from postproc.scores.sources import Source
+from postproc.scores.sources import Derived
 
 #: Where the positive class stands among the two classes, as in scikit-learn's `predict_proba`.
 POSITIVE = 1
@@ -77,46 +76,23 @@ def winners(probs: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class TwoColumns(Source):
-    """Both classes of one column that stays in its file."""
+class TwoColumns(Derived):
+    """Both classes of one column (n, 1) that stays in its file."""
 
-    column: Source  #: Shape (n, 1).
     kind: str
 
     @property
-    def shape(self) -> tuple[int, int]:  # type: ignore[override]  # follows the column
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
         """Rows, and two columns."""
-        return self.column.shape[0], 2
-
-    @property
-    def dtype(self) -> Any:  # type: ignore[override]
-        """That of the two columns."""
-        return self.read(slice(0, 0)).dtype
-
-    @property
-    def edges(self) -> tuple[int, ...]:
-        """Those of the column."""
-        return self.column.edges
-
-    def row_name(self, row: int) -> str:
-        """What the column calls it."""
-        return self.column.row_name(row)
-
-    def verify(self) -> None:
-        """Check the files of the column."""
-        self.column.verify()
+        return self.source.shape[0], 2
 
     def read(self, rows: slice) -> Array:
         """Read the rows start..stop."""
-        return two_columns(self.column.read(rows), self.kind)
-
-    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
-        """That of the column."""
-        return self.column.__array_namespace__(api_version=api_version)
+        return two_columns(self.source.read(rows), self.kind)
 
     def signature(self) -> dict[str, Any]:
         """That of the column, and how it is read."""
-        return {**self.column.signature(), "one column of": self.kind}
+        return {**self.source.signature(), "one column of": self.kind}
 
 
 def binary_labels(
