@@ -16,13 +16,12 @@ from ensemble.auto.label_shift import (
     gain_interval,
     shift_summary,
     shifted_labels,
-    sigmoid,
 )
 from ensemble.auto.policy import FEWEST_FIT_ROWS
 from ensemble.base import Ensemble, Kinds, MemberEstimator
 from ensemble.learned.label_pool import log_odds_of, two_columns_of
 from ensemble.members import Members
-from postproc.calibration.labelwise import Floats, LabelMaps, fit_labels
+from postproc.calibration.labelwise import Floats, LabelMaps, fit_labels, sigmoid
 from postproc.evaluation.folds import label_folds
 from postproc.evaluation.registry import Metric, find_metric
 from postproc.scores.arrays import Array
@@ -312,9 +311,8 @@ class AdaptedLabels(Ensemble):
 
     def to_dict(self) -> dict[str, Any]:
         """What was decided and why, as JSON's own types."""
-        names = self.class_names_ or [str(j) for j in range(self.n_classes_)]
         shifted = [
-            {**asdict(each), "label": names[each.label], "adapted": each.adapted}
+            {**asdict(each), "label": str(self.classes_[each.label]), "adapted": each.adapted}
             for each in self.shifted
         ]
         return {**self.pipeline.to_dict(), "summary": self.summary_, "shifted": shifted}

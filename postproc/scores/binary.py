@@ -67,9 +67,11 @@ def like_given(probs: Array, given: Any) -> Array:
     return positive if np.ndim(given) == 1 else positive[..., None]
 
 
-def winners(probs: Array) -> Array:
-    """The most probable class of each row, the lowest of tied ones; also of one column."""
+def winners(probs: Array, *, multilabel: bool = False) -> Array:
+    """Most probable class of each row, the lowest of tied ones; of labels those of 1/2 or more."""
     xp = api.array_namespace(probs)
+    if multilabel:
+        return xp.astype(probs >= 0.5, xp.int64)
     if is_one_column(probs):
         return xp.astype(as_column(probs)[:, 0] > 0.5, xp.int64)
     return xp.argmax(probs, axis=1)
