@@ -27,18 +27,10 @@ WORDS = (("0", "1"), ("false", "true"), ("no", "yes"), ("-1", "1"))
 
 @dataclass(frozen=True)
 class OneColumn:
-    """How binary predictions came in one column, and how they go out.
+    """How binary predictions came in one column, and how they go out."""
 
-    Attributes
-    ----------
-    heading : str or None
-        Name of the column.
-    flat : bool
-        Whether it was an array of shape (n,), not (n, 1).
-    """
-
-    heading: str | None = None
-    flat: bool = False
+    heading: str | None = None  # the name of the column
+    flat: bool = False  # an array of shape (n,), not (n, 1)
 
 
 def is_one_column(scores: Any) -> bool:
