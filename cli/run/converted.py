@@ -67,16 +67,8 @@ def convert_file(
         overwrite=runner.outputs.overwrite,
     )
     if labels_out is not None and labels is not None:
-        save_labels(
-            labels_out,
-            [labels],
-            n_rows=len(labels),
-            classes=found.classes,
-            ids=found.ids,
-            integers=runner.outputs.integers,
-            columns_as=runner.outputs.headings(found.ids, found.id_heading),
-            overwrite=runner.outputs.overwrite,
-        )
+        written = runner.outputs.layout(found, found.classes)
+        save_labels(labels_out, [labels], len(labels), written)
     summary = {
         "rows": found.n_rows,
         "classes": found.n_classes,

@@ -343,11 +343,6 @@ def odd_columns(block: NDArray[np.float64]) -> tuple[int, ...]:
     """Columns of an (n, k) array without which all rows sum to 1, where they do not with them.
 
     Columns that leave [0, 1] go together; of the others one or two are left out in turn.
-
-    Examples
-    --------
-    >>> odd_columns(np.array([[0.2, 0.8, 1.0], [0.6, 0.4, 0.0]]))
-    (2,)
     """
     block = block[np.isfinite(block).all(axis=1)]
     block = block[(block != 0).any(axis=1)]
