@@ -93,7 +93,7 @@ def read_delimited(path: Path, *, delimiter: str, as_text: Callable[[str], bool]
 
 def _is_numeric(cell: str, dialect: Dialect) -> bool:
     is_own = is_number if dialect.delimiter == "," else is_decimal
-    return cell.lower() in MISSING or is_own(cell)
+    return cell.lower() in MISSING or is_own(cell.strip().removesuffix("%"))
 
 
 def _add_plain(builder: _Builder, dialect: Dialect, skip: int, width: int) -> bool:
@@ -203,6 +203,11 @@ class _Builder:
 
     def _as_numbers(self, cells: Sequence[str]) -> NDArray[np.float64]:
         joined = "".join(cells)
+        if "%" in joined:  # in all cells, or the others would be 100 times too large
+            signs = [cell.strip().endswith("%") for cell in cells]
+            if not all(signs):
+                raise ValueError
+            return self._as_numbers([cell.replace("%", "e-2", 1) for cell in cells])
         if "_" in joined:  # Python takes 1_0 for 10
             raise ValueError
         if self.dialect.delimiter != ",":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,13 +33,13 @@ SNIFFED = 5
 
 @contextmanager
 def open_text(path: Path) -> Iterator[IO[str]]:
-    """Open a text file, compressed or not."""
-    if path.suffix.lower() == ".gz":
-        with gzip.open(path, "rt", newline="", encoding="utf-8-sig") as file:
-            yield file
-    else:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            yield file
+    """Open a text file, compressed or not, in UTF-8, or in UTF-16 if it starts with its mark."""
+    opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
+    with opener(path, "rb") as file:
+        start = file.read(2)
+    encoding = "utf-16" if start in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig"
+    with opener(path, "rt", newline="", encoding=encoding) as file:
+        yield file
 
 
 def lines_of(file: IO[str]) -> Iterator[str]:

@@ -19,11 +19,14 @@ from postproc.scores.predictions import Predictions
 Normalize = Literal["none", "bytes", "tokens"]
 Missing = Literal["spread", "zero"]
 
-#: Fields that hold the log-probabilities of a record, if it holds more than those.
-LOGPROBS = ("logprobs", "top_logprobs")
+#: Fields that hold the log-probabilities of a record, from the outermost to the innermost.
+NESTED = ("response", "body", "choices", "logprobs", "content", "top_logprobs")
+
+#: How far rounded probabilities may sum to more than 1.
+ROUNDING = 1e-2
 
 #: Fields that are ids or labels and never tokens.
-IDS, LABELS = ("id", "doc_id", "index"), ("label", "target", "truth", "answer")
+IDS, LABELS = ("id", "doc_id", "custom_id", "index"), ("label", "target", "truth", "answer")
 
 
 class Converted(NamedTuple):
@@ -81,7 +84,8 @@ def read_logprobs(
     """Top-k log-probabilities of answer tokens, one record a line, as logits (n, C).
 
     A record maps tokens to log-probabilities (`{"A": -0.1, "B": -2.3}`), or has such a mapping, or
-    a list of `{"token": ..., "logprob": ...}`, in a field `logprobs` or `top_logprobs`. Blanks
+    a list of `{"token": ..., "logprob": ...}`, in a field `logprobs` or `top_logprobs`. In a
+    response of OpenAI, or a line of its batches, the first token of the first choice counts. Blanks
     around tokens are dropped and the probabilities of equal tokens are added. Classes are the
     answers in order, by default all tokens in order of appearance. An answer that a row does not
     list gets an equal share of the probability that is left, or zero.
@@ -212,12 +216,10 @@ def _place(record: dict[str, Any], choices: list[str], row: NDArray[Any]) -> int
 
 def _tokens(record: dict[str, Any], where: str) -> dict[str, float]:
     """Log-probabilities by token."""
-    inner: Any = next((record[key] for key in LOGPROBS if key in record), None)
-    if inner is None:
+    inner = _first_token(record)
+    if inner is record:
         inner = {k: v for k, v in record.items() if k not in (*IDS, *LABELS)}
     if isinstance(inner, list):
-        while len(inner) == 1 and isinstance(inner[0], list):  # of the first generated token
-            inner = inner[0]
         pairs = [
             (item.get("token"), item.get("logprob")) if isinstance(item, dict) else (None, None)
             for item in inner
@@ -235,4 +237,29 @@ def _tokens(record: dict[str, Any], where: str) -> dict[str, float]:
         tokens[name] = float(np.logaddexp(tokens.get(name, -np.inf), value))
     if not tokens:
         fail(where, "a mapping of tokens to log-probabilities", "none")
+    total = math.fsum(map(math.exp, tokens.values()))
+    if total > 1 + ROUNDING:
+        mend = "read other scores as a table, with --logits"
+        fail(where, "probabilities that sum to 1 at most", f"{total:.4g}", mend)
     return tokens
+
+
+def _first_token(record: dict[str, Any]) -> Any:
+    """What holds the log-probabilities of the first token of a record: a part of it, or all."""
+    found: Any = record
+    while True:
+        if isinstance(found, list) and found and _holds_token(found[0]):
+            found = found[0]
+            continue
+        inner = found if isinstance(found, dict) else {}
+        parts = [inner[key] for key in NESTED if isinstance(inner.get(key), dict | list)]
+        if not parts:
+            return found
+        found = parts[0]
+
+
+def _holds_token(value: Any) -> bool:
+    """Whether a value is a list, or an object that is no token of a list, or holds such a list."""
+    if isinstance(value, dict):
+        return "token" not in value or any(isinstance(value.get(key), list) for key in NESTED)
+    return isinstance(value, list)

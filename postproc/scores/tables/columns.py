@@ -107,7 +107,11 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
         left = [column for column in left if column not in reasons]
         _refuse_suspects(table, reasons, left)
     if not left:
-        refuse("it has no columns of scores")
+        text = [
+            c for c in range(len(names)) if is_text(columns[c]) and c not in (labels, *named_ids)
+        ]
+        cell = f", got {columns[text[-1]][0]!r} in column {names[text[-1]]!r}" if text else ""
+        refuse(f"it has no columns of numbers{cell}")
     is_bare = not table.has_header and not table.in_memory and not single
     if is_bare and doubtful and not _sum_to_one(_sampled(table, left)):
         refuse(
@@ -378,6 +382,8 @@ def _refuse_suspects(table: Table, reasons: dict[int, str], left: Sequence[int])
         f"name the score columns{scores} with columns= (--columns), labels with label_column= "
         "(--label-column), ids with id_column= (--id-column)"
     )
+    if not rest and len(reasons) == 1:
+        mend = "report and ensemble hard read predicted labels; other methods need scores"
     if len(rest) == 1 and _is_long(table, reasons):
         mend = "for a line for each row and class use postproc convert --layout long"
     if table.in_memory:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from postproc import load_predictions, softmax
-from postproc.files.doubts import SAMPLE_BLOCKS, SAMPLE_ROWS, kind_doubts
+from postproc.files.doubts import SAMPLE_BLOCKS, SAMPLE_ROWS, kind_doubts, order_doubts
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import Source
 
@@ -147,3 +147,13 @@ def test_real_predictions_give_no_doubt(shared_data):
         probs = softmax(loaded.scores[:50])
         assert kind_doubts(Predictions.check(probs)) == []
         assert len(kind_doubts(Predictions.check(probs, kind="logits"))) == 1
+
+
+@pytest.mark.parametrize("n_last", [0, 30])
+def test_scores_that_fall_in_every_row_are_told(many, n_last):
+    scores = np.log(-np.sort(-many[:30], axis=1))
+    scores[:n_last, 2:] = -np.inf  # of questions with fewer answers
+    found = Predictions.check(scores, name="a.npy")
+    assert any("top-k lists" in told for told in order_doubts(found))
+    scores[-1] = scores[-1, ::-1]
+    assert order_doubts(Predictions.check(scores, name="a.npy")) == []

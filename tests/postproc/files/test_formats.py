@@ -247,12 +247,12 @@ DAMAGED = [
         lambda p: safetensors.numpy.save_file({"a": np.eye(2), "b": np.eye(2)}, p),
         f"it must hold one of the keys {KEYS}, got a, b; choose one with --key",
     ),
-    ("a.parquet", _table(id=["x"]), "it has no columns of scores"),
+    ("a.parquet", _table(id=["x"]), "it has no columns of numbers"),
     ("a.parquet", _table(a=[0.5, None], b=[1, 2]), "row 1, column 'a' must be a number, got none"),
     ("a.parquet", _table(id=["x", None], b=[1, 2]), "row 1, column 'id' must name the row, got n"),
     ("a.parquet", _table(a=[[0.5], [1.0, 2.0]]), "column 'a' must hold lists of one length, got 1"),
     ("a.parquet", _table(a=[[0.5], None]), "column 'a' must be without nulls, got 1"),
-    ("a.parquet", _table(a=[[{"b": 1}]]), "it has no columns of scores"),
+    ("a.parquet", _table(a=[[{"b": 1}]]), "it has no columns of numbers"),
 ]
 
 

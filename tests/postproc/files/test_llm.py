@@ -153,9 +153,32 @@ def test_lists_of_tokens_as_servers_give_them(tmp_path, nested):
     np.testing.assert_allclose(found.scores, [[-0.5, -1.0]])
 
 
+TOP = [{"token": " no", "logprob": -0.5}, {"token": "yes", "logprob": -1.0}]
+CHOICE = {"logprobs": {"content": [{"token": " no", "logprob": -0.5, "top_logprobs": TOP}] * 2}}
+OLD = {"tokens": [" no"], "token_logprobs": [-0.5], "top_logprobs": [{" no": -0.5, "yes": -1.0}]}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        CHOICE,
+        {"choices": [CHOICE]},
+        {"custom_id": "q1", "response": {"body": {"choices": [CHOICE, CHOICE]}}},
+        {"choices": [{"text": " no", "logprobs": OLD}]},
+        {"logprobs": [TOP, TOP]},
+    ],
+)
+def test_responses_of_openai(tmp_path, record):
+    found, _ = read_logprobs(write(tmp_path / "s.jsonl", [record]))
+    assert found.classes == ("no", "yes")
+    np.testing.assert_allclose(found.scores, [[-0.5, -1.0]])
+    assert ("custom_id" in record) == (found.ids is not None)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ('{"A": -0.1, "B": -0.2}\n', "probabilities that sum to 1 at most, got 1.724"),
         ('{"A": 0.5, "B": -1}\n', "log-probabilities at or below 0, got 'A': 0.5"),
         ('{"A": "high", "B": -1}\n', "keep the scores in a field `logprobs`"),
         ('{"A": true, "B": -1}\n', "a number for each token"),

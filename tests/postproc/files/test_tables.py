@@ -82,7 +82,7 @@ HEADLESS = (
             "the column '2' (whole numbers only) looks like labels or ids, not scores; "
             + SUSPECT.format(" (0,1)"),
         ),
-        ("id\nx\n", "it has no columns of scores"),
+        ("id\nx\n", "it has no columns of numbers"),
         (
             "4,5,3\n1,2,9\n",
             "its first line (4,5,3, ...) may be a row or the names of classes; add a header of "
@@ -101,7 +101,6 @@ HEADLESS = (
         ("id,a,b\nr,.5,0x1\n", "line 2, column 'b' must be a number, got '0x1'"),
         ('a,b\n"1,5",2\n', "line 2, column 'a' must be a number, got '1,5'"),
         ("a,b\n1_0,2\n", "line 2, column 'a' must be a number, got '1_0'"),
-        ("a,b\n50%,50%\n", "line 2, column 'a' must be a number, got '50%'"),
         ("a;b\n1.000,5;2\n", "line 2, column 'a' must be a number, got '1.000,5'"),
         ("a;b\n1,5;2.5\n", "its numbers must have one decimal mark, got both '.' and ','"),
         ("a,b\n.5,.5\n.1\n", "line 3 must have 2 cells like the first, got 1"),
@@ -209,7 +208,7 @@ def test_leading_zeros_of_ids_are_kept(tmp_path):
     assert _load(tmp_path, "id,a,b\n007,.5,.5\n07,.1,.9\n").ids.tolist() == ["007", "07"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "latin-1"])
 def test_other_encodings_are_refused(tmp_path, encoding):
     with pytest.raises(ValueError, match=r"preds\.csv: cannot be read: it must be UTF-8 text$"):
         _load(tmp_path, "é,b\n.5,.5\n", encoding=encoding)
@@ -269,3 +268,30 @@ def test_class_id_beside_ids_is_no_trouble(tmp_path, probs):
     loaded = load_predictions(path)
     assert (loaded.classes, loaded.ids.tolist()) == (tuple(classes), ids)
     np.testing.assert_array_equal(loaded.scores, probs)
+
+
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_per_cent_signs(tmp_path, decimal):
+    path = tmp_path / "percent.csv"
+    mark = ";" if decimal == "," else ","
+    rows = [("a", "39.5%", "60.5%"), ("b", "0.0%", "100%")]
+    lines = [mark.join(row).replace(".", decimal) for row in rows]
+    path.write_text("\n".join([mark.join(("id", "no", "yes")), *lines]))
+    assert np.allclose(load_predictions(path).scores, [[0.395, 0.605], [0, 1]], atol=1e-15)
+
+
+def test_per_cent_signs_in_some_cells_are_refused(tmp_path):
+    path = tmp_path / "mixed.csv"
+    path.write_text("id,no,yes\na,39.5%,60.5%\nb,0.4,60%\n")
+    with pytest.raises(ValueError, match=r"column 'no'"):
+        load_predictions(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le"])
+def test_spreadsheets_in_utf_16(tmp_path, encoding):
+    path = tmp_path / "sheet.csv"
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    path.write_text(mark + "id\tno\tjä\na\t0,25\t0,75\nb\t0,5\t0,5\n", encoding=encoding)
+    found = load_predictions(path)
+    assert found.classes == ("no", "jä")
+    assert np.array_equal(found.scores, [[0.25, 0.75], [0.5, 0.5]])
