@@ -43,7 +43,7 @@ def convert_file(
         if names is None:
             said.append(_every_token(read.predictions))
     else:
-        read = Converted(load(path, runner, mapped=True), None)
+        read = Converted(load(path, runner, mapped=True, long=layout == "long"), None)
     found, labels = read
     if found.kind == "votes":
         found = replace(found, scores=found.probabilities(), kind="probs")

@@ -359,6 +359,12 @@ def odd_columns(block: NDArray[np.float64]) -> tuple[int, ...]:
     return ()
 
 
+def _is_long(table: Table, suspects: Iterable[int]) -> bool:
+    """Whether a suspect column repeats some names equally often, as classes of a long table."""
+    counts = [Counter(cells) for c in suspects if is_text(cells := table.columns[c])]
+    return any(len(each) < table.n_rows and len(set(each.values())) == 1 for each in counts)
+
+
 def _refuse_suspects(table: Table, reasons: dict[int, str], left: Sequence[int]) -> NoReturn:
     """Name the columns in doubt, and how to say what they are."""
     named = [f"{table.names[column]!r} ({reason})" for column, reason in sorted(reasons.items())]
@@ -369,6 +375,8 @@ def _refuse_suspects(table: Table, reasons: dict[int, str], left: Sequence[int])
         f"name the score columns{scores} with columns= (--columns), labels with label_column= "
         "(--label-column), ids with id_column= (--id-column)"
     )
+    if len(rest) == 1 and _is_long(table, reasons):
+        mend = "for a line for each row and class use postproc convert --layout long"
     if table.in_memory:
         mend = f"give only the score columns{scores}"
     refuse(f"{what.format(', '.join(named))} like labels or ids, not scores; {mend}")
