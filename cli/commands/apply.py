@@ -93,13 +93,13 @@ def _check_fitted(fitted: Any, model: Path) -> None:
 def _apply_ensemble(
     combiner: Any, model: Path, paths: tuple[str, ...], runner: Runner, *, by_order: bool
 ) -> Outcome:
-    from cli.run.combined import write_combined
+    from cli.run.combined import Combination, write_combined
     from cli.task.members import load_task_of
     from cli.task.output import output_path
 
     output = output_path(paths[0], runner)
     task = load_task_of(combiner, model.name, paths, runner, by_order=by_order)
-    return write_combined(combiner, task, output, runner, model.stem)
+    return write_combined(Combination(combiner, model.stem, task, output, runner))
 
 
 def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runner) -> Outcome:

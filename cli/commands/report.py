@@ -2,56 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
-
 import click
 
 from cli import options
-from cli.messages import echo
-from cli.options import ENGINE, Inputs, Judging, Outputs, Running, given
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from cli.task.load import Report
-    from cli.task.runner import Runner
-    from ensemble.diversity import Diversity
-    from postproc.files.rundir import RunDirectory
-    from postproc.scores.predictions import Predictions
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What a report contains, and in which form it is printed and written."""
-
-    GROUP: ClassVar = options.OUTPUT
-
-    per_class: bool = given("Add metrics of each class, and the confusions that changed most.")
-    diversity: bool = given("Add how much the mistakes of each pair of models differ.")
-    as_markdown: bool = given("Print Markdown.", "--markdown")
-    as_csv: bool = given("Print CSV, with fractions.", "--csv")
-    html: Path | None = given("Also write a page with tables and plots to this file.")
-    title: str = given("Title of the page.", default="Accuracy report")
-
-    def check(self, outputs: Outputs) -> None:
-        """Refuse options that exclude each other, and pages that cannot be written."""
-        printed = {"--json": outputs.as_json, "--csv": self.as_csv, "--markdown": self.as_markdown}
-        unlike = [name for name, wanted in printed.items() if wanted]
-        if self.as_csv and len(unlike) == 1:
-            more = {"--per-class": self.per_class, "--diversity": self.diversity}
-            unlike += [name for name, wanted in more.items() if wanted]
-        if len(unlike) > 1:
-            message = f"{unlike[0]} and {unlike[1]} exclude each other"
-            raise click.UsageError(message)
-        if self.html is not None:
-            from cli.task.output import check_apart
-            from postproc.files import check_output
-
-            check_output(self.html, overwrite=outputs.overwrite, suffixes=(".html", ".htm"))
-            check_apart(self.html, option="--html")
+from cli.options import ENGINE, Inputs, Judging, Outputs, Running
+from cli.run.shown import Shown
 
 
 @options.command(
@@ -109,37 +64,18 @@ def report_command(
     Files of predicted labels, with or without ids, are compared by accuracy, macro-F1 and the
     paired tests. Instead of files, PREDS may be one run directory: its test split is compared.
     """
-    from cli.messages import warn
-    from cli.task.doubts import report_doubts
-    from cli.task.judging import judging_of
-    from cli.task.load import compare
+    from cli.run.compared import compare_files
     from cli.task.members import open_run
     from cli.task.runner import Runner
 
     run = open_run(predictions)
-    _check_inputs(predictions, inputs, shown, is_run=run is not None)
+    _check_inputs(inputs, is_run=run is not None)
     shown.check(outputs)
     runner = Runner.of(inputs, outputs, running)
-    models, labels = _load(predictions, run, baseline, runner)
-    classes = next((m.classes for m in models.values() if m.classes is not None), None)
-    how = judging_of(judging, [*models.values()], classes, runner)
-    found = compare(models, labels, classes, runner, **how)
-    doubts = report_doubts(found)
-    warn(doubts, quiet=running.quiet)
-    diversity = None
-    if shown.diversity:
-        if len(models) == 1:
-            message = "--diversity needs two models or more"
-            raise click.UsageError(message)
-        from ensemble import align_members, pairwise_diversity
-
-        diversity = pairwise_diversity(align_members([*models.values()], classes=classes), labels)
-    if shown.html is not None:
-        _write_page(found, shown.html, shown.title, overwrite=outputs.overwrite)
-    _print(found, diversity, doubts, shown, runner)
+    compare_files(predictions, run, baseline, judging, shown, runner)
 
 
-def _check_inputs(paths: Sequence[str], inputs: Inputs, shown: Shown, *, is_run: bool) -> None:
+def _check_inputs(inputs: Inputs, *, is_run: bool) -> None:
     """Check what can be checked before anything is loaded."""
     message = ""
     if is_run and (inputs.classes is not None or inputs.reading.kind is not None):
@@ -148,69 +84,3 @@ def _check_inputs(paths: Sequence[str], inputs: Inputs, shown: Shown, *, is_run:
         message = "Missing option '--labels': a report needs the true labels."
     if message:
         raise click.UsageError(message)
-
-
-def _load(
-    paths: Sequence[str], run: RunDirectory | None, baseline: str | None, runner: Runner
-) -> tuple[dict[str, Predictions], NDArray[Any]]:
-    """Load predictions, the baseline's first, and labels in the order of its rows."""
-    from cli.task.members import load_target, load_target_labels, member_names
-
-    names = member_names(paths) if run is None else list(run.models)
-    target = load_target(paths, names, run, runner, predicted_labels=True)
-    loaded = [one.streamed() for one in target]
-    loaded.insert(0, loaded.pop(_position(baseline, [one.name for one in loaded], paths)))
-    labels = load_target_labels(loaded, run, runner)
-    if labels is None:
-        message = f"Missing option '--labels': {paths[0]} has no labels of its test split."
-        raise click.UsageError(message)
-    return {model.name: model for model in loaded}, labels
-
-
-def _position(baseline: str | None, names: Sequence[str], paths: Sequence[str]) -> int:
-    if baseline is None:
-        return 0
-    for known in (names, paths):
-        if baseline in known and len(known) == len(names):
-            return known.index(baseline)
-    message = f"must be one of {', '.join(names)}, got {baseline}"
-    raise click.BadParameter(message, param_hint="--baseline")
-
-
-def _write_page(found: Report, path: Path, title: str, *, overwrite: bool) -> None:
-    from cli.messages import note_written
-    from postproc.files import atomic_path
-
-    page = found.to_html(title=title)
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    note_written(path)
-
-
-def _print(
-    found: Report,
-    diversity: Diversity | None,
-    doubts: list[str],
-    shown: Shown,
-    runner: Runner,
-) -> None:
-    """Print JSON, CSV, Markdown or tables."""
-    from cli.messages import print_json, print_report_tables
-    from postproc.reports.text import to_markdown
-
-    if runner.outputs.as_json:
-        result = {**found.to_dict(per_class=shown.per_class), "warnings": doubts}
-        print_json(result if diversity is None else {**result, "diversity": diversity.to_dict()})
-        return
-    if shown.as_csv:
-        echo(found.to_csv(), nl=False)
-        return
-    contents = found.tables(per_class=shown.per_class)
-    if diversity is not None:
-        contents.append(diversity.to_table())
-    if shown.as_markdown:
-        echo(to_markdown(contents), nl=False)
-    elif not runner.running.quiet:
-        print_report_tables(contents, width=100)
-        if shown.html is not None:
-            echo(f"written: {shown.html}")

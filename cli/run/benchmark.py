@@ -10,14 +10,17 @@ from typing import Any
 
 import click
 
-from cli.messages import echo, print_json, print_report_tables
+from cli import options
+from cli.messages import echo, note_written, print_json, print_report_tables, warn
+from cli.options import Outputs, Running
 from cli.progress import watching
+from cli.run.protocol import Protocol, Reports
 from cli.task.output import check_apart
 from ensemble.bench.records import RecordsFile, make_header
 from ensemble.bench.results import Result
-from ensemble.bench.runner import Plan
+from ensemble.bench.runner import Plan, check_settings
 from ensemble.bench.summary import summary_tables, to_csv
-from ensemble.bench.tasks import Skipped, Task
+from ensemble.bench.tasks import Skipped, Task, find_tasks
 from postproc.files import atomic_path, check_output
 from postproc.reports.html import make_environment
 from postproc.reports.text import to_markdown
@@ -29,7 +32,108 @@ RATE_OVER = 300.0
 SUFFIXES = {"html": (".html", ".htm"), "csv": (".csv",), "markdown": (".md", ".markdown")}
 
 
-def check_reports(paths: dict[str, Path], *, overwrite: bool) -> None:
+#: Options that decisions are measured without: they print tables or JSON, and write nothing.
+METHODS_ONLY = (
+    *("methods", "metric", "jobs"),
+    *("output", "overwrite", "html", "csv", "markdown", "title"),
+)
+
+
+def compare_methods(
+    paths: Sequence[str],
+    protocol: Protocol,
+    outputs: Outputs,
+    reports: Reports,
+    jobs: int | None,
+    running: Running,
+) -> bool:
+    """Measure methods and show the results; false if anything was skipped or has failed."""
+    for flag in options.flags_given("costly"):
+        message = f"{flag} is for --decisions"
+        raise click.UsageError(message)
+    methods, shifts, models = map(_words, (protocol.methods, protocol.shifts, protocol.models))
+    draws, rows, overwrite = protocol.draws, protocol.rows, outputs.overwrite
+    try:
+        settings = check_settings(
+            methods, shifts, draws=draws, rows=rows, seed=running.seed, metric=protocol.metric
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    _check_reports(reports.paths, overwrite=overwrite)
+    tasks, skipped = _find(paths, models)
+    unknown = set(models).difference(*(task.models for task in tasks))
+    if unknown:
+        message = f"must be models of a run directory, got {', '.join(sorted(unknown))}"
+        raise click.BadParameter(message, param_hint="--models")
+    plan = Plan.of(tasks, settings)
+    if not plan.cells:
+        few = "nothing to measure: an ensemble needs two models or more"
+        raise click.ClickException(coded("run-directory", few))
+    warn(plan.doubts, quiet=running.quiet)
+    with plan.open(outputs.output, overwrite=overwrite) as file:
+        note_written(file.path)
+        _measure(plan, file, jobs=jobs, quiet=running.quiet)
+        measured = Measurement(plan, outputs.output, file.results(), skipped)
+        warn(
+            coded(
+                "skipped",
+                f"{one.method} failed on {one.task}, {one.model}, {one.shift}: {one.error}",
+            )
+            for one in measured.failed
+        )
+        measured.write(reports.paths, title=reports.title, overwrite=overwrite)
+        if outputs.as_json:
+            print_json(measured.to_dict())
+        elif not running.quiet:
+            measured.show(reports.paths)
+    return not (skipped or measured.failed)
+
+
+def measure_decisions(
+    paths: Sequence[str], protocol: Protocol, outputs: Outputs, running: Running
+) -> bool:
+    """Measure decisions and print tables, or records as JSON; false if anything was skipped."""
+    from ensemble.bench import decisions
+    from ensemble.bench.decision_tables import decision_tables
+
+    for flag in options.flags_given(*METHODS_ONLY):
+        message = f"{flag} is for methods; omit it, or --decisions"
+        raise click.UsageError(message)
+    tasks, skipped = _find(paths, _words(protocol.models))
+    if any(task.multilabel for task in tasks):
+        message = "--decisions is for classes that exclude each other, not for multi-label tasks"
+        raise click.UsageError(message)
+    settings: dict[str, Any] = {
+        "shifts": _words(protocol.shifts),
+        "draws": protocol.draws,
+        "costly": protocol.costly,
+        "rows": protocol.rows,
+        "seed": running.seed,
+    }
+    records = list(decisions.measure_decisions(tasks, **settings))
+    if outputs.as_json:
+        print_json({"results": records, "settings": settings})
+    else:
+        print_report_tables(decision_tables(records), width=200)
+    return not skipped
+
+
+def _find(paths: Sequence[str], models: Sequence[str]) -> tuple[list[Task], list[Skipped]]:
+    """The tasks of run directories; says, even with --quiet, which of these are skipped."""
+    tasks, skipped = find_tasks(paths, models or None)
+    warn(coded("skipped", f"skipped {found.path}: {found.reason}") for found in skipped)
+    if not tasks:
+        message = "there is no run directory to measure"
+        raise click.ClickException(coded("run-directory", message))
+    return tasks, skipped
+
+
+def _words(values: Sequence[str]) -> list[str]:
+    """Words separated by commas, from an option that may be repeated."""
+    return [word.strip() for value in values for word in value.split(",") if word.strip()]
+
+
+def _check_reports(paths: dict[str, Path], *, overwrite: bool) -> None:
     """Check that reports can be written, before hours are spent."""
     for name, path in paths.items():
         check_output(path, overwrite=overwrite, suffixes=SUFFIXES[name])
@@ -102,7 +206,7 @@ class Measurement:
             echo(f"written: {path}")
 
 
-def measure(plan: Plan, file: RecordsFile, *, jobs: int | None, quiet: bool) -> None:
+def _measure(plan: Plan, file: RecordsFile, *, jobs: int | None, quiet: bool) -> None:
     """Measure the cells that are not in the results file yet, and add them as they come."""
     total, done = len(plan.cells), len(file.records)
     if done == total:
@@ -121,18 +225,3 @@ def measure(plan: Plan, file: RecordsFile, *, jobs: int | None, quiet: bool) -> 
             mend += ", with fewer processes (--jobs)"
         message = f"{why}: {len(file.records)} of {total} cells are kept in {file.path}; {mend}"
         raise click.ClickException(coded(kind, message)) from None
-
-
-def measure_decisions(tasks: Sequence[Task], *, as_json: bool, **options: Any) -> None:
-    """Measure decisions and print the tables, or the records as JSON."""
-    from ensemble.bench import decisions
-    from ensemble.bench.decision_tables import decision_tables
-
-    if any(task.multilabel for task in tasks):
-        message = "--decisions is for classes that exclude each other, not for multi-label tasks"
-        raise click.UsageError(message)
-    records = list(decisions.measure_decisions(tasks, **options))
-    if as_json:
-        print_json({"results": records, "settings": options})
-    else:
-        print_report_tables(decision_tables(records), width=200)

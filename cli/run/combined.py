@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,40 +58,44 @@ def fit_and_combine(
             "the ranks of two classes are plain votes; --over rows averages the ranks of the rows"
         )
         notes.append(coded("no-change", said))
-    return deliver(write_combined(combiner, task, output, runner, method, notes), runner)
+    what = Combination(combiner, method, task, output, runner)
+    return deliver(write_combined(what, notes), runner)
 
 
-def write_combined(
-    combiner: Any, task: Task, output: Path, runner: Runner, method: str, notes: Sequence[str] = ()
-) -> Outcome:
-    """Write what a fitted combiner makes of the members; a pipeline is adapted to them first."""
-    if isinstance(combiner, MultilabelPostprocessor):
-        labels = combiner.adapt(combiner.check_members(task.members), runner.sizes)
-        outcome = _write(labels, combiner, task, output, runner, method, notes)
+@dataclass(frozen=True)
+class Combination:
+    """What is combined, by what, and where it goes."""
+
+    model: Any  # a fitted ensemble or pipeline, which --save keeps
+    method: str
+    task: Task
+    output: Path
+    runner: Runner
+
+
+def write_combined(what: Combination, notes: Sequence[str] = ()) -> Outcome:
+    """Write what a fitted model makes of the members; a pipeline is adapted to them first."""
+    model, runner = what.model, what.runner
+    if isinstance(model, MultilabelPostprocessor):
+        labels = model.adapt(model.check_members(what.task.members), runner.sizes)
+        outcome = _write(what, labels, notes)
         return replace(outcome, summary={**outcome.summary, "decision": labels.to_dict()})
-    if not isinstance(combiner, AutoPostprocessor):
-        return _write(combiner, combiner, task, output, runner, method, notes)
-    checked = streamed(combiner.check_members(task.members), runner.running.device)
-    keep = runner.keeping(output, [*checked, *task.fit_loaded])
+    if not isinstance(model, AutoPostprocessor):
+        return _write(what, model, notes)
+    checked = streamed(model.check_members(what.task.members), runner.running.device)
+    keep = runner.keeping(what.output, [*checked, *what.task.fit_loaded])
     said = [*notes]
     with noting(said):
-        adapted = combiner.adapt(checked, keep, **runner.blocks)
-    outcome = _write(adapted, combiner, task, output, runner, method, said)
-    stacker = getattr(combiner.combiner_, "stacker_weight_", None)
+        adapted = model.adapt(checked, keep, **runner.blocks)
+    outcome = _write(what, adapted, said)
+    stacker = getattr(model.combiner_, "stacker_weight_", None)
     summary = {**outcome.summary, "stacker_weight": stacker, "decision": adapted.to_dict()}
     return replace(outcome, summary=summary)
 
 
-def _write(
-    combiner: Ensemble,
-    model: Any,
-    task: Task,
-    output: Path,
-    runner: Runner,
-    method: str,
-    notes: Sequence[str],
-) -> Outcome:
-    """Combine members block by block; `model` is what --save keeps."""
+def _write(what: Combination, combiner: Ensemble, notes: Sequence[str]) -> Outcome:
+    """Combine members block by block, perhaps by a pipeline that is adapted to them."""
+    task, output, runner = what.task, what.output, what.runner
     labels = task.labels
     members = streamed(combiner.check_members(task.members), runner.running.device)
     shape = (members.n_rows, members.n_classes)
@@ -109,13 +113,12 @@ def _write(
     if judged is not None:
         solo, judged_on = right / max(1, judged.size), "target"
     said = [*notes, *_lacking(members), *lost_ids(members.ids, output)]
-    saved, report = save(model, runner), None
+    saved, report = save(what.model, runner), None
     if labels is not None:
-        extra = contestants_of(combiner, members)
-        report = _report(method, members, task, labels, output, solo, extra, runner, model)
+        report = _report(what, members, labels, solo, contestants_of(combiner, members))
         said += report_doubts(report)
     summary = {
-        "method": method,
+        "method": what.method,
         "task": members[0].task,
         "rows": shape[0],
         "classes": shape[1],
@@ -154,32 +157,28 @@ def _lacking(members: Members) -> list[str]:
 
 
 def _report(
-    method: str,
+    what: Combination,
     members: Members,
-    task: Task,
     labels: NDArray[Any],
-    output: Path,
     solo: NDArray[Any] | None,
-    extra: dict[str, Any],
-    runner: Runner,
-    model: Any,
+    contestants: dict[str, Any],
 ) -> Report:
     """Compare the result with the members; the baseline is the best of them."""
     models: dict[str, Any] = {}
-    for member, own in zip(members, task.loaded, strict=True):
+    for member, own in zip(members, what.task.loaded, strict=True):
         models[member.name] = (
             replace(member, scores=MemberSource(member), kind="probs", classes=None, ids=None)
             if isinstance(member.scores, Picked)
             else replace(own, scores=member.scores)
         )
     best = members.names[0] if solo is None else members.names[int(solo.argmax())]
-    judging = {}
+    judging, model = {}, what.model
     if isinstance(model, AutoPostprocessor) and model.metric != "accuracy":
         best, judging = members.names[model.best_], {"metrics": [find_metric(model.metric)]}
-    models |= extra
-    name = method if method not in models else f"{method} (ensemble)"
-    models[name] = load_written(output, members[0], runner)
-    return compare(models, labels, members.classes, runner, baseline=best, **judging)
+    models |= contestants
+    name = what.method if what.method not in models else f"{what.method} (ensemble)"
+    models[name] = load_written(what.output, members[0], what.runner)
+    return compare(models, labels, members.classes, what.runner, baseline=best, **judging)
 
 
 def _show(summary: dict[str, Any]) -> None:

@@ -30,9 +30,6 @@ from postproc.shift.streaming import AdaptedRows, CalibratedRows
 
 Estimator = Calibrator | MultilabelCalibration | LabelShiftAdapter | MultilabelShiftAdapter
 
-#: Standard errors on either side of a 95 % interval.
-Z_95 = 1.959964
-
 #: Classes that the table of the prior shows.
 SHOWN = 10
 
@@ -189,12 +186,11 @@ def positive_share(
         return None
     at = target.positive_column
     own = target.class_name(at) if target.classes is not None else f"class {at}"
-    share, error = float(found.prior[at]), Z_95 * float(found.std[at])
     return {
         "name": target.positive or target.heading or own,
         "source": float(source[at]),
-        "target": share,
-        "ci": [max(0.0, share - error), min(1.0, share + error)],
+        "target": float(found.prior[at]),
+        "ci": [float(end[at]) for end in found.interval],
     }
 
 

@@ -87,6 +87,7 @@ def choose_combination(
     if len(members) > 1 and len(y) >= 2:
         logs = members.log_tensor(everyone)
         folds = random_folds(logs.mean(axis=0), y, min(n_folds, len(y)), seed)
+        # A member chosen among many looks too good on the rows that chose it.
         before = _best_out_of_fold(seen, y, folds, judge)
         weights = LearnedLogPool(bias=True, bias_ridge=BIAS_RIDGE).fit(members, y)
         fit = PoolFit(weights.member_weights_, weights.bias_)
@@ -111,10 +112,7 @@ def choose_combination(
 
 
 def _best_out_of_fold(seen: list[Outputs], y: Labels, folds: Labels, judge: Judge) -> Outputs:
-    """Outputs of the member that is best on the other folds, from those of each member.
-
-    A member chosen among many looks too good on the rows that chose it.
-    """
+    """Outputs of the member that is best on the other folds, from those of each member."""
     before = np.empty_like(seen[0])
     for fold in np.unique(folds):
         held = folds == fold

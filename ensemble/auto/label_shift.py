@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.calibration.labelwise import Floats, sigmoid
-from postproc.evaluation.influence import Estimate
+from postproc.evaluation.influence import Estimate, t_quantile
 from postproc.evaluation.paired import CONFIDENCE
 from postproc.evaluation.registry import Metric
 from postproc.shift.multilabel import estimate_shares, label_moments
@@ -82,9 +82,7 @@ def shift_summary(shifted: Sequence[ShiftedLabel], n_labels: int) -> str:
 
 def gain_interval(gain: Estimate, n_candidates: int) -> tuple[float, float]:
     """Interval of a gain, with Bonferroni's correction for the number of candidates."""
-    from scipy.special import stdtrit
-
     if math.isnan(gain.standard_error) or gain.df <= 0:
         return -math.inf, math.inf
-    reach = float(stdtrit(gain.df, 1 - (1 - CONFIDENCE) / 2 / n_candidates)) * gain.standard_error
+    reach = t_quantile(1 - (1 - CONFIDENCE) / 2 / n_candidates, gain.df) * gain.standard_error
     return gain.value - reach, gain.value + reach

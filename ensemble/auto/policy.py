@@ -219,21 +219,14 @@ class Policy:
     def _quote(
         self, after: Outputs, n_rows: int, target: Likelihood | None = None, *, picked: bool = False
     ) -> tuple[PairedGain, float]:
-        """Gain of new classes on a target of n rows, and the effective number of fit rows.
-
-        The fit rows are re-weighted by the likelihood of a target that has shifted. The variance
-        of the class frequencies, Σ d_j² std_j², adds to that of the gain; d_j is the mean influence
-        of class j on it: of accuracy, the gain in that class less the gain. A class without labels
-        may gain anything in [-1, 1], so its whole share of the target is uncertain. `picked`: the
-        outputs were chosen for this gain, as a combination is.
-        """
+        """Gain of new classes on a target of n rows, and the effective number of fit rows."""
         y, source = self.labels, self.source_prior
         counts = np.maximum(class_counts(y, len(source)), 1.0)
         if target is None:
             weights = np.ones(len(y))
             own = Likelihood.of(likelihood_ratios(self.held_out, source))
             std = _nearly_free_prior(own, source).std * math.sqrt(1.0 + len(y) / n_rows)
-        else:
+        else:  # the fit rows, re-weighted by the likelihood of a target that has shifted
             free = _nearly_free_prior(target, source)
             weights = (free.prior / counts)[y]
             std = free.std * math.sqrt(1.0 + n_rows / len(y))
@@ -241,8 +234,10 @@ class Policy:
         found = judge.gain(after, self.baseline, y, weights)
         error = found.std_error * (CHOICE_FACTOR if picked or self.is_combined else 1.0)
         apart = judge.differences(after, self.baseline, y, weights)
+        # The variance of the class frequencies, Σ d_j² std_j², adds to that of the gain; d_j is the
+        # mean influence of class j on it.
         doubts = np.bincount(y, apart, len(counts)) / counts * std
-        if target is not None:
+        if target is not None:  # a class without labels may gain anything in [-1, 1]
             doubts = np.where(class_counts(y, len(source)) > 0, doubts, free.prior)
         error = math.hypot(error, np.linalg.norm(doubts))
         gain = PairedGain(found.gain, error, found.widest)

@@ -29,9 +29,7 @@ class Boosting(Ensemble):
     of the mean.
     """
 
-    def __init__(self, *, n_trees: int = 100, learning_rate: float = 0.05, seed: int = 0) -> None:
-        self.n_trees = n_trees
-        self.learning_rate = learning_rate
+    def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
 
     def _fit(self, members: Members, y: Ints | None) -> None:
@@ -42,8 +40,8 @@ class Boosting(Ensemble):
         self.calibration_ = Calibration.fit(logs, y)
         examples, candidates = self._examples(logs)
         self.model_: Any = HistGradientBoostingClassifier(
-            max_iter=self.n_trees,
-            learning_rate=self.learning_rate,
+            max_iter=100,
+            learning_rate=0.05,
             max_leaf_nodes=15,
             l2_regularization=1.0,
             early_stopping=False,

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.evaluation.influence import t_quantile
 from postproc.evaluation.paired import CONFIDENCE, paired_gain_interval, wilson_interval
 from postproc.scores.checks import fail
 
@@ -147,10 +148,8 @@ def draws_interval(values: Floats) -> Estimate:
 
     s is the standard deviation over the draws: Efron, Tibshirani (1993), sections 6 and 12.
     """
-    from scipy.special import stdtrit
-
     mean = float(values.mean())
-    reach = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)) * float(values.std(ddof=1))
+    reach = t_quantile((1 + CONFIDENCE) / 2, len(values) - 1) * float(values.std(ddof=1))
     return Estimate(mean, mean - reach, mean + reach)
 
 

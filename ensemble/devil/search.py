@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from ensemble.devil.fit import Trained, Training, train_devil, train_norms
 from ensemble.devil.heads import Matrix, devil_map, norm_change
 from ensemble.learned.heads import label_losses
-from ensemble.training.descent import inner_rows
+from ensemble.training.descent import inner_rows, seed_of_run
 from ensemble.training.head_methods import PLAIN, HeadMethods, Rehearsed, choose_methods
 from postproc.calibration.affine import fit_temperature
 from postproc.calibration.log_pool import PoolTask, fit_log_pool
-from postproc.evaluation.folds import stratified_folds
+from postproc.evaluation.folds import held_out, stratified_folds
 from postproc.scores.arrays import log_softmax
 
 #: Weights of the devil in the published vote that cross-validation chooses from.
@@ -83,11 +83,9 @@ class Rehearsal:
         self._heard: list[Matrix] = []
         if how.epochs == 0:
             return
-        flat = np.concatenate(list(inputs), axis=1)
-        folds = stratified_folds(flat, y, min(n_folds, len(y)), seed)
-        self.held = [folds == fold for fold in np.unique(folds)]
+        self.held = held_out(stratified_folds(inputs, y, n_folds, seed))
         for fold, out in enumerate(self.held):
-            devil = self._devil(~out, self._seed(fold))
+            devil = self._devil(~out, seed_of_run(self.seed, fold))
             self.z_0[out] = devil_map(inputs[:, out], devil.slopes, devil.biases)
             self._heard.append(devil_map(inputs[:, ~out], devil.slopes, devil.biases))
 
@@ -133,7 +131,7 @@ class Rehearsal:
             return z
         for fold, out in enumerate(self.held):
             heard = self._heard[fold] if devil else None
-            trained = self._norms(~out, heard, setting, self._seed(fold))
+            trained = self._norms(~out, heard, setting, seed_of_run(self.seed, fold))
             z[:, out] += norm_change(self.inputs[:, out], trained.slopes, trained.biases)
         return z
 
@@ -173,7 +171,7 @@ class Rehearsal:
         if self.how.epochs == 0:
             return devils, norms
         for k in range(n_seeds):
-            seed = self._seed(len(self.held) + k)
+            seed = seed_of_run(self.seed, len(self.held) + k)
             heard = None
             if devil:
                 devils.append(self._devil(everyone, seed))
@@ -182,12 +180,9 @@ class Rehearsal:
                 norms.append(self._norms(everyone, heard, setting, seed))
         return devils, norms
 
-    def _seed(self, run: int) -> int:
-        return int(np.random.SeedSequence([self.seed, run]).generate_state(1)[0])
-
     def _devil(self, rows: NDArray[np.bool_], seed: int) -> Trained:
         inputs, y = self.inputs[:, rows], self.y[rows]
-        return train_devil(inputs, y, _inner(inputs, y, seed), self.how, seed)
+        return train_devil(inputs, y, inner_rows(inputs, y, seed), self.how, seed)
 
     def _norms(
         self, rows: NDArray[np.bool_], z_0: Matrix | None, setting: Setting, seed: int
@@ -197,17 +192,13 @@ class Rehearsal:
             inputs,
             y,
             z_0,
-            _inner(inputs, y, seed),
+            inner_rows(inputs, y, seed),
             self.how,
             seed,
             head=setting.head,
             discussion_weight=setting.discussion_weight,
             methods=setting.methods,
         )
-
-
-def _inner(inputs: Matrix, y: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
-    return inner_rows(np.concatenate(list(inputs), axis=1), y, seed)
 
 
 def _is_gain(differences: Matrix) -> bool:

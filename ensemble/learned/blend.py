@@ -14,7 +14,7 @@ from ensemble.learned.multinomial import MultinomialFit, MultinomialProblem
 from ensemble.members import Members
 from postproc.calibration.features import Calibration
 from postproc.calibration.log_pool import PoolTask, fit_log_pool
-from postproc.evaluation.folds import stratified_folds
+from postproc.evaluation.folds import held_out, stratified_folds
 from postproc.scores.arrays import Array, softmax
 from postproc.scores.checks import check_count, check_number
 from postproc.scores.kinds import LEAST_PROBABILITY
@@ -104,8 +104,8 @@ class Blend(Ensemble):
         seed = check_count(self.seed, "seed", low=0)
         warn_unseen(y, members.n_classes, self.class_names_)
         logs = members.log_tensor(slice(0, len(y)))
-        folds = stratified_folds(np.concatenate(list(logs), axis=1), y, min(n_folds, len(y)), seed)
-        self.ridge_, self.cv_log_loss_, outputs = _out_of_fold(logs, y, folds, ridges)
+        held = held_out(stratified_folds(logs, y, n_folds, seed))
+        self.ridge_, self.cv_log_loss_, outputs = _out_of_fold(logs, y, held, ridges)
         everyone = np.concatenate([logs, _logs(outputs)[None]])
         if strength is None:
             strength = choose_bias_ridge(everyone, y, ridge=1.0, n_folds=n_folds, seed=seed)
@@ -146,10 +146,9 @@ class _Stacker:
 
 
 def _out_of_fold(
-    logs: Matrix, y: NDArray[np.int64], folds: NDArray[np.int64], ridges: Sequence[float]
+    logs: Matrix, y: NDArray[np.int64], held: list[NDArray[np.bool_]], ridges: Sequence[float]
 ) -> tuple[float, dict[float, float], Matrix]:
     """Strength of the least out-of-fold log-loss, the losses of those tried, and the outputs."""
-    held = [folds == fold for fold in np.unique(folds)]
     if len(held) < 2:  # a single row: what it would be out of fold, nobody can say
         return ridges[0], {}, np.full(logs.shape[1:], 1 / logs.shape[2])
     stackers = [_Stacker(logs[:, ~out], y[~out]) for out in held]

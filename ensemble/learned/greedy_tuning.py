@@ -101,7 +101,7 @@ def tune_greedy(
     lists = check_grid(grid, {**GREEDY_GRID, "metric": tried})
     settings = [dict(zip(lists, point, strict=True)) for point in product(*lists.values())]
     plan = make_plan(
-        np.concatenate(list(checked.log_tensor(slice(0, len(labels)))), axis=1),
+        checked.log_tensor(slice(0, len(labels))),
         labels,
         n_folds=n_folds,
         n_repeats=n_repeats,

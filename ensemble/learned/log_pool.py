@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ensemble.base import Ensemble
 from ensemble.members import Members
 from postproc.calibration.log_pool import PoolTask, fit_log_pool, weighted_sum
-from postproc.evaluation.folds import stratified_folds
+from postproc.evaluation.folds import held_out, stratified_folds
 from postproc.scores.arrays import Array, softmax
 from postproc.scores.checks import check_count, check_number
 from postproc.scores.codes import coded
@@ -25,14 +25,10 @@ def choose_bias_ridge(
     logs: Matrix, y: NDArray[np.int64], *, ridge: float, n_folds: int, seed: int
 ) -> float:
     """Strength of the prior on the class bias with the least cross-validated log-loss."""
-    n_rows = len(y)
-    n_folds = min(n_folds, n_rows)
-    if n_folds < 2:
+    if len(y) < 2:
         return BIAS_RIDGES[0]
-    folds = stratified_folds(np.concatenate(list(logs), axis=1), y, n_folds, seed)
     losses = np.zeros(len(BIAS_RIDGES))
-    for fold in range(n_folds):
-        held = folds == fold
+    for held in held_out(stratified_folds(logs, y, n_folds, seed)):
         inside, outside = PoolTask(logs[:, ~held], y[~held]), logs[:, held]
         fit = None
         for k, bias_ridge in enumerate(BIAS_RIDGES):

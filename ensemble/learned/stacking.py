@@ -28,7 +28,7 @@ from ensemble.training.head_methods import (
     choose_methods,
 )
 from postproc.calibration.features import Calibration
-from postproc.evaluation.folds import row_order, stratified_folds
+from postproc.evaluation.folds import held_out, row_order, stratified_folds
 from postproc.scores.arrays import Array
 from postproc.scores.checks import check_count, check_number, fail
 
@@ -108,22 +108,19 @@ class Stacking(Ensemble):
         methods = check_training(self.training)
         warn_unseen(y, members.n_classes, self.class_names_)
         logs = members.log_tensor(slice(0, len(y)))
-        folds = stratified_folds(
-            np.concatenate(list(logs), axis=1),
-            y,
-            min(check_count(self.n_folds, "n_folds", low=2), len(y)),
-            check_count(self.seed, "seed", low=0),
-        )
-        self.C_, self.cv_log_loss_ = _choose_c(logs, y, folds, _check_cs(self.cs))
+        n_folds = check_count(self.n_folds, "n_folds", low=2)
+        seed = check_count(self.seed, "seed", low=0)
+        held = held_out(stratified_folds(logs, y, n_folds, seed))
+        self.C_, self.cv_log_loss_ = _choose_c(logs, y, held, _check_cs(self.cs))
         solver = _HeadSolver(logs, y)
         self.head_ = solver.solve(self.C_)
         self.converged_, self.n_iter_ = solver.converged, solver.n_iter
         chosen, self.training_gain_ = methods[0], None
         if len(methods) > 1:
-            chosen, self.training_gain_ = _rehearse(logs, y, folds, self.C_, methods, self.seed)
+            chosen, self.training_gain_ = _rehearse(logs, y, held, self.C_, methods, seed)
         self.training_ = chosen.to_dict()
         if self.training_:
-            self.head_ = solver.train_on(self.head_, self.C_, chosen, self.seed)
+            self.head_ = solver.train_on(self.head_, self.C_, chosen, seed)
         self.member_weights_ = self.head_.member_norms()
         warn_unconverged(self.converged_, self.n_iter_)
 
@@ -184,8 +181,7 @@ class Bagging(Ensemble):
         stacking = Stacking(cs=self.cs, n_folds=self.n_folds, seed=self.seed).fit(members, y)
         self.C_, self.cv_log_loss_ = stacking.C_, stacking.cv_log_loss_
         logs = members.log_tensor(slice(0, len(y)))
-        flat = np.concatenate(list(logs), axis=1)
-        order = row_order(flat, y, self.seed)
+        order = row_order(logs, y, self.seed)
         generator = np.random.default_rng(self.seed)
         self.heads_, self.converged_, self.n_iter_ = [], True, 0
         for _ in range(n_estimators):
@@ -244,13 +240,12 @@ class _HeadSolver:
 def _rehearse(
     logs: Matrix,
     y: NDArray[np.int64],
-    folds: NDArray[np.int64],
+    held: list[NDArray[np.bool_]],
     c: float,
     methods: Sequence[HeadMethods],
     seed: int,
 ) -> tuple[HeadMethods, Matrix | None]:
     """The training methods with a clear out-of-fold gain over the plain head, and that gain."""
-    held = [folds == fold for fold in np.unique(folds)]
     if len(held) < 2 or len(y) < LEAST_ROWS:
         return PLAIN, None
     plain, losses = np.zeros(len(y)), {each: np.zeros(len(y)) for each in methods}
@@ -266,10 +261,9 @@ def _rehearse(
 
 
 def _choose_c(
-    logs: Matrix, y: NDArray[np.int64], folds: NDArray[np.int64], cs: Sequence[float]
+    logs: Matrix, y: NDArray[np.int64], held: list[NDArray[np.bool_]], cs: Sequence[float]
 ) -> tuple[float, dict[float, float]]:
     """C of the least cross-validated log-loss, and the losses of those tried."""
-    held = [folds == fold for fold in np.unique(folds)]
     if len(held) < 2 or len(cs) == 1:
         return cs[0], {}
     solvers = [_HeadSolver(logs[:, ~out], y[~out]) for out in held]

@@ -11,12 +11,12 @@ from torch.nn import functional
 
 from ensemble.learned.heads import label_losses, seen_classes
 from ensemble.learned.label_embeddings import LabelEmbeddings, Matrix
-from ensemble.training.descent import HeadTask, as_tensor, descend, inner_rows
+from ensemble.training.descent import HeadTask, as_tensor, descend, inner_rows, seed_of_run
 from ensemble.training.head_methods import HeadMethods
 from postproc.calibration.dimension import embedding_dimension
 from postproc.calibration.features import Calibration
 from postproc.calibration.log_pool import PoolFit, PoolTask, fit_log_pool
-from postproc.evaluation.folds import stratified_folds
+from postproc.evaluation.folds import held_out, stratified_folds
 
 #: Step of Adam.
 LEARNING_RATE = 0.003
@@ -100,8 +100,7 @@ class Rehearsal:
         self.dimension = min(len(self.seen), rank)
         self.betas = Calibration.fit(logs, y).betas
         self.features = self._start(0).features(logs)
-        folds = stratified_folds(self.features, y, min(n_folds, len(y)), seed)
-        self.held = [folds == fold for fold in np.unique(folds)]
+        self.held = held_out(stratified_folds(self.features, y, n_folds, seed))
 
     def attempt(self, methods: HeadMethods) -> Outcome:
         """Embeddings of each fold trained without it, in a log pool with the members."""
@@ -123,6 +122,6 @@ class Rehearsal:
         return LabelEmbeddings.start(self.betas, self.seen, self.dimension, seed)
 
     def _train(self, run: int, rows: NDArray[np.bool_], methods: HeadMethods) -> LabelEmbeddings:
-        seed = int(np.random.SeedSequence([self.seed, run]).generate_state(1)[0])
+        seed = seed_of_run(self.seed, run)
         features, y = self.features[rows], self.places[rows]
         return train_embeddings(self._start(seed), features, y, self.how, methods, seed)

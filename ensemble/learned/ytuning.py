@@ -131,8 +131,7 @@ class YTuning(Ensemble):
         fate = "they keep what the log pool of the members gives them"
         warn_unseen(y, members.n_classes, self.class_names_, fate=fate)
         logs = members.log_tensor(slice(0, len(y)))
-        flat = np.concatenate(list(logs), axis=1)
-        order = row_order(flat, y, seed)
+        order = row_order(logs, y, seed)
         logs, y = logs[:, order], y[order]
         pool = fit_log_pool(PoolTask(logs, y))
         warn_unconverged(pool.converged, pool.n_iter)

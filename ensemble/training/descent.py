@@ -143,8 +143,13 @@ def batch_size(n_rows: int) -> int:
 
 
 def inner_rows(features: Matrix, y: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
-    """Which rows decide when to stop, (n,): a part of each class, by features (n, p)."""
-    return np.asarray(stratified_folds(features, y, min(INNER_FOLDS, len(y)), seed) == 0)
+    """Which rows decide when to stop, (n,): a part of each class, by `stratified_folds`."""
+    return np.asarray(stratified_folds(features, y, INNER_FOLDS, seed) == 0)
+
+
+def seed_of_run(seed: int, run: int) -> int:
+    """Seed of one of many trainings."""
+    return int(np.random.SeedSequence([seed, run]).generate_state(1)[0])
 
 
 def descend(

@@ -112,10 +112,7 @@ def _path(
 def _shrunk(
     x: Floats, y: NDArray[Any], centre: Floats, start: Floats, strength: float
 ) -> tuple[Floats, bool]:
-    """Maps (m, k) of features (n, m, k), the last one the constant, and whether they converged.
-
-    Weights that would be negative are zero, and the others are fitted again.
-    """
+    """Maps (m, k) of features (n, m, k), the last one the constant, and whether they converged."""
     p = sigmoid(x @ centre)
     spread = np.einsum("nm,nmk->k", p * (1 - p), x**2) / p.size
     ridge = strength * np.maximum(spread, LEAST_CURVATURE)
@@ -126,7 +123,7 @@ def _shrunk(
         negative[:, -1] = False
         if not negative.any():
             return theta, converged
-        is_free &= ~negative
+        is_free &= ~negative  # those weights are zero, and the others are fitted again
 
 
 def _newton(

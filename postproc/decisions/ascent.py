@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,11 +37,11 @@ def ascend(
     weights, n_classes = start.copy(), logs.shape[1]
     scores = logs + weights
     true = np.bincount(labels, minlength=n_classes).astype(np.float64)
-    own = -np.inf
+    goal, own = _Goal(labels, true, metric, center, penalty), -np.inf
     for _ in range(SWEEPS):
         before = own
         for j in range(n_classes if n_classes > 2 else 1):  # two classes have one threshold
-            moved, own = _best_move(scores, labels, true, metric, j, weights, center, penalty)
+            moved, own = _best_move(goal, scores, weights, j)
             if moved != weights[j]:
                 weights[j] = moved
                 scores[:, j] = logs[:, j] + moved
@@ -49,17 +50,20 @@ def ascend(
     return weights
 
 
-def _best_move(
-    scores: Floats,
-    labels: Ints,
-    true: Floats,
-    metric: Callable[[Counts], Floats],
-    j: int,
-    weights: Floats,
-    center: Floats,
-    penalty: float,
-) -> tuple[float, float]:
+@dataclass(frozen=True)
+class _Goal:
+    """What is maximized: a metric of labels (n,), less a penalty on the distance to a centre."""
+
+    labels: Ints
+    true: Floats  # (C,), their counts
+    metric: Callable[[Counts], Floats]
+    center: Floats
+    penalty: float
+
+
+def _best_move(goal: _Goal, scores: Floats, weights: Floats, j: int) -> tuple[float, float]:
     """The best log-weight of class j, all others fixed, and the objective there."""
+    labels, center = goal.labels, goal.center
     n_rows, n_classes = scores.shape
     column = scores[:, j].copy()
     scores[:, j] = -np.inf
@@ -79,9 +83,9 @@ def _best_move(
     both[:, j] += np.cumsum(np.bincount(at[goes_right], minlength=n + 1))[:n]
     gaps = np.bincount(at, (j - labels) ** 2 - (other - labels) ** 2, minlength=n + 1)
     distance = ((other - labels) ** 2).sum() + np.cumsum(gaps)[:n]
-    values = metric(Counts(true, decided.astype(np.float64), both.astype(np.float64), distance))
+    counts = Counts(goal.true, decided.astype(np.float64), both.astype(np.float64), distance)
     rest = float(((weights - center) ** 2).sum() - (weights[j] - center[j]) ** 2)
-    values = values - penalty * (rest + (candidates - center[j]) ** 2)
+    values = goal.metric(counts) - goal.penalty * (rest + (candidates - center[j]) ** 2)
     best = values.max()
     ties = np.flatnonzero(values >= best - 1e-12)
     nearest = ties[np.abs(candidates[ties] - weights[j]).argmin()]

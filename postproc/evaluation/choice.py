@@ -287,10 +287,7 @@ def _gains(
     new: Decided,
     rows: Rows,
 ) -> NDArray[Any]:
-    """What each row adds to the gain of S settings over the base, to first order; (S, k).
-
-    For accuracy 1, 0 or -1. A gain that is not defined is the worst.
-    """
+    """What each row adds to the gain of S settings over the base, to first order; (S, k)."""
     y, old = labels[rows], base[rows]
     if metric.name == "accuracy":
         return np.asarray((new == y).view(np.int8) - (old == y).view(np.int8))
@@ -306,7 +303,7 @@ def _gains(
         found = measure(each)
         moved = found.influence - before.influence
         lines.append(sign * (found.value - before.value + moved))
-    return np.nan_to_num(np.stack(lines), nan=-1.0)
+    return np.nan_to_num(np.stack(lines), nan=-1.0)  # a gain that is not defined is the worst
 
 
 def choose(differences: NDArray[Any]) -> int | None:
@@ -327,11 +324,9 @@ def choose(differences: NDArray[Any]) -> int | None:
 
 
 def _within_one_error(differences: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether the mean of each line is at most its standard error; of integers without rounding.
-
-    For n numbers x with sum b the mean is b / n and the squared error is
-    (Σx² / n - b² / n²) / (n - 1), so the rule is b <= 0 or b² <= Σx².
-    """
+    """Whether the mean of each line is at most its standard error; of integers without rounding."""
+    # For n numbers x with sum b the mean is b / n and the squared error is
+    # (Σx² / n - b² / n²) / (n - 1), so the rule is b <= 0 or b² <= Σx².
     dtype = np.int64 if differences.dtype.kind == "i" else np.float64
     sums = differences.sum(axis=1, dtype=dtype)
     squares = np.einsum("ij,ij->i", differences, differences, dtype=dtype)

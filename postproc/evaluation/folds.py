@@ -17,15 +17,21 @@ def stratified_folds(features: Floats, y: Ints, n_folds: int, seed: int) -> Ints
     """Fold of each row, shape (n,), with every class spread evenly over the folds.
 
     Rows are sorted by class and, within a class, by a random projection of their features, shape
-    (n, p), and dealt out in turn. So the folds do not depend on the order of the rows, and a class
-    of few rows is in as many folds as it has rows.
+    (n, p), or (M, n, p) of M members, and dealt out in turn. So the folds do not depend on the
+    order of the rows, and a class of few rows is in as many folds as it has rows.
     """
-    direction = np.random.default_rng(seed).standard_normal(features.shape[1])
-    return _deal(np.lexsort((features @ direction, y)), n_folds)
+    flat = features if features.ndim == 2 else np.concatenate(list(features), axis=1)
+    direction = np.random.default_rng(seed).standard_normal(flat.shape[1])
+    return _deal(np.lexsort((flat @ direction, y)), n_folds)
+
+
+def held_out(folds: Ints) -> list[NDArray[np.bool_]]:
+    """Which rows are held out in each fold that has rows, (n,) each."""
+    return [folds == fold for fold in np.unique(folds)]
 
 
 def row_order(features: Floats, y: Ints, seed: int) -> Ints:
-    """Order of rows by class and features (n, p), whatever their order in the file: (n,)."""
+    """Order of rows by class and features, whatever their order in the file: (n,)."""
     return np.argsort(stratified_folds(features, y, len(y), seed))
 
 

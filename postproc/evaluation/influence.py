@@ -50,7 +50,7 @@ class Estimate:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval: on the logit or log scale if the value is bounded."""
-        half = _quantile((1 + CONFIDENCE) / 2, self.df) * self.standard_error
+        half = t_quantile((1 + CONFIDENCE) / 2, self.df) * self.standard_error
         low, high, value = self.lowest, self.highest, self.value
         if math.isnan(half):
             return math.nan, math.nan
@@ -80,7 +80,7 @@ class Estimate:
     @property
     def detectable(self) -> float:
         """The gain that these rows would show to be real with 80 % power."""
-        quantiles = (_quantile(share, self.df) for share in ((1 + CONFIDENCE) / 2, POWER))
+        quantiles = (t_quantile(share, self.df) for share in ((1 + CONFIDENCE) / 2, POWER))
         return sum(quantiles) * self.standard_error
 
 
@@ -148,7 +148,7 @@ def corrected(gains: Sequence[Estimate]) -> list[Estimate]:
     ]
 
 
-def _quantile(share: float, df: float) -> float:
+def t_quantile(share: float, df: float) -> float:
     """Quantile of Student's t; NaN without degrees of freedom."""
     from scipy.special import stdtrit
 

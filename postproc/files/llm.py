@@ -199,10 +199,7 @@ def _is_doubled(record: dict[str, Any], choices: list[str]) -> bool:
 
 
 def _place(record: dict[str, Any], choices: list[str], row: NDArray[Any]) -> int | None:
-    """The number of the right choice: the target is that number, its text or its letter.
-
-    Where the choices are numbers themselves, the accuracy that the harness gave says which it is.
-    """
+    """The number of the right choice: the target is that number, its text or its letter."""
     text = str(record.get("target")).strip()
     letter = text.strip("().").upper()
     places = [choices.index(text)] if text in choices else []
@@ -210,6 +207,7 @@ def _place(record: dict[str, Any], choices: list[str], row: NDArray[Any]) -> int
         places.append(int(text))
     elif not places and len(letter) == 1 and 0 <= ord(letter) - ord("A") < len(row):
         places.append(ord(letter) - ord("A"))
+    # Where the choices are numbers themselves, the accuracy that the harness gave says which it is.
     right = {place for place in places if record.get("acc") in (None, int(row.argmax() == place))}
     return next((place for place in places if place in right), places[0] if places else None)
 

@@ -201,11 +201,7 @@ def dask_engine(
 
 @contextmanager
 def _ctrl_c_held() -> Iterator[None]:
-    """Delay Ctrl-C until the block ends, and block it for good in the processes it starts.
-
-    These inherit blocked signals, and would otherwise die with tracebacks before they reach
-    WORKER_PRELOAD; and a cluster that has not started cannot be closed.
-    """
+    """Delay Ctrl-C until the block ends, and block it for good in the processes it starts."""
     in_main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
     if not (in_main and callable(handler) and hasattr(signal, "pthread_sigmask")):
@@ -216,6 +212,7 @@ def _ctrl_c_held() -> Iterator[None]:
     resource_tracker.ensure_running()  # starting it unblocks signals in this thread
     held: list[int] = []  # signals that came to another thread, which blocks none
     signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
+    # Processes inherit it, and else would die with tracebacks before they reach WORKER_PRELOAD.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

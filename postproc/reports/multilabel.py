@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,8 +16,9 @@ from postproc.evaluation.per_class import ClassMetrics, metrics_of_counts
 from postproc.evaluation.registry import Metric, find_metric
 from postproc.reports import plots, text
 from postproc.reports.checks import check_groups, check_models, check_weights
-from postproc.reports.html import notebook_html, render_page, summary_of
-from postproc.reports.numbers import Compared, MetricResult, known
+from postproc.reports.html import render_page, summary_of
+from postproc.reports.numbers import MetricResult, known
+from postproc.reports.shown import ShownReport
 from postproc.reports.tables import Cell, Table, count, metric_table, named, number, percent, points
 from postproc.scores.arrays import as_numpy
 from postproc.scores.checks import fail
@@ -60,7 +60,7 @@ class MultilabelModel:
         return {"name": self.name, "metrics": results}
 
 
-class MultilabelReport(Compared[MultilabelModel]):
+class MultilabelReport(ShownReport[MultilabelModel]):
     """Models on the same rows and labels, the baseline first; made by `multilabel_report`.
 
     Attributes
@@ -107,14 +107,6 @@ class MultilabelReport(Compared[MultilabelModel]):
             found += [self._label_table(model) for model in self.compared or self.models]
         return [*found, Table("", (), (), self.signature)]
 
-    def to_text(self, *, per_class: bool = False, width: int = 100) -> str:
-        """Return tables for a terminal of `width` columns."""
-        return text.to_text(self.tables(per_class=per_class), width=width)
-
-    def to_markdown(self, *, per_class: bool = False) -> str:
-        """Return Markdown tables."""
-        return text.to_markdown(self.tables(per_class=per_class))
-
     def to_csv(self) -> str:
         """Return comma-separated values, one line per model and metric, shares as fractions."""
         lines: list[dict[str, Any]] = []
@@ -139,14 +131,6 @@ class MultilabelReport(Compared[MultilabelModel]):
             gain_plot=plots.gain_plot(self, key="gains") if self.compared else None,
             labels=[self._label_table(model) for model in self.compared or self.models],
         )
-
-    def _repr_html_(self) -> str | None:
-        """Tables for a notebook, which shows the text where Jinja2 is missing."""
-        return notebook_html(self, self.tables()) if find_spec("jinja2") is not None else None
-
-    def __rich__(self) -> Any:
-        """Tables for a rich console."""
-        return text.renderable(self.tables())
 
     def _labels_of(self, model: MultilabelModel) -> list[dict[str, Any]]:
         """Metrics of every label as JSON types."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,10 @@ from postproc.evaluation.moments import Units
 from postproc.evaluation.registry import Metric, find_metric
 from postproc.reports import text
 from postproc.reports.checks import check_groups, check_models, check_weights
-from postproc.reports.html import notebook_html, report_page
-from postproc.reports.numbers import ReportNumbers
+from postproc.reports.html import report_page
+from postproc.reports.numbers import ModelReport, ReportNumbers
 from postproc.reports.results import Aligned, model_reports
+from postproc.reports.shown import ShownReport
 from postproc.reports.tables import Table, tables
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import check_label_rows, fail, fail_type
@@ -26,7 +26,7 @@ from postproc.scores.predictions import Predictions
 from postproc.scores.sources import as_source
 
 
-class AccuracyReport(ReportNumbers):
+class AccuracyReport(ShownReport[ModelReport], ReportNumbers):
     """Models on the same labelled rows, the baseline first; made by `accuracy_report`.
 
     It holds counts and nothing for single rows.
@@ -51,14 +51,6 @@ class AccuracyReport(ReportNumbers):
         """Return all tables; see `to_dict` for `per_class`."""
         return tables(self, per_class=per_class)
 
-    def to_text(self, *, per_class: bool = False, width: int = 100) -> str:
-        """Return tables for a terminal of `width` columns; see `to_dict` for `per_class`."""
-        return text.to_text(self.tables(per_class=per_class), width=width)
-
-    def to_markdown(self, *, per_class: bool = False) -> str:
-        """Return Markdown tables; see `to_dict` for `per_class`."""
-        return text.to_markdown(self.tables(per_class=per_class))
-
     def to_csv(self) -> str:
         """Return comma-separated values, one line per model, shares as fractions."""
         return text.to_csv(self)
@@ -72,14 +64,6 @@ class AccuracyReport(ReportNumbers):
             If Jinja2 is missing.
         """
         return report_page(self, title=title)
-
-    def _repr_html_(self) -> str | None:
-        """Tables for a notebook, which shows the text where Jinja2 is missing."""
-        return notebook_html(self, self.tables()) if find_spec("jinja2") is not None else None
-
-    def __rich__(self) -> Any:
-        """Tables for a rich console."""
-        return text.renderable(self.tables())
 
 
 @takes_frames("predictions", labels={"labels": "predictions"})

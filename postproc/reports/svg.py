@@ -14,6 +14,8 @@ LINE_HEIGHT = 32
 MARGIN = 10
 #: Room below the axis for tick labels and the axis label.
 AXIS_ROOM = 36
+#: Most steps between the ticks of an axis.
+MOST_TICKS = 6
 #: Approximate width of a digit of the numbers beside a name.
 DIGIT = 5.6
 
@@ -73,15 +75,15 @@ class Scale:
             low, high, value = math.log(low), math.log(high), math.log(value)
         return round(self.start + (value - low) / (high - low) * (self.end - self.start), 2)
 
-    def ticks(self, *, most: int = 6) -> list[float]:
-        """Round numbers, or powers of ten, between the ends, up to one more than `most`."""
+    def ticks(self) -> list[float]:
+        """Round numbers, or powers of ten, between the ends, up to one more than MOST_TICKS."""
         if self.is_log:
             first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
-            return [
-                10.0**power for power in range(first, last + 1, 1 + (last - first) // (most + 1))
-            ]
-        power = 10.0 ** math.floor(math.log10((self.high - self.low) / most))
-        step = next(m * power for m in (1, 2, 5, 10) if m * power * most >= self.high - self.low)
+            apart = 1 + (last - first) // (MOST_TICKS + 1)
+            return [10.0**power for power in range(first, last + 1, apart)]
+        reach = self.high - self.low
+        power = 10.0 ** math.floor(math.log10(reach / MOST_TICKS))
+        step = next(m * power for m in (1, 2, 5, 10) if m * power * MOST_TICKS >= reach)
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
         return [round(number * step, 10) for number in range(first, last + 1)]
 

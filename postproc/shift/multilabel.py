@@ -21,7 +21,7 @@ from postproc.scores.checks import check_choice, check_number, fail
 from postproc.scores.estimators import ProbabilityMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
-from postproc.shift.evidence import PredictionMoments, compare_moments
+from postproc.shift.evidence import LEAST_SHARE, PredictionMoments, compare_moments
 from postproc.shift.prior import (
     MAX_ITER,
     TOLERANCE,
@@ -29,15 +29,10 @@ from postproc.shift.prior import (
     estimate_prior,
     evidence_counts,
     likelihood_ratios,
+    share_interval,
 )
 
 METHODS = ("em", "map")
-
-#: Standard errors on either side of a 95 % interval.
-Z_95 = 1.959964
-
-#: Shares that priors are kept within, so that log-odds are finite.
-LEAST_SHARE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -70,8 +65,7 @@ class LabelPriors:
     @property
     def interval(self) -> tuple[Floats, Floats]:
         """95 % interval of the share of each label in the target."""
-        reach = Z_95 * self.std
-        return np.maximum(self.share - reach, 0.0), np.minimum(self.share + reach, 1.0)
+        return share_interval(self.share, self.std)
 
 
 class MultilabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped

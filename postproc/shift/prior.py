@@ -43,6 +43,9 @@ TOLERANCE = 1e-6
 
 TINY = float(np.finfo(np.float64).tiny)
 
+#: Standard errors on either side of a 95 % interval.
+Z_95 = 1.959964
+
 
 @dataclass(frozen=True)
 class PriorEstimate:
@@ -71,6 +74,17 @@ class PriorEstimate:
     converged: bool
     log_likelihood: float | None
     strength: float = 0.0
+
+    @property
+    def interval(self) -> tuple[Floats, Floats]:
+        """95 % interval of each entry."""
+        return share_interval(self.prior, self.std)
+
+
+def share_interval(share: Floats, std: Floats) -> tuple[Floats, Floats]:
+    """95 % interval of shares, (C,), from their standard errors."""
+    reach = Z_95 * std
+    return np.maximum(share - reach, 0.0), np.minimum(share + reach, 1.0)
 
 
 @takes_frames("probs", priors=("source_prior",))

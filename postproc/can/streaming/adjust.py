@@ -183,13 +183,10 @@ class AdjustRows:
         return probs, counts
 
     def _moments(self, probs: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Sums of the columns and of their squares, in float64 over few rows at a time.
-
-        The few are summed in the type that they have: a third of the time that widening takes.
-        """
+        """Sums of the columns and of their squares, in float64 over few rows at a time."""
         sums, squares = np.zeros((2, probs.shape[1]))
         for few in row_blocks(*probs.shape, block_bytes=self.rows.sizes.summed):
-            part = probs[few]
+            part = probs[few]  # summed in its own type: a third of the time that widening takes
             ones = np.ones(len(part), part.dtype)
             sums += ones @ part  # half the time of a sum over the rows
             squares += ones @ np.square(part)

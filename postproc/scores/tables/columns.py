@@ -281,16 +281,13 @@ def _suspects(table: Table, among: Sequence[int]) -> Iterator[tuple[int, str]]:
 
 
 def _extras(table: Table, among: Sequence[int]) -> dict[int, str]:
-    """Columns that often stand beside logits, or hold whole numbers as no other does, and why.
-
-    A name alone says nothing where rows sum to 1 with the column, unless it is zero throughout.
-    """
+    """Columns that often stand beside logits, or hold whole numbers as no other does, and why."""
     columns = {c: found for c in among if (found := as_floats(table.columns[c])) is not None}
     named = {c: "by name" for c in columns if is_extra(table.names[c])}
     block = _sampled(table, list(columns)) if len(columns) > 1 else np.empty((0, 0))
     if not len(block):
         return named
-    if _sum_to_one(block):
+    if _sum_to_one(block):  # where a name alone says nothing
         return {c: reason for c, reason in named.items() if not columns[c].any()}
     whole = [c for c, values in columns.items() if (values > 0).any() and _is_whole(values)]
     others = [columns[c] for c in columns if c not in whole]

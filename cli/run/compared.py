@@ -1,0 +1,109 @@
+"""Models of prediction files, compared on the same labelled rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from numpy.typing import NDArray
+
+from cli.messages import echo, note_written, print_json, print_report_tables, warn
+from cli.options import Judging
+from cli.run.shown import Shown
+from cli.task.doubts import report_doubts
+from cli.task.judging import judging_of
+from cli.task.load import Report, compare
+from cli.task.members import load_target, load_target_labels, member_names
+from cli.task.runner import Runner
+from ensemble import align_members, pairwise_diversity
+from ensemble.diversity import Diversity
+from postproc.files import atomic_path
+from postproc.files.rundir import RunDirectory
+from postproc.reports.text import to_markdown
+from postproc.scores.predictions import Predictions
+
+
+def compare_files(
+    paths: Sequence[str],
+    run: RunDirectory | None,
+    baseline: str | None,
+    judging: Judging,
+    shown: Shown,
+    runner: Runner,
+) -> None:
+    """Compare files, or the test split of a run directory; print and write the report."""
+    models, labels = _load(paths, run, baseline, runner)
+    classes = next((m.classes for m in models.values() if m.classes is not None), None)
+    how = judging_of(judging, [*models.values()], classes, runner)
+    found = compare(models, labels, classes, runner, **how)
+    doubts = report_doubts(found)
+    warn(doubts, quiet=runner.running.quiet)
+    diversity = None
+    if shown.diversity:
+        if len(models) == 1:
+            message = "--diversity needs two models or more"
+            raise click.UsageError(message)
+        diversity = pairwise_diversity(align_members([*models.values()], classes=classes), labels)
+    if shown.html is not None:
+        _write_page(found, shown.html, shown.title, overwrite=runner.outputs.overwrite)
+    _print(found, diversity, doubts, shown, runner)
+
+
+def _load(
+    paths: Sequence[str], run: RunDirectory | None, baseline: str | None, runner: Runner
+) -> tuple[dict[str, Predictions], NDArray[Any]]:
+    """Load predictions, the baseline's first, and labels in the order of its rows."""
+    names = member_names(paths) if run is None else list(run.models)
+    target = load_target(paths, names, run, runner, predicted_labels=True)
+    loaded = [one.streamed() for one in target]
+    loaded.insert(0, loaded.pop(_position(baseline, [one.name for one in loaded], paths)))
+    labels = load_target_labels(loaded, run, runner)
+    if labels is None:
+        message = f"Missing option '--labels': {paths[0]} has no labels of its test split."
+        raise click.UsageError(message)
+    return {model.name: model for model in loaded}, labels
+
+
+def _position(baseline: str | None, names: Sequence[str], paths: Sequence[str]) -> int:
+    if baseline is None:
+        return 0
+    for known in (names, paths):
+        if baseline in known and len(known) == len(names):
+            return known.index(baseline)
+    message = f"must be one of {', '.join(names)}, got {baseline}"
+    raise click.BadParameter(message, param_hint="--baseline")
+
+
+def _write_page(found: Report, path: Path, title: str, *, overwrite: bool) -> None:
+    page = found.to_html(title=title)
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    note_written(path)
+
+
+def _print(
+    found: Report,
+    diversity: Diversity | None,
+    doubts: list[str],
+    shown: Shown,
+    runner: Runner,
+) -> None:
+    """Print JSON, CSV, Markdown or tables."""
+    if runner.outputs.as_json:
+        result = {**found.to_dict(per_class=shown.per_class), "warnings": doubts}
+        print_json(result if diversity is None else {**result, "diversity": diversity.to_dict()})
+        return
+    if shown.as_csv:
+        echo(found.to_csv(), nl=False)
+        return
+    contents = found.tables(per_class=shown.per_class)
+    if diversity is not None:
+        contents.append(diversity.to_table())
+    if shown.as_markdown:
+        echo(to_markdown(contents), nl=False)
+    elif not runner.running.quiet:
+        print_report_tables(contents, width=100)
+        if shown.html is not None:
+            echo(f"written: {shown.html}")
