@@ -105,6 +105,8 @@ class MultilabelPostprocessor(MemberEstimator):
     'calibrated'
     """
 
+    reads_logs = False  # where nothing is changed, zeros stay
+
     maps_: LabelMaps | None
     combination_: str
     candidates_: dict[str, LabelCandidate]
