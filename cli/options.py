@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial, wraps
 from pathlib import Path
@@ -26,7 +26,9 @@ from cli.parameter_types import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from postproc.files.decided import Layout
     from postproc.files.reading import Reading
+    from postproc.jobs.outputs import Output
     from postproc.scores.predictions import Predictions
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -320,9 +322,13 @@ class Outputs:
     )
     as_json: bool = given("Print one JSON object and nothing else.", "--json")
 
-    def headings(self, ids: object, id_heading: str) -> dict[str, str]:
-        """Headings of the columns of labels: that of ids as it came, unless --columns-as says."""
-        return ({} if ids is None else {"id": id_heading}) | (self.columns_as or {})
+    def layout(self, like: Predictions | Output, classes: Sequence[str] | None) -> Layout:
+        """How labels are written: ids under their own heading, unless --columns-as says."""
+        from postproc.files.decided import Layout
+
+        heading = {} if like.ids is None else {"id": like.id_heading}
+        columns_as = heading | (self.columns_as or {})
+        return Layout(classes, like.ids, self.integers, columns_as, self.overwrite)
 
 
 #: Options of `Outputs` that say how labels are written beside probabilities.

@@ -141,19 +141,14 @@ class MemberEstimator(ClassesMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
         Of multi-label members zeros and ones, shape (n, C): 1 where the probability is 1/2 or more.
         """
-        probs = self.predict_proba(members, kinds=kinds)
-        if getattr(self, "multilabel_", False):
-            xp = api.array_namespace(probs)
-            return xp.astype(probs >= 0.5, xp.int64)
-        return winners(probs)
+        return winners(self.predict_proba(members, kinds=kinds), multilabel=self.multilabel_)
 
     @takes_frames("members")
     def check_members(self, members: Iterable[Any], *, kinds: Kinds = None) -> Members:
         """Members that are those seen in `fit`: number, names, order, classes and kinds agree."""
         check_is_fitted(self, "n_members_")
-        multilabel = getattr(self, "multilabel_", False)  # not in models of the first release
-        checked = check_members(members, kinds=kinds, multilabel=multilabel)
-        if checked.multilabel != multilabel:
+        checked = check_members(members, kinds=kinds, multilabel=self.multilabel_)
+        if checked.multilabel != self.multilabel_:
             fail("members", "of the task seen in fit", checked[0].task)
         if len(checked) != self.n_members_:
             wanted = f"the {self.n_members_} seen in fit"

@@ -216,7 +216,7 @@ def _try_out(model: Any) -> None:
                 _try_decisions(model, own, rows)
                 return
             probs = model.predict_proba(own)
-    if getattr(model, "multilabel_", False):
+    if model.multilabel_:
         if not ((probs >= 0) & (probs <= 1)).all():
             fail("model", "one that predicts probabilities", f"{probs.max():.3g}")
     elif not np.allclose(probs.sum(axis=1), 1.0, atol=1e-3) or not (probs >= 0).all():

@@ -62,6 +62,13 @@ def files(tmp_path, monkeypatch):
     pipeline = [[{"label": n, "score": p} for n, p in row.items()] for row in named]
     lines("records.jsonl", records)
     lines("pipeline.jsonl", pipeline)
+    fallen = [sorted(row.items(), key=lambda pair: -pair[1]) for row in named]
+    lines(
+        "zero_shot.jsonl",
+        [{"labels": [n for n, _ in row], "scores": [p for _, p in row]} for row in fallen],
+    )
+    long = {"id": np.repeat(rows, 3), "class": NAMES * N_ROWS, "score": a.ravel()}
+    table("long.csv", long)
     tags = [";".join(np.array(NAMES)[row]) for row in b > 0.3]
     table("sigmoid.csv", {"id": rows, NAMES: np.sqrt(a)})
     table("columns.csv", {"id": rows, NAMES: (b > 0.3).astype(int)})

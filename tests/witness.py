@@ -213,16 +213,23 @@ def task(rows: int, n: int, seed: int, *, gain: float = 3.0, tail: float = 1.0) 
     return y, member
 
 
+def results(model: Any, target: Any) -> dict[str, Any]:
+    """All that a fitted model says of a target."""
+    methods = ("predict_proba", "predict", "predict_set", "predict_bounds")
+    return {name: getattr(model, name)(target) for name in methods if hasattr(model, name)}
+
+
 def use(model: Any, target: Any, *fit: Any, **options: Any) -> Parts:
     """Fit and predict, and again with the saved model, whose content is a line of its own."""
     model.fit(*fit, **options)
-    found = Parts({"": model.predict_proba(target), "predict": model.predict(target)})
+    found = Parts(results(model, target))
+    found[""] = found.pop("predict_proba", None)
     if isinstance(model, pp.CAN):  # is not saved
         return found
     path = Path("model.json")
     en.save_model(model, path, overwrite=True)
     again = en.load_model(path)
-    return Parts(found | {"loaded": again.predict_proba(target), "model:": again})
+    return Parts(found | {"loaded": list(results(again, target).values()), "model:": again})
 
 
 CANS: tuple[dict[str, Any], ...] = (
@@ -242,7 +249,8 @@ def one_array(witness: Witness, name: str, n: int, kind: str, dtype: str) -> Non
     for options in CANS:
         can = pp.CAN(**({"prior": prior, "kind": kind} | options))
         witness.take(f"{name} CAN {options}", partial(use, can, x, fit))
-    for cls in ("Temperature", "BiasCorrectedTemperature", "ResidualMatrix", "Pooled"):
+    names = ("Temperature", "BiasCorrectedTemperature", "Structured", "ResidualMatrix", "Pooled")
+    for cls in names:
         model = getattr(pp, f"{cls}Scaling")(kind=kind)
         witness.take(f"{name} {cls}", partial(use, model, x, fit, y))
         more = lambda model=model: [model.out_of_fold_, model.temperature_]  # noqa: E731
@@ -251,6 +259,13 @@ def one_array(witness: Witness, name: str, n: int, kind: str, dtype: str) -> Non
         for options in ({}, {"calibration": "bcts", "soft": False, "strength": 0.5}):
             model = pp.LabelShiftAdapter(method=method, kind=kind, **options)
             witness.take(f"{name} adapter {method} {options}", partial(use, model, x, fit, y))
+    for model in (
+        pp.ClassWeights(metric="macro_f1", kind=kind),
+        pp.SelectiveClassifier(max_error=0.3, kind=kind),
+        pp.SelectiveClassifier(coverage=0.7, kind=kind),
+        *(pp.ConformalSets(score=score, per_class=n == 3, kind=kind) for score in ("lac", "aps")),
+    ):
+        witness.take(f"{name} {model}", partial(use, model, x, fit, y))
     p, q = pp.probabilities(x, kind), pp.probabilities(fit, kind)
     two = {"a": x, "b": new_member(kind, dtype, 0.8)}
     won, also = (scores.argmax(axis=1) for scores in two.values())
@@ -304,11 +319,13 @@ def many_arrays(witness: Witness, n: int, kind: str, dtype: str, *, fast: bool) 
         for weights, tie in ((None, "support"), ([2, 1, 0.5], "random"), (None, "lowest"))
     ]
     models += [en.LearnedLogPool(), en.LearnedLogPool(bias=True, bias_ridge=0.1)]
+    models += [en.DiscriminantPool(), en.GumbelSelection(size=2, n_steps=20)]
     models += [en.CalibratedVoting(), en.Stacking(n_folds=3, cs=(0.01, 0.1)), en.Blend(n_folds=3)]
     models += [en.Bagging(n_estimators=3, n_folds=3, cs=(0.01, 0.1))]
     models += [en.GreedySelection(metric=m, n_bags=2) for m in ("accuracy", "log_loss")]
     if (n == 3 or mixed) and not fast:
         models += [en.DevilsAdvocate(epochs=4, seeds=1, n_folds=2, controls=True)]
+        models += [en.YTuning(seeds=1, epochs=3), en.Stacking(training="auto", n_folds=2)]
         models += [en.DevilsAdvocate(head="affine", epochs=3, seeds=2, vote="published")]
     auto = en.AutoPostprocessor(n_rehearsals=12)
     for model in [*models, auto]:
@@ -331,6 +348,52 @@ def many_arrays(witness: Witness, n: int, kind: str, dtype: str, *, fast: bool) 
         witness.take(f"{name} tune_greedy", tuned)
 
 
+def two_classes(witness: Witness) -> None:
+    """Two classes, also in one column."""
+    y, member = task(400, 2, seed=11)
+    fit, x = member("logits", "float64"), member("logits", "float32", 1.2)
+    for cls in ("Beta", "VennAbers", "Binary"):
+        model = getattr(pp, f"{cls}Calibration")()
+        witness.take(f"binary {cls}", partial(use, model, x, fit, y))
+    witness.take("binary Quadratic", partial(use, pp.QuadraticScaling(), x, fit, y))
+    column = [each[:, 1] - each[:, 0] for each in (x, fit)]
+    for model in (pp.TemperatureScaling(), pp.ClassWeights(metric="f1"), pp.LabelShiftAdapter()):
+        witness.take(f"column {model}", partial(use, model, *column, y))
+    witness.take("column report", lambda: pp.accuracy_report({"a": column[0]}, y).to_dict())
+
+
+def many_labels(witness: Witness) -> None:
+    """Labels that do not exclude each other."""
+    for kind, dtype in product(("logits", "probs"), ("float32", "float64")):
+        rng = np.random.default_rng(12)
+        y = (rng.random((400, 4)) < [0.5, 0.3, 0.2, 0.1]).astype(int)
+        z = [2 * y - 1.5 + rng.standard_normal(y.shape) for _ in range(4)]
+        each = [(1 / (1 + np.exp(-v)) if kind == "probs" else v).astype(dtype) for v in z]
+        fit, x = each[:2], each[2:]
+        for model in (
+            pp.MultilabelCalibration(kind=kind),
+            pp.MultilabelShiftAdapter(kind=kind),
+            *(pp.LabelThresholds(metric=m, kind=kind) for m in ("macro_f1", "micro_f1")),
+            pp.CAN("uniform", kind=kind, multilabel=True),
+        ):
+            fitted = partial(use, model, x[0], fit[0], y)
+            witness.take(f"labels {kind} {dtype} {model}", fitted)
+        for model in (
+            en.MultilabelPostprocessor(),
+            en.LabelPool(),
+            en.LearnedLogPool(),
+            en.GreedySelection(metric="micro_f1", n_steps=3),
+            en.Voting("hard"),
+        ):
+            fitted = partial(use, model, x, fit, y, kinds=kind, multilabel=True)
+            witness.take(f"labels {kind} {dtype} {model}", fitted)
+        report = partial(pp.multilabel_report, {"a": x[0], "b": x[1]}, y)
+        witness.take(
+            f"labels {kind} {dtype} report",
+            lambda report=report, kind=kind: report(kinds=dict.fromkeys("ab", kind)).to_dict(),
+        )
+
+
 def others(witness: Witness) -> None:
     """Torch tensors in and out, and helpers that take numbers or labels."""
     import torch
@@ -349,8 +412,9 @@ def others(witness: Witness) -> None:
     witness.take("multilabel_prior", lambda: pp.multilabel_prior(np.eye(4, dtype=int)[y % 4]))
 
 
-NAMES = ("adapt", "apply", "auto", "bench", "calibrate", "can", "demo", "ensemble", "inspect")
-HELP = "\n".join(["-h", *(f"{name} -h" for name in (*NAMES, "report", "tune"))])
+NAMES = ("adapt", "apply", "augment", "auto", "bench", "calibrate", "can", "convert", "decide")
+NAMES += ("demo", "ensemble", "examples", "inspect", "pool", "report", "tune")
+HELP = "\n".join(["-h", *(f"{name} -h" for name in NAMES)])
 
 README = """
 demo --folder d
@@ -383,6 +447,18 @@ apply adapter.json d/digits/forest.test.npy -o adapted.parquet --json
 tune greedy d/digits/forest.val.npy d/digits/naive_bayes.val.npy --labels d/digits/labels.val --folds 3 -o greedy.json --json
 can d/digits/forest.test.npy --prior 9,8,7,6,5,4,3,2,1,1 --preset paper-code -o paper.safetensors --json
 can d/digits/forest.test.npy --prior d/digits/labels.train.npy --multilabel --logits -o never.npy
+decide d/digits/forest.test.npy -o labels.csv --json
+decide d/digits/forest.test.npy --metric macro_f1 --fit d/digits/forest.val.npy --fit-labels d/digits/labels.val --labels d/digits/labels.test -o labels.jsonl --save weights.json --json
+decide d/digits/forest.test.npy --max-error 0.1 --fit d/digits/forest.val.npy --fit-labels d/digits/labels.val --labels d/digits/labels.test -o labels.txt
+decide d/digits/forest.test.npy --sets 0.9 --prior estimate --fit d/digits/forest.val.npy --fit-labels d/digits/labels.val --labels d/digits/labels.test -o sets.csv --save sets.json --json
+decide d/digits/forest.test.npy --sets 0.8 --fit d/digits/forest.val.npy --fit-labels d/digits/labels.val -o sets.npy
+apply sets.json d/digits_longtail/forest.test.npy -o sets.jsonl --json
+report d/digits --metric macro_f1,auc,risk_coverage,log_loss --json
+convert d/digits/forest.test.npy -o forest.csv --json
+convert forest.csv -o forest.npz
+ensemble greedy d/digits --metric log_loss -o greedy.npy --json
+ensemble calibrated d/digits --labels-out likeliest.csv -o calibrated2.npy
+ensemble rank d/digits/forest.test.npy d/digits/naive_bayes.test.npy --over rows -o ranks.npy
 can d/digits/nothing.npy --prior uniform
 report d/digits/forest.test.npy --labels d/digits/labels.val.npy
 """  # noqa: E501
@@ -394,7 +470,20 @@ ensemble log permuted.csv named.npz -o both.npz --json
 ensemble soft named.npz fewer.csv -o never.npy
 ensemble soft named.npz fewer.csv --missing-class zero -o zero.parquet
 report named.npz permuted.csv --labels y.txt --json
-"""
+decide named.npz --labels y.txt --columns-as id:row,label:class -o labels.csv
+decide named.npz --cost costs.csv -o cheapest.parquet --json
+pool fewer.csv fewer.csv --rule log -o pooled.csv --json
+pool named.npz --by groups.txt --rule median -o groups.npz
+convert tags.csv --multilabel --id-column id -o tags.jsonl
+auto tags.csv --fit tags.csv --fit-labels truth.csv --multilabel -o auto_tags.csv --json
+adapt tags.csv --fit tags.csv --fit-labels truth.csv --multilabel -o adapted_tags.npy
+calibrate tags.csv --fit tags.csv --fit-labels truth.csv --multilabel --save tags.json -o calibrated_tags.csv
+decide tags.csv --multilabel --metric macro_f1 --fit tags.csv --fit-labels truth.csv -o decided_tags.csv
+decide tags.csv --multilabel --integers -o decided_tags2.csv --json
+report tags.csv --labels truth.csv --multilabel --per-class
+augment texts.csv -k 2 -o variants.csv --json
+augment texts.csv -k 2 --method roles -o roles.csv
+"""  # noqa: E501
 
 # Many blocks; {} is empty, or asks for Dask.
 STREAMED = """
@@ -433,6 +522,21 @@ def make_named() -> None:
     probs = probs[:, 1:] / probs[:, 1:].sum(axis=1, keepdims=True)
     pp.save_predictions("fewer.csv", probs, classes=names[columns][1:], ids=ids[rows])
     Path("y.txt").write_text("\n".join(names[y]) + "\n")
+    Path("groups.txt").write_text("\n".join(f"g{i // 3}" for i in range(200)) + "\n")
+    costs = [",".join(["", *names])]
+    costs += [
+        f"{name},{','.join(str(abs(i - j)) for j in range(6))}" for i, name in enumerate(names)
+    ]
+    Path("costs.csv").write_text("\n".join(costs) + "\n")
+    rng = np.random.default_rng(13)
+    truth = (rng.random((200, 3)) < 0.3).astype(int)
+    shares = np.clip(0.5 * truth + 0.4 * rng.random(truth.shape), 0, 1).round(4)
+    for file, table in (("tags.csv", shares), ("truth.csv", truth)):
+        lines = [f"r{i},{','.join(map(str, row))}" for i, row in enumerate(table.tolist())]
+        Path(file).write_text("\n".join(["id,red,green,blue", *lines]) + "\n")
+    words = ["lovely", "film", "about", "trains", "dull", "one", "on", "boats"]
+    texts = [f"{i},{' '.join(rng.permutation(words)[:6])},{'ab'[i % 2]}" for i in range(20)]
+    Path("texts.csv").write_text("\n".join(["id,text,label", *texts]) + "\n")
 
 
 def make_large() -> None:
@@ -463,6 +567,8 @@ def make_runs() -> None:
 
 def everything(witness: Witness, *, fast: bool) -> None:
     others(witness)
+    two_classes(witness)
+    many_labels(witness)
     settings = list(product((3, 10, 20), ("logits", "probs"), ("float32", "float64")))
     for n, kind, dtype in settings[:: 3 if fast else 1]:
         one_array(witness, f"{n} {kind} {dtype}", n, kind, dtype)

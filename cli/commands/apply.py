@@ -62,7 +62,7 @@ def apply_command(
     from ensemble.base import MemberEstimator
 
     fitted = load_model(model)
-    if getattr(fitted, "multilabel_", False):
+    if fitted.multilabel_:
         inputs = replace(inputs, multilabel=True)
     runner = Runner.of(inputs, outputs, running)
     _check_fitted(fitted, model)

@@ -19,6 +19,8 @@ Examples:
       -o preds.npz --labels-out answers.txt
   postproc convert answers.jsonl --layout logprobs --classes choices.txt \\
       -o preds.npz
+  postproc convert long.csv --layout long --label-column class \\
+      -o preds.npz
   postproc convert twice.npy --undo-softmax -o once.npy
 """
 )
@@ -26,10 +28,11 @@ Examples:
 @options.group(Inputs, *options.READING)
 @options.option(
     "--layout",
-    type=click.Choice(["lm-eval", "logprobs"]),
+    type=click.Choice(["lm-eval", "logprobs", "long"]),
     group=options.INPUT,
     help="Layout of a .jsonl file: sample logs of lm-evaluation-harness, or top-k "
-    "log-probabilities of tokens.  [default: a table or array of scores]",
+    "log-probabilities of tokens; or of a table: a line for each row and class.  [default: a "
+    "table or array of scores]",
 )
 @options.option(
     "--normalize",
@@ -52,7 +55,7 @@ Examples:
     "as_json",
     "integers",
     "columns_as",
-    labels_out={"help": "File for the labels that the input holds, with --layout."},
+    labels_out={"help": "File for the labels that a log of a language model holds."},
 )
 @options.group(Running, "quiet")
 def convert_command(
@@ -73,8 +76,8 @@ def convert_command(
     from cli.run.outcome import deliver
     from cli.task.runner import Runner
 
-    if outputs.labels_out is not None and layout is None:
-        message = "--labels-out is for --layout"
+    if outputs.labels_out is not None and layout not in ("lm-eval", "logprobs"):
+        message = "--labels-out is for --layout lm-eval and logprobs"
         raise click.UsageError(message)
     runner = Runner.of(inputs, outputs, running)
     how = {"normalize": normalize} if layout == "lm-eval" else {"missing": missing}

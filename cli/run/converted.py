@@ -43,7 +43,7 @@ def convert_file(
         if names is None:
             said.append(_every_token(read.predictions))
     else:
-        read = Converted(load(path, runner, mapped=True), None)
+        read = Converted(load(path, runner, mapped=True, long=layout == "long"), None)
     found, labels = read
     if found.kind == "votes":
         found = replace(found, scores=found.probabilities(), kind="probs")
@@ -67,16 +67,8 @@ def convert_file(
         overwrite=runner.outputs.overwrite,
     )
     if labels_out is not None and labels is not None:
-        save_labels(
-            labels_out,
-            [labels],
-            n_rows=len(labels),
-            classes=found.classes,
-            ids=found.ids,
-            integers=runner.outputs.integers,
-            columns_as=runner.outputs.headings(found.ids, found.id_heading),
-            overwrite=runner.outputs.overwrite,
-        )
+        written = runner.outputs.layout(found, found.classes)
+        save_labels(labels_out, [labels], len(labels), written)
     summary = {
         "rows": found.n_rows,
         "classes": found.n_classes,

@@ -149,19 +149,12 @@ def write_decisions(
         if isinstance(target.scores, Source):
             target.scores.verify()
 
-    outputs = runner.outputs
-    how: dict[str, Any] = {
-        "classes": target.classes if names is None else names,
-        "ids": target.ids,
-        "integers": outputs.integers,
-        "columns_as": outputs.headings(target.ids, target.id_heading),
-        "overwrite": outputs.overwrite,
-    }
+    layout = runner.outputs.layout(target, target.classes if names is None else names)
     if target.multilabel or isinstance(decider, ConformalSets):
         save_many = save_multilabels if target.multilabel else save_sets
-        save_many(output, blocks(), shape=(target.n_rows, target.n_classes), **how)
+        save_many(output, blocks(), (target.n_rows, target.n_classes), layout)
     else:
-        save_labels(output, blocks(), n_rows=target.n_rows, **how)
+        save_labels(output, blocks(), target.n_rows, layout)
     note_written(output)
     judged = tally.judged(target.n_rows)
     if isinstance(decider, ClassWeights | LabelThresholds) and judged:

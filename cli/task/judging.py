@@ -9,8 +9,9 @@ from cli.options import Judging
 from cli.task.load import reading_notes
 from cli.task.runner import Runner
 from postproc.evaluation.registry import Metric, cost_metric, find_metric
+from postproc.files.costs import load_costs
 from postproc.files.reading import Reading
-from postproc.files.row_values import load_costs, load_row_values, load_row_weights
+from postproc.files.row_values import load_row_values, load_row_weights
 from postproc.reports.checks import check_groups, check_weights
 from postproc.scores.predictions import Predictions
 

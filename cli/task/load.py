@@ -47,6 +47,7 @@ def load_each(
     quiet: bool | None = None,
     repeated_ids: bool = False,
     predicted_labels: bool = False,
+    long: bool = False,
     said: list[str] | None = None,
 ) -> list[Predictions]:
     """Load predictions, with `stacked` all members of an (m, n, C) array.
@@ -60,7 +61,10 @@ def load_each(
     options: dict[str, Any] = {
         "classes": None if inputs.classes is None else load_class_names(inputs.classes),
         "reading": replace(
-            inputs.reading, repeated_ids=repeated_ids, predicted_labels=predicted_labels
+            inputs.reading,
+            repeated_ids=repeated_ids,
+            predicted_labels=predicted_labels,
+            long=long,
         ),
         "mapped": mapped,
         **({} if mapped else runner.blocks),

@@ -131,17 +131,11 @@ class Runner:
         cuts, part = written.cuts(self.sizes), DecideRows(written)
         decided = self.map_blocks(part, cuts, f"writing {path.name}")
         blocks = (block for block, _ in decided)
-        save = partial(save_labels, path, blocks, n_rows=written.n_rows)
+        layout = self.outputs.layout(output, like.classes)
         if written.multilabel:
-            shape = (written.n_rows, written.n_classes)
-            save = partial(save_multilabels, path, blocks, shape=shape)
-        save(
-            classes=like.classes,
-            ids=output.ids,
-            integers=self.outputs.integers,
-            columns_as=self.outputs.headings(output.ids, output.id_heading),
-            overwrite=self.outputs.overwrite,
-        )
+            save_multilabels(path, blocks, (written.n_rows, written.n_classes), layout)
+        else:
+            save_labels(path, blocks, written.n_rows, layout)
         note_written(path)
 
 

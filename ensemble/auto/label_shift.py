@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.calibration.labelwise import Floats
+from postproc.calibration.labelwise import Floats, sigmoid
 from postproc.evaluation.influence import Estimate
 from postproc.evaluation.paired import CONFIDENCE
 from postproc.evaluation.registry import Metric
@@ -88,8 +88,3 @@ def gain_interval(gain: Estimate, n_candidates: int) -> tuple[float, float]:
         return -math.inf, math.inf
     reach = float(stdtrit(gain.df, 1 - (1 - CONFIDENCE) / 2 / n_candidates)) * gain.standard_error
     return gain.value - reach, gain.value + reach
-
-
-def sigmoid(z: Floats) -> Floats:
-    """Probabilities of log-odds."""
-    return np.exp(-np.logaddexp(0.0, -z))

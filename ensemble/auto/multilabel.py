@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +15,17 @@ from ensemble.auto.label_shift import (
     gain_interval,
     shift_summary,
     shifted_labels,
-    sigmoid,
 )
-from ensemble.auto.policy import FEWEST_FIT_ROWS
-from ensemble.base import Ensemble, Kinds, MemberEstimator
+from ensemble.auto.target import FEWEST_FIT_ROWS, Adapted, Pipeline, warn_of_few_rows
+from ensemble.base import Kinds
 from ensemble.learned.label_pool import log_odds_of, two_columns_of
 from ensemble.members import Members
-from postproc.calibration.labelwise import Floats, LabelMaps, fit_labels
+from postproc.calibration.labelwise import Floats, LabelMaps, fit_labels, sigmoid
 from postproc.evaluation.folds import label_folds
 from postproc.evaluation.registry import Metric, find_metric
 from postproc.scores.arrays import Array
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_blocks
 from postproc.scores.checks import check_count, fail
-from postproc.scores.codes import coded
 from postproc.scores.frames.arguments import takes_frames
 
 #: What each combination is, in words.
@@ -49,7 +46,7 @@ class LabelCandidate:
     high: float
 
 
-class MultilabelPostprocessor(MemberEstimator):
+class MultilabelPostprocessor(Pipeline):
     """Combine, calibrate and adapt multi-label members where held-out rows show that it helps.
 
     Candidates are the best member with a calibration of each label, and a log pool with weights for
@@ -163,16 +160,6 @@ class MultilabelPostprocessor(MemberEstimator):
         metric = find_metric(self.metric)
         return AdaptedLabels(self, shifted_labels(target, self.held_out_, self.labels_, metric))
 
-    @takes_frames("members", returns="scores")
-    def predict_proba(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
-        """Adapt to a target and return its probabilities, (n, m).
-
-        Each row depends on all rows of the target, unlike those of an `Ensemble`. Parameters,
-        results and errors are those of `Ensemble.predict_proba`.
-        """
-        checked = self.check_members(members, kinds=kinds)
-        return self.adapt_to(checked).predict_proba(checked)
-
     def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
         assert y is not None
         metric = find_metric(self.metric)
@@ -190,11 +177,7 @@ class MultilabelPostprocessor(MemberEstimator):
         self.combination_, self.candidates_ = "best", {}
         self.held_out_, self.labels_ = np.empty((0, z.shape[1])), labels[:0].astype(np.int8)
         if len(labels) < FEWEST_FIT_ROWS:
-            msg = (
-                f"{len(labels)} labelled rows are too few to learn from (fewer than "
-                f"{FEWEST_FIT_ROWS}); predictions are unchanged"
-            )
-            warnings.warn(coded("few-rows", msg), UserWarning, stacklevel=4)
+            warn_of_few_rows(len(labels))
         else:
             self.labels_ = labels.astype(np.int8)
             self.combination_, self.maps_, self.held_out_ = self._choose(
@@ -256,7 +239,7 @@ class MultilabelPostprocessor(MemberEstimator):
         return z[:, :, 0] if self.maps_ is None else self.maps_.log_odds(z)
 
 
-class AdaptedLabels(Ensemble):
+class AdaptedLabels(Adapted):
     """A multi-label pipeline adapted to one target: what it does to each row is decided.
 
     Made by `MultilabelPostprocessor.adapt_to`. Like scikit-learn's `FrozenEstimator`, it ignores
@@ -280,13 +263,8 @@ class AdaptedLabels(Ensemble):
     """
 
     def __init__(self, pipeline: MultilabelPostprocessor, shifted: Sequence[ShiftedLabel]) -> None:
-        self.pipeline = pipeline
+        super().__init__(pipeline)
         self.shifted = shifted
-        self.n_members_, self.n_classes_ = pipeline.n_members_, pipeline.n_classes_
-        self.names_, self.kinds_ = pipeline.names_, pipeline.kinds_
-        self.class_names_, self.multilabel_ = pipeline.class_names_, pipeline.multilabel_
-        self.solo_accuracy_ = pipeline.solo_accuracy_
-        self.member_weights_ = pipeline.member_weights_
         self.summary_ = f"{pipeline.summary_} {shift_summary(shifted, pipeline.n_classes_)}"
         self._shift = np.zeros(pipeline.n_classes_)
         for each in shifted:
@@ -297,26 +275,10 @@ class AdaptedLabels(Ensemble):
         """Whether a label is adapted, (m,)."""
         return np.isin(np.arange(self.n_classes_), [s.label for s in self.shifted if s.adapted])
 
-    def fit(
-        self,
-        members: Iterable[Any],
-        y: Any = None,
-        *,
-        kinds: Kinds = None,
-        classes: Sequence[str] | None = None,
-        multilabel: bool = False,
-    ) -> Self:
-        """Return the pipeline unchanged: it is fitted, and its decision is for one target."""
-        return self
-
-    def __sklearn_clone__(self) -> Self:
-        return self
-
     def to_dict(self) -> dict[str, Any]:
         """What was decided and why, as JSON's own types."""
-        names = self.class_names_ or [str(j) for j in range(self.n_classes_)]
         shifted = [
-            {**asdict(each), "label": names[each.label], "adapted": each.adapted}
+            {**asdict(each), "label": str(self.classes_[each.label]), "adapted": each.adapted}
             for each in self.shifted
         ]
         return {**self.pipeline.to_dict(), "summary": self.summary_, "shifted": shifted}

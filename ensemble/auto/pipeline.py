@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,20 +13,20 @@ from numpy.typing import NDArray
 from ensemble.auto.combination import Candidate, CombinedLogs, choose_combination
 from ensemble.auto.judge import Judge
 from ensemble.auto.learning import PSEUDO_ROWS, learn_policy
-from ensemble.auto.policy import FEWEST_FIT_ROWS, Decision, Policy, leave_alone
+from ensemble.auto.policy import Decision, Policy, leave_alone
 from ensemble.auto.summary import Combination, explain
-from ensemble.base import Ensemble, Kinds, MemberEstimator
+from ensemble.auto.target import FEWEST_FIT_ROWS, Adapted, Pipeline, warn_of_few_rows
+from ensemble.base import Kinds
 from ensemble.members import Members
 from postproc.jobs.engine import LocalEngine, map_blocks
 from postproc.scores.arrays import Array
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_cuts
 from postproc.scores.checks import check_count, check_number, fail
-from postproc.scores.codes import coded
 from postproc.scores.frames.arguments import takes_frames
 from postproc.shift.streaming import ReadRows, in_temporary_file
 
 
-class AutoPostprocessor(MemberEstimator):
+class AutoPostprocessor(Pipeline):
     """Combine, calibrate and adapt members, each step only where held-out rows show that it helps.
 
     `fit` learns from labelled rows how to combine and calibrate the members, and rehearses label
@@ -180,16 +179,6 @@ class AutoPostprocessor(MemberEstimator):
             )
         return AdaptedPipeline(self, decision)
 
-    @takes_frames("members", returns="scores")
-    def predict_proba(self, members: Iterable[Any], *, kinds: Kinds = None) -> Array:
-        """Adapt to a target and return its probabilities.
-
-        Each row depends on all rows of the target, unlike those of an `Ensemble`. Parameters,
-        results and errors are those of `Ensemble.predict_proba`.
-        """
-        checked = self.check_members(members, kinds=kinds)
-        return self.adapt_to(checked).predict_proba(checked)
-
     def combined(self, members: Members, sizes: Sizes = DEFAULT_SIZES) -> CombinedLogs:
         """Log-probabilities of the combined members, before calibration.
 
@@ -219,11 +208,7 @@ class AutoPostprocessor(MemberEstimator):
         seed = check_count(self.seed, "seed", low=0)
         assert self.solo_accuracy_ is not None
         if len(y) < FEWEST_FIT_ROWS:
-            msg = (
-                f"{len(y)} labelled rows are too few to learn from (fewer than {FEWEST_FIT_ROWS}); "
-                "predictions are unchanged"
-            )
-            warnings.warn(coded("few-rows", msg), UserWarning, stacklevel=4)
+            warn_of_few_rows(len(y))
             self.combination_, self.combiner_ = "best", None
             self.best_ = int(np.argmax(self.solo_accuracy_))
             self.candidates_: dict[str, Candidate] = {}
@@ -263,7 +248,7 @@ class AutoPostprocessor(MemberEstimator):
         }
 
 
-class AdaptedPipeline(Ensemble):
+class AdaptedPipeline(Adapted):
     """A pipeline adapted to one target: what it does to each row is decided.
 
     Made by `AutoPostprocessor.adapt_to`. Like scikit-learn's `FrozenEstimator`, it ignores `fit`,
@@ -287,33 +272,12 @@ class AdaptedPipeline(Ensemble):
     """
 
     def __init__(self, pipeline: AutoPostprocessor, decision: Decision) -> None:
-        self.pipeline = pipeline
-        self.decision = decision
-        self.n_members_, self.n_classes_ = pipeline.n_members_, pipeline.n_classes_
-        self.names_, self.kinds_ = pipeline.names_, pipeline.kinds_
-        self.class_names_ = pipeline.class_names_
-        self.solo_accuracy_ = pipeline.solo_accuracy_
-        self.member_weights_ = pipeline.member_weights_
-        self.decision_ = decision
+        super().__init__(pipeline)
+        self.decision = self.decision_ = decision
         way = pipeline.combination_
         gain = None if pipeline.combiner_ is None else pipeline.candidates_[way].gain
         combination = Combination(pipeline.names_, pipeline.names_[pipeline.best_], way, gain)
         self.summary_ = explain(combination, pipeline.policy_, decision)
-
-    def fit(
-        self,
-        members: Iterable[Any],
-        y: Any = None,
-        *,
-        kinds: Kinds = None,
-        classes: Sequence[str] | None = None,
-        multilabel: bool = False,
-    ) -> Self:
-        """Return the pipeline unchanged: it is fitted, and its decision is for one target."""
-        return self
-
-    def __sklearn_clone__(self) -> Self:
-        return self
 
     def to_dict(self) -> dict[str, Any]:
         """What was decided and why, as JSON's own types; gains as fractions."""

@@ -61,9 +61,6 @@ from postproc.shift.prior import (
 from postproc.shift.reweight import prior_factors, reweight_rows
 from postproc.shift.streaming import ReadRows, RowsPart, in_memory, target_likelihood
 
-#: With fewer rows, not even one number, the temperature, can be checked on held-out rows.
-FEWEST_FIT_ROWS = 20
-
 #: How much larger the standard error of a gain is where a step was chosen because it gains on the
 #: same rows. Measured by `benchmarks/gains/coverage.py`.
 CHOICE_FACTOR = 1.25

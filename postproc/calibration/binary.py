@@ -18,7 +18,6 @@ from postproc.calibration.affine import (
     apply_to_rows,
     fit_temperature,
     identity_map,
-    mean_log_loss,
 )
 from postproc.calibration.by_name import make_calibrator
 from postproc.calibration.calibrator import Calibrator
@@ -32,7 +31,6 @@ from postproc.calibration.log_odds import (
 )
 from postproc.scores.arrays import Array
 from postproc.scores.checks import fail
-from postproc.scores.kinds import Kind
 
 #: What `BinaryCalibration` averages.
 CANDIDATES = ("temperature", "bcts", "beta", "quadratic", "venn-abers")
@@ -45,19 +43,6 @@ TINY = 1e-15
 class TwoClassCalibrator(Calibrator):
     """Base of calibrators of two classes. A subclass has `_fit_map`."""
 
-    def __init__(
-        self,
-        *,
-        kind: Kind | None = None,
-        n_folds: int = 5,
-        max_iter: int = 500,
-        random_state: int = 0,
-    ) -> None:
-        self.kind = kind
-        self.n_folds = n_folds
-        self.max_iter = max_iter
-        self.random_state = random_state
-
     def _search(self, logs: Floats, y: Ints) -> None:
         check_two_classes(self, logs)
         self.inverse_temperature_ = fit_temperature(logs, y)
@@ -66,7 +51,7 @@ class TwoClassCalibrator(Calibrator):
         held_out = np.empty_like(logs)
         for train, test in self._splits(logs, y):
             apply_to_rows(self._fitted(logs[train], y[train]), logs, test, held_out)
-        self.out_of_fold_, self.held_out_log_loss_ = held_out, mean_log_loss(held_out, y)
+        self.out_of_fold_ = held_out
 
     def _fitted(self, logs: Floats, y: Ints) -> Any:
         """The fitted map; a temperature where one class has no row, or all rows are alike."""
@@ -252,7 +237,6 @@ class BinaryCalibration(TwoClassCalibrator):
         weights = shares[shares > 0]
         self.shares_ = dict(zip(kept, weights.tolist(), strict=True))
         self.out_of_fold_ = pool_logs([held_out[name] for name in kept], weights)
-        self.held_out_log_loss_ = mean_log_loss(self.out_of_fold_, y)
         self.model_ = LinearPoolMap(tuple(fitted[name].model_ for name in kept), weights)
         self.converged_ = all(fitted[name].converged_ for name in kept)
         self.n_iter_ = max(fitted[name].n_iter_ for name in kept)

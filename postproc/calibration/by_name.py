@@ -24,24 +24,12 @@ METHODS: Mapping[str, tuple[str, str]] = {
 
 
 def default_method(n_classes: int) -> str:
-    """The name of the calibrator that is used where none is asked for.
-
-    Examples
-    --------
-    >>> default_method(2), default_method(3)
-    ('binary', 'pooled')
-    """
+    """The name of the calibrator that is used where none is asked for."""
     return "binary" if n_classes == 2 else "pooled"
 
 
 def make_calibrator(name: str, **options: Any) -> Calibrator:
-    """An unfitted calibrator of METHODS, with the options of its class.
-
-    Examples
-    --------
-    >>> make_calibrator("bcts", n_folds=3)
-    BiasCorrectedTemperatureScaling(n_folds=3)
-    """
+    """An unfitted calibrator of METHODS, with the options of its class."""
     from postproc.scores.checks import check_choice
 
     module, kind = METHODS[check_choice(name, "calibration", METHODS)]
@@ -50,13 +38,7 @@ def make_calibrator(name: str, **options: Any) -> Calibrator:
 
 
 def name_of(calibrator: Calibrator) -> str:
-    """The name of a calibrator in METHODS, or else that of its class.
-
-    Examples
-    --------
-    >>> name_of(make_calibrator("bcts"))
-    'bcts'
-    """
+    """The name of a calibrator in METHODS, or else that of its class."""
     kind = type(calibrator)
     names = {home: name for name, home in METHODS.items()}
     return names.get((kind.__module__, kind.__name__), kind.__name__)

@@ -21,11 +21,10 @@ from postproc.calibration.mixing import MixedMap, mix_uniform
 from postproc.calibration.score_maps import apply_map, as_logs, check_like_fitted, like_scores
 from postproc.evaluation.folds import random_folds
 from postproc.scores.arrays import Array
-from postproc.scores.binary import winners
 from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
 from postproc.scores.checks import check_count, check_labels, fail
 from postproc.scores.codes import coded
-from postproc.scores.estimators import ScoreMixin
+from postproc.scores.estimators import ProbabilityMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.names import first_few
@@ -34,13 +33,8 @@ from postproc.scores.threads import blas_threads_for
 from postproc.scores.zeros import find_zeros, warn_of_zeros
 
 
-class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class Calibrator(ProbabilityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Base of all calibrators. A subclass has `_search`, which sets `model_` and `out_of_fold_`."""
-
-    kind: Kind | None
-    n_folds: int
-    max_iter: int
-    random_state: int
 
     #: Not saved with a calibrator, because applying it needs only the map.
     unsaved = ("out_of_fold_",)
@@ -53,6 +47,19 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
     inverse_temperature_: float
     converged_: bool
     n_iter_: int
+
+    def __init__(
+        self,
+        *,
+        kind: Kind | None = None,
+        n_folds: int = 5,
+        max_iter: int = 500,
+        random_state: int = 0,
+    ) -> None:
+        self.kind = kind
+        self.n_folds = n_folds
+        self.max_iter = max_iter
+        self.random_state = random_state
 
     @takes_frames("scores", labels={"y": "scores"})
     def fit(self, scores: Array, y: Any, *, classes: Sequence[str] | None = None) -> Self:
@@ -162,11 +169,6 @@ class Calibrator(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
             Rows sum to 1; float32 for floats of 32 bits or fewer, else float64.
         """
         return like_scores(np.exp(self.predict_log_proba(scores)), scores)
-
-    @takes_frames("scores", returns="classes")
-    def predict(self, scores: Array) -> Array:
-        """Class with the highest calibrated probability in each row; the lowest of tied classes."""
-        return winners(self.predict_proba(scores))
 
     @property
     def temperature_(self) -> float:

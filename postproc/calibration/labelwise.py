@@ -128,7 +128,7 @@ def _shrunk(
 
     Weights that would be negative are zero, and the others are fitted again.
     """
-    p = _sigmoid(x @ centre)
+    p = sigmoid(x @ centre)
     spread = np.einsum("nm,nmk->k", p * (1 - p), x**2) / p.size
     ridge = strength * np.maximum(spread, LEAST_CURVATURE)
     is_free = np.ones(start.shape, np.bool_)
@@ -160,7 +160,7 @@ def _newton(
     loss = loss_at(theta)
     is_open = np.ones(len(theta), np.bool_)  # labels that have not converged
     for _ in range(MAX_STEPS):
-        p = _sigmoid(np.einsum("nmk,mk->nm", x, theta))
+        p = sigmoid(np.einsum("nmk,mk->nm", x, theta))
         slope = np.einsum("nm,nmk->mk", p - y, x) + ridge * (theta - centre)
         slope *= is_free
         curve = np.einsum("nm,nmj,nmk->mjk", p * (1 - p), x, x, optimize=True)
@@ -193,5 +193,6 @@ def log_sigmoid(z: Floats) -> Floats:
     return -np.logaddexp(0.0, -z)
 
 
-def _sigmoid(z: Floats) -> Floats:
+def sigmoid(z: Floats) -> Floats:
+    """Probabilities of log-odds."""
     return np.exp(log_sigmoid(z))

@@ -6,17 +6,16 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, Self
 
-import array_api_compat as api
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from postproc.calibration.affine import Floats
 from postproc.calibration.labelwise import LabelMaps, fit_labels, label_losses
 from postproc.calibration.score_maps import as_type_of, check_like_fitted
-from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.arrays import Array, as_numpy, sigmoid
 from postproc.scores.checks import check_count, fail
 from postproc.scores.codes import coded
-from postproc.scores.estimators import ScoreMixin
+from postproc.scores.estimators import ProbabilityMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.multilabel import check_label_matrix, label_log_odds
@@ -25,7 +24,7 @@ from postproc.scores.predictions import Predictions
 from postproc.scores.zeros import warn_of_zeros
 
 
-class MultilabelCalibration(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class MultilabelCalibration(ProbabilityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     r"""One slope and offset a label: logit p' = a_l logit p + b_l, with a_l >= 0.
 
     A normal prior around a slope and an offset that all labels share, worth λ rows, keeps a label
@@ -158,13 +157,6 @@ class MultilabelCalibration(ScoreMixin, BaseEstimator):  # type: ignore[misc]  #
         checked = check_like_fitted(self, scores, multilabel=True)
         return as_type_of(calibrated_labels(self.model_, checked, self.kind_), checked)
 
-    @takes_frames("scores", returns="classes")
-    def predict(self, scores: Array) -> Array:
-        """Zeros and ones (n, m): 1 where the calibrated probability is 1/2 or more."""
-        probs = self.predict_proba(scores)
-        xp = api.array_namespace(probs)
-        return xp.astype(probs >= 0.5, xp.int64)
-
     @property
     def slope_(self) -> Floats:
         """Slope of each label, shape (m,)."""
@@ -183,8 +175,7 @@ class MultilabelCalibration(ScoreMixin, BaseEstimator):  # type: ignore[misc]  #
     def _warn(self) -> None:
         """Warn of labels without positive rows, and of a rough fit."""
         if len(self.unseen_):
-            names = self.class_names_ or [str(j) for j in range(self.n_features_in_)]
-            shown = first_few([names[j] for j in self.unseen_])
+            shown = first_few(self.classes_[self.unseen_].tolist())
             msg = (
                 f"{len(self.unseen_)} of {self.n_features_in_} labels have no positive row in the "
                 f"fit split ({shown}); they are given "
@@ -201,6 +192,4 @@ def calibrated_labels(maps: LabelMaps | None, scores: Array, kind: Kind) -> Arra
     z = label_log_odds(scores, kind)
     if maps is not None:
         z = maps.log_odds(z[:, :, None])
-    xp = api.array_namespace(z)
-    small = xp.exp(-xp.abs(z))
-    return xp.where(z >= 0, 1 / (1 + small), small / (1 + small))
+    return sigmoid(z)

@@ -129,10 +129,7 @@ class PooledScaling(Calibrator):
         self.clip = clip
         self.bias_ridge = bias_ridge
         self.base = base
-        self.kind = kind
-        self.n_folds = n_folds
-        self.max_iter = max_iter
-        self.random_state = random_state
+        super().__init__(kind=kind, n_folds=n_folds, max_iter=max_iter, random_state=random_state)
 
     def _check_options(self) -> None:
         check_choice(self.base, "base", ("matrix", "temperature"))

@@ -200,10 +200,7 @@ class StructuredScaling(Calibrator):
         random_state: int = 0,
     ) -> None:
         self.matrix_classes = matrix_classes
-        self.kind = kind
-        self.n_folds = n_folds
-        self.max_iter = max_iter
-        self.random_state = random_state
+        super().__init__(kind=kind, n_folds=n_folds, max_iter=max_iter, random_state=random_state)
 
     def _check_options(self) -> None:
         check_count(self.matrix_classes, "matrix_classes", low=2)

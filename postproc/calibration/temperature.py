@@ -92,19 +92,6 @@ class TemperatureScaling(Calibrator):
     3.0
     """
 
-    def __init__(
-        self,
-        *,
-        kind: Kind | None = None,
-        n_folds: int = 5,
-        max_iter: int = 500,
-        random_state: int = 0,
-    ) -> None:
-        self.kind = kind
-        self.n_folds = n_folds
-        self.max_iter = max_iter
-        self.random_state = random_state
-
     def _search(self, logs: Floats, y: Ints) -> None:
         self.inverse_temperature_ = fit_temperature(logs, y)
         plain = identity_map(logs.shape[1])
@@ -167,10 +154,7 @@ class BiasCorrectedTemperatureScaling(Calibrator):
         random_state: int = 0,
     ) -> None:
         self.bias_ridges = bias_ridges
-        self.kind = kind
-        self.n_folds = n_folds
-        self.max_iter = max_iter
-        self.random_state = random_state
+        super().__init__(kind=kind, n_folds=n_folds, max_iter=max_iter, random_state=random_state)
 
     def _check_options(self) -> None:
         check_penalties(self.bias_ridges, "bias_ridges")

@@ -14,17 +14,17 @@ from sklearn.utils.validation import check_is_fitted
 from postproc.can.model import CANModel, Moments
 from postproc.can.options import CANOptions, ReferenceSize
 from postproc.scores.arrays import Array, as_numpy
-from postproc.scores.binary import like_given, winners
+from postproc.scores.binary import like_given
 from postproc.scores.blocks import row_blocks
 from postproc.scores.checks import check_labels, fail
 from postproc.scores.confidence import TopK
-from postproc.scores.estimators import ScoreMixin
+from postproc.scores.estimators import ProbabilityMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind, check_scores, probabilities, two_class_rows
 from postproc.scores.prior import check_multilabels, class_prior, multilabel_prior
 
 
-class CAN(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class CAN(ProbabilityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Classification with alternating normalization: re-adjusts ambiguous predictions.
 
     `fit` takes the confident rows of its input as the reference; `predict_proba` adjusts the
@@ -137,7 +137,7 @@ class CAN(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         scores, self.kind_ = check_scores(scores, kind=self.kind, multilabel=self.multilabel)
         if not scores.shape[0]:
             fail("scores", "an array of one row or more", "no row")
-        self.n_features_in_ = int(scores.shape[1])
+        self.n_features_in_, self.multilabel_ = int(scores.shape[1]), self.multilabel
         self.class_names_ = None if classes is None else list(classes)
         self.prior_ = self._prior(scores, y)
         blocks = (self._probabilities(scores[rows, :]) for rows in row_blocks(*scores.shape))
@@ -187,15 +187,6 @@ class CAN(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is u
         if self.multilabel:
             return xp.reshape(adjusted[:, 0], scores.shape)
         return like_given(adjusted, given)
-
-    @takes_frames("scores", returns="classes")
-    def predict(self, scores: Array) -> Array:
-        """Predicted class of each row, ties to the lowest; (n, C) zeros and ones if multi-label."""
-        probs = self.predict_proba(scores)
-        if self.multilabel:
-            xp = api.array_namespace(probs)
-            return xp.astype(probs >= 0.5, xp.int64)
-        return winners(probs)
 
     def _prior(self, scores: Array, y: Any) -> Any:
         n_rows, n_columns = scores.shape

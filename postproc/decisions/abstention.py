@@ -44,24 +44,12 @@ class MostConfident:
 
 
 def upper_bound(errors: int, rows: int, confidence: float) -> float:
-    """Clopper and Pearson's upper bound of an error rate.
-
-    Examples
-    --------
-    >>> round(upper_bound(0, 59, 0.95), 4)
-    0.0495
-    """
+    """Clopper and Pearson's upper bound of an error rate."""
     return 1.0 if errors >= rows else float(betaincinv(errors + 1, rows - errors, confidence))
 
 
 def fewest_rows(errors: int, max_error: float, confidence: float) -> int:
-    """Fewest rows among which so many errors bound the error rate by `max_error`.
-
-    Examples
-    --------
-    >>> fewest_rows(0, 0.05, 0.95)
-    59
-    """
+    """Fewest rows among which so many errors bound the error rate by `max_error`."""
     low, high = errors, max(errors, 1)
     while bdtr(errors, high, max_error) > 1 - confidence:
         low, high = high, 2 * high

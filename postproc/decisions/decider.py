@@ -28,9 +28,6 @@ class Decider(ClassesMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
     #: Whether `fit` needs labels.
     needs_labels = True
 
-    #: Whether every column is a label of its own.
-    multilabel_ = False
-
     @takes_frames("scores", labels={"y": "scores"})
     def fit(self, scores: Array, y: Any = None, *, classes: Sequence[str] | None = None) -> Self:
         """Fit on labelled scores.

@@ -30,12 +30,6 @@ class MetricAccumulator:
 
     Per row it keeps the label (8 bytes), the predicted class (4), its confidence (4 or 8), and the
     values of `row_metrics` (8 each), metrics that need probabilities.
-
-    >>> accumulator = MetricAccumulator([0, 1, 1], 2, kind="probs")
-    >>> accumulator.update([[0.75, 0.25]])
-    >>> accumulator.update([[0.25, 0.75], [1.0, 0.0]])
-    >>> round(accumulator.result().accuracy, 4)
-    0.6667
     """
 
     def __init__(

@@ -120,13 +120,7 @@ class Metric:
 
 
 def find_metric(name: str) -> Metric:
-    """The metric of a name: one of `METRICS`, or topK; ValueError for any other.
-
-    Examples
-    --------
-    >>> find_metric("log_loss").higher
-    False
-    """
+    """The metric of a name: one of `METRICS`, or topK; ValueError for any other."""
     for known in (METRICS, OF_ONE_TASK):
         if name in known:
             return known[name]
@@ -154,13 +148,7 @@ def label_metric(name: str) -> Metric:
 
 
 def cost_metric(costs: Any, *, name: str = "cost") -> Metric:
-    """The mean cost of decisions by a table (C, C): rows are true, columns decided classes.
-
-    Raises
-    ------
-    ValueError
-        If the table is not a square of two or more finite numbers a side.
-    """
+    """The mean cost of decisions by a table (C, C): rows are true, columns decided classes."""
     table = np.asarray(costs, dtype=np.float64)
     if table.ndim != 2 or table.shape[0] != table.shape[1] or len(table) < 2:
         fail(name, "a square table, a row and a column for each class", f"shape {table.shape}")

@@ -11,13 +11,7 @@ Columns = tuple[NDArray[Any], ...]
 
 
 def tally(keys: NDArray[Any], *columns: NDArray[Any]) -> Columns:
-    """Sum columns over equal keys; return the distinct keys in ascending order, and the sums.
-
-    Integer keys and counts must be >= 0.
-
-    >>> tally(np.array([3, 1, 3]), np.array([1, 1, 1]))
-    (array([1, 3]), array([1, 2]))
-    """
+    """Distinct integer keys >= 0 in ascending order, and the sums of columns >= 0 over them."""
     if _is_dense(keys):
         present = np.flatnonzero(np.bincount(keys))
         # In float64, where counts stay whole up to 2^53.
@@ -67,13 +61,7 @@ def sums_of_runs(values: NDArray[Any], starts: NDArray[np.intp]) -> NDArray[Any]
 
 
 class Tally:
-    """Sums over equal keys, merged from parts; summed once `least` further entries are there.
-
-    >>> total = Tally(np.array([1, 3]), np.array([1, 2]))
-    >>> total.merge(Tally(np.array([0, 3]), np.array([5, 5])))
-    >>> total.sums()
-    (array([0, 1, 3]), array([5, 1, 7]))
-    """
+    """Sums over equal keys, merged from parts; summed once `least` further entries are there."""
 
     def __init__(self, *columns: NDArray[Any], least: int = 2**16) -> None:
         self._least = least

@@ -3,54 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
 from postproc.files.dialects import sniff
-from postproc.files.paths import resolve_path, suffix_of
-from postproc.files.saving import PathLike
+from postproc.files.labels import PathLike, to_numbers
+from postproc.files.paths import LABEL_SUFFIXES, resolve_path, suffix_of
 from postproc.scores.checks import fail
 from postproc.scores.names import ABSTAIN, matching_order
 from postproc.scores.tables.tables import is_number
 
-SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".npy")
+#: Formats in which a header names the decisions.
+TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 
 
 def load_costs(
     path: PathLike, *, n_classes: int, classes: Sequence[str] | None = None
 ) -> NDArray[np.float64]:
-    """Read costs of decisions (columns) for true classes (rows).
+    """Costs of decisions (columns) for true classes (rows), (C, C); those of abstaining last.
 
     The header of a table names the decisions. A column in front may name the true classes;
-    otherwise rows are in the order of the header. An `.npy` array has the order of the classes.
-
-    Parameters
-    ----------
-    path : path-like
-        A `.csv`, `.tsv` or `.npy` file; the suffix may be omitted.
-    n_classes : int
-        Number of classes C.
-    classes : sequence of C str, optional
-        Class names; their numbers by default.
-
-    Returns
-    -------
-    ndarray of shape (C, C), or (C, C + 1)
-        Costs in the order of the classes; those of abstaining, in the column `abstain`, last.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If the file is missing or damaged, or is a table of other classes.
+    otherwise rows are in the order of the header. Numbers alone have the order of the classes.
     """
-    found = resolve_path(path, SUFFIXES)
-    if suffix_of(found) == ".npy":
-        return np.array(formats.read(found).values, dtype=np.float64)
+    found = resolve_path(path, LABEL_SUFFIXES)
+    if suffix_of(found) not in TABLES:
+        return _load_array(found, classes)
     with formats.reading_of(found):
         table = sniff(found, ",").rows()
         rows = [(line, [cell.strip() for cell in cells]) for line, cells in table]
+    if len(rows) == n_classes and all(is_number(cell) for _, cells in rows for cell in cells):
+        return _load_array(found, classes)
     names = list(classes) if classes is not None else [str(j) for j in range(n_classes)]
     header = rows[0][1] if rows else []
     decisions = [name for name in header if name != ABSTAIN or ABSTAIN in names]
@@ -78,3 +63,15 @@ def load_costs(
     left = [column for column in range(values.shape[1]) if column not in at]
     columns = np.arange(n_classes) if columns is None else columns
     return values[order][:, [*np.array(at)[columns], *left]]
+
+
+def _load_array(path: Path, classes: Sequence[str] | None) -> NDArray[np.float64]:
+    """Numbers without a header, or with names as their format keeps them."""
+    contents = formats.read(path, labels=True)
+    values = to_numbers(np.asarray(contents.values), str(path))
+    for axis, names in ((0, contents.ids), (1, contents.classes)):
+        if names is not None and classes is not None:
+            what = f"{'rows' if axis == 0 else 'columns'} of {path}"
+            order = matching_order(names, classes, what, like="the predictions")
+            values = values if order is None else np.take(values, order, axis=axis)
+    return np.asarray(values, dtype=np.float64)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -29,104 +30,64 @@ DECISION_SUFFIXES = (
 #: Between the classes of a set in a cell of text.
 BETWEEN = "|"
 
-#: Columns of a table, each with its values for a block of rows.
+#: Columns of a table by their headings, each with its values for a block of rows.
 Columns = dict[str, list[Any]]
 
 
+@dataclass(frozen=True)
+class Layout:
+    """What decisions are written as."""
+
+    classes: Sequence[str] | None = None
+    ids: NDArray[np.str_] | None = None  # of all rows
+    integers: bool = False  # in place of the names of classes
+    columns_as: Mapping[str, str] | None = None  # headings, by those that columns would have
+    overwrite: bool = False
+
+
 def save_labels(
-    path: PathLike,
-    blocks: Iterable[NDArray[Any]],
-    *,
-    n_rows: int,
-    classes: Sequence[str] | None = None,
-    ids: NDArray[np.str_] | None = None,
-    integers: bool = False,
-    columns_as: Mapping[str, str] | None = None,
-    overwrite: bool = False,
+    path: PathLike, blocks: Iterable[NDArray[Any]], n_rows: int, layout: Layout
 ) -> Path:
-    """Save labels that come in blocks of shape (k,), whole or not at all.
+    """Save labels in blocks (k,); a row without a class is called `abstain`, or -1 in numbers."""
+    target = check_decision_path(path, overwrite=layout.overwrite)
+    names = None
+    if layout.classes is not None and not layout.integers and suffix_of(target) != ".npy":
+        names = [*layout.classes, ABSTAIN]
+        if ABSTAIN in layout.classes:
+            mend = "write --integers, where abstaining is -1"
+            fail(str(target), f"of classes none of which is called {ABSTAIN!r}", "one", mend)
 
-    `.npy` holds integers; the others hold class names where there are some, unless `integers`. A
-    row without a class is called `abstain`, or -1 among integers.
-    """
-    target = check_decision_path(path, overwrite=overwrite)
-    suffix = suffix_of(target)
-    names = None if integers or classes is None or suffix == ".npy" else [*classes, ABSTAIN]
-    if names is not None and ABSTAIN in names[:-1]:
-        mend = "write --integers, where abstaining is -1"
-        fail(str(target), f"of classes none of which is called {ABSTAIN!r}", "one", mend)
-    header = _header(("id", "label"), ids, columns_as)
-    with atomic_path(target, overwrite=overwrite) as temporary:
-        if suffix == ".npy":
-            write_npy_blocks(temporary, blocks, shape=(n_rows,), dtype=np.dtype(np.int64))
-            return target
+    def columns(block: NDArray[Any]) -> Columns:
+        labels = block.tolist()
+        return {"label": labels if names is None else [names[label] for label in labels]}
 
-        def columns() -> Iterator[Columns]:
-            for rows, block in _numbered(blocks):
-                labels = block.tolist()
-                named = labels if names is None else [names[label] for label in labels]
-                yield _with_ids(header, ids, rows, {"label": named})
-
-        if suffix == ".txt":
-            with temporary.open("w", encoding="utf-8") as file:
-                file.writelines(f"{v}\n" for each in columns() for v in each[header["label"]])
-        else:
-            _write_table(temporary, suffix, list(header.values()), columns())
-    return target
+    return _save(target, blocks, (n_rows,), ["label"], columns, layout)
 
 
 def save_sets(
-    path: PathLike,
-    blocks: Iterable[NDArray[np.bool_]],
-    *,
-    shape: tuple[int, int],
-    classes: Sequence[str] | None = None,
-    ids: NDArray[np.str_] | None = None,
-    integers: bool = False,
-    columns_as: Mapping[str, str] | None = None,
-    overwrite: bool = False,
+    path: PathLike, blocks: Iterable[NDArray[np.bool_]], shape: tuple[int, int], layout: Layout
 ) -> Path:
-    """Save sets that come in blocks of shape (k, C): their sizes and labels, or 0/1 in `.npy`."""
-    names = list(range(shape[1])) if integers or classes is None else list(classes)
-    how = ids, columns_as, overwrite
-    return _save_lists(path, blocks, shape, names, ("size", "labels"), *how)
+    """Save sets in blocks (k, C): their sizes and lists of their classes, or 0/1 in `.npy`."""
+    numbered = layout.integers or layout.classes is None
+    names = range(shape[1]) if numbered else layout.classes
+    return _save_lists(path, blocks, shape, names or (), ["size", "labels"], layout)
 
 
 def save_multilabels(
-    path: PathLike,
-    blocks: Iterable[NDArray[np.bool_]],
-    *,
-    shape: tuple[int, int],
-    classes: Sequence[str] | None = None,
-    ids: NDArray[np.str_] | None = None,
-    integers: bool = False,
-    columns_as: Mapping[str, str] | None = None,
-    overwrite: bool = False,
+    path: PathLike, blocks: Iterable[NDArray[np.bool_]], shape: tuple[int, int], layout: Layout
 ) -> Path:
-    """Save labels of rows that come in blocks of shape (k, m): lists of names, or 0/1 in `.npy`.
-
-    With `integers`, or without names, there is a column of zeros and ones for each label.
-    """
-    if not integers and classes is not None:
-        how = ids, columns_as, overwrite
-        return _save_lists(path, blocks, shape, classes, ("labels",), *how)
-    names = [str(j) for j in range(shape[1])] if classes is None else list(classes)
-    target = check_decision_path(path, overwrite=overwrite, sets=True)
-    if ids is not None and "id" in names:
+    """Save labels of rows in blocks (k, m): lists of names, or 0/1 in a column for each label."""
+    if not layout.integers and layout.classes is not None:
+        return _save_lists(path, blocks, shape, layout.classes, ["labels"], layout)
+    target = check_decision_path(path, overwrite=layout.overwrite, sets=True)
+    names = list(layout.classes or map(str, range(shape[1])))
+    if layout.ids is not None and "id" in names:
         fail(str(target), "of labels none of which is called 'id', as the rows have ids", "one")
-    header = _header(("id", *names), ids, columns_as)
-    with atomic_path(target, overwrite=overwrite) as temporary:
-        if suffix_of(target) == ".npy":
-            write_npy_blocks(temporary, blocks, shape=shape, dtype=np.dtype(np.uint8))
-            return target
 
-        def columns() -> Iterator[Columns]:
-            for rows, block in _numbered(blocks):
-                marks = block.T.astype(np.int8).tolist()
-                yield _with_ids(header, ids, rows, dict(zip(names, marks, strict=True)))
+    def columns(block: NDArray[np.bool_]) -> Columns:
+        return dict(zip(names, block.T.astype(np.int8).tolist(), strict=True))
 
-        _write_table(temporary, suffix_of(target), list(header.values()), columns())
-    return target
+    return _save(target, blocks, shape, names, columns, layout)
 
 
 def _save_lists(
@@ -134,38 +95,27 @@ def _save_lists(
     blocks: Iterable[NDArray[np.bool_]],
     shape: tuple[int, int],
     names: Sequence[Any],
-    headings: tuple[str, ...],
-    ids: NDArray[np.str_] | None,
-    columns_as: Mapping[str, str] | None,
-    overwrite: bool,
+    headings: list[str],
+    layout: Layout,
 ) -> Path:
     """Save blocks (k, C) as lists of names, under some of the headings size and labels."""
-    target = check_decision_path(path, overwrite=overwrite, sets=True)
-    suffix = suffix_of(target)
-    keeps_lists = suffix in (".jsonl", ".parquet")
+    target = check_decision_path(path, overwrite=layout.overwrite, sets=True)
+    keeps_lists = suffix_of(target) in (".jsonl", ".parquet", ".npy")
     broken = None if keeps_lists else next((n for n in names if BETWEEN in str(n)), None)
-    if broken is not None and suffix != ".npy":
+    if broken is not None:
         mend = "write .jsonl or .parquet, or --integers"
         fail(str(target), f"without {BETWEEN!r} in class names, which it separates", broken, mend)
-    header = _header(("id", *headings), ids, columns_as)
-    with atomic_path(target, overwrite=overwrite) as temporary:
-        if suffix == ".npy":
-            write_npy_blocks(temporary, blocks, shape=shape, dtype=np.dtype(np.uint8))
-            return target
 
-        def columns() -> Iterator[Columns]:
-            for rows, block in _numbered(blocks):
-                sizes = block.sum(axis=1)
-                members = [names[j] for j in np.nonzero(block)[1].tolist()]
-                ends = np.cumsum(sizes).tolist()
-                starts = [0, *ends[:-1]]
-                sets = [members[a:b] for a, b in zip(starts, ends, strict=True)]
-                cells = sets if keeps_lists else [BETWEEN.join(map(str, each)) for each in sets]
-                values = {"size": sizes.tolist(), "labels": cells}
-                yield _with_ids(header, ids, rows, {name: values[name] for name in headings})
+    def columns(block: NDArray[np.bool_]) -> Columns:
+        sizes = block.sum(axis=1)
+        members = [names[j] for j in np.nonzero(block)[1].tolist()]
+        ends = np.cumsum(sizes).tolist()
+        sets = [members[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        cells = sets if keeps_lists else [BETWEEN.join(map(str, each)) for each in sets]
+        values = {"size": sizes.tolist(), "labels": cells}
+        return {name: values[name] for name in headings}
 
-        _write_table(temporary, suffix, list(header.values()), columns())
-    return target
+    return _save(target, blocks, shape, headings, columns, layout)
 
 
 def check_decision_path(path: PathLike, *, overwrite: bool, sets: bool = False) -> Path:
@@ -176,13 +126,13 @@ def check_decision_path(path: PathLike, *, overwrite: bool, sets: bool = False) 
     return target
 
 
-def _header(names: Sequence[str], ids: Any, columns_as: Mapping[str, str] | None) -> dict[str, str]:
-    """The heading of each column; that of ids only where there are ids."""
-    there = [name for name in names if name != "id" or ids is not None]
-    wanted = dict(columns_as or {})
+def _header(names: Sequence[str], layout: Layout) -> dict[str, str]:
+    """The heading of each column; that of ids, in front, only where there are ids."""
+    there = list(names) if layout.ids is None else ["id", *names]
+    wanted = dict(layout.columns_as or {})
     for name in wanted:
         if name not in there:
-            mend = "name the column of ids with --id-column" if name == "id" in names else ""
+            mend = "name the column of ids with --id-column" if name == "id" else ""
             fail("columns_as", f"of the columns {', '.join(there)}", repr(name), mend)
     header = {name: wanted.get(name, name) for name in there}
     if len({*header.values()}) < len(header):
@@ -190,20 +140,36 @@ def _header(names: Sequence[str], ids: Any, columns_as: Mapping[str, str] | None
     return header
 
 
-def _numbered(blocks: Iterable[NDArray[Any]]) -> Iterator[tuple[slice, NDArray[Any]]]:
-    """Blocks with the rows that they are."""
-    start = 0
-    for block in blocks:
-        yield slice(start, start + len(block)), block
-        start += len(block)
+def _save(
+    target: Path,
+    blocks: Iterable[NDArray[Any]],
+    shape: tuple[int, ...],
+    headings: Sequence[str],
+    columns: Callable[[NDArray[Any]], Columns],
+    layout: Layout,
+) -> Path:
+    """Write blocks as the columns that they are turned into, ids in front; whole or not at all."""
+    suffix, header = suffix_of(target), _header(headings, layout)
 
+    def tables() -> Iterator[Columns]:
+        start = 0
+        for block in blocks:
+            found = columns(block)
+            if layout.ids is not None:
+                found["id"] = layout.ids[start : start + len(block)].tolist()
+            yield {header[name]: found[name] for name in header}
+            start += len(block)
 
-def _with_ids(
-    header: Mapping[str, str], ids: NDArray[np.str_] | None, rows: slice, values: Columns
-) -> Columns:
-    """Columns by their headings, ids in front."""
-    own = values if ids is None else {"id": ids[rows].tolist(), **values}
-    return {header[name]: column for name, column in own.items()}
+    with atomic_path(target, overwrite=layout.overwrite) as temporary:
+        if suffix == ".npy":
+            dtype = np.dtype(np.int64 if len(shape) == 1 else np.uint8)
+            write_npy_blocks(temporary, blocks, shape=shape, dtype=dtype)
+        elif suffix == ".txt":
+            with temporary.open("w", encoding="utf-8") as file:
+                file.writelines(f"{v}\n" for each in tables() for v in each[header["label"]])
+        else:
+            _write_table(temporary, suffix, list(header.values()), tables())
+    return target
 
 
 def _write_table(path: Path, suffix: str, header: list[str], blocks: Iterable[Columns]) -> None:

@@ -56,31 +56,10 @@ def order_doubts(predictions: Predictions) -> list[str]:
 
 
 def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str]:
-    """Say where scores are read as logits though their rows look like probabilities.
-
-    Also where labels that should not exclude each other have probabilities that sum to 1.
+    """Say where scores are read as logits, or labels, though their rows look like probabilities.
 
     One negative value makes logits of a whole file. A few blocks of rows are sampled; the others
     are read only where there is a doubt, up to that value.
-
-    Parameters
-    ----------
-    predictions : Predictions
-        Checked scores, one row or more.
-    declared : bool
-        Whether the kind was declared, and not seen from the values.
-
-    Returns
-    -------
-    list of str
-        Sentences, none where there is no doubt.
-
-    Examples
-    --------
-    >>> scores = [[0.2, 0.8 + 1e-7, -1e-7], [0.5, 0.3, 0.2]]
-    >>> print(*kind_doubts(Predictions.check(scores, name="a.npy")))
-    a.npy is read as logits since -1e-07 lies outside [0, 1], but its rows sum to 1: declare \
---probs (after clipping) or --logits [PP202]
     """
     name = predictions.name
     if predictions.multilabel:

@@ -43,13 +43,7 @@ MOST_SAID = 300
 
 
 def read(path: Path, reading: Reading | None = None, *, labels: bool = False) -> Contents:
-    """Read a file of predictions (or of labels) by its suffix.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, holds Python objects, or lacks what is looked for.
-    """
+    """Read a file of predictions (or of labels) by its suffix; ValueError if it is damaged."""
     with reading_of(path):
         contents = _READERS[suffix_of(path)](path, reading or Reading(), labels)
         _check_text(contents.values)
@@ -89,13 +83,7 @@ def _check_text(values: Any) -> None:
 
 
 def check_writer(path: Path) -> None:
-    """Check that the package is there that writes the format of a suffix.
-
-    Raises
-    ------
-    ImportError
-        If it is missing; the message says how to get it.
-    """
+    """Check that the package is there that writes the format of a suffix; ImportError if not."""
     suffix = suffix_of(path)
     package, install = _PACKAGES.get(suffix, ("numpy", ""))
     if find_spec(package) is None:

@@ -43,13 +43,7 @@ def load_class_names(path: PathLike) -> tuple[str, ...]:
 
 
 def load_ids(path: PathLike) -> NDArray[np.str_]:
-    """Read row ids, (n,): the id column of a table, or one id per line.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If there is no such file, or it has several columns and none is called an id.
-    """
+    """Read row ids, (n,): the id column of a table, or one id per line."""
     found = resolve_path(path, LABEL_SUFFIXES)
     contents = formats.read(found, labels=True)
     if contents.ids is not None:

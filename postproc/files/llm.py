@@ -34,27 +34,11 @@ class Converted(NamedTuple):
 
 
 def read_lm_eval(path: str | os.PathLike[str], *, normalize: Normalize = "none") -> Converted:
-    """Read the log-likelihoods of choices from a sample log of lm-evaluation-harness.
+    """Log-likelihoods of choices from a sample log of lm-evaluation-harness, as logits (n, C).
 
-    Parameters
-    ----------
-    path : path-like
-        A `samples_*.jsonl` file of a multiple-choice task.
-    normalize : {"none", "bytes", "tokens"}
-        What log-likelihoods are divided by: nothing (`acc`), the UTF-8 bytes of the choice, or its
-        number of tokens, if records have a field `tokens` with one number per choice.
-
-    Returns
-    -------
-    Converted
-        Logits of shape (n, C) for the largest number of choices C, -inf where a question has
-        fewer, with `doc_id` as ids; the choices are class names if all questions share them. Labels
-        are None unless every `target` is a choice: its number, text or letter.
-
-    Raises
-    ------
-    ValueError
-        If a line is no record of a multiple-choice task, or has no lengths to normalize by.
+    They are divided by nothing, the UTF-8 bytes of a choice, or its number of tokens, if records
+    have a field `tokens`. Questions of fewer than C choices have -inf. Choices that all questions
+    share are class names. Labels are None unless every `target` is a choice: number, text, letter.
     """
     check_choice(normalize, "normalize", ("none", "bytes", "tokens"))
     path = Path(path)
@@ -94,32 +78,13 @@ def read_logprobs(
     classes: Sequence[str] | None = None,
     missing: Missing = "spread",
 ) -> Converted:
-    """Read the top-k log-probabilities of answer tokens, one record a line.
+    """Top-k log-probabilities of answer tokens, one record a line, as logits (n, C).
 
     A record maps tokens to log-probabilities (`{"A": -0.1, "B": -2.3}`), or has such a mapping, or
     a list of `{"token": ..., "logprob": ...}`, in a field `logprobs` or `top_logprobs`. Blanks
-    around tokens are dropped and the probabilities of equal tokens are added.
-
-    Parameters
-    ----------
-    path : path-like
-        The file.
-    classes : sequence of str, optional
-        The answers, in order; all tokens that occur by default, in order of first appearance.
-    missing : {"spread", "zero"}
-        What an answer gets that a row does not list: an equal share of the probability that the
-        row's tokens leave, or zero.
-
-    Returns
-    -------
-    Converted
-        Logits of shape (n, C), and labels if every record has one (`label`, `target`, `truth` or
-        `answer`) that is an answer.
-
-    Raises
-    ------
-    ValueError
-        If a line is no such record, or a log-probability is above 0.
+    around tokens are dropped and the probabilities of equal tokens are added. Classes are the
+    answers in order, by default all tokens in order of appearance. An answer that a row does not
+    list gets an equal share of the probability that is left, or zero.
     """
     check_choice(missing, "missing", ("spread", "zero"))
     path = Path(path)

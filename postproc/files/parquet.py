@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,12 @@ def _column(column: Any, name: str) -> Column:
 
 
 def _lists(column: Any, name: str) -> Column:
-    """Lists of numbers as an (n, C) array; None where they hold anything else."""
+    """Lists of numbers as an (n, C) array, of text as JSON; None where they hold anything else."""
     from pyarrow import types
 
     inner = column.type.value_type
+    if types.is_string(inner) or types.is_large_string(inner):
+        return [json.dumps(value or []) for value in column.to_pylist()]
     if not (types.is_floating(inner) or types.is_integer(inner) or types.is_boolean(inner)):
         return None
     if column.null_count:

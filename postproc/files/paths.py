@@ -25,13 +25,7 @@ PICKLES = (".pkl", ".pickle", ".joblib")
 
 
 def suffix_of(path: str | os.PathLike[str]) -> str:
-    """The suffix of a file in lower case, with what is compressed: `.csv.gz`.
-
-    Examples
-    --------
-    >>> suffix_of("a.CSV.gz"), suffix_of("a.b.npy"), suffix_of("a.gz")
-    ('.csv.gz', '.npy', '.gz')
-    """
+    """The suffix of a file in lower case, with what is compressed: `.csv.gz`."""
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     both = "".join(suffixes[-2:])
     return both if both in PREDICTION_SUFFIXES else "".join(suffixes[-1:])
@@ -100,13 +94,7 @@ def resolve_path(
 
 
 def check_regular(path: Path) -> None:
-    """Check that a path is a file, and not a pipe or a device that may never end.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If it does not exist, or is no regular file.
-    """
+    """Check that a path is a file, and not a pipe or a device that may never end."""
     if path.is_file():
         return
     if not path.exists():

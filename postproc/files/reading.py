@@ -38,6 +38,9 @@ class Reading(ColumnChoice):
     predicted_labels : bool
         A file may hold predicted labels in place of scores: one column of names or whole numbers.
 
+    long : bool
+        A table has a line for each row and class; `label_column` names the column of classes.
+
     Examples
     --------
     >>> Reading(columns=("prob_*",), label_column="truth").columns
@@ -50,3 +53,4 @@ class Reading(ColumnChoice):
     skip_unpredicted: bool = False
     repeated_ids: bool = False
     predicted_labels: bool = False
+    long: bool = False

@@ -17,16 +17,13 @@ from postproc.scores.tables.tables import Column, Table, refuse
 #: What a list that is a record of its own is called.
 LIST_NAME = "scores"
 
-#: Keys of named scores, as pipelines of Hugging Face give them.
-NAMED_SCORE = {"label", "score"}
-
 
 def read_records(path: Path) -> Table:
     """Read named scores, lists of scores, or both, with whatever stands beside them."""
     lines: list[int] = []
     cells: dict[str, list[Any]] = {}
     for line, record in _records(path):
-        row = dict(_flat(record))
+        row = _row(record)
         if lines and row.keys() != cells.keys():
             unlike = sorted(row.keys() ^ cells.keys())
             refuse(f"line {line} must have the keys of the first, got {unlike[0]!r} in one only")
@@ -35,19 +32,12 @@ def read_records(path: Path) -> Table:
         lines.append(line)
     if not lines:
         refuse("it is empty")
-    listed = cells.get("classes")
-    classes = None
-    if listed is not None and all(value == listed[0] for value in listed):
-        classes = [str(name) for name in listed[0]] if isinstance(listed[0], list) else None
-        if classes is not None:
-            del cells["classes"]
     columns = {name: column_of(name, values, lines) for name, values in cells.items()}
     return Table(
         tuple(columns),
         tuple(columns.values()),
         len(lines),
         lambda row: f"{'record' if path.suffix.lower() == '.json' else 'line'} {lines[row]}",
-        classes=classes,
     )
 
 
@@ -71,28 +61,45 @@ def _records(path: Path) -> Iterator[tuple[int, Any]]:
                     refuse(f"line {number} must be one JSON record")
 
 
+def _row(record: Any) -> dict[str, Any]:
+    """Values of a record by name; each name stands once."""
+    try:
+        pairs = list(_flat(record))
+    except RecursionError:
+        refuse("its records must be less deeply nested")
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        refuse(f"each value of a record needs a name of its own, got {twice!r} twice")
+    return row
+
+
 def _flat(record: Any) -> Iterator[tuple[str, Any]]:
-    """Names and values of a record; named scores inside of it are columns of their own."""
+    """Names and values of a record; those of objects inside of it are columns of their own."""
     if isinstance(record, list):
         record = {LIST_NAME: record}
     if not isinstance(record, dict):
         refuse(f"a record must be an object or a list of scores, got {json.dumps(record)[:40]}")
     for name, value in record.items():
         inner = _named_scores(value)
-        yield from [(name, value)] if inner is None else inner.items()
+        yield from [(name, value)] if inner is None else _flat(inner)
 
 
 def _named_scores(value: Any) -> dict[str, Any] | None:
-    """Named scores in an object, or in a list of objects with label and score; None if none."""
-    if isinstance(value, list) and value and all(_is_named_score(each) for each in value):
-        value = {str(each["label"]): each["score"] for each in value}
-    if isinstance(value, dict) and value and all(_is_number(each) for each in value.values()):
-        return value
-    return None
+    """Named values in an object, or in a list of pairs of a name and a score; None if none."""
+    if isinstance(value, list) and value:
+        pairs = [pair for each in value if (pair := _named_score(each)) is not None]
+        value = dict(pairs) if len(pairs) == len(value) else None
+    return value if isinstance(value, dict) and value else None
 
 
-def _is_named_score(value: Any) -> bool:
-    return isinstance(value, dict) and value.keys() == NAMED_SCORE
+def _named_score(value: Any) -> tuple[str, Any] | None:
+    """Name and score of an object with just these, as `{"label": "cat", "score": 0.7}`."""
+    if not isinstance(value, dict) or len(value) != 2:
+        return None
+    name, score = sorted(value.values(), key=_is_number)
+    return (name, score) if isinstance(name, str) and _is_number(score) else None
 
 
 def _is_number(value: Any) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files.contents import Contents, id_array, text_array
+from postproc.files.long_tables import contents_of_long
 from postproc.files.reading import Reading
 from postproc.scores.tables.column_names import is_suspect, is_truth, listed
 from postproc.scores.tables.columns import (
@@ -16,11 +17,14 @@ from postproc.scores.tables.columns import (
     find_roles,
     named_column,
 )
+from postproc.scores.tables.named_lists import in_class_order
 from postproc.scores.tables.tables import MISSING, Table, as_floats, is_list, is_text, refuse
 
 
 def scores_of(table: Table, reading: Reading) -> Contents:
     """The scores of a table, with the names of columns and rows."""
+    if reading.long:
+        return contents_of_long(table, reading)
     if reading.predicted_labels:
         labels = _predicted_labels(table, reading)
         if labels is not None:
@@ -30,10 +34,11 @@ def scores_of(table: Table, reading: Reading) -> Contents:
     notes = (*table.notes, *roles.notes)
     first = table.columns[roles.scores[0]]
     if is_list(first):
-        classes = _names_of_list(table, roles)
+        values, classes, said = in_class_order(table, roles.scores[0], (roles.ids, roles.labels))
+        classes, notes = classes or _equal_columns(table, roles), (*notes, *said)
         kind = SCORE_KEYS.get(table.names[roles.scores[0]].lower())
         heading = _heading(table, roles.ids)
-        return Contents(first, classes, ids, kind, is_table=True, notes=notes, id_heading=heading)
+        return Contents(values, classes, ids, kind, is_table=True, notes=notes, id_heading=heading)
     columns = [table.numbers(column) for column in roles.scores]
     values = np.stack(columns, axis=1)
     _check_missing(table, roles, values)
@@ -76,11 +81,9 @@ def _heading(table: Table, ids: int | None) -> str:
     return (table.has_header and ids is not None and table.names[ids].strip()) or "id"
 
 
-def _names_of_list(table: Table, roles: Roles) -> tuple[str, ...] | None:
-    """Names of the entries of a list column: given beside it, or those of columns equal to it."""
+def _equal_columns(table: Table, roles: Roles) -> tuple[str, ...] | None:
+    """Names of the columns that repeat the entries of a list column."""
     values = np.asarray(table.columns[roles.scores[0]])
-    if table.classes is not None and len(table.classes) == values.shape[1]:
-        return tuple(table.classes)
     aside = (*roles.scores, roles.ids, roles.labels)
     numbers = {
         name: found
@@ -134,21 +137,17 @@ def labels_of(table: Table, reading: Reading) -> Contents:
     columns = [c for c in range(len(table.names)) if c != ids] if label is None else [label]
     row_ids = None if ids is None else _ids(table, ids)
     if len(columns) == 1 and is_list(table.columns[columns[0]]):
-        return Contents(table.columns[columns[0]], table_classes(table), row_ids)
-    values = [_label_values(table, column) for column in columns]
-    if len(values) == 1:
+        values, classes, _ = in_class_order(table, columns[0], (ids,))
+        return Contents(values, classes, row_ids)
+    found = [_label_values(table, column) for column in columns]
+    if len(found) == 1:
         return Contents(
-            values[0], None, row_ids, header_or_label=not table.has_header, is_table=True
+            found[0], None, row_ids, header_or_label=not table.has_header, is_table=True
         )
     names = tuple(table.names[c] for c in columns) if table.has_header else None
-    is_alike = len({column.dtype.kind in "US" for column in values}) == 1
-    stacked = np.stack(values if is_alike else [c.astype(np.str_) for c in values], axis=1)
+    is_alike = len({column.dtype.kind in "US" for column in found}) == 1
+    stacked = np.stack(found if is_alike else [c.astype(np.str_) for c in found], axis=1)
     return Contents(stacked, names, row_ids, is_table=True)
-
-
-def table_classes(table: Table) -> tuple[str, ...] | None:
-    """Names of the entries of a list column, where they are given."""
-    return None if table.classes is None else tuple(table.classes)
 
 
 def _label_values(table: Table, column: int) -> NDArray[np.generic]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from postproc.jobs.engine import LocalEngine
 from postproc.scores.arrays import Array
 from postproc.scores.checks import fail
-from postproc.scores.sources import Source, signature_of
+from postproc.scores.sources import Derived, signature_of
 
 T = TypeVar("T")
 
@@ -45,32 +45,10 @@ def to_device(array: NDArray[Any], device: str) -> Array:
 
 
 @dataclass(frozen=True)
-class OnDevice(Source):
+class OnDevice(Derived):
     """Rows of a source or array that are moved to a device when they are read."""
 
-    source: Any
     where: str
-
-    @property
-    def shape(self) -> tuple[int, int]:  # type: ignore[override]  # follows the source
-        """Rows and columns."""
-        return int(self.source.shape[0]), int(self.source.shape[1])
-
-    @property
-    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
-        """That of the source."""
-        dtype: np.dtype[Any] = np.dtype(self.source.dtype)
-        return dtype
-
-    @property
-    def edges(self) -> tuple[int, ...]:
-        """Those of the source."""
-        return self.source.edges if isinstance(self.source, Source) else ()
-
-    def verify(self) -> None:
-        """Check the files of the source."""
-        if isinstance(self.source, Source):
-            self.source.verify()
 
     def read(self, rows: slice) -> NDArray[Any]:
         """Read the rows start..stop."""

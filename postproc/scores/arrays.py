@@ -104,6 +104,13 @@ def softmax(logits: Array, *, axis: int = -1) -> Array:
     return exponentials / xp.sum(exponentials, axis=axis, keepdims=True)
 
 
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), without overflow."""
+    xp = api.array_namespace(x)
+    small = xp.exp(-xp.abs(x))
+    return xp.where(x >= 0, 1 / (1 + small), small / (1 + small))
+
+
 @takes_frames("logits", returns="scores")
 def log_softmax(logits: Array, *, axis: int = -1) -> Array:
     """Logarithm of the softmax, more precise than computing both in turn.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import array_api_compat as api
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from postproc.scores.arrays import Array, as_floating
 from postproc.scores.checks import fail
 from postproc.scores.names import some
-from postproc.scores.sources import Source
+from postproc.scores.sources import Derived
 
 #: Where the positive class stands among the two classes, as in scikit-learn's `predict_proba`.
 POSITIVE = 1
@@ -28,18 +27,10 @@ WORDS = (("0", "1"), ("false", "true"), ("no", "yes"), ("-1", "1"))
 
 @dataclass(frozen=True)
 class OneColumn:
-    """How binary predictions came in one column, and how they go out.
+    """How binary predictions came in one column, and how they go out."""
 
-    Attributes
-    ----------
-    heading : str or None
-        Name of the column.
-    flat : bool
-        Whether it was an array of shape (n,), not (n, 1).
-    """
-
-    heading: str | None = None
-    flat: bool = False
+    heading: str | None = None  # the name of the column
+    flat: bool = False  # an array of shape (n,), not (n, 1)
 
 
 def is_one_column(scores: Any) -> bool:
@@ -68,55 +59,34 @@ def like_given(probs: Array, given: Any) -> Array:
     return positive if np.ndim(given) == 1 else positive[..., None]
 
 
-def winners(probs: Array) -> Array:
-    """The most probable class of each row, the lowest of tied ones; also of one column."""
+def winners(probs: Array, *, multilabel: bool = False) -> Array:
+    """Most probable class of each row, the lowest of tied ones; of labels those of 1/2 or more."""
     xp = api.array_namespace(probs)
+    if multilabel:
+        return xp.astype(probs >= 0.5, xp.int64)
     if is_one_column(probs):
         return xp.astype(as_column(probs)[:, 0] > 0.5, xp.int64)
     return xp.argmax(probs, axis=1)
 
 
 @dataclass(frozen=True)
-class TwoColumns(Source):
-    """Both classes of one column that stays in its file."""
+class TwoColumns(Derived):
+    """Both classes of one column (n, 1) that stays in its file."""
 
-    column: Source  #: Shape (n, 1).
     kind: str
 
     @property
-    def shape(self) -> tuple[int, int]:  # type: ignore[override]  # follows the column
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
         """Rows, and two columns."""
-        return self.column.shape[0], 2
-
-    @property
-    def dtype(self) -> Any:  # type: ignore[override]
-        """That of the two columns."""
-        return self.read(slice(0, 0)).dtype
-
-    @property
-    def edges(self) -> tuple[int, ...]:
-        """Those of the column."""
-        return self.column.edges
-
-    def row_name(self, row: int) -> str:
-        """What the column calls it."""
-        return self.column.row_name(row)
-
-    def verify(self) -> None:
-        """Check the files of the column."""
-        self.column.verify()
+        return self.source.shape[0], 2
 
     def read(self, rows: slice) -> Array:
         """Read the rows start..stop."""
-        return two_columns(self.column.read(rows), self.kind)
-
-    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
-        """That of the column."""
-        return self.column.__array_namespace__(api_version=api_version)
+        return two_columns(self.source.read(rows), self.kind)
 
     def signature(self) -> dict[str, Any]:
         """That of the column, and how it is read."""
-        return {**self.column.signature(), "one column of": self.kind}
+        return {**self.source.signature(), "one column of": self.kind}
 
 
 def binary_labels(

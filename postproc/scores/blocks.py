@@ -71,13 +71,7 @@ DEFAULT_SIZES = Sizes()
 def row_blocks(
     n_rows: int, n_columns: int, *, block_bytes: int = DEFAULT_SIZES.block
 ) -> Iterator[slice]:
-    """Cut n_rows rows of n_columns float64 numbers into slices of about `block_bytes`.
-
-    Examples
-    --------
-    >>> list(row_blocks(5, 2, block_bytes=32))
-    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
-    """
+    """Cut n_rows rows of n_columns float64 numbers into slices of about `block_bytes`."""
     step = max(1, block_bytes // (8 * max(1, n_columns)))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))

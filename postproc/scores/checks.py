@@ -55,24 +55,12 @@ def is_of_data(error: BaseException) -> bool:
 
 
 def printable(text: str) -> str:
-    r"""Text with the characters escaped that a terminal obeys, or that cannot be encoded.
-
-    Examples
-    --------
-    >>> print(printable("red \x1b[31m alert"))
-    red \x1b[31m alert
-    """
+    """Text with the characters escaped that a terminal obeys, or that cannot be encoded."""
     return UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def one_line(error: BaseException) -> str:
-    r"""The message of an error in one line; that of a system error with its file.
-
-    Examples
-    --------
-    >>> one_line(ValueError("two\nlines")), one_line(FileNotFoundError(2, "No such file", "a.npy"))
-    ('two lines', 'a.npy: No such file')
-    """
+    """The message of an error in one line; that of a system error with its file."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         return printable(f"{error.filename}: {error.strerror}")
     if isinstance(error, MemoryError):

@@ -398,13 +398,7 @@ CODED = re.compile(r" \[(PP\d{3})\]$")
 
 
 def coded(kind: str, message: str) -> str:
-    """A message with its code at the end.
-
-    Examples
-    --------
-    >>> coded("lost-ids", "out.npy does not keep row ids")
-    'out.npy does not keep row ids [PP213]'
-    """
+    """A message with its code at the end."""
     return f"{message} [{CODES[kind].number}]"
 
 

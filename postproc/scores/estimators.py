@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 
 from postproc.scores.arrays import Array, as_numpy
+from postproc.scores.binary import winners
 from postproc.scores.checks import check_labels, fail
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.prior import check_multilabels
@@ -18,6 +19,9 @@ class ClassesMixin:
     """`classes_`, from the class names that `fit` was given."""
 
     class_names_: list[str] | None
+
+    #: Whether every column is a label of its own.
+    multilabel_ = False
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -60,3 +64,16 @@ class ScoreMixin(ClassesMixin, ClassifierMixin):  # type: ignore[misc]  # scikit
         n_classes = self.n_features_in_
         labels = check_labels(y, n_classes=n_classes, n_rows=len(predicted), name="y")
         return float(np.mean(predicted == labels))
+
+
+class ProbabilityMixin(ScoreMixin):
+    """`predict`, where there is `predict_proba`."""
+
+    @takes_frames("scores", returns="classes")
+    def predict(self, scores: Array) -> Array:
+        """Most probable class of each row, the lowest of tied ones.
+
+        Of labels that do not exclude each other zeros and ones, (n, C): 1 where the probability is
+        1/2 or more.
+        """
+        return winners(self.predict_proba(scores), multilabel=self.multilabel_)

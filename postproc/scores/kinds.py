@@ -150,20 +150,7 @@ def both_classes(scores: Array, kind: Kind) -> Array:
 
 
 def two_class_rows(scores: Array, kind: Kind) -> Array:
-    """Turn checked multi-label scores (n, m) into n·m rows [p, 1 - p] of two classes.
-
-    Parameters
-    ----------
-    scores : array or tensor of shape (n, m)
-        One column a label; logits pass through the logistic function.
-    kind : {"logits", "probs"}
-        What the scores are.
-
-    Returns
-    -------
-    array or tensor of shape (n·m, 2)
-        Probabilities of "has the label" and "has it not", label after label within a row.
-    """
+    """Checked multi-label scores (n, m) as probabilities [p, 1 - p], (n·m, 2), row after row."""
     x = as_floating(scores)
     xp = api.array_namespace(x)
     flat = xp.reshape(x, (-1,))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from types import ModuleType
 from typing import Any
 
 import array_api_compat as api
@@ -17,64 +16,47 @@ from postproc.scores.checks import fail
 from postproc.scores.kinds import LEAST_PROBABILITY
 from postproc.scores.predictions import Predictions
 from postproc.scores.prior import check_multilabels
-from postproc.scores.sources import Source, as_source, signature_of
+from postproc.scores.sources import Derived, as_source, signature_of
 
 #: Rows that are looked at to see whether labels exclude each other.
 SAMPLE_ROWS = 1000
 
 
 @dataclass(frozen=True)
-class LabelRows(Source):
+class LabelRows(Derived):
     """Both classes of every label of multi-label scores (n, m), shape (n·m, 2), row by row."""
 
-    scores: Any
     kind: str
 
     @property
-    def shape(self) -> tuple[int, int]:  # type: ignore[override]  # follows the scores
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
         """One row for each label of a row, and two columns."""
-        n_rows, n_labels = self.scores.shape
-        return int(n_rows * n_labels), 2
+        n_rows, n_labels = super().shape
+        return n_rows * n_labels, 2
 
     @property
-    def dtype(self) -> Any:  # type: ignore[override]
-        """That of the two columns."""
-        return self.read(slice(0, 0)).dtype
-
-    @property
-    def device(self) -> Any:  # type: ignore[override]
-        """That of the scores."""
-        return api.device(self.scores)
+    def edges(self) -> tuple[int, ...]:
+        """None, as shards hold whole rows."""
+        return ()
 
     def row_name(self, row: int) -> str:
         """What the scores call the row, and the label."""
-        number, label = divmod(row, int(self.scores.shape[1]))
-        whole = self.scores
-        name = whole.row_name(number) if isinstance(whole, Source) else f"row {number}"
-        return f"{name}, column {label}"
-
-    def verify(self) -> None:
-        """Check the files of the scores."""
-        if isinstance(self.scores, Source):
-            self.scores.verify()
+        number, label = divmod(row, int(self.source.shape[1]))
+        return f"{super().row_name(number)}, column {label}"
 
     def read(self, rows: slice) -> Array:
         """Read the two-class rows start..stop."""
-        n_labels = int(self.scores.shape[1])
+        n_labels = int(self.source.shape[1])
         first, last = rows.start // n_labels, -(-rows.stop // n_labels)
-        block = self.scores[first : max(first, last), :]
+        block = self.source[first : max(first, last), :]
         flat = api.array_namespace(block).reshape(block, (-1,))
         start = rows.start - first * n_labels
         column = as_column(flat[start : start + rows.stop - rows.start])
         return two_columns(column, self.kind)
 
-    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
-        """That of the scores."""
-        return api.array_namespace(self.scores)
-
     def signature(self) -> dict[str, Any]:
         """That of the scores, and how they are read."""
-        return {**signature_of(self.scores), "labels of": self.kind}
+        return {**signature_of(self.source), "labels of": self.kind}
 
 
 def two_class(predictions: Predictions) -> Predictions:

@@ -42,11 +42,6 @@ def matching_order(
     Errors call `have` by `name` and `want` by `like`, and list the first few names that differ,
     with `mend` for names too few or too many, `others` for other names. With `may_lack`, names
     that `have` lacks get the position -1.
-
-    Examples
-    --------
-    >>> matching_order(["b", "a"], ["a", "b"], "classes")
-    array([1, 0])
     """
     if have is want:
         return None

@@ -49,13 +49,7 @@ class OneHot(Source):
 def from_labels(
     labels: NDArray[Any], *, ids: NDArray[np.str_] | None = None, name: str = "predictions"
 ) -> Predictions:
-    """Predictions that hold n predicted labels, names or whole numbers; their values are classes.
-
-    Examples
-    --------
-    >>> from_labels(np.array(["cat", "dog", "cat"])).classes
-    ('cat', 'dog')
-    """
+    """Predictions that hold n predicted labels, names or whole numbers; the values are classes."""
     values = labels.astype(np.int64) if labels.dtype.kind in "fb" else labels
     found, codes = np.unique(values, return_inverse=True)
     codes = codes.reshape(-1).astype(np.int64)

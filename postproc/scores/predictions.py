@@ -11,7 +11,7 @@ import array_api_compat as api
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.scores.arrays import Array, as_floating
+from postproc.scores.arrays import Array, as_floating, sigmoid
 from postproc.scores.binary import POSITIVE, OneColumn, is_one_column, name_classes
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_blocks, row_cuts
 from postproc.scores.checks import check_choice, fail
@@ -371,11 +371,7 @@ class Predictions:
     def _label_probs(self, scores: Array, kind: Kind) -> Array:
         """Probabilities of labels (k, m), as they are or by the logistic function."""
         x = as_floating(scores)
-        if kind != "logits":
-            return x
-        xp = api.array_namespace(x)
-        small = xp.exp(-xp.abs(x))
-        return xp.where(x >= 0, 1 / (1 + small), small / (1 + small))
+        return sigmoid(x) if kind == "logits" else x
 
     def class_name(self, column: int) -> str:
         """Name of a class, or its number where it has none."""

@@ -213,10 +213,51 @@ class NpySource(Source):
 
 
 @dataclass(frozen=True)
-class Picked(Source):
-    """Rows and columns of an array, tensor or source in another order, picked as they are read."""
+class Derived(Source):
+    """Rows made from those of an array, tensor or source as they are read; like it by default."""
 
     source: Any
+
+    @property
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]  # follows the source
+        """Rows and columns."""
+        n_rows, n_columns = self.source.shape
+        return int(n_rows), int(n_columns)
+
+    @property
+    def dtype(self) -> Any:  # type: ignore[override]
+        """That of the rows made."""
+        return self.read(slice(0, 0)).dtype
+
+    @property
+    def device(self) -> Any:  # type: ignore[override]
+        """That of the source."""
+        return api.device(self.source)
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        """Those of the source."""
+        return self.source.edges if isinstance(self.source, Source) else ()
+
+    def row_name(self, row: int) -> str:
+        """What the source calls it."""
+        source = self.source
+        return source.row_name(row) if isinstance(source, Source) else super().row_name(row)
+
+    def verify(self) -> None:
+        """Check the files of the source."""
+        if isinstance(self.source, Source):
+            self.source.verify()
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
+        """That of the source."""
+        return api.array_namespace(self.source)
+
+
+@dataclass(frozen=True)
+class Picked(Derived):
+    """Rows and columns in another order, picked as they are read."""
+
     #: Position in the source of each row, shape (n,); None where all are in place.
     rows: NDArray[np.int64] | None = None
     #: Position in the source of each column, -1 for one it lacks; None where all are in place.
@@ -239,39 +280,24 @@ class Picked(Source):
         return cls(source, rows, columns, fill)
 
     @property
-    def shape(self) -> tuple[int, int]:  # type: ignore[override]  # follows the source
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
         """Rows and columns."""
-        n_rows, n_columns = self.source.shape
+        n_rows, n_columns = super().shape
         return (
-            int(n_rows) if self.rows is None else len(self.rows),
-            int(n_columns) if self.columns is None else len(self.columns),
+            n_rows if self.rows is None else len(self.rows),
+            n_columns if self.columns is None else len(self.columns),
         )
-
-    @property
-    def dtype(self) -> Any:  # type: ignore[override]
-        """That of the source, or floating where columns are filled."""
-        return self.read(slice(0, 0)).dtype
-
-    @property
-    def device(self) -> Any:  # type: ignore[override]
-        """That of the source."""
-        return api.device(self.source)
 
     @property
     def edges(self) -> tuple[int, ...]:
         """Those of the source, unless its rows are in another order."""
-        return self.source.edges if self.rows is None and isinstance(self.source, Source) else ()
+        return super().edges if self.rows is None else ()
 
     def row_name(self, row: int) -> str:
-        """What the source calls it."""
-        if not isinstance(self.source, Source):
+        """What the source calls it; its place where that has no names."""
+        if self.rows is None or not isinstance(self.source, Source):
             return super().row_name(row)
-        return self.source.row_name(row if self.rows is None else int(self.rows[row]))
-
-    def verify(self) -> None:
-        """Check the files of the source."""
-        if isinstance(self.source, Source):
-            self.source.verify()
+        return self.source.row_name(int(self.rows[row]))
 
     def read(self, rows: slice) -> Array:
         """Read the rows start..stop."""
@@ -300,10 +326,6 @@ class Picked(Source):
         if not self.is_filled:
             return placed
         return xp.where(as_native(self.columns >= 0, block), placed, xp.full_like(placed, fill))
-
-    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
-        """That of the source."""
-        return api.array_namespace(self.source)
 
     def signature(self) -> dict[str, Any]:
         """That of the source, and the order of rows and columns."""

@@ -18,7 +18,6 @@ from postproc.can.model import CANModel
 from postproc.can.options import CANOptions
 from postproc.jobs.cuda import to_device
 from postproc.scores.arrays import Array, as_numpy
-from postproc.scores.binary import winners
 from postproc.scores.blocks import MapBlocks, in_order
 from postproc.scores.checks import (
     check_choice,
@@ -29,7 +28,7 @@ from postproc.scores.checks import (
     fail_type,
 )
 from postproc.scores.codes import coded
-from postproc.scores.estimators import ScoreMixin
+from postproc.scores.estimators import ProbabilityMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.names import first_few
@@ -63,7 +62,7 @@ class Adaptation:
     can: CANModel | None = None  # used instead of the factors
 
 
-class LabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Calibrate predictions, estimate the class prior of a target, and adapt to it.
 
     `fit` learns from labelled rows. The prior is estimated for each target, from all of its rows.
@@ -227,11 +226,6 @@ class LabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # sci
         part = AdaptedRows(rows, found.factors, found.can)
         return like_scores(np.concatenate([part(cut)[0] for cut in rows.target.cuts()]), scores)
 
-    @takes_frames("scores", returns="classes")
-    def predict(self, scores: Array) -> Array:
-        """Class with the highest adapted probability in each row; the lowest of tied classes."""
-        return winners(self.predict_proba(scores))
-
     def adapt(self, read: ReadRows, map_blocks: MapBlocks) -> Adaptation:
         """`adapt_to` a target, calibrated by `model_`, that is read block by block."""
         moments = target_moments(read, map_blocks, "looking for a shift")
@@ -305,8 +299,7 @@ class LabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # sci
                 "standard errors are those of the rows alone",
             )
         if len(self.unseen_):
-            names = self.class_names_ or [str(j) for j in range(n_classes)]
-            shown = first_few([names[j] for j in self.unseen_])
+            shown = first_few(self.classes_[self.unseen_].tolist())
             yield coded(
                 "unseen-classes",
                 f"no row of the fit split has the label {shown}, so the estimated share of "

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
-import array_api_compat as api
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
@@ -19,7 +18,7 @@ from postproc.calibration.score_maps import as_type_of, check_like_fitted
 from postproc.evaluation.paired import holm
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.checks import check_choice, check_number, fail
-from postproc.scores.estimators import ScoreMixin
+from postproc.scores.estimators import ProbabilityMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.shift.evidence import PredictionMoments, compare_moments
@@ -75,7 +74,7 @@ class LabelPriors:
         return np.maximum(self.share - reach, 0.0), np.minimum(self.share + reach, 1.0)
 
 
-class MultilabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class MultilabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Calibrate labels, and adapt those whose prior has shifted in a target.
 
     The prior of a label is estimated by EM on its calibrated probabilities, label by label. A label
@@ -174,13 +173,6 @@ class MultilabelShiftAdapter(ScoreMixin, BaseEstimator):  # type: ignore[misc]  
         checked = self._checked(scores)
         maps = self.adapt_to(checked).maps
         return as_type_of(calibrated_labels(maps, checked, self.kind_), checked)
-
-    @takes_frames("scores", returns="classes")
-    def predict(self, scores: Array) -> Array:
-        """Zeros and ones (n, m): 1 where the adapted probability is 1/2 or more."""
-        probs = self.predict_proba(scores)
-        xp = api.array_namespace(probs)
-        return xp.astype(probs >= 0.5, xp.int64)
 
     @property
     def model_(self) -> LabelMaps:

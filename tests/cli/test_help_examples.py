@@ -66,6 +66,8 @@ def files(tmp_path, monkeypatch):
     for name in ("preds", "test", "val", "before", "after", "patches", "new"):
         np.save(f"{name}.npy", scores())
     np.save("twice.npy", softmax(scores()))
+    lines = [f"{row},{name},0.5" for row in range(4) for name in ("no", "yes")]
+    Path("long.csv").write_text("\n".join(["id,class,score", *lines]))
     for name in ("y", "labels", "train_labels", "val_labels", "test_labels"):
         np.save(f"{name}.npy", y)
         Path(f"{name}.txt").write_text("".join(f"{label}\n" for label in y))

@@ -74,11 +74,6 @@ def as_numbers(values: Any, classes: Sequence[str] | None, name: str) -> Any:
     """Labels as class numbers where they are names of classes; all others as they are.
 
     Numbers are names, too, where a class other than class j is called j.
-
-    Examples
-    --------
-    >>> as_numbers(["dog", "cat"], ("cat", "dog"), "y"), as_numbers([2, 1], ("1", "2"), "y")
-    (array([1, 0]), array([1, 0]))
     """
     if not is_text(values):
         if classes is None or not (_has_numbers(classes) or "True" in classes):

@@ -80,13 +80,7 @@ PREFIX = re.compile(
 
 
 def is_suspect(name: str) -> bool:
-    """Whether a name is one of labels, predicted labels, folds or row numbers.
-
-    Examples
-    --------
-    >>> [is_suspect(name) for name in ("Truth", "y_pred", "rowIndex", "class_0", "classy", "true")]
-    [True, True, True, False, False, False]
-    """
+    """Whether a name is one of labels, predicted labels, folds or row numbers."""
     tokens = [token.lower() for token in TOKEN.findall(name)]
     known = bool(tokens) and all(token in WORDS or token in COMPANIONS for token in tokens)
     if known:
@@ -96,25 +90,13 @@ def is_suspect(name: str) -> bool:
 
 
 def is_extra(name: str) -> bool:
-    """Whether a name is one of what often stands beside logits: correctness, losses, seeds.
-
-    Examples
-    --------
-    >>> [is_extra(name) for name in ("is_correct", "Loss", "sample weight", "weighty")]
-    [True, True, False, False]
-    """
+    """Whether a name is one of what often stands beside logits: correctness, losses, seeds."""
     tokens = {token.lower() for token in TOKEN.findall(name)}
     return bool(tokens & EXTRAS) and tokens <= EXTRAS | WORDS | COMPANIONS
 
 
 def is_truth(name: str) -> bool:
-    """Whether a suspect name is that of true labels, and not of predicted ones.
-
-    Examples
-    --------
-    >>> [is_truth(name) for name in ("y_true", "Actual class", "label", "y_pred")]
-    [True, True, False, False]
-    """
+    """Whether a suspect name is that of true labels, and not of predicted ones."""
     tokens = {token.lower() for token in TOKEN.findall(name)}
     return is_suspect(name) and bool(tokens & TRUTH or re.sub(r"[\W_]", "", name).lower() in TRUTH)
 
@@ -132,17 +114,7 @@ def _fits(name: str, pattern: str) -> bool:
 
 
 def drop_affixes(names: Sequence[str], known: Collection[str] | None) -> tuple[str, ...]:
-    """Class names without the prefix and suffix that all score columns share and classes lack.
-
-    Examples
-    --------
-    >>> drop_affixes(["prob_cat", "prob_dog"], None), drop_affixes(["LABEL_0", "LABEL_1"], None)
-    (('cat', 'dog'), ('LABEL_0', 'LABEL_1'))
-    >>> drop_affixes(["P(y=cat)", "P(y=dog)"], None), drop_affixes(["cat_prob", "dog_prob"], None)
-    (('cat', 'dog'), ('cat', 'dog'))
-    >>> drop_affixes(["LABEL_0", "LABEL_1"], ["0", "1"])
-    ('0', '1')
-    """
+    """Class names without the prefix and suffix that all score columns share and classes lack."""
     before = commonprefix(list(names))  # noqa: RUF071  # of names, not of paths
     after = commonprefix([name[len(before) :][::-1] for name in names])[::-1]  # noqa: RUF071
     if known is not None:

@@ -343,11 +343,6 @@ def odd_columns(block: NDArray[np.float64]) -> tuple[int, ...]:
     """Columns of an (n, k) array without which all rows sum to 1, where they do not with them.
 
     Columns that leave [0, 1] go together; of the others one or two are left out in turn.
-
-    Examples
-    --------
-    >>> odd_columns(np.array([[0.2, 0.8, 1.0], [0.6, 0.4, 0.0]]))
-    (2,)
     """
     block = block[np.isfinite(block).all(axis=1)]
     block = block[(block != 0).any(axis=1)]
@@ -367,6 +362,12 @@ def odd_columns(block: NDArray[np.float64]) -> tuple[int, ...]:
     return ()
 
 
+def _is_long(table: Table, suspects: Iterable[int]) -> bool:
+    """Whether a suspect column repeats some names equally often, as classes of a long table."""
+    counts = [Counter(cells) for c in suspects if is_text(cells := table.columns[c])]
+    return any(len(each) < table.n_rows and len(set(each.values())) == 1 for each in counts)
+
+
 def _refuse_suspects(table: Table, reasons: dict[int, str], left: Sequence[int]) -> NoReturn:
     """Name the columns in doubt, and how to say what they are."""
     named = [f"{table.names[column]!r} ({reason})" for column, reason in sorted(reasons.items())]
@@ -377,6 +378,8 @@ def _refuse_suspects(table: Table, reasons: dict[int, str], left: Sequence[int])
         f"name the score columns{scores} with columns= (--columns), labels with label_column= "
         "(--label-column), ids with id_column= (--id-column)"
     )
+    if len(rest) == 1 and _is_long(table, reasons):
+        mend = "for a line for each row and class use postproc convert --layout long"
     if table.in_memory:
         mend = f"give only the score columns{scores}"
     refuse(f"{what.format(', '.join(named))} like labels or ids, not scores; {mend}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeGuard
 
@@ -36,8 +36,6 @@ class Table:
     where: Callable[[int], str] = row_number
     #: Whether the names are those of the file, and not mere numbers.
     has_header: bool = True
-    #: Names of the entries of a list column.
-    classes: Sequence[str] | None = None
     #: What was done aloud.
     notes: tuple[str, ...] = ()
     #: Whether it is a DataFrame, whose columns need no header to be told from rows.

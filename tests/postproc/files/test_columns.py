@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from postproc.files import Reading, ReadingWarning, load_labels, load_members, load_predictions
-from postproc.scores.tables.column_names import drop_affixes, is_suspect
+from postproc.scores.tables.column_names import (
+    drop_affixes,
+    is_extra,
+    is_suspect,
+    is_truth,
+)
 from postproc.scores.tables.columns import find_roles, odd_columns
 from postproc.scores.tables.tables import Table
 from tests.postproc.files import fuzz
@@ -261,6 +266,11 @@ def test_roles_are_found_without_any_file():
     roles = find_roles(table, Reading(columns=("a", "b")))
     assert (roles.scores, roles.ids, roles.labels) == ((1, 2), 0, None)
     assert drop_affixes(["prob_", "prob_a"], None) == ("prob_", "prob_a")
+    assert drop_affixes(["prob_cat", "prob_dog"], None) == ("cat", "dog")
+    assert drop_affixes(["cat_prob", "dog_prob"], None) == ("cat", "dog")
+    assert drop_affixes(["P(y=cat)", "P(y=dog)"], None) == ("cat", "dog")
+    assert drop_affixes(["LABEL_0", "LABEL_1"], None) == ("LABEL_0", "LABEL_1")
+    assert drop_affixes(["LABEL_0", "LABEL_1"], ["0", "1"]) == ("0", "1")
     assert not is_suspect("")
 
 
@@ -328,3 +338,12 @@ def test_rounding_to_six_decimals_is_no_news(tmp_path, scores):
         warnings.simplefilter("error")
         loaded = load_predictions(path)
     np.testing.assert_allclose(loaded.probabilities().sum(axis=1), 1, rtol=1e-12)
+
+
+def test_names_of_labels_and_of_what_stands_beside_logits():
+    names = ("Truth", "y_pred", "rowIndex", "class_0", "classy", "true")
+    assert [is_suspect(name) for name in names] == [True] * 3 + [False] * 3
+    names = ("is_correct", "Loss", "sample weight", "weighty")
+    assert [is_extra(name) for name in names] == [True] * 2 + [False] * 2
+    names = ("y_true", "Actual class", "label", "y_pred")
+    assert [is_truth(name) for name in names] == [True] * 2 + [False] * 2

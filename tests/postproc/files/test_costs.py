@@ -38,6 +38,12 @@ def test_arrays_are_in_the_order_of_the_scores(tmp_path):
     assert (load_costs(tmp_path / "k", n_classes=3, classes=CLASSES) == COSTS).all()
 
 
+def test_numbers_alone_are_in_the_order_of_the_scores(tmp_path):
+    path = write(tmp_path / "k.csv", "0,1,2\n3,0,4\n5,6,0\n")
+    assert (load_costs(path, n_classes=3, classes=CLASSES) == COSTS).all()
+    assert (load_costs(path, n_classes=3) == COSTS).all()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from postproc.files import atomic_path, check_output, resolve_path, save_predictions
-from postproc.files.paths import LABEL_SUFFIXES, PREDICTION_SUFFIXES
+from postproc.files.paths import LABEL_SUFFIXES, PREDICTION_SUFFIXES, suffix_of
 
 KNOWN = ".npy, .npz, .csv, .tsv, .csv.gz, .tsv.gz, .jsonl, .parquet, .safetensors, .pt, .pth"
 PICKLE = (
@@ -219,3 +219,8 @@ def test_paths_may_be_strings(tmp_path, monkeypatch):
     with atomic_path("a.npy") as temporary:
         temporary.touch()
     assert resolve_path("a") == Path("a.npy")
+
+
+def test_suffixes_say_what_is_compressed():
+    names = ("a.CSV.gz", "a.b.npy", "a.gz")
+    assert [suffix_of(name) for name in names] == [".csv.gz", ".npy", ".gz"]

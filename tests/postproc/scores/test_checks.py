@@ -10,6 +10,8 @@ from postproc.scores.checks import (
     check_label_rows,
     check_labels,
     check_number,
+    one_line,
+    printable,
 )
 
 
@@ -101,3 +103,9 @@ def test_names_are_no_labels_here():
         check_labels(["a", "b"], n_classes=3)
     message = "`labels` must be integers in 0..2, got dtype <U1; class names need scores with "
     assert str(error.value) == message + "named columns, or `classes`"
+
+
+def test_messages_are_one_line_that_a_terminal_does_not_obey():
+    assert printable("red \x1b[31m alert") == r"red \x1b[31m alert"
+    assert one_line(ValueError("two\nlines")) == "two lines"
+    assert one_line(FileNotFoundError(2, "No such file", "a.npy")) == "a.npy: No such file"
