@@ -21,6 +21,7 @@ from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.multilabel import check_label_matrix, label_scores
 from postproc.scores.threads import blas_threads_for
+from postproc.scores.zeros import warn_of_zeros
 
 Kinds = Sequence[Kind | None] | Kind | None
 
@@ -49,10 +50,19 @@ class MemberEstimator(ClassesMixin, BaseEstimator):  # type: ignore[misc]  # sci
         The weight of each member.
     solo_accuracy_ : ndarray of shape (M,), or None
         Accuracy of each member alone on the fit split; None without labels.
+    log_zeros_ : list of M floats, or None
+        Logarithms that exact zeros of the members count as: that of half of the least positive
+        probability on the fit split, or log 1.2e-38 where there is no zero. None where no
+        logarithms are taken, and in models of the first release.
     """
 
     #: Whether `fit` needs labels.
     needs_labels = True
+
+    #: Whether it works on logarithms, in which exact zeros must count as something.
+    reads_logs = True
+
+    log_zeros_: list[float] | None = None
 
     member_weights_: NDArray[np.float64]
     solo_accuracy_: NDArray[np.float64] | None
@@ -109,8 +119,15 @@ class MemberEstimator(ClassesMixin, BaseEstimator):  # type: ignore[misc]  # sci
         elif names is not None:
             self.class_names_ = list(names)
         self.solo_accuracy_ = None if labels is None else solo_accuracy(checked, labels)
+        zeros = checked.zeros() if self.reads_logs else []
+        if self.reads_logs:
+            # Members of a pool within an ensemble have been raised already.
+            each = zip(zeros, checked, strict=True)
+            self.log_zeros_ = [max(found.log, member.log_zero) for found, member in each]
+            checked = checked.raised(self.log_zeros_)
         with blas_threads_for(len(checked) * checked.n_rows * checked.n_classes):
             self._fit(checked, labels)
+        warn_of_zeros(zeros, self.names_ if zeros else [], stacklevel=3)
         self.class_names_ = None if names is None else list(names)
         return self
 
@@ -187,6 +204,8 @@ class Ensemble(MemberEstimator):
 
     def combine(self, members: Members, rows: slice) -> Array:
         """Combine a block of rows of checked members, (k, C), to write an output block by block."""
+        if self.log_zeros_ is not None:
+            members = members.raised(self.log_zeros_)
         if not members.multilabel:
             return self._combine(members, rows)
         m = members.n_classes

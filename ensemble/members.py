@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 import array_api_compat as api
@@ -11,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.arrays import Array, as_array, as_numpy
+from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
 from postproc.scores.checks import fail, fail_type
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.multilabel import two_class
 from postproc.scores.names import some
 from postproc.scores.predictions import MissingClass, Predictions
+from postproc.scores.zeros import Zeros, find_zeros
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,22 @@ class Members(Sequence[Predictions]):
     def two_class(self) -> Members:
         """Multi-label members of m labels as n·m rows of two classes."""
         return Members(tuple(two_class(member) for member in self.items))
+
+    def raised(self, log_zeros: Sequence[float]) -> Members:
+        """The same members, in which exact zeros count as other logarithms, (M,)."""
+        each = zip(self.items, log_zeros, strict=True)
+        return Members(tuple(replace(member, log_zero=zero) for member, zero in each))
+
+    def zeros(self) -> list[Zeros]:
+        """The exact zeros of each member; none where they count as something already."""
+        return [self._zeros_of(member) for member in self.items]
+
+    def _zeros_of(self, member: Predictions) -> Zeros:
+        cuts = list(row_blocks(self.n_rows, self.n_classes, block_bytes=DEFAULT_SIZES.member))
+        zero = -math.inf if member.kind == "logits" else 0.0
+        if not any(bool((member.scores[rows, :] == zero).any()) for rows in cuts):
+            return Zeros()
+        return find_zeros(member.log_probabilities(rows) for rows in cuts)
 
     @property
     def missing(self) -> dict[str, tuple[str, ...]]:

@@ -62,6 +62,11 @@ class Voting(Ensemble):
 
     needs_labels = False
 
+    @property
+    def reads_logs(self) -> bool:  # type: ignore[override]  # it depends on the method
+        """Whether it works on logarithms."""
+        return self.method == "log"
+
     def __init__(
         self,
         method: Method = "soft",
@@ -158,9 +163,9 @@ def log_pool(members: Iterable[Any], *, weights: Any = None, kinds: Kinds = None
 
     .. math:: p_j = \prod_m P_{mj}^{w_m} \Big/ \sum_c \prod_m P_{mc}^{w_m}
 
-    Exact zeros count as 1.2e-38, the smallest normal number of float32. One member's zero weighs
-    heavily, but if every class of a row is ruled out by some member, the row goes to the classes
-    ruled out with the smallest total weight.
+    A member's exact zeros, and nothing else, count as half of its least positive probability in all
+    rows, so that votes of few neighbours or trees are no vetoes. Batches of a file may differ in
+    this; `Voting("log").fit` keeps what it has seen.
 
     Parameters, result and errors are those of `soft_vote`.
 

@@ -90,6 +90,7 @@ def choose_combination(
         # A member chosen among many looks too good on the rows that chose it.
         before = _best_out_of_fold(seen, y, folds, judge)
         weights = LearnedLogPool(bias=True, bias_ridge=BIAS_RIDGE).fit(members, y)
+        logs = np.maximum(logs, np.array(weights.log_zeros_)[:, None, None])
         fit = PoolFit(weights.member_weights_, weights.bias_)
         models["weights"] = weights
         left_out = left_out_scores(
@@ -98,7 +99,7 @@ def choose_combination(
         outputs["weights"] = np.asarray(log_softmax(left_out))
         del logs
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*have no row")  # calibration warns of it later
+            warnings.filterwarnings("ignore", ".*(have no row|exactly 0)")  # warned of elsewhere
             blend = DiscriminantPool(n_folds=n_folds, seed=seed).fit(members, y)
         models["blend"], outputs["blend"] = blend, blend.out_of_fold_
     candidates = {}

@@ -59,7 +59,7 @@ def learn_policy(
             plain = identity_map(logs.shape[1])
     with warnings.catch_warnings():
         warnings.filterwarnings(
-            "ignore", message=".*no row in the fit split"
+            "ignore", message=".*(no row in the fit split|exactly 0)"
         )  # warned of once, above
         pool: Calibrator = PooledScaling(base="temperature", bias_ridge=1.0, **shared).fit(logs, y)
         if judge.reads_probabilities and logs.shape[1] == 2:

@@ -102,6 +102,8 @@ class MultilabelPostprocessor(Pipeline):
     'calibrated'
     """
 
+    reads_logs = False  # where nothing is changed, zeros stay
+
     maps_: LabelMaps | None
     combination_: str
     candidates_: dict[str, LabelCandidate]

@@ -61,6 +61,8 @@ class GreedySelection(Ensemble):
     array([0., 1.])
     """
 
+    reads_logs = False
+
     def __init__(
         self,
         *,

@@ -61,6 +61,8 @@ class GumbelSelection(Ensemble):
     array([0., 1.])
     """
 
+    reads_logs = False
+
     def __init__(self, *, size: int = 3, n_steps: int = 200, seed: int = 0) -> None:
         self.size = size
         self.n_steps = n_steps

@@ -11,6 +11,7 @@ from ensemble.members import Members
 from postproc.calibration.labelwise import MAX_STEPS, LabelMaps, fit_labels
 from postproc.scores.arrays import Array, softmax
 from postproc.scores.checks import check_count, fail
+from postproc.scores.zeros import warn_of_zeros
 
 
 class LabelPool(Ensemble):
@@ -47,6 +48,8 @@ class LabelPool(Ensemble):
     array([[1, 0]])
     """
 
+    reads_logs = False  # `fit_labels` sees to zeros
+
     maps_: LabelMaps
 
     def __init__(self, *, n_folds: int = 5, seed: int = 0) -> None:
@@ -66,6 +69,7 @@ class LabelPool(Ensemble):
         z = log_odds_of(members, slice(0, len(y)), self.n_classes_)
         found = fit_labels(z, labels, n_folds=n_folds, seed=seed)
         warn_unconverged(found.converged, MAX_STEPS)
+        warn_of_zeros(found.zeros, members.names, stacklevel=5)
         self.maps_, self.member_weights_ = found.maps, found.shared.weights[0]
         self.strength_, self.log_loss_ = found.strength, found.log_loss
 

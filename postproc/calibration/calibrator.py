@@ -30,6 +30,7 @@ from postproc.scores.kinds import Kind
 from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
 from postproc.scores.threads import blas_threads_for
+from postproc.scores.zeros import find_zeros, warn_of_zeros
 
 
 class Calibrator(ProbabilityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -86,8 +87,8 @@ class Calibrator(ProbabilityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         Warns
         -----
         UserWarning
-            If classes have no label, the temperature is at the bound of its range, or the
-            optimizer has not converged.
+            If classes have no label, many probabilities are exactly 0, the temperature is at the
+            bound of its range, or the optimizer has not converged.
         """
         check_count(self.n_folds, "n_folds", low=2)
         check_count(self.max_iter, "max_iter", low=1)
@@ -105,8 +106,12 @@ class Calibrator(ProbabilityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         if len(self.unseen_):
             msg = unseen_message(self.unseen_, logs.shape[1])
             warnings.warn(coded("unseen-classes", msg), UserWarning, stacklevel=3)
+        zeros, given_logs = find_zeros([logs]), logs
+        if zeros.share:
+            logs = np.maximum(logs, zeros.log)
         with blas_threads_for(logs.size):
             self._search(logs, labels)
+        warn_of_zeros([zeros], [given.name], stacklevel=3)
         if abs(np.log(self.inverse_temperature_)) > LOG_BETA - 0.01:
             msg = (
                 f"the temperature is {self.temperature_:.3g}, at the bound of its range, so the "
@@ -114,18 +119,18 @@ class Calibrator(ProbabilityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             )
             warnings.warn(coded("at-bound", msg), UserWarning, stacklevel=3)
         share = 1.0 / (len(labels) + 1)
-        self.model_ = MixedMap(self.model_, share)
+        self.model_ = MixedMap(self.model_, share, zeros.log)
         for rows in row_blocks(*logs.shape, block_bytes=DEFAULT_SIZES.cached):
             self.out_of_fold_[rows] = mix_uniform(self.out_of_fold_[rows], share)
         self.held_out_log_loss_ = mean_log_loss(self.out_of_fold_, labels)
-        self.identity_log_loss_ = mean_log_loss(logs, labels)
+        self.identity_log_loss_ = mean_log_loss(given_logs, labels)
         alike = bool((logs == logs[0]).all())
         if alike:
             msg = "all rows of the fit split are the same, so nothing can be learned from them"
             warnings.warn(coded("all-alike", msg), UserWarning, stacklevel=3)
         self.improved_ = bool(self.held_out_log_loss_ < self.identity_log_loss_) and not alike
         if not self.improved_:
-            self.model_, self.out_of_fold_ = identity_map(logs.shape[1]), logs
+            self.model_, self.out_of_fold_ = identity_map(logs.shape[1]), given_logs
             self._keep_identity()
         if not self.converged_:
             msg = (

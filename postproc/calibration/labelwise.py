@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import array_api_compat as api
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from postproc.evaluation.folds import label_folds
 from postproc.scores.arrays import Array, beside
+from postproc.scores.zeros import Zeros, find_zeros
 
 Floats = NDArray[np.float64]
 
@@ -45,10 +46,14 @@ class LabelMaps:
 
     weights: Floats  # (m, M), none negative
     bias: Floats  # (m,)
+    most: Floats | None = None  # larger log-odds of a member count as this, (M,), as do zeros
 
     def log_odds(self, z: Array) -> Array:
         """Log-odds (n, m) of those of M members, (n, m, M)."""
         xp = api.array_namespace(z)
+        if self.most is not None:
+            most = beside(self.most, z)
+            z = xp.minimum(xp.maximum(z, -most), most)
         return xp.sum(z * beside(self.weights, z), axis=2) + beside(self.bias, z)
 
 
@@ -62,6 +67,7 @@ class LabelFit:
     held_out: Floats  # log-odds (n, m) of the fit rows, each by a fit without its fold
     log_loss: float  # of these, mean over rows and labels, in nats
     converged: bool
+    zeros: list[Zeros]  # of each member
 
 
 def label_losses(z: Floats, y: NDArray[Any]) -> Floats:
@@ -79,6 +85,12 @@ def fit_labels(
 ) -> LabelFit:
     """Fit maps of log-odds (n, m, M) to labels (n, m); `strengths` descend."""
     folds = label_folds(z, y, min(n_folds, len(z)), seed)
+    zeros = [find_zeros([log_sigmoid(-np.abs(member))]) for member in np.moveaxis(z, 2, 0)]
+    most = None
+    if any(each.share for each in zeros):
+        log_zeros = np.array([each.log for each in zeros])
+        most = np.log1p(-np.exp(log_zeros)) - log_zeros
+        z = np.clip(z, -most, most)
     held_out = np.empty((len(strengths), *y.shape))
     for fold in np.unique(folds):
         held = folds == fold
@@ -87,8 +99,8 @@ def fit_labels(
     losses = [float(label_losses(each, y).mean()) for each in held_out]
     best = int(np.argmin(losses))
     found, shared, converged = _path(z, y, strengths[: best + 1])
-    maps = found[best]
-    return LabelFit(maps, shared, strengths[best], held_out[best], losses[best], converged)
+    maps = replace(found[best], most=most)
+    return LabelFit(maps, shared, strengths[best], held_out[best], losses[best], converged, zeros)
 
 
 def _path(
@@ -173,6 +185,11 @@ def _newton(
     return theta, False
 
 
+def log_sigmoid(z: Floats) -> Floats:
+    """Logarithms of the probabilities of log-odds."""
+    return -np.logaddexp(0.0, -z)
+
+
 def sigmoid(z: Floats) -> Floats:
     """Probabilities of log-odds."""
-    return np.exp(-np.logaddexp(0.0, -z))
+    return np.exp(log_sigmoid(z))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import array_api_compat as api
 
 from postproc.scores.arrays import Array, log_softmax
+from postproc.scores.kinds import LOG_LEAST
 
 
 def mix_uniform(logs: Array, mix: float) -> Array:
@@ -27,7 +28,14 @@ class MixedMap:
 
     model: Callable[[Array], Array]
     mix: float  # ε = 1/(n + 1) after n fit rows
+    log_zero: float = LOG_LEAST  # what exact zeros, and lower probabilities, count as
 
     def __call__(self, logs: Array) -> Array:
         """Calibrated log-probabilities, shape (n, C)."""
-        return mix_uniform(self.model(logs), self.mix)
+        return mix_uniform(self.model(self.raised(logs)), self.mix)
+
+    def raised(self, logs: Array) -> Array:
+        """Log-probabilities that the map was fitted to: zeros count as they did there."""
+        if self.log_zero == LOG_LEAST:
+            return logs
+        return api.array_namespace(logs).clip(logs, self.log_zero, None)

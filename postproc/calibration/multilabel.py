@@ -21,6 +21,7 @@ from postproc.scores.kinds import Kind
 from postproc.scores.multilabel import check_label_matrix, label_log_odds
 from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
+from postproc.scores.zeros import warn_of_zeros
 
 
 class MultilabelCalibration(ProbabilityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -113,7 +114,8 @@ class MultilabelCalibration(ProbabilityMixin, BaseEstimator):  # type: ignore[mi
         Warns
         -----
         UserWarning
-            If labels have no positive row, or the optimizer has not converged.
+            If labels have no positive row, many probabilities are exactly 0 or 1, or the optimizer
+            has not converged.
         """
         n_folds = check_count(self.n_folds, "n_folds", low=2)
         seed = check_count(self.random_state, "random_state", low=0)
@@ -135,6 +137,7 @@ class MultilabelCalibration(ProbabilityMixin, BaseEstimator):  # type: ignore[mi
         self.out_of_fold_, self.held_out_log_loss_ = found.held_out, found.log_loss
         self.identity_log_loss_ = float(label_losses(z, labels).mean())
         self.converged_ = found.converged
+        warn_of_zeros(found.zeros, [given.name], stacklevel=3)
         self.improved_ = self.held_out_log_loss_ < self.identity_log_loss_
         if not self.improved_:
             m = given.n_classes

@@ -149,7 +149,7 @@ class VennAbersCalibration(TwoClassCalibrator):
         logs = as_logs(check_like_fitted(self, scores), self.kind_)
         if isinstance(self.model_, MixedMap):
             fitted = cast(VennAbersMap, self.model_.model)
-            return fitted.bounds(log_odds(logs))
+            return fitted.bounds(log_odds(self.model_.raised(logs)))
         return np.repeat(np.exp(self.model_(logs))[:, 1:], 2, axis=1)
 
     def _fit_map(self, logs: Floats, y: Ints) -> VennAbersMap:

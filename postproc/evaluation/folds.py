@@ -40,10 +40,10 @@ def canonical_order(logs: Floats, y: Ints, seed: int) -> tuple[Ints, Ints]:
 
     Classes are sorted by their number of rows, then by the mean projection of their rows (by their
     mean score if they have none); rows by class, then by a random projection of their sorted
-    scores.
+    scores, then by one of their scores in the order of the classes.
     """
     direction = np.random.default_rng(seed).standard_normal(logs.shape[1])
-    places = np.empty(len(logs))
+    places, ties = np.empty((2, len(logs)))
     for rows in row_blocks(*logs.shape, block_bytes=DEFAULT_SIZES.cached):
         # Equal rows have equal places: a product of a matrix would round them by their number.
         places[rows] = np.einsum("ij,j->i", np.sort(logs[rows], axis=1), direction)
@@ -56,7 +56,9 @@ def canonical_order(logs: Floats, y: Ints, seed: int) -> tuple[Ints, Ints]:
     classes = np.lexsort((means, counts))
     rank = np.empty(n_classes, dtype=np.int64)
     rank[classes] = np.arange(n_classes)
-    return np.lexsort((places, rank[y])), classes
+    for rows in row_blocks(*logs.shape, block_bytes=DEFAULT_SIZES.cached):
+        ties[rows] = np.einsum("ij,j->i", logs[rows][:, classes], direction)
+    return np.lexsort((ties, places, rank[y])), classes
 
 
 def random_folds(logs: Floats, y: Ints, n_folds: int, seed: int) -> Ints:

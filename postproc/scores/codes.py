@@ -324,6 +324,16 @@ CODES = {
         "The tables hold the rest; the exit code is 1.",
         "Mend what the message names.",
     ),
+    "exact-zeros": Code(
+        "PP314",
+        "Exact zeros",
+        "More than 1 % of the probabilities that a method is fitted on are exactly 0.",
+        "Votes of few neighbours or trees, rounding and hard labels give such zeros, also to "
+        "classes that turn out true. In logarithms they, and lower probabilities of later rows, "
+        "count as half of the least positive one of the fit rows.",
+        "Nothing need be done. Smoothed probabilities, (votes + 1) / (k + C), are as good; more "
+        "digits are better than few.",
+    ),
     "argument": Code(
         "PP401",
         "Invalid value",

@@ -16,6 +16,7 @@ __all__ = ["Kind", "check_scores", "log_probabilities", "probabilities", "two_cl
 
 #: Exact zeros of probabilities count as this in logarithms: the least normal float32.
 LEAST_PROBABILITY = 1.1754943508222875e-38
+LOG_LEAST = math.log(LEAST_PROBABILITY)
 
 
 @takes_frames("scores")
@@ -134,11 +135,10 @@ def log_probabilities(scores: Array, kind: Kind) -> Array:
     if kind == "logits":
         logs = log_softmax(scores)
         xp = api.array_namespace(logs)
-        floor = math.log(LEAST_PROBABILITY)
-        if not len(logs) or float(xp.min(logs)) > floor:
+        if not len(logs) or float(xp.min(logs)) > LOG_LEAST:
             return logs
         is_zero = as_floating(as_array(scores, "scores")) == -math.inf
-        return xp.where(is_zero, xp.full_like(logs, floor), logs)
+        return xp.where(is_zero, xp.full_like(logs, LOG_LEAST), logs)
     x = probabilities(scores, kind)
     xp = api.array_namespace(x)
     return xp.log(xp.clip(x, LEAST_PROBABILITY, None))

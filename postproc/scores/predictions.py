@@ -17,7 +17,7 @@ from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, ro
 from postproc.scores.checks import check_choice, fail
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import (
-    LEAST_PROBABILITY,
+    LOG_LEAST,
     Kind,
     check_scores,
     log_probabilities,
@@ -63,6 +63,8 @@ class Predictions:
         The file holds predicted labels: probabilities are 0 and 1 and say nothing of confidence.
     id_heading : str
         Heading of the ids in the table that they come from, and in tables that are written.
+    log_zero : float
+        Logarithm that exact zeros, and lower probabilities, count as.
     """
 
     scores: Any
@@ -76,6 +78,7 @@ class Predictions:
     positive: str | None = None
     labels_only: bool = False
     id_heading: str = "id"
+    log_zero: float = LOG_LEAST
 
     @classmethod
     @takes_frames("scores")
@@ -337,9 +340,12 @@ class Predictions:
         return self._computed(self._label_probs if self.multilabel else probabilities, rows, 0.0)
 
     def log_probabilities(self, rows: slice = slice(None)) -> Array:
-        """Log-probabilities of the rows; finite, exact zeros count as 1.2e-38."""
+        """Log-probabilities of the rows; finite, exact zeros count as `log_zero`."""
         self._check_exclusive()
-        return self._computed(log_probabilities, rows, math.log(LEAST_PROBABILITY))
+        logs = self._computed(log_probabilities, rows, LOG_LEAST)
+        if self.log_zero == LOG_LEAST:
+            return logs
+        return api.array_namespace(logs).clip(logs, self.log_zero, None)
 
     def winners(self, rows: slice = slice(None)) -> Array:
         """The class with the highest score in each row; the lowest of tied classes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -178,7 +178,7 @@ class MultilabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[m
         found = estimate_shares(probs, self.moments_, self.method)
         adapted = found.p_value < self.alpha
         bias = self.model_.bias + np.where(adapted, found.log_odds, 0.0)
-        return LabelPriors(*found, adapted, LabelMaps(self.model_.weights, bias))
+        return LabelPriors(*found, adapted, replace(self.model_, bias=bias))
 
     def _checked(self, scores: Array) -> Array:
         check_is_fitted(self, "calibration_")

@@ -60,6 +60,7 @@ METHODS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:probabilities of exactly 0")
 @pytest.mark.parametrize("method", METHODS)
 def test_minus_infinity_is_a_probability_of_zero(task, method):
     masked, probs, other, y = task

@@ -47,14 +47,13 @@ def lift(votes, support):
     return [v / sum(votes) for v in votes]
 
 
-def naive_row(rows, w, method):
+def naive_row(rows, w, method, zeros):
     c = len(rows[0])
     linear = [sum(w[m] * p[j] for m, p in enumerate(rows)) for j in range(c)]
     if method == "soft":
         return linear
     if method == "log":
-        least = 1.1754943508222875e-38
-        z = [sum(w[m] * math.log(max(p[j], least)) for m, p in enumerate(rows)) for j in range(c)]
+        z = [sum(w[m] * math.log(p[j] or zeros[m]) for m, p in enumerate(rows)) for j in range(c)]
         e = [math.exp(v - max(z)) for v in z]
         return [v / sum(e) for v in e]
     if method == "hard":
@@ -87,7 +86,8 @@ def naive(members, weights, method):
     w = np.asarray(weights, dtype=float)
     w = (w / w.sum()).tolist()
     rows = [[list(map(float, p[i] / p[i].sum())) for p in members] for i in range(len(members[0]))]
-    return np.array([naive_row(row, w, method) for row in rows]).reshape(members[0].shape)
+    zeros = [min(p for row in rows for p in row[m] if p > 0) / 2 for m in range(len(members))]
+    return np.array([naive_row(row, w, method, zeros) for row in rows]).reshape(members[0].shape)
 
 
 @each_vote
@@ -98,6 +98,7 @@ def test_matches_the_loop(method, weights):
     np.testing.assert_allclose(votes, naive(members, weights, method), atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:probabilities of exactly 0")
 @each_vote
 @settings(max_examples=30)
 @given(data=st.data(), m=st.integers(1, 4), n=st.integers(1, 5), c=st.integers(2, 6))
@@ -120,6 +121,7 @@ def test_logits_and_probabilities_may_be_mixed(method):
     np.testing.assert_allclose(VOTES[method](mixed), expected, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:probabilities of exactly 0")
 @each_vote
 def test_invariant_to_the_order_of_equal_members(method):
     members = [np.round(p, 2).astype(np.float32) for p in members_of(m=5, n=300)]
@@ -281,9 +283,20 @@ def test_row_draws_do_not_depend_on_blocks():
 # --- zeros ---
 
 
+def test_a_zero_of_the_log_pool_is_half_of_the_least_positive_probability():
+    a, b = [[0.8, 0.2, 0.0], [0.4, 0.6, 0.0]], [[0.1, 0.3, 0.6]] * 2
+    expected = ensemble.log_pool([[[0.8, 0.2, 0.1], [0.4, 0.6, 0.1]], b], kinds="votes")
+    with pytest.warns(
+        UserWarning, match=r"least positive one: 0.1 in members\[0\] \(33% of them\)"
+    ):
+        votes = ensemble.log_pool([a, b])
+    np.testing.assert_allclose(votes, expected, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:probabilities of exactly 0")
 def test_log_pool_of_members_that_rule_out_everything_is_no_nan():
     votes = ensemble.log_pool([[[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]])
-    np.testing.assert_allclose(votes, [[0.5, 0.5, 0.0]], atol=1e-12)
+    np.testing.assert_allclose(votes, np.array([[2, 2, 2**0.5]]) / (4 + 2**0.5), atol=1e-12)
 
 
 def test_median_of_members_that_agree_on_nothing_is_the_mean():

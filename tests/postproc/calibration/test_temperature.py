@@ -253,6 +253,7 @@ def test_fewer_rows_than_classes(calibrator, n_rows):
 
 
 @pytest.mark.parametrize("calibrator", CALIBRATORS)
+@pytest.mark.filterwarnings("ignore:probabilities of exactly 0")
 def test_equal_rows_and_hard_zeros(calibrator):
     same = np.tile([[2.0, 1.0, -1.0]], (40, 1))
     with pytest.warns(UserWarning, match="are the same, so nothing can be learned"):
