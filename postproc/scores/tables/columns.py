@@ -108,9 +108,9 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
         _refuse_suspects(table, reasons, left)
     if not left:
         text = [
-            c for c in range(len(names)) if is_text(columns[c]) and c not in (labels, *named_ids)
+            (cells[0], name) for name, cells in zip(names, columns, strict=True) if is_text(cells)
         ]
-        cell = f", got {columns[text[-1]][0]!r} in column {names[text[-1]]!r}" if text else ""
+        cell = "" if not text else ", got {!r} in column {!r}".format(*text[-1])
         refuse(f"it has no columns of numbers{cell}")
     is_bare = not table.has_header and not table.in_memory and not single
     if is_bare and doubtful and not _sum_to_one(_sampled(table, left)):

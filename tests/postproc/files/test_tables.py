@@ -82,7 +82,7 @@ HEADLESS = (
             "the column '2' (whole numbers only) looks like labels or ids, not scores; "
             + SUSPECT.format(" (0,1)"),
         ),
-        ("id\nx\n", "it has no columns of numbers"),
+        ("id\nx\n", "it has no columns of numbers, got 'x' in column 'id'"),
         (
             "4,5,3\n1,2,9\n",
             "its first line (4,5,3, ...) may be a row or the names of classes; add a header of "
