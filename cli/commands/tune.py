@@ -76,7 +76,7 @@ Examples:
   postproc tune greedy a.val.npy b.val.npy c.val.npy --labels val_labels.npy \\
       -o greedy.json
   postproc apply greedy.json a.test.npy b.test.npy c.test.npy
-  postproc tune can toxic.val.csv --multilabel --labels tags.csv -o can.json
+  postproc tune can toxic_val.csv --multilabel --labels tags.csv -o can.json
 """
 )
 @click.argument("method", metavar="METHOD", type=click.Choice(list(PARAMETERS)))

@@ -104,9 +104,9 @@ def tune_can(
         Values to try of `alpha`, `iterations`, `top_k`, `threshold`, `smoothing` and
         `reference_sample`; the others have the values of `GRID`.
     prior : array_like of shape (C,), labels, counts or "uniform", optional
-        Class prior q; with `multilabel` of positives and negatives, shape (2,). By default the class
-        distribution of the labels of the training part, with half a row more for each class if one
-        is missing.
+        Class prior q; with `multilabel` of positives and negatives, shape (2,). By default the
+        class distribution of the labels of the training part, with half a row more for each class
+        if one is missing.
     n_folds : int
         Number of outer and of inner folds, >= 3.
     n_repeats : int in 1..100
