@@ -169,7 +169,8 @@ class Inputs:
         type=Values(click.STRING),
     )
     id_column: str | None = given(
-        "Column of a table that holds row ids.  [default: detected from names and values]",
+        "Column of a table that holds row ids; - if none does.  [default: detected from names and "
+        "values]",
         metavar="NAME",
     )
     label_column: str | None = given(
@@ -293,9 +294,9 @@ class Judging:
     )
     groups: str | None = given(
         "What each row belongs to (a patient, a document): only groups are independent.",
-        metavar="FILE",
+        metavar="FILE[:COLUMN]",
     )
-    row_weights: str | None = given("What each row counts: numbers >= 0.", metavar="FILE")
+    row_weights: str | None = given("What each row counts: numbers >= 0.", metavar="FILE[:COLUMN]")
 
 
 @dataclass(frozen=True)
