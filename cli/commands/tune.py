@@ -10,7 +10,7 @@ import click
 
 from cli import options
 from cli.options import Inputs, Outputs, Prior, Running, given
-from cli.parameter_types import FILE, METRIC_NAMES, PATH, Count, MetricName, Number, Values
+from cli.parameter_types import FILE, METRIC_NAMES, PATH, Choice, Count, MetricName, Number, Values
 
 
 def _values(text: str, item: click.ParamType[Any], *names: str) -> Any:
@@ -24,7 +24,7 @@ class Search:
     grid: str = given(
         "can: values to try; paper-code has the size of the authors' search: 18 α × 3 "
         "thresholds × 5 depths.",
-        type=click.Choice(["default", "paper-code"]),
+        type=Choice(["default", "paper-code"]),
         default="default",
     )
     alpha: Any = _values("can: exponents to try.", Number(low=0.0, high=1000.0, open_low=True))
@@ -34,7 +34,7 @@ class Search:
     smoothing: Any = _values("can: numbers of pseudo-rows per class to try.", Number(low=0.0))
     reference_sample: Any = _values(
         "can: references to try: all confident rows, or a stratified sample of them.",
-        click.Choice(["all", "stratified"]),
+        Choice(["all", "stratified"]),
     )
     metric: Any = _values(
         "The metric by which settings are chosen; can: one of predicted classes. greedy: with "
@@ -79,7 +79,7 @@ Examples:
   postproc tune can toxic_val.csv --multilabel --labels tags.csv -o can.json
 """
 )
-@click.argument("method", metavar="METHOD", type=click.Choice(list(PARAMETERS)))
+@click.argument("method", metavar="METHOD", type=Choice(list(PARAMETERS)))
 @click.argument("predictions", metavar="VAL...", nargs=-1, required=True, type=FILE)
 @options.group(
     Prior,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from postproc.evaluation import label_metrics, multilabel_metrics, ranking, row_losses
 from postproc.evaluation.influence import Estimate, spread_of
 from postproc.evaluation.label_metrics import Measured
-from postproc.scores.checks import fail
+from postproc.scores.checks import fail, meant
 
 Needs = Literal["labels", "probabilities", "scores", "confidence"]
 TaskName = Literal["multiclass", "binary", "multilabel"]
@@ -126,7 +126,8 @@ def find_metric(name: str) -> Metric:
             return known[name]
     match = re.fullmatch(r"top([1-9][0-9]{0,5})", str(name))
     if match is None:
-        fail("metric", f"one of {', '.join([*METRICS, 'f1', *MORE_NAMES])}", repr(name))
+        names = [*METRICS, "f1", *MORE_NAMES]
+        fail("metric", f"one of {', '.join(names)}", repr(name), meant(name, names))
     k = int(match[1])
     return Metric(
         name=name,
