@@ -54,16 +54,13 @@ FIT = ["--fit", "a.val.csv", "--fit-labels", "y.val.csv"]
 ALL = ["--fit", "a.val.csv", "--fit", "b.val.csv", "--fit-labels", "y.val.csv"]
 TEST = ["a.test.csv", "b.test.csv"]
 JUDGED = ["--labels", "y.test.csv"]
+DRAWS = ["--shift", "none", "--draws", "2", "--jobs", "1"]
 #: Words of each command, and whether it writes predictions.
 MATRIX = {
     "adapt": (["adapt", TEST[0], *FIT, *JUDGED], True),
     "apply": (["apply", "saved.json", *TEST, *JUDGED], True),
     "auto": (["auto", *TEST, *ALL, *JUDGED], True),
-    "bench": (
-        ["bench", "run", "--methods", "soft,weights", "--shift", "none"]
-        + ["--draws", "2", "--jobs", "1"],
-        False,
-    ),
+    "bench": (["bench", "run", "--methods", "soft,weights", *DRAWS], False),
     "calibrate": (["calibrate", TEST[0], *FIT, *JUDGED], True),
     "can": (["can", TEST[0], "--prior", "uniform", *JUDGED], True),
     "convert": (["convert", TEST[0]], True),

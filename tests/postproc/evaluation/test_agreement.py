@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from postproc.evaluation.agreement import unlabelled_doubts, order_doubts
+from postproc.evaluation.agreement import order_doubts, unlabelled_doubts
 
 NAMES = ["a", "b", "c"]
 
