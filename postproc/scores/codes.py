@@ -233,6 +233,13 @@ CODES = {
         "Use such variants for training only; to judge by variants, learn the roles from other "
         "texts with `--fit`.",
     ),
+    "order-of-classes": Code(
+        "PP218",
+        "Order of named classes",
+        "`quadratic_kappa` is asked of classes whose names are words.",
+        "It counts how far apart two classes are, by the order of the columns.",
+        "Put the columns in their order (`--classes`); take `kappa` if classes have none.",
+    ),
     "converged": Code(
         "PP301",
         "Not converged",
