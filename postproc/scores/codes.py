@@ -341,6 +341,17 @@ CODES = {
         "Nothing need be done. Smoothed probabilities, (votes + 1) / (k + C), are as good; more "
         "digits are better than few.",
     ),
+    "not-label-shift": Code(
+        "PP315",
+        "More than class frequencies differ",
+        "No class frequencies explain the means of the target's calibrated probabilities and of "
+        "their square roots: the rest is more than 7 times the sampling noise, and 15 % of the "
+        "difference.",
+        "Adaptation assumes that rows of one class look alike in the fit rows and in the target. "
+        "They do not, so the estimated frequencies are wrong. `postproc auto` does not adapt then.",
+        "Check that the same model made both files, from rows that were prepared alike. If the "
+        "rows themselves have changed, label some new ones and fit to them.",
+    ),
     "argument": Code(
         "PP401",
         "Invalid value",
