@@ -8,6 +8,7 @@ import click
 
 from cli import options
 from cli.options import Inputs, Outputs, Running
+from cli.parameter_types import Choice
 
 
 @options.command(
@@ -28,7 +29,7 @@ Examples:
 @options.group(Inputs, *options.READING)
 @options.option(
     "--layout",
-    type=click.Choice(["lm-eval", "logprobs", "long"]),
+    type=Choice(["lm-eval", "logprobs", "long"]),
     group=options.INPUT,
     help="Layout of a .jsonl file: sample logs of lm-evaluation-harness, or top-k "
     "log-probabilities of tokens; or of a table: a line for each row and class.  [default: a "
@@ -36,13 +37,13 @@ Examples:
 )
 @options.option(
     "--normalize",
-    type=click.Choice(["none", "bytes", "tokens"]),
+    type=Choice(["none", "bytes", "tokens"]),
     default="none",
     help="lm-eval: divide log-likelihoods by the length of the choice.",
 )
 @options.option(
     "--missing",
-    type=click.Choice(["spread", "zero"]),
+    type=Choice(["spread", "zero"]),
     default="spread",
     help="logprobs: what an answer gets that a row does not list, an equal share of the rest or "
     "zero.",

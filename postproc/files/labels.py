@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
-from postproc.files.contents import WHOLE_FLOAT, Contents
+from postproc.files.contents import Contents
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
-from postproc.scores.binary import binary_labels, plain_text
+from postproc.scores.binary import WORDS, binary_labels, plain_text
 from postproc.scores.checks import check_choice, check_label_rows, check_labels, fail
 from postproc.scores.codes import coded
 from postproc.scores.names import check_unique, first_few, matching_order, some
+from postproc.scores.tables.column_names import is_suspect
 from postproc.scores.tables.tables import is_integer, is_number
 
 PathLike = str | os.PathLike[str]
@@ -214,15 +215,20 @@ def label_names(path: PathLike, reading: Reading | None = None) -> set[str]:
     """Names of all labels in a file, whole numbers as text."""
     found = resolve_path(path, LABEL_SUFFIXES)
     contents = formats.read(found, reading, labels=True)
-    values = np.unique(rows := one_column(contents, None, str(found)))
-    if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
-        values = values.astype(np.int64)
-    names = {WHOLE_FLOAT.sub(r"\1", name) for name in values.astype(np.str_).tolist()}
+    rows = one_column(contents, None, str(found))
+    names = set(plain_text(np.unique(rows)).tolist())
     heading = str(rows[0]) if contents.header_or_label and len(rows) else None
     return names - ({heading} if heading not in rows[1:] else set())
 
 
-def one_column(contents: Contents, classes: Sequence[str] | None, name: str) -> NDArray[Any]:
+def one_column(
+    contents: Contents,
+    classes: Sequence[str] | None,
+    name: str,
+    *,
+    of: str = "labels",
+    chosen: str = "--label-column",
+) -> NDArray[Any]:
     """The values of a file with one label a row, less the heading of its column."""
     values = np.asarray(contents.values)
     if values.ndim == 2 and values.shape[1] == 1:
@@ -232,14 +238,27 @@ def one_column(contents: Contents, classes: Sequence[str] | None, name: str) -> 
         if contents.is_table and values.ndim == 2:
             named = contents.classes
             which = f" ({first_few(named, 5)})" if named else ""
-            mend = f"name one of its columns{which} with --label-column"
-        if values.ndim == 2 and _is_several(values):
+            mend = f"name one of its columns{which} with {chosen}"
+        if of == "labels" and values.ndim == 2 and _is_several(values):
             mend += ", or " * bool(mend) + "declare --multilabel if each is a label of its own"
-        fail(name, "labels, one a row", f"shape {values.shape}", mend)
-    if contents.header_or_label and classes is not None and len(values):
-        is_label = values[0] in classes or is_number(values[0])
-        values = values if is_label else values[1:]
+        fail(name, f"{of}, one a row", f"shape {values.shape}", mend)
+    if contents.header_or_label and len(values) and not is_number(values[0]):
+        if classes is None:
+            has_heading = _has_heading(values)
+        else:
+            has_heading = values[0] not in classes and (contents.is_table or is_suspect(values[0]))
+        values = values[1:] if has_heading else values
     return values
+
+
+def _has_heading(values: NDArray[Any]) -> bool:
+    """Whether the first of some texts is none like the others: numbers, or words for yes and no."""
+    first, *rest = np.char.lower(values.astype(np.str_)).tolist()
+    words = set(rest)
+    others = next((pair for pair in WORDS if words and words <= set(pair)), None)
+    return (others is not None and first not in others) or (
+        bool(rest) and all(map(is_number, rest))
+    )
 
 
 def _is_several(values: NDArray[Any]) -> bool:

@@ -21,6 +21,9 @@ POSITIVE = 1
 
 WHOLE_NUMBER = re.compile(r"-?\d+")
 
+#: A whole number, perhaps written as a float.
+WHOLE_FLOAT = re.compile(r"(-?\d+)(?:\.0*)?")
+
 #: Words and numbers that labels of two classes are written in: negative, positive.
 WORDS = (("0", "1"), ("false", "true"), ("no", "yes"), ("-1", "1"))
 
@@ -135,7 +138,11 @@ def plain_text(values: NDArray[Any]) -> NDArray[np.str_]:
     """Labels as text; whole floats as integers."""
     if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
         values = values.astype(np.int64)
-    return np.char.strip(values.astype(np.str_))
+    text = np.char.strip(values.astype(np.str_))
+    found, place = np.unique(text, return_inverse=True)
+    if len(found) and all(map(WHOLE_FLOAT.fullmatch, found)):
+        return np.array([WHOLE_FLOAT.sub(r"\1", name) for name in found], dtype=np.str_)[place]
+    return text
 
 
 def name_classes(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.rounding import SUM_TOLERANCE, decimals_of, rounding
-from postproc.scores.tables.choice import ColumnChoice
+from postproc.scores.tables.choice import NO_COLUMN, ColumnChoice
 from postproc.scores.tables.column_names import (
     ID_ENDING,
     ID_NAME,
@@ -148,8 +148,12 @@ def named_column(table: Table, pattern: str | None) -> int | None:
 def find_ids(
     table: Table, reading: ColumnChoice, taken: Collection[int | None]
 ) -> tuple[int | None, set[int]]:
-    """The column of ids, and all columns that have such names."""
+    """The column of ids, and all columns that have such names; none if the user says so."""
+    if reading.id_column == NO_COLUMN:
+        return None, set()
     chosen = named_column(table, reading.id_column)
+    if chosen is None and reading.id_column is not None:
+        refuse(f"it has no column {reading.id_column!r} of ids, got {listed(table.names)}")
     free = [c for c in range(len(table.names)) if c not in taken and not is_list(table.columns[c])]
     by_name = [c for c in free if _has_ids(table, c)]
     by_name = [c for c in by_name if not _ends_like_ids(table.names[c])] or by_name
@@ -168,8 +172,6 @@ def find_ids(
         exact = [c for c in by_name if table.names[c].lower() == "id"]
         different = [c for c in by_name if all_differ(table.columns[c])]
         chosen = next(iter([*exact, *different, *by_name, *by_text, *unnamed]), None)
-    if chosen is None and reading.id_column is not None:
-        refuse(f"it has no column {reading.id_column!r} of ids, got {listed(table.names)}")
     return chosen, {*by_name, *unnamed}
 
 

@@ -347,3 +347,17 @@ def test_names_of_labels_and_of_what_stands_beside_logits():
     assert [is_extra(name) for name in names] == [True] * 2 + [False] * 2
     names = ("y_true", "Actual class", "label", "y_pred")
     assert [is_truth(name) for name in names] == [True] * 2 + [False] * 2
+
+
+def test_no_column_holds_ids_if_the_user_says_so(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("orchid,rose\n0.25,0.75\n0.5,0.5\n")
+    found = load_predictions(path, reading=Reading(id_column="-"))
+    assert (found.ids, found.classes) == (None, ("orchid", "rose"))
+
+
+def test_a_column_of_ids_that_is_not_there_is_an_error(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("id,cat,dog\na,0.25,0.75\nb,0.5,0.5\n")
+    with pytest.raises(ValueError, match="no column 'key' of ids"):
+        load_predictions(path, reading=Reading(id_column="key"))

@@ -478,3 +478,33 @@ def test_mapped_labels_that_are_looked_up_by_name(tmp_path):
     np.save(tmp_path / "y.npy", np.array([20, 10, 20]))
     found = load_labels(tmp_path / "y.npy", n_classes=2, classes=["10", "20"], mapped=True)
     assert found.tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("heading", "rows", "expected"),
+    [
+        ("y", ["2", "0", "1"], [2, 0, 1]),
+        ("target", ["2.0", "0.0", "1.0"], [2, 0, 1]),
+    ],
+)
+def test_lines_of_numbers_may_have_a_heading(tmp_path, heading, rows, expected):
+    path = _write(tmp_path / "y.txt", _lines(rows, [heading]))
+    assert load_labels(path, n_classes=3).tolist() == expected
+
+
+@pytest.mark.parametrize("rows", [["0", "1", "1"], ["0.0", "1.0", "1.0"], ["no", "yes", "yes"]])
+@pytest.mark.parametrize("heading", [[], ["churn"]])
+def test_labels_of_two_classes_as_lines(tmp_path, heading, rows):
+    path = _write(tmp_path / "y.txt", _lines(rows, heading))
+    assert load_labels(path, n_classes=2).tolist() == [0, 1, 1]
+
+
+def test_lines_of_names_may_have_a_heading(tmp_path):
+    path = _write(tmp_path / "y.txt", _lines(["dog", "cat"], ["label"]))
+    assert load_labels(path, n_classes=3, classes=NAMES).tolist() == [1, 0]
+
+
+def test_a_name_of_no_class_is_no_heading(tmp_path):
+    path = _write(tmp_path / "y.txt", _lines(["dig", "dog", "cat"]))
+    with pytest.raises(ValueError, match=r"row 0.*'dig'"):
+        load_labels(path, n_classes=3, classes=NAMES)
