@@ -122,7 +122,8 @@ def ensemble_command(
     one that was trained to be wrong).
 
     With --multilabel members are combined label by label; rank ranks the rows of each label, and
-    weights are learned for each label, shrunk to those that all labels share.
+    weights are learned for each label, shrunk to those that all labels share. devil is not
+    for it: of a label that is there or not, the only wrong answer to learn is the opposite.
 
     Instead of files, PREDS may be one run directory: its val split is fitted to and its test split
     is combined.

@@ -38,8 +38,8 @@ class Search:
     )
     metric: Any = _values(
         "The metric by which settings are chosen; can: one of predicted classes. greedy: with "
-        f"several, members are selected by each, and the first one chooses. Of {METRIC_NAMES}.  "
-        "[default: accuracy]",
+        f"several, members are selected by each, and the first one chooses. Of {METRIC_NAMES}; "
+        "with --multilabel also hamming_loss.  [default: accuracy; with --multilabel: micro_f1]",
         MetricName(),
     )
     n_bags: Any = _values("greedy: numbers of bags to try.", Count(1), "--bags")
@@ -76,6 +76,7 @@ Examples:
   postproc tune greedy a.val.npy b.val.npy c.val.npy --labels val_labels.npy \\
       -o greedy.json
   postproc apply greedy.json a.test.npy b.test.npy c.test.npy
+  postproc tune can toxic_val.csv --multilabel --labels tags.csv -o can.json
 """
 )
 @click.argument("method", metavar="METHOD", type=Choice(list(PARAMETERS)))
@@ -122,6 +123,9 @@ def tune_command(
     greedy takes one VAL per member and writes the fitted ensemble for postproc apply. If no setting
     is clearly better than soft voting, that is what it writes.
 
+    With --multilabel CAN adjusts every label of every row as a row of two classes, and greedy has
+    weights that all labels share.
+
     Every setting is scored on held-out rows. The simplest one within one standard error of the best
     is chosen if the gain, measured on outer folds that took no part in the choice, has a 95 %
     interval above zero. The other methods need no tuning: they choose their
@@ -149,7 +153,7 @@ def tune_command(
     shows = not running.quiet and not outputs.as_json
     notes: list[str] = []
     with noting(notes), watching_tuning(shows=shows) as progress:
-        how["metric"] = (search.metric or ["accuracy"])[0]
+        how["metric"] = search.metric[0] if search.metric else None
         if method == "can":
             tune = partial(tune_can_file, predictions[0], prior=prior, base=search.grid)
         else:

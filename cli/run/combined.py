@@ -44,7 +44,7 @@ def fit_and_combine(
     output = output_path(paths[0], runner)
     is_hard = method == "hard"
     task = load_task(paths, fit, runner, learns=learns, predicted_labels=is_hard)
-    notes = same_rows(paths, fit.fit_files)
+    notes = same_rows(task.members, task.fit_members or ())
     with noting(notes):
         combiner = make(task.members)
         if task.fit_members is None:
@@ -113,7 +113,7 @@ def _write(what: Combination, combiner: Ensemble, notes: Sequence[str]) -> Outco
     if judged is not None:
         solo, judged_on = right / max(1, judged.size), "target"
     said = [*notes, *_lacking(members), *lost_ids(members.ids, output)]
-    saved, report = save(what.model, runner), None
+    saved, report = save(what.model, runner, task.fit_members or ()), None
     if labels is not None:
         report = _report(what, members, labels, solo, contestants_of(combiner, members))
         said += report_doubts(report)

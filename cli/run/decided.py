@@ -55,7 +55,7 @@ def decide_file(
     if cost is not None and labels is not None and (labels >= target.n_classes).any():
         fail("labels", "those of the classes, as the table of costs has no others", "some others")
     notes = [] if y is None or rows is None else fit_doubts([rows], y)
-    notes += same_rows([path], fit.fit_files)
+    notes += [] if rows is None else same_rows([target], [rows])
     decider, costs = None, None
     if cost is not None:
         table = load_costs(cost, n_classes=target.n_classes, classes=target.classes)
@@ -69,7 +69,7 @@ def decide_file(
             decider = make(target.kind, given)
             like = target if rows is None else rows
             decider.fit(np.asarray(like.scores), y, classes=target.classes)
-    saved = None if decider is None else save(decider, runner)
+    saved = None if decider is None else save(decider, runner, [] if rows is None else [rows])
     names = _names_in_labels(target, fit, runner)
     outcome = write_decisions(decider, costs, target, labels, output, runner, names)
     outcome.summary["warnings"] = notes + outcome.summary["warnings"]

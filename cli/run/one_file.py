@@ -54,7 +54,7 @@ def fit_and_write(
     said: list[str] = []
     with noting(said):
         estimator.fit(rows.scores, y, classes=rows.classes)
-    notes = [*fit_doubts([rows], y), *said, *same_rows([path], fit.fit_files)]
+    notes = [*fit_doubts([rows], y), *said, *same_rows([target], [rows])]
     outcome = apply_to_file(estimator, target, labels, output, runner, notes=notes, fitted=[rows])
     return deliver(outcome, runner)
 
@@ -94,7 +94,7 @@ def apply_to_file(
             deque(runner.write(rows, cuts, whole, inputs=files), maxlen=0)
             summary = _summarize_calibrated(estimator, target)
             name, show = "calibrated", _show_calibrated
-    saved = save(estimator, runner)
+    saved = save(estimator, runner, fitted)
     report = _before_and_after(name, target, output, labels, runner)
     summary |= {
         "output": str(output),

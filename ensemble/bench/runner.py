@@ -220,7 +220,7 @@ def check_settings(
         fail("shifts", "one shift or more", "none")
     for shift in kinds:
         draw_target([0, 1], shift, 1, 0, 2)
-    label_metric(metric)
+    label_metric(metric, "multiclass")
     if metric != "accuracy" and draws == 1:
         fail("draws", "2 or more for other metrics than accuracy", f"{draws}")
     return Settings(

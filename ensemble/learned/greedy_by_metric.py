@@ -37,18 +37,18 @@ class MetricSearch:
         total = np.zeros_like(self.probs[0])
         selected, scores = [], []
         for step in range(1, n_steps + 1):
-            means = ((m, (total + self.probs[m]) / np.float32(step)) for m in candidates.tolist())
-            score, _, first = max(
-                (
-                    _known(sign * self._measure(mean)),
-                    -log_loss.measure(self.y, mean).value,
-                    -m,
-                )
-                for m, mean in means
-            )
-            selected.append(-first)
+
+            def mean(m: int, total: NDArray[Any] = total, step: int = step) -> NDArray[Any]:
+                return np.asarray((total + self.probs[m]) / np.float32(step))
+
+            found = {m: _known(sign * self._measure(mean(m))) for m in candidates.tolist()}
+            score = max(found.values())
+            best = [m for m in found if found[m] == score]
+            if len(best) > 1:  # the least log-loss, then the first
+                best = [min(best, key=lambda m: log_loss.measure(self.y, mean(m)).value)]
+            selected.append(best[0])
             scores.append(sign * score)
-            total += self.probs[-first]
+            total += self.probs[best[0]]
         return np.array(selected), np.array(scores)
 
     def _measure(self, probs: NDArray[Any]) -> float:

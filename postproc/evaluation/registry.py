@@ -139,12 +139,17 @@ def find_metric(name: str) -> Metric:
     )
 
 
-def label_metric(name: str) -> Metric:
-    """The metric of a name, which must be one of decided labels; ValueError for others."""
+def label_metric(name: str, task: TaskName) -> Metric:
+    """The metric of a name, which must be one of what a task decides; ValueError for others."""
     metric = find_metric(name)
     if metric.needs != "labels":
-        able = ", ".join(each.name for each in METRICS.values() if each.needs == "labels")
-        fail("metric", f"one of predicted classes ({able})", name)
+        known = (METRICS | OF_ONE_TASK).values()
+        able = ", ".join(
+            each.name for each in known if each.needs == "labels" and task in each.tasks
+        )
+        what = "labels" if task == "multilabel" else "classes"
+        fail("metric", f"one of predicted {what} ({able})", name)
+    metric.check_task(task)
     return metric
 
 

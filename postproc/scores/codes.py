@@ -185,7 +185,7 @@ CODES = {
     "same-rows": Code(
         "PP211",
         "Judged on the rows fitted to",
-        "A file of predictions is also given to `--fit`.",
+        "Predictions hold rows that `--fit` holds too, or that a saved model was fitted to.",
         "A gain on the rows that a method was fitted to does not carry over to others.",
         "Fit to other labelled rows.",
     ),

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks.training import tasks
 from benchmarks.training.__main__ import main
 from benchmarks.training.methods import METHODS, classifier_settings
 from benchmarks.training.tables import interval
@@ -50,8 +51,20 @@ def test_shots_and_noise():
     assert [where[t] for t in few.texts["train"]] == few.labels["train"].tolist()
     noisy = varied(task, shots=None, noise=0.2, seed=1)
     assert (noisy.labels["train"] != task.labels["train"]).sum() == 40
-    assert noisy.labels["val"] is task.labels["val"]
-    assert few.unlabelled == task.texts["train"]
+    assert few.unlabelled == noisy.texts["train"] == task.texts["train"]
+    assert noisy.texts["test"] == task.texts["test"]
+    assert [len(noisy.labels[split]) for split in ("stop", "val")] == [12, 38]
+    assert sorted(noisy.texts["stop"] + noisy.texts["val"]) == sorted(task.texts["val"])
+    val = dict(zip(task.texts["val"], task.labels["val"], strict=True))
+    for split in ("stop", "val"):
+        assert [val[t] for t in noisy.texts[split]] == noisy.labels[split].tolist()
+
+
+def test_rows_are_drawn_class_by_class(monkeypatch):
+    monkeypatch.setattr(tasks, "ROWS", 100)
+    fewer = varied(synthetic(), shots=None, noise=0.0, seed=1)
+    assert np.bincount(fewer.labels["train"]).tolist() == [20] * 5
+    assert fewer.unlabelled == fewer.texts["train"]
 
 
 def test_methods_by_name():
