@@ -136,12 +136,7 @@ def _read_delimited(path: Path, reading: Reading, labels: bool, *, delimiter: st
 
 
 def _read_records(path: Path, reading: Reading, labels: bool) -> Contents:
-    table = read_records(path)
-    if not labels and not {"resps", "filtered_resps"}.isdisjoint(table.names):
-        refuse(
-            "it looks like a sample log of lm-evaluation-harness; turn it into predictions with "
-            "postproc convert --layout lm-eval"
-        )
+    table = read_records(path, labels=labels)
     return (labels_of if labels else scores_of)(table, reading)
 
 

@@ -191,10 +191,12 @@ CODES = {
     ),
     "leakage": Code(
         "PP212",
-        "Fit rows that the model has seen",
-        "Mean confidence on the target lies far below the accuracy on the fit split.",
-        "The model was probably trained on the fit rows, or its scores are not log-odds.",
-        "Fit to rows that no model was trained on.",
+        "Fit rows that the model may have seen",
+        "Mean confidence on the target, also after a temperature, lies far below the accuracy "
+        "on the fit split.",
+        "The model was trained on the fit rows, or the rows of the target are harder: of classes "
+        "that the model knows less well, or of another kind.",
+        "Fit to rows that no model was trained on. If these are, nothing need be done.",
     ),
     "lost-ids": Code(
         "PP213",

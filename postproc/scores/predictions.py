@@ -23,7 +23,7 @@ from postproc.scores.kinds import (
     log_probabilities,
     probabilities,
 )
-from postproc.scores.names import FOLDS, Names, check_text, check_unique, matching_order
+from postproc.scores.names import COMMON, FOLDS, Names, check_text, check_unique, matching_order
 from postproc.scores.sources import Picked, as_source
 
 MissingClass = Literal["error", "zero"]
@@ -288,9 +288,8 @@ class Predictions:
         if ids is None:
             ids = self.ids
         elif self.ids is not None:
-            mend = "keep only the rows that all models have"
             what = f"ids of {self.name}"
-            rows = matching_order(self.ids, ids, what, like=like, mend=mend, others=FOLDS)
+            rows = matching_order(self.ids, ids, what, like=like, mend=COMMON, others=FOLDS)
         elif len(ids) != self.n_rows:
             fail(self.name, f"an array of {len(ids)} rows like {like}", f"{self.n_rows} rows")
         scores = self.scores
