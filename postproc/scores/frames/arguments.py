@@ -17,6 +17,7 @@ from postproc.scores.frames.frame import Frame
 from postproc.scores.frames.labels import (
     Ids,
     as_numbers,
+    holds_lists_of_names,
     is_text,
     match_rows,
     read_labels,
@@ -198,7 +199,7 @@ def _is_plain(value: Any) -> bool:
 
 def _concerns(value: Any) -> bool:
     """Whether an argument is or holds a table in memory, or labels or shares by name."""
-    if is_native(value) or is_text(value):
+    if is_native(value) or is_text(value) or holds_lists_of_names(value):
         return True
     if isinstance(value, Mapping):
         entries = list(value.values())

@@ -14,6 +14,7 @@ import torch
 from ensemble import LearnedLogPool, check_members, pool_rows, soft_vote
 from postproc import (
     CAN,
+    MultilabelCalibration,
     Predictions,
     TemperatureScaling,
     accuracy_report,
@@ -26,6 +27,7 @@ from postproc import (
     load_predictions,
     log_softmax,
     multilabel_prior,
+    multilabel_report,
     reliability_bins,
     save_predictions,
     softmax,
@@ -263,6 +265,21 @@ def test_labels_of_several_columns_are_matched_by_name(frame):
     by_place = CAN(multilabel=True).fit(P, truth.to_numpy())
     np.testing.assert_array_equal(by_name.predict(frame), by_place.predict(P))
     np.testing.assert_allclose(multilabel_prior(truth), [1 / 3, 2 / 3])
+
+
+@pytest.mark.parametrize("kind", [list, tuple, set])
+def test_lists_of_names_are_columns_of_zeros_and_ones(frame, kind):
+    has = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [1, 0, 0]])
+    names = [kind(np.array(CLASSES)[row == 1].tolist()) for row in has]
+    found = MultilabelCalibration().fit(frame, names)
+    wanted = MultilabelCalibration().fit(frame, has)
+    np.testing.assert_array_equal(found.predict_proba(P), wanted.predict_proba(P))
+    report = multilabel_report({"a": P}, names, classes=CLASSES)
+    assert report.to_text() == multilabel_report({"a": P}, has, classes=CLASSES).to_text()
+    with pytest.raises(ValueError, match=r"lists of names; class names come from named columns"):
+        MultilabelCalibration().fit(P, names)
+    with pytest.raises(ValueError, match=r"y\[1\]` must be names among 'cat', 'dog', 'owl', got 'elk'"):
+        MultilabelCalibration().fit(frame, [*names[:1], kind(["elk"]), *names[2:]])
 
 
 def test_functions_of_labels_alone_match_rows_by_index():
