@@ -278,7 +278,9 @@ def test_lists_of_names_are_columns_of_zeros_and_ones(frame, kind):
     assert report.to_text() == multilabel_report({"a": P}, has, classes=CLASSES).to_text()
     with pytest.raises(ValueError, match=r"lists of names; class names come from named columns"):
         MultilabelCalibration().fit(P, names)
-    with pytest.raises(ValueError, match=r"y\[1\]` must be names among 'cat', 'dog', 'owl', got 'elk'"):
+    with pytest.raises(
+        ValueError, match=r"y\[1\]` must be names among 'cat', 'dog', 'owl', got 'elk'"
+    ):
         MultilabelCalibration().fit(frame, [*names[:1], kind(["elk"]), *names[2:]])
 
 
@@ -356,3 +358,19 @@ def test_arrays_load_no_library_of_tables():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("column", [P[:, 0], P[:, :1], pd.DataFrame({"p": P[:, 0]})])
+@pytest.mark.parametrize("words", [("no", "yes"), ("False", "True"), ("0", "1")])
+def test_words_are_labels_of_one_column(column, words):
+    truth = (Y == 0).astype(int)
+    found = TemperatureScaling().fit(column, np.array(words)[truth])
+    assert found.temperature_ == TemperatureScaling().fit(column, truth).temperature_
+
+
+def test_the_name_of_one_column_is_its_positive_label():
+    column, truth = pd.DataFrame({"spam": P[:, 0]}), (Y == 0).astype(int)
+    found = TemperatureScaling().fit(column, np.array(["ham", "spam"])[truth])
+    assert found.temperature_ == TemperatureScaling().fit(column, truth).temperature_
+    with pytest.raises(ValueError, match="must be 0 and 1, true and false"):
+        TemperatureScaling().fit(column, np.array(["ham", "eggs"])[truth])
