@@ -115,7 +115,9 @@ def _write(what: Combination, combiner: Ensemble, notes: Sequence[str]) -> Outco
     said = [*notes, *_lacking(members), *lost_ids(members.ids, output)]
     saved, report = save(what.model, runner, task.fit_members or ()), None
     if labels is not None:
-        report = _report(what, members, labels, solo, contestants_of(combiner, members))
+        with noting([]):  # the fit has told of these members
+            contestants = contestants_of(combiner, members)
+        report = _report(what, members, labels, solo, contestants)
         said += report_doubts(report)
     summary = {
         "method": what.method,

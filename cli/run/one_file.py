@@ -167,6 +167,8 @@ def _summarize_adapted(
         "fit_rows": adapter.moments_.n_rows,
         "p_value": found.test.p_value,
         "shift_ratio": found.test.ratio,
+        "explained": None if found.fit is None else found.fit.explained,
+        "misfit_ratio": None if found.fit is None else found.fit.ratio,
         "class_names": [target.class_name(j) for j in range(target.n_classes)],
         "source_prior": adapter.moments_.mean.tolist(),
         "prior": prior.prior.tolist(),
@@ -205,6 +207,10 @@ def _show_adapted(summary: dict[str, Any]) -> None:
         f"test for label shift: p = {summary['p_value']:.3g}, "
         f"{summary['shift_ratio']:.2f} times the sampling noise"
     )
+    assumed = "assumed: rows of one class look alike in the fit rows and in the target"
+    if summary["explained"] is not None and summary["p_value"] < 0.05:
+        assumed += f"; class frequencies explain {100 * summary['explained']:.0f} % of the shift"
+    echo(assumed)
     share = summary["positive_share"]
     if share is not None:
         low, high = share["ci"]

@@ -14,7 +14,12 @@ from cli.task.load import Report
 from ensemble.agreement import label_doubts, member_doubts
 from ensemble.members import Members
 from ensemble.saved import fitted_rows
-from postproc.evaluation.agreement import chance_doubts, is_chance, unlabelled_doubts
+from postproc.evaluation.agreement import (
+    chance_doubts,
+    is_chance,
+    order_doubts,
+    unlabelled_doubts,
+)
 from postproc.reports.report import AccuracyReport
 from postproc.scores.arrays import as_numpy
 from postproc.scores.codes import coded
@@ -102,4 +107,5 @@ def report_doubts(report: Report | None) -> list[str]:
     return [
         *chance_doubts(poor, "the labels"),
         *unlabelled_doubts(first.name, report.classes, *counts),
+        *order_doubts(report.asked, report.classes),
     ]

@@ -131,7 +131,8 @@ def write_npy_blocks(
 ) -> None:
     """Write an `.npy` file of a known shape from row blocks in order.
 
-    Written as a stream and not through a memory map, so that a full disk raises an OSError.
+    Written as a stream, so that a full disk raises an OSError: a memory map would end the process,
+    and `numpy.save` loses the end of a small array in silence.
     """
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     with path.open("wb") as file:

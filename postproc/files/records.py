@@ -12,6 +12,7 @@ import numpy as np
 from postproc.files.contents import Contents
 from postproc.files.delimited import header_of
 from postproc.files.dialects import lines_of, open_text
+from postproc.files.json_tables import rows_of
 from postproc.files.llm import layout_of
 from postproc.scores.tables.tables import Column, Table, refuse
 
@@ -59,15 +60,17 @@ def read_records(path: Path, *, labels: bool = False) -> Table:
 
 
 def _records(path: Path) -> Iterator[tuple[int, Any]]:
-    """Line numbers and records; blank lines are skipped. Of a `.json` file, those of its array."""
+    """Numbers and records of lines that are not blank; of a `.json` file, of its array or table."""
     with open_text(path) as file:
         if path.suffix.lower() == ".json":
             try:
                 records = json.load(file)
             except ValueError:
                 refuse("it must be one array of records; for one record a line call it .jsonl")
+            if isinstance(records, dict):
+                records = rows_of(records)
             if not isinstance(records, list):
-                refuse("it must be an array of records, one a row")
+                refuse("it must be an array of records, one a row, or an object of columns")
             yield from enumerate(records, start=1)
             return
         for number, text in enumerate(lines_of(file), start=1):

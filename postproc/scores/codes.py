@@ -235,6 +235,13 @@ CODES = {
         "Use such variants for training only; to judge by variants, learn the roles from other "
         "texts with `--fit`.",
     ),
+    "order-of-classes": Code(
+        "PP218",
+        "Order of named classes",
+        "`quadratic_kappa` is asked of classes whose names are words.",
+        "It counts how far apart two classes are, by the order of the columns.",
+        "Put the columns in their order (`--classes`); take `kappa` if classes have none.",
+    ),
     "converged": Code(
         "PP301",
         "Not converged",
@@ -335,6 +342,17 @@ CODES = {
         "count as half of the least positive one of the fit rows.",
         "Nothing need be done. Smoothed probabilities, (votes + 1) / (k + C), are as good; more "
         "digits are better than few.",
+    ),
+    "not-label-shift": Code(
+        "PP315",
+        "More than class frequencies differ",
+        "No class frequencies explain the means of the target's calibrated probabilities and of "
+        "their square roots: the rest is more than 7 times the sampling noise, and 15 % of the "
+        "difference.",
+        "Adaptation assumes that rows of one class look alike in the fit rows and in the target. "
+        "They do not, so the estimated frequencies are wrong. `postproc auto` does not adapt then.",
+        "Check that the same model made both files, from rows that were prepared alike. If the "
+        "rows themselves have changed, label some new ones and fit to them.",
     ),
     "argument": Code(
         "PP401",

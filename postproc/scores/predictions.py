@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.arrays import Array, as_floating, sigmoid
-from postproc.scores.binary import POSITIVE, OneColumn, is_one_column, name_classes
+from postproc.scores.binary import OneColumn, is_one_column
+from postproc.scores.binary_labels import POSITIVE, name_classes
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_blocks, row_cuts
 from postproc.scores.checks import check_choice, fail
 from postproc.scores.frames.arguments import takes_frames

@@ -380,6 +380,16 @@ def _is_long(table: Table, suspects: Iterable[int]) -> bool:
     return any(len(each) < table.n_rows and len(set(each.values())) == 1 for each in counts)
 
 
+def _top_classes(table: Table, suspects: Collection[int], scores: int) -> int:
+    """Number of names in the only suspect column if all scores may be the highest of a row."""
+    names = [cells for c in suspects if is_text(cells := table.columns[c])]
+    values = as_floats(table.columns[scores])
+    if len(suspects) != 1 or not names or values is None:
+        return 0
+    count = len(set(names[0]))
+    return count if count > 1 and ((values >= 1 / count) & (values <= 1)).all() else 0
+
+
 def _refuse_suspects(table: Table, reasons: dict[int, str], left: Sequence[int]) -> NoReturn:
     """Name the columns in doubt, and how to say what they are."""
     named = [f"{table.names[column]!r} ({reason})" for column, reason in sorted(reasons.items())]
@@ -394,6 +404,13 @@ def _refuse_suspects(table: Table, reasons: dict[int, str], left: Sequence[int])
         mend = "report and ensemble hard read predicted labels; other methods need scores"
     if len(rest) == 1 and _is_long(table, reasons):
         mend = "for a line for each row and class use postproc convert --layout long"
+    elif len(rest) == 1 and (n_classes := _top_classes(table, reasons, left[0])):
+        mend = "if each score is that of the row's own label, "
+        mend += (
+            "use postproc convert --layout long"
+            if n_classes == 2
+            else "save the scores of all classes (top_k=None in transformers)"
+        )
     if table.in_memory:
         mend = f"give only the score columns{scores}"
     refuse(f"{what.format(', '.join(named))} like labels or ids, not scores; {mend}")
