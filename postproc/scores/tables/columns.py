@@ -120,8 +120,17 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
             "(--columns 0,1,...)"
         )
     other = [names[c] for c in scores if c not in left] + [names[c] for c in named_ids - aside]
-    notes = (f"no scores are read from {listed(other)}",) if other and not reading.columns else ()
-    return Roles(tuple(left), ids, labels, notes)
+    notes = [f"no scores are read from {listed(other)}"] if other and not reading.columns else []
+    if reading.columns and ids is None and reading.id_column is None:
+        notes += _unread_ids(table, {*left, labels})
+    return Roles(tuple(left), ids, labels, tuple(notes))
+
+
+def _unread_ids(table: Table, read: Collection[int | None]) -> Iterator[str]:
+    """A note on a column beside those read whose whole numbers might name the rows."""
+    left = [c for c in range(len(table.names)) if c not in read and all_differ(table.columns[c])]
+    for name in [table.names[c] for c in left if _are_whole(table, [c])][:1]:
+        yield f"row ids are lost if {name!r} holds them; if so, use --id-column {name}"
 
 
 def _single_column(table: Table, among: Sequence[int]) -> bool:
