@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -290,6 +289,5 @@ class AdaptedLabels(Adapted):
 
 
 def _value(metric: Metric, labels: NDArray[np.int64], z: Floats) -> float:
-    """The metric of log-odds (n, m), higher if better; what is not defined is the worst."""
-    value = metric.measure(labels, sigmoid(z)).value
-    return -math.inf if math.isnan(value) else value if metric.higher else -value
+    """The metric of log-odds (n, m), higher if better."""
+    return metric.goodness(metric.measure(labels, sigmoid(z)).value)

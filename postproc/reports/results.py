@@ -81,8 +81,11 @@ def model_reports(
         for needs in ("probabilities", "scores", "confidence")
     )
     shape = models[0].scores.shape
+    measures = [
+        MeasureRows(m.scores, m.labels, m.kind, m.name, sizes, tuple(of_rows)) for m in models
+    ]
     found = pass_over(
-        [Entry(MeasuredRows(_measure(model, of_rows, sizes)), model.rows) for model in models],
+        [Entry(MeasuredRows(part), m.rows) for part, m in zip(measures, models, strict=True)],
         labels, shape, units, map_blocks, sizes,
         tallies=not units.are_rows
         or any(m.needs == "labels" for m in metrics.values() if m.name != "accuracy"),
@@ -135,10 +138,6 @@ def _rank_all(
     where = in_order if held else map_blocks  # what is held is sent nowhere
     found = pass_over(entries, labels, models[0].scores.shape, units, where, larger)
     return list(map(_Ranks, every, found))
-
-
-def _measure(model: Aligned, of_rows: Sequence[Metric], sizes: Sizes) -> MeasureRows:
-    return MeasureRows(model.scores, model.labels, model.kind, model.name, sizes, tuple(of_rows))
 
 
 def _report(
