@@ -9,12 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.auto.label_shift import (
-    ShiftedLabel,
-    gain_interval,
-    shift_summary,
-    shifted_labels,
-)
+from ensemble.auto.label_shift import ShiftedLabel, gain_interval, shift_summary, shifted_labels
 from ensemble.auto.target import FEWEST_FIT_ROWS, Adapted, Pipeline, warn_of_few_rows
 from ensemble.base import Kinds
 from ensemble.learned.label_pool import log_odds_of, two_columns_of
