@@ -15,6 +15,7 @@ import os
 import re
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,12 @@ MOST_SAID = 300
 
 
 def save_model(
-    model: Any, path: str | os.PathLike[str], *, overwrite: bool = False, most_inline: int = 256
+    model: Any,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    most_inline: int = 256,
+    fitted_rows: Sequence[str] = (),
 ) -> None:
     """Write a model as JSON, whole or not at all.
 
@@ -60,6 +66,8 @@ def save_model(
         Whether an existing file may be replaced.
     most_inline : int
         Arrays of more elements go to the file beside it.
+    fitted_rows : sequence of str
+        Digests of the rows that it was fitted to, by which they are known again.
 
     Raises
     ------
@@ -73,6 +81,8 @@ def save_model(
     target = check_output(path, overwrite=overwrite, suffixes=(".json",))
     encoder = Encoder(most_inline)
     content: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
+    if fitted_rows:
+        content["fitted_rows"] = list(fitted_rows)
     content["model"] = encoder.encode(model, "model")
     replaced = _arrays_named_by(target)
     entry = _write_arrays(target, encoder.arrays) if encoder.arrays else None
@@ -144,6 +154,12 @@ def load_model(path: str | os.PathLike[str]) -> Any:
         msg = f"{file}: damaged: {type(error).__name__}: {one_line(error)[:MOST_SAID]}"
         raise ValueError(msg) from error
     return model
+
+
+def fitted_rows(path: str | os.PathLike[str]) -> list[str]:
+    """Digests of the rows that a saved model was fitted to, where it says so."""
+    said = _read_json(Path(path)).get("fitted_rows")
+    return [each for each in said if isinstance(each, str)] if isinstance(said, list) else []
 
 
 def _read_json(file: Path) -> dict[str, Any]:

@@ -164,10 +164,11 @@ def _decode_object(value: dict[str, Any], arrays: Arrays) -> Any:
     if name not in HOMES:
         fail("type", f"one of {', '.join(HOMES)}", repr(name), "a later version may know it")
     kind: Any = getattr(importlib.import_module(HOMES[name]), name)
+    known = inspect.signature(kind).parameters
     parameters = {
         key: decode(item, arrays)
         for key, item in value["parameters"].items()
-        if key in inspect.signature(kind).parameters  # or an earlier version had it
+        if key in known  # or an earlier version had it
     }
     names = {saved: name for name, saved in SAVED_AS.items()}
     state = {names.get(key, key): decode(item, arrays) for key, item in value["state"].items()}

@@ -9,7 +9,7 @@ import click
 
 from cli import options
 from cli.options import Fit, Inputs, Outputs, Running, given
-from cli.parameter_types import Number
+from cli.parameter_types import Choice, Number
 from postproc.calibration.by_name import METHODS
 
 
@@ -20,13 +20,13 @@ class Shift:
     method: str = given(
         "em, map and bbse estimate the class prior and reweight by it; sinkhorn and can use "
         "the estimate of map.",
-        type=click.Choice(["em", "map", "bbse", "sinkhorn", "can"]),
+        type=Choice(["em", "map", "bbse", "sinkhorn", "can"]),
         default="map",
     )
     calibration: str = given(
         f"How to calibrate predictions first: {', '.join(METHODS)} or none.",
         metavar="METHOD",
-        type=click.Choice([*METHODS, "none"]),
+        type=Choice([*METHODS, "none"]),
         default="matrix",
     )
     soft: bool = given(

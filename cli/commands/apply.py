@@ -94,12 +94,14 @@ def _apply_ensemble(
     combiner: Any, model: Path, paths: tuple[str, ...], runner: Runner, *, by_order: bool
 ) -> Outcome:
     from cli.run.combined import Combination, write_combined
+    from cli.task.doubts import seen_rows
     from cli.task.members import load_task_of
     from cli.task.output import output_path
 
     output = output_path(paths[0], runner)
     task = load_task_of(combiner, model.name, paths, runner, by_order=by_order)
-    return write_combined(Combination(combiner, model.stem, task, output, runner))
+    notes = seen_rows(model, task.members)
+    return write_combined(Combination(combiner, model.stem, task, output, runner), notes)
 
 
 def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runner) -> Outcome:
@@ -107,6 +109,7 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
 
     from cli.run.decided import write_decisions
     from cli.run.one_file import apply_to_file
+    from cli.task.doubts import seen_rows
     from cli.task.load import in_order_of, load, load_judging_labels
     from cli.task.members import open_run
     from cli.task.output import decision_path, output_path
@@ -138,6 +141,9 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
     make_path = partial(decision_path, sets=sets)
     output = (make_path if decides else output_path)(target.name, runner)
     labels = load_judging_labels(own, target, runner)
+    notes = seen_rows(model, [target])
     if isinstance(fitted, Decider):
-        return write_decisions(fitted, None, target, labels, output, runner)
-    return apply_to_file(fitted, target, labels, output, runner)
+        outcome = write_decisions(fitted, None, target, labels, output, runner)
+        outcome.summary["warnings"] = notes + outcome.summary["warnings"]
+        return outcome
+    return apply_to_file(fitted, target, labels, output, runner, notes=notes)

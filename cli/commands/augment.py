@@ -8,7 +8,7 @@ import click
 
 from cli import options
 from cli.options import Inputs, Outputs, Running
-from cli.parameter_types import FILE, Count
+from cli.parameter_types import FILE, Choice, Count
 
 
 @options.command(
@@ -42,7 +42,7 @@ row of each text:
 )
 @options.option(
     "--method",
-    type=click.Choice(["aeda", "roles"]),
+    type=Choice(["aeda", "roles"]),
     default="aeda",
     help="How texts are varied: aeda puts punctuation marks before some words; roles replaces, "
     "deletes, inserts and selects words by what they tell of labels.",

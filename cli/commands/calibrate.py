@@ -8,6 +8,7 @@ import click
 
 from cli import options
 from cli.options import Fit, Inputs, Outputs, Running
+from cli.parameter_types import Choice
 from postproc.calibration.by_name import METHODS
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ Examples:
 @options.option(
     "--method",
     metavar="METHOD",
-    type=click.Choice(list(METHODS)),
+    type=Choice(list(METHODS)),
     help="temperature; bcts, bias-corrected; structured or matrix, residual matrix scaling; "
     "pooled, matrix scaling with a discriminant and a kernel regression. Of two classes: beta, "
     "quadratic, venn-abers, or binary, the mean of these weighted by their held-out log-loss.  "

@@ -10,7 +10,7 @@ import click
 
 from cli import options
 from cli.options import LABELS_OUT, Inputs, Outputs, Prior, Running, given
-from cli.parameter_types import Count, Number
+from cli.parameter_types import Choice, Count, Number
 
 if TYPE_CHECKING:
     from postproc.can.options import CANOptions
@@ -22,7 +22,7 @@ class Settings:
 
     preset: str | None = given(
         "Published settings, which the options below override.  [default: blog]",
-        type=click.Choice(["blog", "paper-code"]),
+        type=Choice(["blog", "paper-code"]),
     )
     config: Path | None = given("A configuration written by postproc tune, in place of a preset.")
     alpha: float | None = given(

@@ -10,7 +10,7 @@ import click
 
 from cli import options
 from cli.options import ENGINE, Fit, Inputs, Outputs, Prior, Running, given
-from cli.parameter_types import Number
+from cli.parameter_types import Choice, Number
 
 #: Options that say how to decide, of which one is given at most, and those that belong to each.
 RULES = {
@@ -42,7 +42,7 @@ class Decision:
         "threshold for each label, for macro_f1 or micro_f1. Takes --fit.  [default: all weights "
         "1]",
         metavar="NAME",
-        type=click.Choice([*WEIGHTED, "micro_f1"]),
+        type=Choice([*WEIGHTED, "micro_f1"]),
     )
     cost: Path | None = given(
         "Decide at least expected cost. A table: rows true classes, columns decisions, names in "
@@ -71,7 +71,7 @@ class Decision:
     score: Any = given(
         "Score of --sets: `lac` gives the smallest sets, `aps` larger ones for harder rows.  "
         "[default: lac]",
-        type=click.Choice(["lac", "aps"]),
+        type=Choice(["lac", "aps"]),
     )
     per_class: bool = given("--sets: reach the probability within every class.")
 

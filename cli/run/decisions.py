@@ -18,6 +18,7 @@ from postproc.decisions.label_thresholds import LabelThresholds
 from postproc.decisions.rules import ABSTAINED
 from postproc.decisions.sets import ConformalSets
 from postproc.decisions.thresholds import ClassWeights
+from postproc.evaluation.agreement import order_doubts
 from postproc.evaluation.paired import wilson_interval
 from postproc.evaluation.registry import find_metric
 from postproc.reports.tables import percent
@@ -136,7 +137,9 @@ def fitted_summary(decider: Decider | None) -> dict[str, Any]:
 
 
 def decision_doubts(decider: Decider | None, target: Predictions) -> list[str]:
-    """What a guarantee could not be given for."""
+    """What a guarantee could not be given for, and what a metric takes for granted."""
+    if isinstance(decider, ClassWeights):
+        return order_doubts([decider.metric], target.classes)
     if isinstance(decider, SelectiveClassifier) and decider.accepted_ == 0:
         said = (
             "no row is decided: not even among the most certain rows of --fit is an error of at "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.options import OUTPUT, Running, given
-from cli.parameter_types import Count, Number
+from cli.parameter_types import Choice, Count, Number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,7 @@ class Devil:
 
     head: str | None = given(
         "devil: what each norm model learns.  [default: auto, by cross-validation]",
-        type=click.Choice(["auto", "bias", "scale-bias", "affine"]),
+        type=Choice(["auto", "bias", "scale-bias", "affine"]),
     )
     discussion_weight: float | None = given(
         "devil: weight λ of the MSE in the discussion, 1 as published.  [default: by "

@@ -286,13 +286,13 @@ class Policy:
             classes = classes.argmax(axis=1)
         accuracy = float(np.mean(classes == self.labels))
         error = math.sqrt(accuracy * (1.0 - accuracy) / len(self.labels))
-        # Nearly every trained model is over-confident. Confidence this far below the accuracy on
-        # the fit split means scores that are not log-odds, or fit rows that the model has seen.
+        # The confidence is that after a temperature where this is higher: a cautious model is no
+        # cause, but a target of harder rows is, such as one of classes that it knows less well.
         if accuracy - confidence > max(0.1, 3.0 * error):
             msg = (
                 f"accuracy on the fit split is {accuracy:.3f}, but mean confidence on the target "
-                f"is only {confidence:.3f}; the fit rows must not be rows that the model was "
-                "trained on"
+                f"is only {confidence:.3f}: either the rows of the target are harder, or the model "
+                "was trained on the fit rows; if so, fit to rows that no model was trained on"
             )
             warnings.warn(coded("leakage", msg), UserWarning, stacklevel=6)
 

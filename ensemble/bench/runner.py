@@ -14,14 +14,7 @@ from multiprocessing import parent_process
 from pathlib import Path
 
 from ensemble.bench.methods import choose_methods
-from ensemble.bench.protocol import (
-    CellKey,
-    Measured,
-    Settings,
-    Unit,
-    measure_unit,
-    plan_units,
-)
+from ensemble.bench.protocol import CellKey, Measured, Settings, Unit, measure_unit, plan_units
 from ensemble.bench.records import RecordsFile, join_times, make_header
 from ensemble.bench.results import Result
 from ensemble.bench.tasks import Task, find_tasks
@@ -220,7 +213,7 @@ def check_settings(
         fail("shifts", "one shift or more", "none")
     for shift in kinds:
         draw_target([0, 1], shift, 1, 0, 2)
-    label_metric(metric)
+    label_metric(metric, "multiclass")
     if metric != "accuracy" and draws == 1:
         fail("draws", "2 or more for other metrics than accuracy", f"{draws}")
     return Settings(

@@ -17,15 +17,18 @@ from pathlib import Path
 
 import numpy as np
 
+#: Where files are in memory, as the disk would take most of the time.
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
 #: Bytes before the data of an input: which subject it is for, and which of its files.
 PLACE = 2
 
 
 def main(seconds: int, seed: int, only: str) -> int:
     """Fuzz in another process, which libFuzzer ends; print counts and faults."""
-    with tempfile.TemporaryDirectory() as root:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as root:
         words = [sys.executable, "-m", "tests.attack.guided", "--child", root, "--only", only]
-        limits = ["-max_len=65536", "-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1"]
+        limits = ["-max_len=16384", "-timeout=1200", "-rss_limit_mb=2048", "-print_final_stats=1"]
         limits += [f"-max_total_time={seconds}", f"-seed={seed + 1}", f"{root}/corpus"]
         environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
         done = subprocess.run(
@@ -52,9 +55,10 @@ def child(root: Path, only: str, limits: list[str]) -> None:
     warnings.simplefilter("ignore")
     subjects = [each for name, each in fuzz.SUBJECTS.items() if name.startswith(only)]
     names = [name for name in fuzz.SUBJECTS if name.startswith(only)]
+    folder, seen = fuzz.Folder(root / "attacked"), set[str]()
     contents = [fuzz.made(each, Path(tempfile.mkdtemp(dir=root))) for each in subjects]
-    corpus, folder, seen = root / "corpus", root / "attacked", set[str]()
-    corpus.mkdir()
+    corpus = root / "corpus"
+    corpus.mkdir(exist_ok=True)
     for at, content in enumerate(contents):
         for place, data in enumerate(content.values()):
             (corpus / f"{at}.{place}").write_bytes(bytes([at, place]) + data)

@@ -175,8 +175,15 @@ def test_a_class_without_labels(fit_split):
 def test_training_predictions_are_suspected():
     x, y = task(300, np.full(4, 0.25), 0, distance=6.0)
     auto = AutoPostprocessor(n_rehearsals=6).fit([x], y)
-    with pytest.warns(UserWarning, match="must not be rows that the model was trained on"):
+    with pytest.warns(UserWarning, match="or the model was trained on the fit rows"):
         auto.adapt_to([task(300, np.full(4, 0.25), 1, distance=0.7)[0]])
+
+
+@pytest.mark.parametrize("scale", [0.02, 0.2])
+def test_cautious_models_are_not_suspected(scale):
+    x, y = task(300, np.full(4, 0.25), 0, distance=6.0)
+    target, _ = task(300, np.full(4, 0.25), 1, distance=6.0)
+    AutoPostprocessor(n_rehearsals=6).fit([scale * x], y).adapt_to([scale * target])
 
 
 def test_a_target_of_other_classes_is_refused(fitted):
