@@ -75,6 +75,13 @@ def raise_as_message(error: Exception, context: click.Context, *, debug: bool) -
     raise click.ClickException(coded(kind_of(error), said)) from error
 
 
+def refuse(message: str, parameter: str = "") -> NoReturn:
+    """Raise an error of usage, or of the value of a parameter."""
+    if parameter:
+        raise click.BadParameter(message, param_hint=parameter)
+    raise click.UsageError(message)
+
+
 def with_code(error: click.ClickException) -> click.ClickException:
     """An error of click, with the code of a faulty command line where it is one."""
     from postproc.scores.codes import coded
