@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cli.messages import echo
-from cli.run.outcome import Outcome
+from cli.run.outcome import Outcome, size_of
 from cli.task.load import load
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
@@ -76,9 +76,7 @@ def convert_file(
         written = runner.outputs.layout(found, found.classes)
         save_labels(labels_out, [labels], len(labels), written)
     summary = {
-        "rows": found.n_rows,
-        "classes": found.n_classes,
-        "kind": found.kind,
+        **size_of(found),
         "output": str(output),
         "warnings": said + lost_ids(found.ids, output),
     }

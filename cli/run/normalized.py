@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cli.messages import echo, print_table
 from cli.options import Prior
-from cli.run.outcome import Outcome
+from cli.run.outcome import Outcome, size_of
 from cli.task.load import in_order_of, load, load_ordered_labels
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
@@ -61,9 +61,7 @@ def adjust_file(
         tally.merge(counts)
     mismatch = model.mismatch(tally.moments.mean, tally.moments.standard_error)
     summary = {
-        "rows": target.n_rows,
-        "classes": target.n_classes,
-        "kind": target.kind,
+        **size_of(target),
         "confident": tally["rows"] - tally["ambiguous"],
         "ambiguous": tally["ambiguous"],
         "changed": tally["changed"],
