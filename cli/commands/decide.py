@@ -119,7 +119,7 @@ Examples:
     Prior,
     prior={
         "help": "--sets: class prior of PREDS, where it is not that of --fit: a file of labels, "
-        "counts or probabilities; `uniform`; numbers separated by commas; or `estimate`.",
+        "counts or probabilities; `uniform`; numbers separated by commas; or `estimate`."
     },
     prior_kind={},
 )
@@ -135,7 +135,7 @@ Examples:
         "help": "Output file; the suffix sets the format: .csv, .tsv, .jsonl and .parquet keep "
         "row ids, .txt holds one label per line, .npy integers (of sets and of labels that do not "
         "exclude each other zeros and ones).  "
-        "[default: <stem>.decide.csv in the folder of PREDS]",
+        "[default: <stem>.decide.csv in the folder of PREDS]"
     },
 )
 @options.group(Running, *ENGINE, "seed", "quiet")

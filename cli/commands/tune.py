@@ -91,9 +91,7 @@ Examples:
     prior_kind={},
 )
 @options.group(
-    Inputs,
-    *options.READING,
-    labels={"required": True, "help": "True labels of the rows of VAL."},
+    Inputs, *options.READING, labels={"required": True, "help": "True labels of the rows of VAL."}
 )
 @options.group(Search)
 @options.group(
@@ -163,12 +161,7 @@ def tune_command(
             tune = partial(tune_greedy_files, predictions)
         result, kind = tune(output, runner, **how, progress=progress)
     note_written(output)
-    summary = {
-        **result.to_dict(),
-        "kind": kind,
-        "output": str(output),
-        "warnings": notes,
-    }
+    summary = {**result.to_dict(), "kind": kind, "output": str(output), "warnings": notes}
     return deliver(Outcome(summary, partial(show_tuned, result)), runner)
 
 

@@ -75,11 +75,7 @@ def _position(baseline: str | None, names: Sequence[str], paths: Sequence[str]) 
 
 
 def _print(
-    found: Report,
-    diversity: Diversity | None,
-    doubts: list[str],
-    shown: Shown,
-    runner: Runner,
+    found: Report, diversity: Diversity | None, doubts: list[str], shown: Shown, runner: Runner
 ) -> None:
     """Print JSON, CSV, Markdown or tables."""
     if runner.outputs.as_json:

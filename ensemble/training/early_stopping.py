@@ -36,10 +36,7 @@ class Standing:
     def of_next_phase(self) -> Standing:
         """The start of the next phase."""
         return Standing(
-            phase=self.phase + 1,
-            step=self.step,
-            history=self.history,
-            accordance=self.accordance,
+            phase=self.phase + 1, step=self.step, history=self.history, accordance=self.accordance
         )
 
 

@@ -76,12 +76,7 @@ def label_losses(z: Floats, y: NDArray[Any]) -> Floats:
 
 
 def fit_labels(
-    z: Floats,
-    y: NDArray[Any],
-    *,
-    n_folds: int,
-    seed: int,
-    strengths: Sequence[float] = STRENGTHS,
+    z: Floats, y: NDArray[Any], *, n_folds: int, seed: int, strengths: Sequence[float] = STRENGTHS
 ) -> LabelFit:
     """Fit maps of log-odds (n, m, M) to labels (n, m); `strengths` descend."""
     folds = label_folds(z, y, min(n_folds, len(z)), seed)
