@@ -46,7 +46,9 @@ def convert_file(
             path, classes=None if names is None else load_class_names(names), **how
         )
         if names is None:
-            said.append(_every_token(read.predictions))
+            tokens = first_few(read.predictions.classes or (), 10)
+            told = f"every token that occurs is a class: {tokens}; --classes gives a file of the"
+            said.append(coded("answers", f"{told} answers alone"))
     else:
         how = {"mapped": True, "long": layout == "long", "repeated_ids": ids is not None}
         read = Converted(load(path, runner, **how), None)
@@ -90,16 +92,6 @@ def _ids_of(path: Path, found: Predictions) -> NDArray[np.str_]:
         fail(f"ids of {path}", f"one for each of the {found.n_rows} rows of {found.name}", len(ids))
     check_unique(ids.tolist(), f"ids of {path}")
     return ids
-
-
-def _every_token(found: Predictions) -> str:
-    """A warning that names the tokens that were taken for answers."""
-    tokens = found.classes or ()
-    names = first_few(tokens, 10)
-    return coded(
-        "answers",
-        f"every token that occurs is a class: {names}; --classes gives a file of the answers alone",
-    )
 
 
 def _show(summary: dict[str, Any]) -> None:
