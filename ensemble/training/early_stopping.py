@@ -12,7 +12,7 @@ import torch
 from ensemble.training.batches import move_batch, sow
 from ensemble.training.checkpoints import optimizer_tensors, part_of, restore_optimizer
 from ensemble.training.child_tuning import driven_child
-from ensemble.training.levels import found_levels
+from ensemble.training.flooding import found_levels
 from ensemble.training.phases import PhaseLoss
 from ensemble.training.steps import Stepper
 
