@@ -38,18 +38,15 @@ def deliver(outcome: Outcome, runner: Runner) -> dict[str, Any]:
         for line in outcome.remarks:
             echo(line)
         if summary.get("saved") is not None:
-            _print_saved(summary["saved"])
+            from ensemble.saved import arrays_of
+
+            files = arrays_of(Path(summary["saved"]))
+            arrays = "".join(f", with its arrays in {file.name}" for file in files)
+            echo(f"saved: {summary['saved']}{arrays}")
         echo(f"written: {summary['output']}")
         if labels is not None:
             echo(f"labels: {labels}")
     return summary
-
-
-def _print_saved(path: str) -> None:
-    from ensemble.saved import arrays_of
-
-    arrays = "".join(f", with its arrays in {file.name}" for file in arrays_of(Path(path)))
-    echo(f"saved: {path}{arrays}")
 
 
 def save(model: Any, runner: Runner, fitted: Sequence[Predictions]) -> str | None:

@@ -94,22 +94,19 @@ def _adaptation(decision: Decision, p_value: str) -> str:
     assert decision.prior is not None
     assert decision.source_prior is not None
     assert decision.test is not None
+    assumed = ""
+    if decision.fit is not None:
+        assumed = (
+            " This assumes that rows of one class look alike in the fit rows and in the target; "
+            f"class frequencies explain {100.0 * decision.fit.explained:.0f} % of the difference."
+        )
     moved = 50.0 * float(np.abs(decision.prior.prior - decision.source_prior).sum())
     return (
         f"The target shows label shift ({p_value}, {decision.test.ratio:.1f} times the sampling "
         "noise). The predictions were calibrated and "
         f"re-weighted to an estimated prior, which moves {moved:.1f} % of the probability mass and "
         f"is shrunk to the source prior by {decision.prior.strength:.0f} pseudo-rows."
-        f"{_assumption(decision)}"
-    )
-
-
-def _assumption(decision: Decision) -> str:
-    if decision.fit is None:
-        return ""
-    return (
-        " This assumes that rows of one class look alike in the fit rows and in the target; class "
-        f"frequencies explain {100.0 * decision.fit.explained:.0f} % of the difference."
+        f"{assumed}"
     )
 
 

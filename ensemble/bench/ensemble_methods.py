@@ -46,11 +46,11 @@ class TeamState:
         """The member with the best metric on the fit split, the first one if tied."""
         if self.metric != "accuracy":
             judge, n_classes = find_metric(self.metric), self.fit.n_classes
-            values = [
-                judge.measure_decided(self.fit_labels, classes, n_classes).value
+            found = (
+                judge.measure_decided(self.fit_labels, classes, n_classes)
                 for classes in member_classes(self.fit)
-            ]
-            return int(np.argmax(np.nan_to_num(values, nan=-np.inf)))
+            )
+            return int(np.argmax([judge.goodness(each.value) for each in found]))
         fit = self.fit.two_class() if self.fit.multilabel else self.fit
         return int(np.argmax(solo_accuracy(fit, self.fit_labels.reshape(-1))))
 

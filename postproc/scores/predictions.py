@@ -17,13 +17,7 @@ from postproc.scores.binary_labels import POSITIVE, name_classes
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_blocks, row_cuts
 from postproc.scores.checks import check_choice, fail
 from postproc.scores.frames.arguments import takes_frames
-from postproc.scores.kinds import (
-    LOG_LEAST,
-    Kind,
-    check_scores,
-    log_probabilities,
-    probabilities,
-)
+from postproc.scores.kinds import LOG_LEAST, Kind, check_scores, log_probabilities, probabilities
 from postproc.scores.names import COMMON, FOLDS, Names, check_text, check_unique, matching_order
 from postproc.scores.sources import Picked, as_source
 

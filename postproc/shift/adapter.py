@@ -35,12 +35,7 @@ from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
 from postproc.shift.bbse import N_BOOTSTRAP, one_hot_winners, solve_confusion
 from postproc.shift.evidence import NoShiftTest, PredictionMoments, compare_moments
-from postproc.shift.misfit import (
-    ClassMoments,
-    LabelShiftFit,
-    fit_frequencies,
-    score_functions,
-)
+from postproc.shift.misfit import ClassMoments, LabelShiftFit, fit_frequencies, score_functions
 from postproc.shift.prior import MAX_ITER, TOLERANCE, PriorEstimate, estimate_prior, evidence_counts
 from postproc.shift.reweight import match_columns, prior_factors
 from postproc.shift.streaming import (

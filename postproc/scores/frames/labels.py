@@ -20,7 +20,7 @@ from postproc.scores.frames.native import (
 )
 from postproc.scores.names import matching_order, positions, some
 from postproc.scores.tables.choice import ColumnChoice
-from postproc.scores.tables.columns import find_ids
+from postproc.scores.tables.id_columns import find_ids
 from postproc.scores.tables.tables import as_floats, is_number
 
 Ids = NDArray[np.str_] | None

@@ -139,4 +139,4 @@ def test_a_member_of_shuffled_rows_has_no_weight():
     members = [shared + 1.2 * rng.normal(size=(500, 6)) for _ in range(8)]
     members[3] = members[3][rng.permutation(500)]
     weights = ensemble.DiscriminantPool().fit(members, y).member_weights_
-    assert weights[3] < 0.02 * np.median(weights)
+    assert weights[3] < 0.1 * np.median(weights)

@@ -19,7 +19,8 @@ from postproc.scores.tables.column_names import (
     is_suspect,
     is_truth,
 )
-from postproc.scores.tables.columns import find_roles, odd_columns
+from postproc.scores.tables.columns import find_roles
+from postproc.scores.tables.suspects import odd_columns
 from postproc.scores.tables.tables import Table
 from tests.postproc.files import fuzz
 
