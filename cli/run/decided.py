@@ -27,7 +27,7 @@ from postproc.evaluation.registry import find_metric
 from postproc.files.costs import load_costs
 from postproc.files.decided import save_labels, save_multilabels, save_sets
 from postproc.files.labels import label_names
-from postproc.scores.binary import two_names
+from postproc.scores.binary_labels import two_names
 from postproc.scores.checks import fail
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions

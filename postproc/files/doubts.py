@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from postproc.files.shards import ShardSource
 from postproc.scores.arrays import as_floating, as_numpy
-from postproc.scores.binary import POSITIVE
+from postproc.scores.binary_labels import POSITIVE
 from postproc.scores.codes import coded
 from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions

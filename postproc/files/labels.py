@@ -15,7 +15,7 @@ from postproc.files import formats
 from postproc.files.contents import Contents
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
-from postproc.scores.binary import WORDS, binary_labels, plain_text
+from postproc.scores.binary_labels import WORDS, binary_labels, plain_text
 from postproc.scores.checks import check_choice, check_label_rows, check_labels, fail
 from postproc.scores.codes import coded
 from postproc.scores.names import check_unique, first_few, matching_order, some

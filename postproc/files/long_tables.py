@@ -9,7 +9,8 @@ from postproc.files.contents import Contents, id_array, text_array
 from postproc.scores.rounding import decimals_of
 from postproc.scores.tables.choice import ColumnChoice
 from postproc.scores.tables.column_names import is_suspect, listed
-from postproc.scores.tables.columns import chosen_columns, find_ids, named_column
+from postproc.scores.tables.columns import chosen_columns
+from postproc.scores.tables.id_columns import find_ids, named_column
 from postproc.scores.tables.tables import Table, all_differ, as_floats, refuse
 
 #: The columns of a long table.

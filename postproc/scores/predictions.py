@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.arrays import Array, as_floating, sigmoid
-from postproc.scores.binary import POSITIVE, OneColumn, is_one_column, name_classes
+from postproc.scores.binary import OneColumn, is_one_column
+from postproc.scores.binary_labels import POSITIVE, name_classes
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_blocks, row_cuts
 from postproc.scores.checks import check_choice, fail
 from postproc.scores.frames.arguments import takes_frames
@@ -22,6 +23,12 @@ from postproc.scores.sources import Picked, as_source
 
 MissingClass = Literal["error", "zero"]
 Task = Literal["multiclass", "binary", "multilabel"]
+
+#: What to do about ids that repeat.
+REPEATED = (
+    "postproc pool makes one row of those that share an id; of a table, --id-column names another "
+    "column of ids, or - for none"
+)
 
 #: The class of labels that are none of the classes.
 UNKNOWN_CLASS = "(unknown)"
@@ -144,7 +151,7 @@ class Predictions:
         if row_names is not None:
             if row_names.ndim != 1:
                 fail(f"ids of {name}", "one-dimensional", f"shape {row_names.shape}")
-            mend = "" if repeated_ids else "postproc pool makes one row of those that share an id"
+            mend = "" if repeated_ids else REPEATED
             _check_names(row_names, n_rows, f"ids of {name}", "row", repeated_ids, mend)
         return cls(
             scores,
