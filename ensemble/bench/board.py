@@ -111,6 +111,11 @@ class Board:
         """What gains are in, in words."""
         return find_metric(self.known[0].metric if self.known else "accuracy").heading
 
+    @property
+    def metric_is_rate(self) -> bool:
+        """Whether the metric is no share; a point of it is 1/100."""
+        return not find_metric(self.known[0].metric if self.known else "accuracy").is_share
+
     def baseline_score(self, shift: str | None = None) -> float:
         """Mean metric of the baseline over all cells, or those of one shift; NaN without any."""
         # A cell's baseline is the same for every method: each cell counts once.

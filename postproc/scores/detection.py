@@ -138,7 +138,8 @@ def decide(found: Found, declared: Kind | None, check: CheckRows, array: Array) 
     one_sum = math.isfinite(high) and high - low <= SHARED_SUM * high
     if found.above is not None:
         if one_sum and abs(high - 100) <= 1:
-            fail(check.name, clearly, "rows that sum to 100, like percentages", VOTES)
+            mend = f"{VOTES}; beside files of logits, write it anew first: postproc convert --votes"
+            fail(check.name, clearly, "rows that sum to 100, like percentages", mend)
         if one_sum and found.n_rows > 1:
             got = f"rows that all sum to {high:g}, like votes"
             if abs(high - 1) <= SHARED_SUM:
