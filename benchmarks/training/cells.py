@@ -20,8 +20,8 @@ from ensemble.training.text.tasks import TASKS
 
 ENCODERS = ("cnn", "gru", "transformer")
 
-#: Epochs at most, rows of a batch and step of Adam, of many rows and of few.
-EPOCHS, BATCH, RATE = {False: 6, True: 20}, {False: 128, True: 64}, {False: 1e-2, True: 7e-3}
+#: Epochs at most, and rows of a batch, of many rows and of few; step of Adam.
+EPOCHS, BATCH, LEARNING_RATE = {False: 5, True: 15}, {False: 128, True: 64}, 1e-2
 
 #: Epochs of the pre-training.
 PRETRAIN_EPOCHS = 2
@@ -88,7 +88,7 @@ def _trained(encoder: str, cell: Cell, task: Texts) -> TextClassifier:
         epochs=EPOCHS[cell.few],
         pretrain_epochs=PRETRAIN_EPOCHS,
         batch_size=BATCH[cell.few] // batches,
-        learning_rate=RATE[cell.few],
+        learning_rate=LEARNING_RATE,
         length=LENGTH,
         seed=cell.seed,
         **settings,

@@ -15,8 +15,8 @@ from benchmarks.gains.splits import SPLITS, add_noise, draw_rows
 SHOTS, ROWS = 10, 3000
 NOISE = 0.2
 
-#: Val rows that say when to stop, as many as so; the ensembles are fitted on the others.
-STOP_ROWS = 500
+#: Val rows that say when to stop, and others that the ensembles are fitted on.
+STOP_ROWS, FIT_ROWS = 300, 1000
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ def synthetic(seed: int = 0) -> Texts:
 
 
 def varied(task: Texts, *, shots: int | None, noise: float, seed: int) -> Texts:
-    """A task of a seed: its training rows, few or wrong ones perhaps, and rows that say "stop".
+    """A task of a seed: its training rows, few or wrong ones perhaps, and two parts of val.
 
-    These are drawn from val, a quarter at most; test stays.
+    The rows that say when to stop are a quarter of val at most; test stays.
     """
     y, n_val = task.labels["train"], len(task.labels["val"])
     drawn = rows = draw_rows(y, ROWS, seed)
@@ -69,10 +69,12 @@ def varied(task: Texts, *, shots: int | None, noise: float, seed: int) -> Texts:
         starts = np.searchsorted(y[order], y[order])
         rows = np.sort(order[np.arange(len(y)) - starts < shots])
     stop = draw_rows(task.labels["val"], min(STOP_ROWS, n_val // 4), seed)
+    others = np.delete(np.arange(n_val), stop)
+    fit = others[draw_rows(task.labels["val"][others], FIT_ROWS, seed)]
     found = {
         "train": ("train", rows),
         "stop": ("val", stop),
-        "val": ("val", np.delete(np.arange(n_val), stop)),
+        "val": ("val", fit),
         "test": ("test", np.arange(len(task.labels["test"]))),
     }
     labels = {split: task.labels[source][rows] for split, (source, rows) in found.items()}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from cli import options
 from cli.options import Inputs, Outputs, Running
-from cli.parameter_types import Choice
+from cli.parameter_types import PATH, Choice
 
 
 @options.command(
@@ -23,6 +24,7 @@ Examples:
   postproc convert long.csv --layout long --label-column class \\
       -o preds.npz
   postproc convert twice.npy --undo-softmax -o once.npy
+  postproc convert val.npy --classes names.txt --ids train.csv -o val.csv
 """
 )
 @options.predictions_argument
@@ -34,6 +36,13 @@ Examples:
     help="Layout of a .jsonl file: sample logs of lm-evaluation-harness, or top-k "
     "log-probabilities of tokens; or of a table: a line for each row and class.  [default: a "
     "table or array of scores]",
+)
+@options.option(
+    "--ids",
+    type=PATH,
+    group=options.INPUT,
+    help="File of the ids of the rows, in their order: one id per line, or a table with a column "
+    "of ids.  [default: those of PREDS]",
 )
 @options.option(
     "--normalize",
@@ -63,6 +72,7 @@ def convert_command(
     predictions: str,
     inputs: Inputs,
     layout: str | None,
+    ids: Path | None,
     normalize: Any,
     missing: Any,
     undo_softmax: bool,
@@ -71,7 +81,8 @@ def convert_command(
 ) -> dict[str, Any]:
     """Write PREDS in another format, as the kind of scores that they are.
 
-    The suffix of the output sets its format. Class names and row ids go along.
+    The suffix of the output sets its format. Class names and row ids go along; an array gets them
+    from --classes and --ids.
     """
     from cli.run.converted import convert_file
     from cli.run.outcome import deliver
@@ -82,6 +93,5 @@ def convert_command(
         raise click.UsageError(message)
     runner = Runner.of(inputs, outputs, running)
     how = {"normalize": normalize} if layout == "lm-eval" else {"missing": missing}
-    return deliver(
-        convert_file(predictions, runner, layout=layout, how=how, undo=undo_softmax), runner
-    )
+    done = convert_file(predictions, runner, layout=layout, ids=ids, how=how, undo=undo_softmax)
+    return deliver(done, runner)

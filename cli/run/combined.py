@@ -16,7 +16,7 @@ from cli.run.devil import contestants_of, devil_lines, devil_summary
 from cli.run.heads import head_lines, head_summary
 from cli.run.outcome import Outcome, deliver, save
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
-from cli.task.load import Report, compare, load_written
+from cli.task.load import Report, compare
 from cli.task.members import Task, load_task
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
@@ -115,7 +115,9 @@ def _write(what: Combination, combiner: Ensemble, notes: Sequence[str]) -> Outco
     said = [*notes, *_lacking(members), *lost_ids(members.ids, output)]
     saved, report = save(what.model, runner, task.fit_members or ()), None
     if labels is not None:
-        report = _report(what, members, labels, solo, contestants_of(combiner, members))
+        with noting([]):  # the fit has told of these members
+            contestants = contestants_of(combiner, members)
+        report = _report(what, members, labels, solo, contestants)
         said += report_doubts(report)
     summary = {
         "method": what.method,
@@ -177,7 +179,7 @@ def _report(
         best, judging = members.names[model.best_], {"metrics": [find_metric(model.metric)]}
     models |= contestants
     name = what.method if what.method not in models else f"{what.method} (ensemble)"
-    models[name] = load_written(what.output, members[0], what.runner)
+    models[name] = what.runner.load_written(output_like(what.output, members[0]), members[0])
     return compare(models, labels, members.classes, what.runner, baseline=best, **judging)
 
 

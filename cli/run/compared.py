@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -47,7 +46,10 @@ def compare_files(
             raise click.UsageError(message)
         diversity = pairwise_diversity(align_members([*models.values()], classes=classes), labels)
     if shown.html is not None:
-        _write_page(found, shown.html, shown.title, overwrite=runner.outputs.overwrite)
+        page = found.to_html(title=shown.title)
+        with atomic_path(shown.html, overwrite=runner.outputs.overwrite) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+        note_written(shown.html)
     _print(found, diversity, doubts, shown, runner)
 
 
@@ -74,13 +76,6 @@ def _position(baseline: str | None, names: Sequence[str], paths: Sequence[str]) 
             return known.index(baseline)
     message = f"must be one of {', '.join(names)}, got {baseline}"
     raise click.BadParameter(message, param_hint="--baseline")
-
-
-def _write_page(found: Report, path: Path, title: str, *, overwrite: bool) -> None:
-    page = found.to_html(title=title)
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    note_written(path)
 
 
 def _print(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import atomic_path, save_predictions
+from postproc.files.formats import write_npy_blocks
 
 #: Labelled rows a class to train on: few, so that there are doubtful rows.
 SHOTS = 5
@@ -76,7 +77,7 @@ def _train(images: NDArray[np.float64], labels: NDArray[np.int64], seed: int) ->
 
 def _save_labels(path: Path, labels: NDArray[np.int64]) -> None:
     with atomic_path(path, overwrite=True) as temporary:
-        np.save(temporary, labels)
+        write_npy_blocks(temporary, [labels], shape=labels.shape, dtype=labels.dtype)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -14,7 +14,7 @@ from cli.messages import echo, noting, print_table
 from cli.options import Fit, Inputs, Outputs, Running
 from cli.run.outcome import Outcome, deliver, save
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
-from cli.task.load import Report, compare, load_fit_and_target, load_judging_labels, load_written
+from cli.task.load import Report, compare, load, load_fit, load_judging_labels
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
 from postproc.calibration.by_name import name_of
@@ -47,7 +47,8 @@ def fit_and_write(
 ) -> dict[str, Any]:
     """Fit the estimator that `make` gives for the fit rows, apply it to a file, and say so."""
     runner = Runner.of(inputs, outputs, running)
-    target, rows, y = load_fit_and_target(path, fit, runner)
+    target = load(path, runner)
+    rows, y = load_fit(target, fit, runner)
     output = output_path(target.name, runner)
     labels = load_judging_labels(target, target, runner)
     estimator = make(rows)
@@ -111,9 +112,9 @@ def _before_and_after(
     """Report on the written file beside the target; None without labels."""
     if labels is None:
         return None
-    after, classes = load_written(output, target, runner), target.classes
+    after = runner.load_written(output_like(output, target), target)
     models = {"as given": target, name: after}
-    return compare(models, labels, classes, runner, baseline="as given")
+    return compare(models, labels, target.classes, runner, baseline="as given")
 
 
 def _summarize_calibrated(
@@ -167,6 +168,8 @@ def _summarize_adapted(
         "fit_rows": adapter.moments_.n_rows,
         "p_value": found.test.p_value,
         "shift_ratio": found.test.ratio,
+        "explained": None if found.fit is None else found.fit.explained,
+        "misfit_ratio": None if found.fit is None else found.fit.ratio,
         "class_names": [target.class_name(j) for j in range(target.n_classes)],
         "source_prior": adapter.moments_.mean.tolist(),
         "prior": prior.prior.tolist(),
@@ -205,6 +208,10 @@ def _show_adapted(summary: dict[str, Any]) -> None:
         f"test for label shift: p = {summary['p_value']:.3g}, "
         f"{summary['shift_ratio']:.2f} times the sampling noise"
     )
+    assumed = "assumed: rows of one class look alike in the fit rows and in the target"
+    if summary["explained"] is not None and summary["p_value"] < 0.05:
+        assumed += f"; class frequencies explain {100 * summary['explained']:.0f} % of the shift"
+    echo(assumed)
     share = summary["positive_share"]
     if share is not None:
         low, high = share["ci"]

@@ -38,21 +38,20 @@ def deliver(outcome: Outcome, runner: Runner) -> dict[str, Any]:
         for line in outcome.remarks:
             echo(line)
         if summary.get("saved") is not None:
-            _print_saved(summary["saved"])
+            from ensemble.saved import arrays_of
+
+            files = arrays_of(Path(summary["saved"]))
+            arrays = "".join(f", with its arrays in {file.name}" for file in files)
+            echo(f"saved: {summary['saved']}{arrays}")
         echo(f"written: {summary['output']}")
         if labels is not None:
             echo(f"labels: {labels}")
     return summary
 
 
-def _print_saved(path: str) -> None:
-    from ensemble.saved import arrays_of
-
-    arrays = "".join(f", with its arrays in {file.name}" for file in arrays_of(Path(path)))
-    echo(f"saved: {path}{arrays}")
-
-
-def save(model: Any, runner: Runner, fitted: Sequence[Predictions]) -> str | None:
+def save(
+    model: Any, runner: Runner, fitted: Sequence[Predictions], names: Sequence[str] = ()
+) -> str | None:
     """Save a model fitted to some rows if --save asks for it; return its path for the summary."""
     from cli.task.doubts import digest_of
     from ensemble import save_model
@@ -61,6 +60,7 @@ def save(model: Any, runner: Runner, fitted: Sequence[Predictions]) -> str | Non
     if path is None:
         return None
     digests = [digest_of(member) for member in fitted]
-    save_model(model, path, overwrite=runner.outputs.overwrite, fitted_rows=digests)
+    overwrite = runner.outputs.overwrite
+    save_model(model, path, overwrite=overwrite, fitted_rows=digests, label_names=names)
     note_written(path)
     return str(path)

@@ -14,12 +14,7 @@ from cli.task.load import Report
 from ensemble.agreement import label_doubts, member_doubts
 from ensemble.members import Members
 from ensemble.saved import fitted_rows
-from postproc.evaluation.agreement import (
-    chance_doubts,
-    is_chance,
-    order_doubts,
-    unlabelled_doubts,
-)
+from postproc.evaluation.agreement import chance_doubts, is_chance, order_doubts, unlabelled_doubts
 from postproc.reports.report import AccuracyReport
 from postproc.scores.arrays import as_numpy
 from postproc.scores.codes import coded

@@ -47,6 +47,7 @@ FILES = {
     "save": "--save",
     "plot": "--plot",
     "by": "--by",
+    "ids": "--ids",
     "groups": "--groups",
     "row_weights": "--row-weights",
     "order": "--order",

@@ -122,12 +122,23 @@ class Runner:
         if self.outputs.labels_out is not None:
             self._write_labels(output, self.outputs.labels_out, inputs[0])
 
-    def _write_labels(self, output: Output, path: Path, like: Any) -> None:
-        """Write the likeliest class of each row of an output, or its labels, beside it."""
-        reading = reading_of_output(output, like)
-        written = load_predictions(
+    def load_written(self, output: Output, like: Predictions) -> Predictions:
+        """Load an output that was made from `like`, whatever its columns are called."""
+        is_named = output.ids is not None and output.id_heading != "id"
+        reading = Reading(
+            kind="probs",
+            columns=() if output.only is None else output.classes or (),
+            id_column=output.id_heading if is_named else None,
+            positive=like.positive,
+            multilabel=like.multilabel,
+        )
+        return load_predictions(
             output.path, classes=like.classes, reading=reading, mapped=False, **self.blocks
         )
+
+    def _write_labels(self, output: Output, path: Path, like: Any) -> None:
+        """Write the likeliest class of each row of an output, or its labels, beside it."""
+        written = self.load_written(output, like)
         cuts, part = written.cuts(self.sizes), DecideRows(written)
         decided = self.map_blocks(part, cuts, f"writing {path.name}")
         blocks = (block for block, _ in decided)
@@ -137,18 +148,6 @@ class Runner:
         else:
             save_labels(path, blocks, written.n_rows, layout)
         note_written(path)
-
-
-def reading_of_output(output: Output, like: Predictions) -> Reading:
-    """How an output made from `like` is read, whatever its columns are called."""
-    is_named = output.ids is not None and output.id_heading != "id"
-    return Reading(
-        kind="probs",
-        columns=() if output.only is None else output.classes or (),
-        id_column=output.id_heading if is_named else None,
-        positive=like.positive,
-        multilabel=like.multilabel,
-    )
 
 
 def _make_engine(running: Running, sizes: Sizes) -> Engine:

@@ -10,15 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ensemble.bench.methods import BASELINE, METHODS, SCOPES
-from ensemble.bench.results import (
-    LOSS,
-    UNKNOWN,
-    Estimate,
-    Floats,
-    Result,
-    complete,
-    gain_estimate,
-)
+from ensemble.bench.results import LOSS, UNKNOWN, Estimate, Floats, Result, complete, gain_estimate
 from ensemble.bench.statistics import mean_ranks
 from postproc.evaluation.registry import find_metric
 

@@ -14,14 +14,7 @@ from multiprocessing import parent_process
 from pathlib import Path
 
 from ensemble.bench.methods import choose_methods
-from ensemble.bench.protocol import (
-    CellKey,
-    Measured,
-    Settings,
-    Unit,
-    measure_unit,
-    plan_units,
-)
+from ensemble.bench.protocol import CellKey, Measured, Settings, Unit, measure_unit, plan_units
 from ensemble.bench.records import RecordsFile, join_times, make_header
 from ensemble.bench.results import Result
 from ensemble.bench.tasks import Task, find_tasks

@@ -10,13 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.base import Ensemble
-from ensemble.learned.heads import (
-    LinearHead,
-    label_log_loss,
-    row_losses,
-    seen_classes,
-    warn_unseen,
-)
+from ensemble.learned.heads import LinearHead, label_log_loss, row_losses, seen_classes, warn_unseen
 from ensemble.learned.log_pool import warn_unconverged
 from ensemble.members import Members
 from ensemble.training.head_methods import (

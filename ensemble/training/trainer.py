@@ -18,6 +18,7 @@ from ensemble.training.checkpoints import load_checkpoint, part_of, save_checkpo
 from ensemble.training.early_stopping import EarlyStopping, Progress, Standing
 from ensemble.training.options import TrainingOptions
 from ensemble.training.phases import PHASES, Phase, PhaseLoss
+from postproc.files.formats import write_npy_blocks
 from postproc.files.paths import atomic_path
 from postproc.scores.checks import check_choice, check_count, check_number, fail
 
@@ -218,7 +219,7 @@ class DevilsAdvocateTrainer:
         arrays["labels"] = np.concatenate(labels)
         for name, array in arrays.items():
             with atomic_path(target / f"{name}.{split}.npy") as temporary:
-                np.save(temporary, array)
+                write_npy_blocks(temporary, [array], shape=array.shape, dtype=array.dtype)
 
     def _phase_loss(self, phase: Phase) -> PhaseLoss:
         modules = self.norm_models

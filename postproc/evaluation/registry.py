@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -110,6 +111,10 @@ class Metric:
         moved = sign * (new.influence - base.influence)
         value = sign * (new.value - base.value)
         return spread_of(value, moved, weights=weights, groups=groups).estimate()
+
+    def goodness(self, value: float) -> float:
+        """A value with its sign turned where less is better; what is not defined is worst."""
+        return -math.inf if math.isnan(value) else value if self.higher else -value
 
     def check_task(self, task: TaskName) -> None:
         """ValueError if the metric does not exist for a task."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files.reading import Reading
-from postproc.scores.binary import WHOLE_FLOAT
+from postproc.scores.binary_labels import WHOLE_FLOAT
 from postproc.scores.kinds import Kind
 from postproc.scores.names import check_text
 from postproc.scores.tables.columns import SCORE_KEYS

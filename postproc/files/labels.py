@@ -15,7 +15,7 @@ from postproc.files import formats
 from postproc.files.contents import Contents
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
-from postproc.scores.binary import WORDS, binary_labels, plain_text
+from postproc.scores.binary_labels import WORDS, binary_labels, plain_text
 from postproc.scores.checks import check_choice, check_label_rows, check_labels, fail
 from postproc.scores.codes import coded
 from postproc.scores.names import check_unique, first_few, matching_order, some
@@ -116,7 +116,7 @@ def load_labels(
     Warns
     -----
     ReadingWarning
-        If labels are unknown and count as wrong.
+        If labels are unknown and count as wrong, or are of rows without predictions.
     """
     check_choice(unknown, "unknown", ("error", "wrong"))
     found = resolve_path(path, LABEL_SUFFIXES)
@@ -125,7 +125,10 @@ def load_labels(
     contents = _from_one_hot(contents, n_classes, name)
     values = one_column(contents, classes, name)
     if ids is not None and contents.ids is not None:
-        values = values[look_up(contents.ids, ids, f"ids of {name}")]
+        rows = look_up(contents.ids, ids, f"ids of {name}")
+        is_label = plain_text(values) != "" if values.dtype.kind in "UST" else slice(None)
+        tell_unused(contents.ids[is_label], ids, name, predicted)
+        values = values[rows]
     elif predicted is not None:
         if len(values) != len(predicted):
             rule = f"as long as the predictions ({len(predicted)} rows)"
@@ -333,6 +336,25 @@ def look_up(have: NDArray[np.str_], want: NDArray[np.str_], name: str) -> NDArra
         wanted = set(want.tolist())
         check_unique([value for value in have.tolist() if value in wanted], name)
     return np.array([position[value] for value in want.tolist()], dtype=np.int64)
+
+
+def tell_unused(
+    have: NDArray[np.str_],
+    want: NDArray[np.str_],
+    name: str,
+    predicted: NDArray[np.bool_] | None = None,
+) -> None:
+    """Say which labels are of rows without predictions: a file of a fold may be missing.
+
+    Rows that `predicted` leaves out have been told of.
+    """
+    if len(have) <= len(want if predicted is None else predicted):
+        return
+    wanted = set(want.tolist())
+    unused = [each for each in have.tolist() if each not in wanted]
+    few = some(unused)
+    said = f"{name}: {len(unused)} of {len(have)} labels are of rows without predictions ({few})"
+    warnings.warn(coded("read", said), ReadingWarning, stacklevel=4)
 
 
 def order_of(

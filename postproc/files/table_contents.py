@@ -10,14 +10,8 @@ from postproc.files.long_tables import contents_of_long
 from postproc.files.reading import Reading
 from postproc.scores.tables.choice import NO_COLUMN
 from postproc.scores.tables.column_names import is_suspect, is_truth, listed
-from postproc.scores.tables.columns import (
-    SCORE_KEYS,
-    Roles,
-    chosen_columns,
-    find_ids,
-    find_roles,
-    named_column,
-)
+from postproc.scores.tables.columns import SCORE_KEYS, Roles, chosen_columns, find_roles
+from postproc.scores.tables.id_columns import find_ids, named_column
 from postproc.scores.tables.named_lists import in_class_order
 from postproc.scores.tables.tables import MISSING, Table, as_floats, is_list, is_text, refuse
 

@@ -154,7 +154,7 @@ def _write_at_once(
             yield _finite(block, rows)
         verify()
 
-    _remove(output.partial)
+    shutil.rmtree(output.partial, ignore_errors=True)
     save_blocks(
         output.path,
         computed(),
@@ -201,13 +201,13 @@ def _restore(output: Output, warn: Callable[[str], None]) -> None:
 
 def _begin(output: Output, target: AnyTarget, job: Mapping[str, Any]) -> Journal:
     """A new journal, and an empty target."""
-    _remove(output.partial)
+    shutil.rmtree(output.partial, ignore_errors=True)
     output.partial.mkdir()
     try:
         target.create()
         return Journal.begin(output.partial / "journal.jsonl", job)
     except BaseException:
-        _remove(output.partial)
+        shutil.rmtree(output.partial, ignore_errors=True)
         raise
 
 
@@ -335,8 +335,4 @@ def _reason(error: BaseException, output: Output) -> str:
 def _discard(output: Output, journal: Journal) -> None:
     """Remove what is left, unless another job has taken it over."""
     if journal.is_ours:
-        _remove(output.partial)
-
-
-def _remove(path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(output.partial, ignore_errors=True)

@@ -92,9 +92,12 @@ def model_reports(
     )
     shape = models[0].scores.shape
     counts = bool(of_ranks) and in_a_grid(shape) and shape[0] <= KEPT_ROWS
-    measured = (_measure(model, of_rows, sizes, keeps_norms=counts) for model in models)
+    measures = [
+        MeasureRows(m.scores, m.labels, m.kind, m.name, sizes, tuple(of_rows), counts)
+        for m in models
+    ]
     found = pass_over(
-        [Entry(MeasuredRows(m), model.rows) for m, model in zip(measured, models, strict=True)],
+        [Entry(MeasuredRows(part), m.rows) for part, m in zip(measures, models, strict=True)],
         labels, shape, units, map_blocks, sizes,
         tallies=not units.are_rows
         or any(m.needs == "labels" for m in metrics.values() if m.name != "accuracy"),
@@ -151,14 +154,6 @@ def _rank_all(
     where = in_order if held else map_blocks  # what is held is sent nowhere
     found = pass_over(entries, labels, models[0].scores.shape, units, where, larger)
     return list(map(_Ranks, every, found))
-
-
-def _measure(
-    model: Aligned, of_rows: Sequence[Metric], sizes: Sizes, *, keeps_norms: bool
-) -> MeasureRows:
-    return MeasureRows(
-        model.scores, model.labels, model.kind, model.name, sizes, tuple(of_rows), keeps_norms
-    )
 
 
 def _report(

@@ -112,7 +112,7 @@ def check_choice(value: object, name: str, choices: Collection[str]) -> str:
 
 def meant(value: object, choices: Collection[str]) -> str:
     """A question after what may have been mistyped; nothing where no choice is close."""
-    close = get_close_matches(str(value).lower(), choices, n=1)
+    close = get_close_matches(value.lower(), choices, n=1) if isinstance(value, str) else []
     return f"did you mean {close[0]!r}?" if close else ""
 
 

@@ -191,10 +191,12 @@ CODES = {
     ),
     "leakage": Code(
         "PP212",
-        "Fit rows that the model has seen",
-        "Mean confidence on the target lies far below the accuracy on the fit split.",
-        "The model was probably trained on the fit rows, or its scores are not log-odds.",
-        "Fit to rows that no model was trained on.",
+        "Fit rows that the model may have seen",
+        "Mean confidence on the target, also after a temperature, lies far below the accuracy "
+        "on the fit split.",
+        "The model was trained on the fit rows, or the rows of the target are harder: of classes "
+        "that the model knows less well, or of another kind.",
+        "Fit to rows that no model was trained on. If these are, nothing need be done.",
     ),
     "lost-ids": Code(
         "PP213",
@@ -340,6 +342,17 @@ CODES = {
         "count as half of the least positive one of the fit rows.",
         "Nothing need be done. Smoothed probabilities, (votes + 1) / (k + C), are as good; more "
         "digits are better than few.",
+    ),
+    "not-label-shift": Code(
+        "PP315",
+        "More than class frequencies differ",
+        "No class frequencies explain the means of the target's calibrated probabilities and of "
+        "their square roots: the rest is more than 7 times the sampling noise, and 15 % of the "
+        "difference.",
+        "Adaptation assumes that rows of one class look alike in the fit rows and in the target. "
+        "They do not, so the estimated frequencies are wrong. `postproc auto` does not adapt then.",
+        "Check that the same model made both files, from rows that were prepared alike. If the "
+        "rows themselves have changed, label some new ones and fit to them.",
     ),
     "argument": Code(
         "PP401",

@@ -41,7 +41,6 @@ COMMANDS = {
     "weights": ["ensemble", "weights", "a.npy", "b.npy", *FIT, "--save", "m.json", "-o", "out.npy"],
     "soft": ["ensemble", "soft", "a.npy", "b.npy", "-o", "out.npz"],
     "rank": ["ensemble", "rank", "a.npy", "b.npy", "--over", "rows", "-o", "out.csv"],
-    "stack": ["ensemble", "stack", "a.npy", "b.npy", *FIT, "--save", "m.json", "-o", "out/"],
     "devil": ["ensemble", "devil", "a.npy", "b.npy", *FIT, *DEVIL, "-o", "out.safetensors"],
     "apply": ["apply", "scaling.json", "a.npy", "-o", "out.pt"],
     "labels": ["calibrate", "p.npy", "--multilabel", *LABELS, "--save", "m.json", "-o", "out.npy"],
@@ -60,6 +59,8 @@ COMMANDS = {
     "bench page": [*BENCH, "--methods", "soft", "--html", "page.html", "--csv", "cells.csv"],
     "examples": ["examples", "out"],
 }
+#: Those whose jobs have several blocks, and can be resumed.
+RESUMABLE = ("can", "can to csv", "can to shards", "can to zarr", "soft", "apply", "calibrate")
 #: Options whose value is an output.
 OUTPUTS = ("-o", "--save", "--html", "--labels-out", "--csv", "examples")
 
@@ -87,17 +88,21 @@ def write_inputs(folder: Path) -> None:
     make_run(folder / "task", n_fit=30, n_test=30)
 
 
-def run(words: list[str], *, overwrite: bool = True) -> int:
-    """The exit code of a command in this process; blocks are of a few rows."""
-    words = [*words, "--overwrite"] if overwrite else words
+def run(words: list[str]) -> int:
+    """The exit code of a command in this process."""
+    return outcome(words)[0]
+
+
+def outcome(words: list[str]) -> tuple[int, str]:
+    """The exit code of a command in this process, and its error; blocks are of a few rows."""
     try:
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            main(words, standalone_mode=False, obj=Sizes(block=8 * C * 20))
-    except click.ClickException:
-        return REFUSED
-    except Exception:  # whatever it is, no user must see it
-        return TRACEBACK
-    return DONE
+            main([*words, "--overwrite"], standalone_mode=False, obj=Sizes(block=8 * C * 20))
+    except click.ClickException as error:
+        return REFUSED, error.format_message()
+    except Exception as error:  # whatever it is, no user must see it
+        return TRACEBACK, repr(error)
+    return DONE, ""
 
 
 def on_operations(folder: Path, act: Callable[[], None]) -> None:
@@ -138,7 +143,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def visible(found: dict[str, bytes]) -> dict[str, bytes]:
     """The files without those that are hidden, as a killed process leaves them."""
-    return {name: data for name, data in found.items() if not name.startswith(".")}
+    return {name: data for name, data in found.items() if not is_hidden(name)}
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file, or a folder that it lies in, is hidden."""
+    return any(part.startswith(".") for part in Path(name).parts)
 
 
 def check_model(folder: Path) -> None:

@@ -10,6 +10,7 @@ import errno
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,7 @@ QUICK = ("can", "can to shards", "decide")
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(time, "process_time", lambda: 0.0)  # which `bench` puts into pages
     write_inputs(tmp_path)
     return tmp_path
 
@@ -83,10 +85,11 @@ CASES = [
 
 def restore(folder: Path, before: dict[str, bytes]) -> None:
     """Bring the files back that were there."""
-    for name in contents(folder).keys() - before.keys():
+    found = contents(folder)
+    for name in found.keys() - before.keys():
         Path(name).unlink()
     for name, data in before.items():
-        if Path(name).read_bytes() != data:
+        if found.get(name) != data:
             Path(name).write_bytes(data)
 
 
@@ -148,3 +151,11 @@ def test_a_disk_may_fill_within_a_file(name, folder):
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         assert code in (DONE, REFUSED)
         check(name, old, new, folder)
+
+
+def test_numpy_itself_saves_no_file():
+    """`numpy.save` loses the end of a small array in silence when the disk is full."""
+    for package in ("postproc", "ensemble", "cli"):
+        for file in (Path(__file__).parents[2] / package).rglob("*.py"):
+            lines = file.read_text(encoding="utf-8").splitlines()
+            assert not [line for line in lines if "np.save(" in line and ">>>" not in line], file

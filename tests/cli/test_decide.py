@@ -75,6 +75,9 @@ def test_one_column_is_decided_in_the_names_of_its_labels(
     plain = np.array(wanted)[(p > 0.5).astype(int)]
     assert set(found) <= set(wanted)
     assert np.mean(plain == found) > 0.7
+    run_cli("decide", "p.csv", *words, "-o", "s.csv", "--save", "m.json", "--quiet")
+    run_cli("apply", "m.json", "p.csv", "-o", "again.csv", "--quiet")
+    assert Path("again.csv").read_text() == Path("l.csv").read_text()
     run_cli("decide", "p.csv", *words, "-o", "i.csv", "--integers", "--quiet")
     assert {row["label"] for row in rows_of("i.csv")} <= {"0", "1"}
 

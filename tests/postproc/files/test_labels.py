@@ -153,8 +153,10 @@ def test_labels_are_looked_up_in_a_table_with_more_rows_and_columns(tmp_path):
     path = _write(tmp_path / "y.csv", text)
     ids = np.array(["1", "3"])
     options = {"n_classes": 2, "n_rows": 2, "classes": ["cat", "dog"], "ids": ids}
+    told = r"y.csv: 1 of 3 labels are of rows without predictions \('7'\) \[PP201\]$"
     for column in ("truth", "tr*"):
-        found = load_labels(path, reading=Reading(label_column=column), **options)
+        with pytest.warns(ReadingWarning, match=told):
+            found = load_labels(path, reading=Reading(label_column=column), **options)
         assert found.tolist() == [0, 1]
     with pytest.raises(ValueError) as caught:
         load_labels(path, **options)

@@ -372,7 +372,9 @@ def test_what_is_no_scores(scores, error, message):
 def test_kinds_that_there_are_not(kind):
     with pytest.raises(ValueError) as caught:
         check_scores([[0.5, 0.5]], kind=kind)
-    assert str(caught.value) == f'`kind` must be one of "logits", "probs", "votes", got {kind!r}'
+    asked = "; did you mean 'probs'?" if kind == "Probs" else ""
+    rule = 'must be one of "logits", "probs", "votes"'
+    assert str(caught.value) == f"`kind` {rule}, got {kind!r}{asked}"
 
 
 def test_multilabel_columns_are_problems_of_their_own():
