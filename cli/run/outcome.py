@@ -49,6 +49,11 @@ def deliver(outcome: Outcome, runner: Runner) -> dict[str, Any]:
     return summary
 
 
+def size_of(found: Predictions) -> dict[str, Any]:
+    """Rows, classes and kind of predictions, as summaries begin with them."""
+    return {"rows": found.n_rows, "classes": found.n_classes, "kind": found.kind}
+
+
 def save(model: Any, runner: Runner, fitted: Sequence[Predictions]) -> str | None:
     """Save a model fitted to some rows if --save asks for it; return its path for the summary."""
     from cli.task.doubts import digest_of
