@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +70,9 @@ def decide_file(
             decider = make(target.kind, given)
             like = target if rows is None else rows
             decider.fit(np.asarray(like.scores), y, classes=target.classes)
-    saved = None if decider is None else save(decider, runner, [] if rows is None else [rows])
     names = _names_in_labels(target, fit, runner)
+    fitted = [] if rows is None else [rows]
+    saved = None if decider is None else save(decider, runner, fitted, names or ())
     outcome = write_decisions(decider, costs, target, labels, output, runner, names)
     outcome.summary["warnings"] = notes + outcome.summary["warnings"]
     outcome.summary["saved"] = saved
@@ -118,7 +119,7 @@ def write_decisions(
     labels: NDArray[Any] | None,
     output: Path,
     runner: Runner,
-    names: tuple[str, str] | None = None,
+    names: Sequence[str] | None = None,
 ) -> Outcome:
     """Decide a target block by block, write the decisions, and judge them if there are labels."""
     rule: Rule | None = costs if decider is None else decider.rule_

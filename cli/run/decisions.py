@@ -105,6 +105,8 @@ def fitted_summary(decider: Decider | None) -> dict[str, Any]:
         }
     if isinstance(decider, ClassWeights):
         found["weights"] = decider.weights_.tolist()
+        if decider.n_features_in_ == 2:  # w_1 p >= w_0 (1 - p) from this p on
+            found["threshold"] = float(decider.weights_[0] / decider.weights_.sum())
     if isinstance(decider, LabelThresholds):
         found["thresholds"] = decider.thresholds_.tolist()
     if isinstance(decider, SelectiveClassifier):
@@ -174,6 +176,8 @@ def _lines(summary: dict[str, Any]) -> Iterator[str]:
             used = f"which is not clearly above zero, so {plain} are kept"
         yield f"{name} of {plain} on --fit: {summary['baseline']:.4f}"
         yield f"gain on held-out rows: {_gain_text(summary)}, {used}"
+        if summary["improved"] and "threshold" in summary:
+            yield f"threshold of the positive class: {summary['threshold']:.4f}"
     if "labels_per_row" in summary:
         yield f"labels per row: {summary['labels_per_row']:.2f}"
     if "mean_size" in summary:

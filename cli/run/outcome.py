@@ -54,7 +54,9 @@ def size_of(found: Predictions) -> dict[str, Any]:
     return {"rows": found.n_rows, "classes": found.n_classes, "kind": found.kind}
 
 
-def save(model: Any, runner: Runner, fitted: Sequence[Predictions]) -> str | None:
+def save(
+    model: Any, runner: Runner, fitted: Sequence[Predictions], names: Sequence[str] = ()
+) -> str | None:
     """Save a model fitted to some rows if --save asks for it; return its path for the summary."""
     from cli.task.doubts import digest_of
     from ensemble import save_model
@@ -63,6 +65,7 @@ def save(model: Any, runner: Runner, fitted: Sequence[Predictions]) -> str | Non
     if path is None:
         return None
     digests = [digest_of(member) for member in fitted]
-    save_model(model, path, overwrite=runner.outputs.overwrite, fitted_rows=digests)
+    overwrite = runner.outputs.overwrite
+    save_model(model, path, overwrite=overwrite, fitted_rows=digests, label_names=names)
     note_written(path)
     return str(path)

@@ -56,7 +56,7 @@ class TeamState:
                 judge.goodness(judge.measure(self.fit_labels, member_probabilities(member)).value)
                 for member in self.fit
             ]
-            return int(np.argmax(np.nan_to_num(values, nan=-np.inf)))
+            return int(np.argmax(values))
         fit = self.fit.two_class() if self.fit.multilabel else self.fit
         return int(np.argmax(solo_accuracy(fit, self.fit_labels.reshape(-1))))
 

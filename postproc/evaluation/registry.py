@@ -242,12 +242,14 @@ METRICS: dict[str, Metric] = _metrics(
         ),
         Metric(
             "auc", "AUC",
-            "area under the ROC curve, mean of each class against the rest (of two: the second)",
+            "area under the ROC curve, tied scores count half, mean of each class against the rest "
+            "(of two: the second)",
             "scores", ranking.auc, several=True, tasks=_ALL,
         ),
         Metric(
             "average_precision", "AP",
-            "no interpolation, mean of each class against the rest (of two: the second)", "scores",
+            "no interpolation, tied scores at once, mean of each class against the rest (of two: "
+            "the second)", "scores",
             ranking.average_precision, several=True, tasks=_ALL,
         ),
         Metric(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from postproc.files.reading import Reading
+from postproc.files.reading import Reading, ReadingWarning
 from postproc.files.row_values import load_row_values, load_row_weights
 
 TABLE = "id,patient,weight\nr2,ann,2\nr0,bob,1\nr1,ann,0.5\n"
@@ -59,3 +59,10 @@ def test_another_number_of_rows_is_an_error(tmp_path):
     path.write_text("a\nb\n")
     with pytest.raises(ValueError, match=r"as long as the predictions \(3 rows\), got 2 rows"):
         load_row_values(path, n_rows=3)
+
+
+def test_values_without_ids_are_said_to_be_matched_by_place(tmp_path):
+    path = tmp_path / "groups.txt"
+    path.write_text("a\nb\na\n")
+    with pytest.warns(ReadingWarning, match="has no row ids: its rows are assumed"):
+        assert load_row_values(path, n_rows=3, ids=IDS)[0].tolist() == ["a", "b", "a"]
