@@ -79,6 +79,13 @@ def said_of(error: Exception, more: str = "") -> str:
     return coded(kind_of(error), one_line(error) + more)
 
 
+def refuse(message: str, parameter: str = "") -> NoReturn:
+    """Raise an error of usage, or of the value of a parameter."""
+    if parameter:
+        raise click.BadParameter(message, param_hint=parameter)
+    raise click.UsageError(message)
+
+
 def with_code(error: click.ClickException) -> click.ClickException:
     """An error of click, with the code of a faulty command line where it is one."""
     from postproc.scores.codes import coded

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
-from cli.messages import silence
+from cli.messages import refuse, silence
 from cli.parameter_types import (
     FILE,
     METRIC_NAMES,
@@ -194,8 +194,7 @@ class Inputs:
         from postproc.files.reading import Reading
 
         if self.votes and self.is_logits is not None:
-            message = "--votes excludes --logits and --probs"
-            raise click.UsageError(message)
+            refuse("--votes excludes --logits and --probs")
         kinds: dict[bool | None, Any] = {True: "logits", False: "probs", None: None}
         return Reading(
             columns=tuple(self.columns or ()),

@@ -27,6 +27,7 @@ from ensemble.serialization import Arrays, Encoder, decode
 from postproc.decisions.decider import Decider
 from postproc.files.json_arrays import read_json
 from postproc.files.paths import atomic_path, check_output, check_regular
+from postproc.jobs.locks import locked
 from postproc.scores.checks import check_count, fail, one_line
 
 #: Name and version of the layout; other versions are refused.
@@ -41,6 +42,9 @@ MOST_TRIED = 10**7
 
 #: Characters of the reason why a model is damaged: some quote an array.
 MOST_SAID = 300
+
+#: Seconds that a save waits for another one of the same model.
+PATIENCE = 10.0
 
 
 def save_model(
@@ -89,15 +93,16 @@ def save_model(
     if label_names:
         content["label_names"] = list(label_names)
     content["model"] = encoder.encode(model, "model")
-    replaced = _arrays_named_by(target)
-    entry = _write_arrays(target, encoder.arrays) if encoder.arrays else None
-    if entry is not None:
-        content["arrays"] = entry
-    with atomic_path(target, overwrite=overwrite) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    left = {file.name for file in arrays_of(target)} | replaced  # or of a save that was killed
-    for name in left - {entry["file"] if entry else None}:
-        target.with_name(name).unlink(missing_ok=True)
+    with locked(target, patience=PATIENCE):  # another save would remove these arrays
+        replaced = _arrays_named_by(target)
+        entry = _write_arrays(target, encoder.arrays) if encoder.arrays else None
+        if entry is not None:
+            content["arrays"] = entry
+        with atomic_path(target, overwrite=overwrite) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        left = {file.name for file in arrays_of(target)} | replaced  # or of a save that was killed
+        for name in left - {entry["file"] if entry else None}:
+            target.with_name(name).unlink(missing_ok=True)
 
 
 def _arrays_named_by(model: Path) -> set[str]:

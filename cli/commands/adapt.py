@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import click
-
 from cli import options
+from cli.messages import refuse
 from cli.options import Fit, Inputs, Outputs, Running, given
 from cli.parameter_types import Choice, Number
 from postproc.calibration.by_name import METHODS
@@ -78,11 +77,10 @@ def adapt_command(
     def make(rows: Any) -> LabelShiftAdapter | MultilabelShiftAdapter:
         if rows.multilabel:
             if shift.method not in METHODS:
-                message = (
+                refuse(
                     f"--method {shift.method} is for classes that exclude each other; use "
                     f"{' or '.join(METHODS)}"
                 )
-                raise click.UsageError(message)
             options = {"kind": rows.kind, "random_state": running.seed}
             return MultilabelShiftAdapter(method=shift.method, **options)
         return LabelShiftAdapter(**asdict(shift), kind=rows.kind, random_state=running.seed)

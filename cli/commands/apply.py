@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
+from cli.messages import refuse
 from cli.options import ENGINE, LABELS_OUT, Inputs, Outputs, Running
 
 if TYPE_CHECKING:
@@ -121,11 +122,11 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
 
     if len(paths) > 1 or open_run(paths) is not None:
         got = f"{len(paths)}" if len(paths) > 1 else "a run directory"
-        message = f"must be one file for the {type(fitted).__name__} of {model.name}, got {got}"
-        raise click.BadParameter(message, param_hint="PREDS")
+        refuse(
+            f"must be one file for the {type(fitted).__name__} of {model.name}, got {got}", "PREDS"
+        )
     if runner.inputs.missing_class != "error":
-        message = f"--missing-class is for ensembles, and {model.name} is not one"
-        raise click.UsageError(message)
+        refuse(f"--missing-class is for ensembles, and {model.name} is not one")
     classes = None if fitted.class_names_ is None else tuple(fitted.class_names_)
     nothing = np.empty((0, fitted.n_features_in_))
     like = Predictions(nothing, fitted.kind_, classes, name=model.name)
@@ -136,8 +137,7 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
         fail(target.name, f"{like.kind}, which {model.name} was fitted to", target.kind, mend)
     decides = isinstance(fitted, Decider)
     if decides and runner.outputs.labels_out is not None:
-        message = f"--labels-out is for probabilities, and {model.name} decides; use --output"
-        raise click.UsageError(message)
+        refuse(f"--labels-out is for probabilities, and {model.name} decides; use --output")
     sets = isinstance(fitted, ConformalSets) or target.multilabel
     make_path = partial(decision_path, sets=sets)
     output = (make_path if decides else output_path)(target.name, runner)

@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from cli import options
+from cli.messages import refuse
 from cli.options import LABELS_OUT, Inputs, Outputs, Prior, Running, given
 from cli.parameter_types import Choice, Count, Number
 
@@ -54,8 +53,7 @@ class Settings:
         from postproc.can.options import PRESETS, load_can_options
 
         if self.preset is not None and self.config is not None:
-            message = "--preset and --config exclude each other"
-            raise click.UsageError(message)
+            refuse("--preset and --config exclude each other")
         base = PRESETS[self.preset or "blog"]
         if self.config is not None:
             base = load_can_options(self.config)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
-
 from cli import options
+from cli.messages import refuse
 from cli.options import Inputs, Outputs, Running
 from cli.parameter_types import PATH, Choice
 
@@ -89,8 +88,7 @@ def convert_command(
     from cli.task.runner import Runner
 
     if outputs.labels_out is not None and layout not in ("lm-eval", "logprobs"):
-        message = "--labels-out is for --layout lm-eval and logprobs"
-        raise click.UsageError(message)
+        refuse("--labels-out is for --layout lm-eval and logprobs")
     runner = Runner.of(inputs, outputs, running)
     how = {"normalize": normalize} if layout == "lm-eval" else {"missing": missing}
     done = convert_file(predictions, runner, layout=layout, ids=ids, how=how, undo=undo_softmax)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
+from cli.messages import refuse
 from cli.options import Fit, Inputs, Outputs, Running, given
 from cli.parameter_types import (
     METRIC_NAMES,
@@ -135,18 +136,14 @@ def ensemble_command(
     learns = method in FITTED
     runner = Runner.of(inputs, outputs, running)
     if rule.weights is not None and method not in (*VOTES, "calibrated"):
-        message = f"{method} learns its weights; omit --weights"
-        raise click.UsageError(message)
+        refuse(f"{method} learns its weights; omit --weights")
     if rule.over == "rows" and method != "rank":
-        message = f"--over rows is for rank, not for {method}"
-        raise click.UsageError(message)
+        refuse(f"--over rows is for rank, not for {method}")
     for name, methods in ONLY_OF.items():
         for flag in options.flags_given(name) if method not in methods else ():
-            message = f"{flag} is for {' and '.join(methods)}, not for {method}"
-            raise click.UsageError(message)
+            refuse(f"{flag} is for {' and '.join(methods)}, not for {method}")
     if rule.training is not None and method not in TRAINED:
-        message = f"{method} has no training methods; omit --training"
-        raise click.UsageError(message)
+        refuse(f"{method} has no training methods; omit --training")
     check_fit_usage(predictions, fit, method, learns=learns)
     devil.check_usage(method, overwrite=outputs.overwrite)
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cli import options
+from cli.messages import refuse
 from cli.options import Inputs, Outputs, Prior, Running, given
 from cli.parameter_types import FILE, METRIC_NAMES, PATH, Choice, Count, MetricName, Number, Values
 
@@ -90,9 +91,7 @@ Examples:
     prior_kind={},
 )
 @options.group(
-    Inputs,
-    *options.READING,
-    labels={"required": True, "help": "True labels of the rows of VAL."},
+    Inputs, *options.READING, labels={"required": True, "help": "True labels of the rows of VAL."}
 )
 @options.group(Search)
 @options.group(
@@ -162,27 +161,19 @@ def tune_command(
             tune = partial(tune_greedy_files, predictions)
         result, kind = tune(output, runner, **how, progress=progress)
     note_written(output)
-    summary = {
-        **result.to_dict(),
-        "kind": kind,
-        "output": str(output),
-        "warnings": notes,
-    }
+    summary = {**result.to_dict(), "kind": kind, "output": str(output), "warnings": notes}
     return deliver(Outcome(summary, partial(show_tuned, result)), runner)
 
 
 def _check_usage(method: str, paths: tuple[str, ...], search: Search) -> None:
     """Refuse options of the other method, and several files or metrics for CAN."""
     if method == "can" and len(paths) > 1:
-        message = f"must be one file for can, got {len(paths)}"
-        raise click.BadParameter(message, param_hint="VAL")
+        refuse(f"must be one file for can, got {len(paths)}", "VAL")
     if method == "can" and len(search.metric or ()) > 1:
-        message = f"must be one metric for can, got {', '.join(search.metric)}"
-        raise click.BadParameter(message, param_hint="--metric")
+        refuse(f"must be one metric for can, got {', '.join(search.metric)}", "--metric")
     foreign = [name for other in PARAMETERS for name in PARAMETERS[other] if other != method]
     foreign = [name for name in foreign if name != "metric"]
     if method != "can":
         foreign += ["prior", "prior_kind"]
     for flag in options.flags_given(*foreign):
-        message = f"{flag} is not an option of {method}"
-        raise click.UsageError(message)
+        refuse(f"{flag} is not an option of {method}")

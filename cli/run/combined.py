@@ -112,7 +112,11 @@ def _write(what: Combination, combiner: Ensemble, notes: Sequence[str]) -> Outco
         right += counts.get("right", 0)
     if judged is not None:
         solo, judged_on = right / max(1, judged.size), "target"
-    said = [*notes, *_lacking(members), *lost_ids(members.ids, output)]
+    said = [*notes]
+    for name, lacking in members.missing.items():
+        told = f"{name} lacks {first_few(lacking)}; classes that it lacks get probability zero"
+        said.append(coded("lacking-classes", told))
+    said += lost_ids(members.ids, output)
     saved, report = save(what.model, runner, task.fit_members or ()), None
     if labels is not None:
         with noting([]):  # the fit has told of these members
@@ -147,15 +151,6 @@ def _write(what: Combination, combiner: Ensemble, notes: Sequence[str]) -> Outco
         summary["devil"] = devil
     lines = [*([] if devil is None else devil_lines(devil)), *head_lines(summary)]
     return Outcome(summary, _show, report, lines)
-
-
-def _lacking(members: Members) -> list[str]:
-    """Warn of members that lack classes."""
-    said = []
-    for name, lacking in members.missing.items():
-        told = f"{name} lacks {first_few(lacking)}; classes that it lacks get probability zero"
-        said.append(coded("lacking-classes", told))
-    return said
 
 
 def _report(

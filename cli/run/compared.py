@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import click
 from numpy.typing import NDArray
 
-from cli.messages import echo, note_written, print_json, print_report_tables, warn
+from cli.messages import echo, note_written, print_json, print_report_tables, refuse, warn
 from cli.options import Judging
 from cli.run.shown import Shown
 from cli.task.doubts import report_doubts
@@ -42,8 +41,7 @@ def compare_files(
     diversity = None
     if shown.diversity:
         if len(models) == 1:
-            message = "--diversity needs two models or more"
-            raise click.UsageError(message)
+            refuse("--diversity needs two models or more")
         diversity = pairwise_diversity(align_members([*models.values()], classes=classes), labels)
     if shown.html is not None:
         page = found.to_html(title=shown.title)
@@ -63,8 +61,7 @@ def _load(
     loaded.insert(0, loaded.pop(_position(baseline, [one.name for one in loaded], paths)))
     labels = load_target_labels(loaded, run, runner)
     if labels is None:
-        message = f"Missing option '--labels': {paths[0]} has no labels of its test split."
-        raise click.UsageError(message)
+        refuse(f"Missing option '--labels': {paths[0]} has no labels of its test split.")
     return {model.name: model for model in loaded}, labels
 
 
@@ -74,16 +71,11 @@ def _position(baseline: str | None, names: Sequence[str], paths: Sequence[str]) 
     for known in (names, paths):
         if baseline in known and len(known) == len(names):
             return known.index(baseline)
-    message = f"must be one of {', '.join(names)}, got {baseline}"
-    raise click.BadParameter(message, param_hint="--baseline")
+    return refuse(f"must be one of {', '.join(names)}, got {baseline}", "--baseline")
 
 
 def _print(
-    found: Report,
-    diversity: Diversity | None,
-    doubts: list[str],
-    shown: Shown,
-    runner: Runner,
+    found: Report, diversity: Diversity | None, doubts: list[str], shown: Shown, runner: Runner
 ) -> None:
     """Print JSON, CSV, Markdown or tables."""
     if runner.outputs.as_json:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cli.messages import echo
-from cli.run.outcome import Outcome
+from cli.run.outcome import Outcome, size_of
 from cli.task.load import load
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
@@ -46,7 +46,9 @@ def convert_file(
             path, classes=None if names is None else load_class_names(names), **how
         )
         if names is None:
-            said.append(_every_token(read.predictions))
+            tokens = first_few(read.predictions.classes or (), 10)
+            told = f"every token that occurs is a class: {tokens}; --classes gives a file of the"
+            said.append(coded("answers", f"{told} answers alone"))
     else:
         how = {"mapped": True, "long": layout == "long", "repeated_ids": ids is not None}
         read = Converted(load(path, runner, **how), None)
@@ -76,9 +78,7 @@ def convert_file(
         written = runner.outputs.layout(found, found.classes)
         save_labels(labels_out, [labels], len(labels), written)
     summary = {
-        "rows": found.n_rows,
-        "classes": found.n_classes,
-        "kind": found.kind,
+        **size_of(found),
         "output": str(output),
         "warnings": said + lost_ids(found.ids, output),
     }
@@ -92,16 +92,6 @@ def _ids_of(path: Path, found: Predictions) -> NDArray[np.str_]:
         fail(f"ids of {path}", f"one for each of the {found.n_rows} rows of {found.name}", len(ids))
     check_unique(ids.tolist(), f"ids of {path}")
     return ids
-
-
-def _every_token(found: Predictions) -> str:
-    """A warning that names the tokens that were taken for answers."""
-    tokens = found.classes or ()
-    names = first_few(tokens, 10)
-    return coded(
-        "answers",
-        f"every token that occurs is a class: {names}; --classes gives a file of the answers alone",
-    )
 
 
 def _show(summary: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cli.messages import note_written, noting
 from cli.options import Fit, Prior
 from cli.run.decisions import Tally, decision_doubts, fitted_summary, show_decisions
-from cli.run.outcome import Outcome, save
+from cli.run.outcome import Outcome, save, size_of
 from cli.task.doubts import fit_doubts, same_rows
 from cli.task.load import label_reading, load, load_fit, load_judging_labels
 from cli.task.output import decision_path, lost_ids
@@ -149,9 +149,7 @@ def write_decisions(
         decision = type(decider).__name__
     summary = {
         "decision": decision,
-        "rows": target.n_rows,
-        "classes": target.n_classes,
-        "kind": target.kind,
+        **size_of(target),
         "task": target.task,
         **fitted_summary(decider),
         **tally.summary(target.n_rows),

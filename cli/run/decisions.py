@@ -77,7 +77,9 @@ class Tally:
         if self.labels is None or n_rows == 0:
             return {}
         if np.ndim(self.labels) == 2:
-            return self._judged_labels()
+            y, made = np.asarray(self.labels), np.concatenate(self.decided)
+            metrics = map(find_metric, ("micro_f1", "macro_f1", "accuracy"))
+            return {m.name: m.measure_decided(y, made, y.shape[1]).value for m in metrics}
         if "covered" in self.counts:
             covered = int(self.counts["covered"])
             return {"covered": covered / n_rows, "covered_ci": [*wilson_interval(covered, n_rows)]}
@@ -86,14 +88,6 @@ class Tally:
         if decided:
             found |= {"error": wrong / decided, "error_ci": [*wilson_interval(wrong, decided)]}
         return found if self.costs is None else found | {"cost": self.counts["cost"] / n_rows}
-
-    def _judged_labels(self) -> dict[str, Any]:
-        """Micro- and macro-F1 of labels that do not exclude each other, and whole rows right."""
-        y, decided = np.asarray(self.labels), np.concatenate(self.decided)
-        return {
-            name: find_metric(name).measure_decided(y, decided, y.shape[1]).value
-            for name in ("micro_f1", "macro_f1", "accuracy")
-        }
 
 
 def fitted_summary(decider: Decider | None) -> dict[str, Any]:

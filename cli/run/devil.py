@@ -7,8 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from cli.messages import refuse
 from cli.options import OUTPUT, Running, given
 from cli.parameter_types import Choice, Count, Number
 
@@ -56,8 +55,7 @@ class Devil:
 
         for name, value in vars(self).items():
             if method != "devil" and value not in (None, False):
-                message = f"{method} has no devil; omit --{name.replace('_', '-')}"
-                raise click.UsageError(message)
+                refuse(f"{method} has no devil; omit --{name.replace('_', '-')}")
         if self.plot is not None:
             check_output(self.plot, overwrite=overwrite, suffixes=PLOT_SUFFIXES)
             if find_spec("matplotlib") is None:

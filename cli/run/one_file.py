@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cli.messages import echo, noting, print_table
 from cli.options import Fit, Inputs, Outputs, Running
-from cli.run.outcome import Outcome, deliver, save
+from cli.run.outcome import Outcome, deliver, save, size_of
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
 from cli.task.load import Report, compare, load, load_fit, load_judging_labels
 from cli.task.output import lost_ids, output_like, output_path
@@ -122,9 +122,7 @@ def _summarize_calibrated(
 ) -> dict[str, Any]:
     return {
         "method": LABEL_MAPS if target.multilabel else name_of(scaling),
-        "rows": target.n_rows,
-        "classes": target.n_classes,
-        "kind": target.kind,
+        **size_of(target),
         "fit_rows": scaling.n_rows_,
         "improved": scaling.improved_,
         "temperature": scaling.temperature_,
@@ -162,9 +160,7 @@ def _summarize_adapted(
     return {
         "method": adapter.method,
         "calibration": adapter.calibration,
-        "rows": target.n_rows,
-        "classes": target.n_classes,
-        "kind": target.kind,
+        **size_of(target),
         "fit_rows": adapter.moments_.n_rows,
         "p_value": found.test.p_value,
         "shift_ratio": found.test.ratio,
@@ -237,9 +233,7 @@ def _summarize_labels(
     columns = found.source, found.share, *found.interval, found.p_value, found.adapted
     return {
         "method": adapter.method,
-        "rows": target.n_rows,
-        "classes": target.n_classes,
-        "kind": target.kind,
+        **size_of(target),
         "fit_rows": adapter.n_rows_,
         "labels": [
             {

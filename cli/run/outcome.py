@@ -49,6 +49,11 @@ def deliver(outcome: Outcome, runner: Runner) -> dict[str, Any]:
     return summary
 
 
+def size_of(found: Predictions) -> dict[str, Any]:
+    """Rows, classes and kind of predictions, as summaries begin with them."""
+    return {"rows": found.n_rows, "classes": found.n_classes, "kind": found.kind}
+
+
 def save(
     model: Any, runner: Runner, fitted: Sequence[Predictions], names: Sequence[str] = ()
 ) -> str | None:

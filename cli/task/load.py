@@ -60,10 +60,7 @@ def load_each(
     options: dict[str, Any] = {
         "classes": None if inputs.classes is None else load_class_names(inputs.classes),
         "reading": replace(
-            inputs.reading,
-            repeated_ids=repeated_ids,
-            predicted_labels=predicted_labels,
-            long=long,
+            inputs.reading, repeated_ids=repeated_ids, predicted_labels=predicted_labels, long=long
         ),
         "mapped": mapped,
         **({} if mapped else runner.blocks),

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import click
 from numpy.typing import NDArray
 
-from cli.messages import echo, note_written, warn
+from cli.messages import echo, note_written, refuse, warn
 from cli.options import Inputs, Outputs, Running
 from cli.progress import watching
 from postproc.decisions.rules import DecideRows
@@ -154,19 +154,16 @@ def _make_engine(running: Running, sizes: Sizes) -> Engine:
     """The engine of --engine; it ends with the command."""
     device, scheduler, workers = running.device, running.scheduler, running.workers
     check_device(device, fast=running.fast)
-    message = ""
     if running.fast and device == "cpu":
-        message = "--fast requires --device cuda"
+        refuse("--fast requires --device cuda")
     elif running.engine == "local" and scheduler is not None:
-        message = "--scheduler requires --engine dask"
+        refuse("--scheduler requires --engine dask")
     elif running.engine == "local" and workers is not None:
-        message = "--workers requires --engine dask"
+        refuse("--workers requires --engine dask")
     elif running.engine == "dask" and device != "cpu":
-        message = f"--device {device} requires --engine local: a single device needs no cluster"
+        refuse(f"--device {device} requires --engine local: a single device needs no cluster")
     elif scheduler is not None and workers is not None:
-        message = "--workers starts its own processes; omit it with --scheduler"
-    if message:
-        raise click.UsageError(message)
+        refuse("--workers starts its own processes; omit it with --scheduler")
     if running.engine == "local":
         n_workers = min(available_cores(), sizes.workers)
         return LocalEngine(n_workers) if device == "cpu" else DeviceEngine(device)

@@ -53,10 +53,11 @@ class TeamState:
         """The member with the best metric on the fit split, the first one if tied."""
         if self.metric != "accuracy":
             judge = find_metric(self.metric)
-            found = (
-                judge.measure(self.fit_labels, member_probabilities(member)) for member in self.fit
-            )
-            return int(np.argmax([judge.goodness(each.value) for each in found]))
+            values = [
+                judge.goodness(judge.measure(self.fit_labels, member_probabilities(member)).value)
+                for member in self.fit
+            ]
+            return int(np.argmax(values))
         fit = self.fit.two_class() if self.fit.multilabel else self.fit
         return int(np.argmax(solo_accuracy(fit, self.fit_labels.reshape(-1))))
 

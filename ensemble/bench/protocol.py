@@ -23,6 +23,7 @@ from ensemble.bench.methods import GROUPS, Method, Scope, find_method
 from ensemble.bench.results import ALL_MEMBERS
 from ensemble.bench.shared import SharedFits
 from ensemble.bench.tasks import Task, TaskData, load_task
+from postproc.evaluation.folds import seed_from
 from postproc.evaluation.registry import Metric, find_metric
 from postproc.shift.draws import draw_target
 
@@ -134,11 +135,6 @@ def plan_units(tasks: Sequence[Task], settings: Settings) -> list[Unit]:
     return units
 
 
-def draw_seed(seed: int, number: int) -> int:
-    """Seed of a draw; draws of different seeds are independent."""
-    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-
-
 def measure_unit(unit: Unit, settings: Settings, wanted: Collection[CellKey]) -> list[Measured]:
     """Measure the wanted cells of a unit, in their order."""
     trains = any(find_method(unit.scope, name).trains for name in unit.methods)
@@ -158,7 +154,7 @@ def measure_unit(unit: Unit, settings: Settings, wanted: Collection[CellKey]) ->
 def _prepare(
     unit: Unit, data: TaskData, settings: Settings
 ) -> tuple[MemberState | TeamState, _Judge]:
-    seeds = [draw_seed(settings.seed, number) for number in range(settings.draws)]
+    seeds = [seed_from(settings.seed, number) for number in range(settings.draws)]
     n_classes = data.fit.n_classes
     draws: dict[str, list[Draw]] = {}
     classes_of_rows = data.labels

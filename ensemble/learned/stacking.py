@@ -157,12 +157,7 @@ class Bagging(Ensemble):
     """
 
     def __init__(
-        self,
-        *,
-        n_estimators: int = 10,
-        cs: Sequence[float] = CS,
-        n_folds: int = 5,
-        seed: int = 0,
+        self, *, n_estimators: int = 10, cs: Sequence[float] = CS, n_folds: int = 5, seed: int = 0
     ) -> None:
         self.n_estimators = n_estimators
         self.cs = cs

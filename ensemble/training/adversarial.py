@@ -69,10 +69,7 @@ class Adversarial:
         return found
 
     def gradients(
-        self,
-        loss_of: LossOf,
-        parameters: Sequence[nn.Parameter],
-        perturbed: Sequence[nn.Parameter],
+        self, loss_of: LossOf, parameters: Sequence[nn.Parameter], perturbed: Sequence[nn.Parameter]
     ) -> Gradients:
         """Gradients of all parameters by the method; parameters are left as they were."""
         ids = {id(p): at for at, p in enumerate(parameters)}

@@ -80,8 +80,9 @@ def _newton_log_beta(logs: Floats, y: Ints, log_beta: float) -> float:
     """Log β of slope zero, by Newton steps within an interval in which the slope changes sign."""
     low, high = -LOG_BETA, LOG_BETA
     while True:
-        terms = _log_beta_terms(logs, y, float(np.exp(log_beta)))
-        slope, curvature = _penalized_slopes(*terms, log_beta)
+        slope, curvature = _penalized_slopes(
+            *_log_beta_terms(logs, y, float(np.exp(log_beta))), log_beta
+        )
         if slope > 0.0:
             high = log_beta
         else:

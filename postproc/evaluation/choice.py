@@ -303,12 +303,7 @@ def _right(decided: Decided, labels: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _gains(
-    metric: Metric,
-    labels: NDArray[Any],
-    base: Decided,
-    n_classes: int,
-    new: Decided,
-    rows: Rows,
+    metric: Metric, labels: NDArray[Any], base: Decided, n_classes: int, new: Decided, rows: Rows
 ) -> NDArray[Any]:
     """What each row adds to the gain of S settings over the base, to first order; (S, k)."""
     y, old = labels[rows], base[rows]

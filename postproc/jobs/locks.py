@@ -14,14 +14,17 @@ def lock_path(output: Path, suffix: str = "") -> Path:
 
 
 @contextmanager
-def locked(output: Path, suffix: str = "") -> Iterator[None]:
-    """Hold the lock of an output; a FileExistsError names the output that another job writes."""
+def locked(output: Path, suffix: str = "", *, patience: float = 0.0) -> Iterator[None]:
+    """Hold the lock of an output; a FileExistsError names the output that another job writes.
+
+    Patience is for how many seconds to wait for the other job's end.
+    """
     from filelock import FileLock, Timeout
 
     path = lock_path(output, suffix)
     lock = FileLock(path, thread_local=False)  # a generator may be closed by another thread
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=patience)
     except Timeout:
         msg = f"{output}: another job is writing this output; wait for it or name another output"
         raise FileExistsError(msg) from None

@@ -212,10 +212,7 @@ def _begin(output: Output, target: AnyTarget, job: Mapping[str, Any]) -> Journal
 
 
 def _is_in_place(
-    output: Output,
-    target: AnyTarget,
-    cuts: Sequence[slice],
-    journal: Journal,
+    output: Output, target: AnyTarget, cuts: Sequence[slice], journal: Journal
 ) -> bool:
     """Whether the output took its name just before the job was killed."""
     if not output.path.exists() or not journal.finished.keys() >= set(range(len(cuts))):
@@ -238,11 +235,7 @@ def _is_there(target: AnyTarget, rows: slice, journal: Journal, number: int) -> 
 
 
 def _fill(
-    engine: Engine,
-    part: WritePart,
-    cuts: Sequence[slice],
-    journal: Journal,
-    watch: Watch,
+    engine: Engine, part: WritePart, cuts: Sequence[slice], journal: Journal, watch: Watch
 ) -> None:
     """Compute the blocks that are missing or damaged."""
     todo = []

@@ -87,7 +87,10 @@ class MultilabelReport(ShownReport[MultilabelModel]):
         models = [model.to_dict() for model in self.models]
         if per_class:
             for shown, model in zip(models, self.models, strict=True):
-                shown["per_label"] = self._labels_of(model)
+                names = ("support", "predicted", "precision", "recall", "f1")
+                columns = {name: getattr(model.labels, name) for name in names}
+                columns["average_precision"] = model.average_precision
+                shown["per_label"] = lines_of("label", self.classes, columns)
         return {
             "rows": self.rows,
             "classes": len(self.classes),
@@ -131,14 +134,6 @@ class MultilabelReport(ShownReport[MultilabelModel]):
             gain_plot=plots.gain_plot(self, key="gains") if self.compared else None,
             labels=[self._label_table(model) for model in self.compared or self.models],
         )
-
-    def _labels_of(self, model: MultilabelModel) -> list[dict[str, Any]]:
-        """Metrics of every label as JSON types."""
-        found = model.labels
-        names = ("support", "predicted", "precision", "recall", "f1")
-        columns = {name: getattr(found, name) for name in names}
-        columns |= {"average_precision": model.average_precision}
-        return lines_of("label", self.classes, columns)
 
     def _label_table(self, model: MultilabelModel) -> Table:
         """Every label of one model, with its changes relative to the baseline."""

@@ -117,11 +117,7 @@ def meant(value: object, choices: Collection[str]) -> str:
 
 
 def check_labels(
-    labels: Any,
-    *,
-    n_classes: int,
-    n_rows: int | None = None,
-    name: str = "labels",
+    labels: Any, *, n_classes: int, n_rows: int | None = None, name: str = "labels"
 ) -> NDArray[np.int64]:
     """Return labels, integers or floats of shape (n,) in 0..n_classes-1, as a new int64 array."""
     array = check_label_rows(labels, n_classes=n_classes, n_rows=n_rows, name=name)

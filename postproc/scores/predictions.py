@@ -119,13 +119,7 @@ class Predictions:
         if not multilabel and is_one_column(given):
             column = OneColumn(flat=np.ndim(given) == 1)
         return cls.named(
-            scores,
-            found,
-            classes=classes,
-            ids=ids,
-            name=name,
-            multilabel=multilabel,
-            column=column,
+            scores, found, classes=classes, ids=ids, name=name, multilabel=multilabel, column=column
         )
 
     @classmethod

@@ -22,7 +22,7 @@ from postproc.scores.kinds import LOG_LEAST
 NEAR = 1e-4
 
 #: Larger shares of zeros are worth a warning.
-MANY = 0.01
+MANY = 0.1
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 import ensemble
 import postproc
-from ensemble import load_model, save_model
+from ensemble import load_model, save_model, saved
 from ensemble.saved import arrays_of
 from ensemble.serialization import HOMES
 from postproc import Predictions
@@ -104,6 +105,30 @@ def test_a_file_beside_a_new_model_is_not_taken_for_its_arrays(tmp_path):
     save_model(ensemble.Voting("log"), tmp_path / "m.json")
     save_model(ensemble.Voting("soft"), tmp_path / "m.json", overwrite=True)
     assert mine.read_text() == "mine"
+
+
+def test_of_two_saves_at_once_one_waits(tmp_path, monkeypatch):
+    members, y = make_members()
+    file, threads, write = tmp_path / "m.json", [], saved._write_arrays
+
+    def interrupted(target, arrays):
+        entry = write(target, arrays)
+        if not threads:  # the other save begins before the JSON names these arrays
+            other = postproc.TemperatureScaling().fit(members[1], y)
+            arguments = (other, file)
+            options = {"overwrite": True, "most_inline": 0}
+            threads.append(threading.Thread(target=save_model, args=arguments, kwargs=options))
+            threads[0].start()
+            threads[0].join(0.3)
+        return entry
+
+    monkeypatch.setattr(saved, "_write_arrays", interrupted)
+    save_model(postproc.TemperatureScaling().fit(members[0], y), file, most_inline=0)
+    load_model(file)
+    threads[0].join()
+    load_model(file)
+    assert len(arrays_of(file)) == 1
+    assert set(tmp_path.iterdir()) == {file, *arrays_of(file)}
 
 
 def test_what_has_not_been_fitted_is_saved_too(tmp_path):

@@ -24,7 +24,13 @@ from postproc.scores.frames.labels import (
     read_labels,
     read_prior,
 )
-from postproc.scores.frames.native import as_name, check_default, is_native, open_native
+from postproc.scores.frames.native import (
+    as_name,
+    check_default,
+    is_native,
+    open_native,
+    series_like,
+)
 from postproc.scores.names import some
 
 #: Types of arguments without names.
@@ -179,7 +185,9 @@ class _Call:
             return result
         if returns == "scores" or values.ndim == 2:
             return model.with_scores(values)
-        return model.with_classes(values) if returns == "classes" else model.with_rows(values, name)
+        if returns == "classes":
+            return model.with_classes(values)
+        return series_like(model.native, values, name)
 
     def _known_classes(self, leaves: Sequence[Any]) -> Sequence[str] | None:
         """Those of the fitted object, else those given, else those of the first named table."""

@@ -130,13 +130,9 @@ def is_text(values: Any) -> bool:
     if isinstance(values, list | tuple):
         return bool(values) and isinstance(values[0], str)
     return isinstance(values, np.ndarray) and (
-        values.dtype.kind in "UT" or (values.dtype.kind == "O" and any_text(values))
+        values.dtype.kind in "UT"
+        or (values.dtype.kind == "O" and any(isinstance(v, str) for v in values.ravel().tolist()))
     )
-
-
-def any_text(values: NDArray[Any]) -> bool:
-    """Whether objects hold text."""
-    return any(isinstance(value, str) for value in values.ravel().tolist())
 
 
 def read_prior(value: Any, classes: Sequence[str] | None, n_classes: int, name: str) -> Any:

@@ -80,7 +80,7 @@ def test_rows_that_are_fitted_to_and_judged_are_told(run_cli, name):
 
 def test_a_target_that_few_rows_speak_for_is_doubted(run_cli):
     rng = np.random.default_rng(0)
-    np.save("a.test.npy", 6 * np.eye(C)[np.zeros(N, int)] + 0.1 * rng.normal(size=(N, C)))
+    np.save("a.test.npy", 2 * np.eye(C)[np.zeros(N, int)] + rng.normal(size=(N, C)))
     labels = np.r_[np.zeros(4, int), rng.integers(1, C, N - 4)]
     np.save("labels.val.npy", labels)
     np.save("a.val.npy", 2 * np.eye(C)[labels] + rng.normal(size=(N, C)))

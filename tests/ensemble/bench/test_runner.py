@@ -10,11 +10,11 @@ import pytest
 
 from ensemble import soft_vote
 from ensemble.bench.methods import METHODS, choose_methods
-from ensemble.bench.protocol import draw_seed
 from ensemble.bench.runner import Plan, _measure_in_worker, benchmark, check_settings
 from ensemble.bench.summary import summary_tables
 from ensemble.bench.tasks import find_tasks
 from postproc import draw_target, softmax
+from postproc.evaluation.folds import seed_from
 from postproc.evaluation.registry import METRICS
 
 CHEAP = ("temperature", "bcts", "map", "true-prior")
@@ -55,7 +55,7 @@ def test_gains_in_another_metric_are_those_of_scikit_learn(tmp_path, make, lines
     soft = soft_vote([good, biased], kinds="logits").argmax(axis=1)
     (result,) = cells(found, "soft", shift="longtail:50")
     for draw, (value, before) in enumerate(zip(result.value, result.before, strict=True)):
-        rows = draw_target(y, "longtail:50", 200, draw_seed(0, draw), 3)
+        rows = draw_target(y, "longtail:50", 200, seed_from(0, draw), 3)
         assert value == pytest.approx(f1_score(y[rows], soft[rows], average="macro"))
         own = f1_score(y[rows], good[rows].argmax(axis=1), average="macro")
         assert before == pytest.approx(own)
@@ -86,7 +86,7 @@ def test_gains_in_metrics_of_probabilities_are_those_of_the_registry(tmp_path, m
     best = int(np.argmax(sign * np.array(on_fit)))
     (result,) = cells(found, "soft", shift="none")
     for draw, (value, before) in enumerate(zip(result.value, result.before, strict=True)):
-        rows = draw_target(y, "none", 200, draw_seed(0, draw), 3)
+        rows = draw_target(y, "none", 200, seed_from(0, draw), 3)
         wanted = judge.measure(y[rows], np.mean(probs, axis=0)[rows]).value
         assert value == pytest.approx(wanted, rel=1e-6)
         assert before == pytest.approx(judge.measure(y[rows], probs[best][rows]).value, rel=1e-6)
@@ -171,7 +171,7 @@ def test_every_method_is_planned_once(make, tmp_path):
 
 
 def test_a_seed_has_draws_of_its_own():
-    seeds = {(s, d): draw_seed(s, d) for s in range(20) for d in range(20)}
+    seeds = {(s, d): seed_from(s, d) for s in range(20) for d in range(20)}
     assert len(set(seeds.values())) == 400
 
 

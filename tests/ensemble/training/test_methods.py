@@ -19,8 +19,7 @@ from ensemble.training import (
 from ensemble.training.adversarial import project, shifted, unit
 from ensemble.training.child_tuning import driven_child, driven_masks, free_mask
 from ensemble.training.contrastive import contrastive_loss
-from ensemble.training.flooding import flood
-from ensemble.training.levels import found_levels, turning_point
+from ensemble.training.flooding import flood, found_levels, turning_point
 from ensemble.training.steps import Stepper
 
 RNG = np.random.default_rng(0)
