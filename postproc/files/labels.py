@@ -129,7 +129,9 @@ def load_labels(
         is_label = plain_text(values) != "" if values.dtype.kind in "UST" else slice(None)
         tell_unused(contents.ids[is_label], ids, name, predicted)
         values = values[rows]
-    elif predicted is not None:
+    elif ids is not None:
+        tell_by_place(name)
+    if predicted is not None and (ids is None or contents.ids is None):
         if len(values) != len(predicted):
             rule = f"as long as the predictions ({len(predicted)} rows)"
             fail(name, rule, f"{len(values)} labels")
@@ -151,6 +153,12 @@ def load_labels(
         labels = _count_unknown(labels, values, n_classes, name)
     check = check_label_rows if mapped else check_labels
     return check(labels, n_classes=n_classes + is_wrong, n_rows=n_rows, name=name)
+
+
+def tell_by_place(name: str) -> None:
+    """Say that rows without ids are matched by their place with predictions that have some."""
+    said = f"{name} has no row ids: its rows are assumed to be in the order of the predictions"
+    warnings.warn(coded("by-position", said), ReadingWarning, stacklevel=3)
 
 
 def _check_filled(values: NDArray[Any], name: str) -> None:

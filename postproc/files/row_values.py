@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
-from postproc.files.labels import PathLike, look_up, one_column, to_numbers
+from postproc.files.labels import PathLike, look_up, one_column, tell_by_place, to_numbers
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
-from postproc.files.reading import Reading, ReadingWarning
+from postproc.files.reading import Reading
 from postproc.scores.checks import fail
-from postproc.scores.codes import coded
 
 
 def load_row_values(
@@ -42,8 +40,7 @@ def load_row_values(
     if contents.header_or_label and len(values) == n_rows + 1:
         values = values[1:]
     if ids is not None and contents.ids is None:
-        said = f"{name} has no row ids: its rows are assumed to be in the order of the predictions"
-        warnings.warn(coded("by-position", said), ReadingWarning, stacklevel=2)
+        tell_by_place(name)
     if ids is not None and contents.ids is not None:
         values = values[look_up(contents.ids, ids, f"ids of {name}")]
     elif predicted is not None and len(values) == len(predicted):
