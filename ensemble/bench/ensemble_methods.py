@@ -31,7 +31,6 @@ from ensemble.learned.stacking import Bagging, Stacking
 from ensemble.members import Members
 from postproc.evaluation.registry import find_metric
 from postproc.scores.arrays import as_numpy, softmax
-from postproc.scores.binary import as_column, two_columns
 
 Ints = NDArray[np.int64]
 
@@ -94,12 +93,7 @@ def _stacking(state: TeamState) -> Any:
 
 
 def _row_wise(model: MemberEstimator, state: TeamState) -> Predictor:
-    def apply() -> Floats:
-        probs = np.asarray(as_numpy(model.predict_proba(state.test)))
-        is_column = not state.test.multilabel and (probs.ndim == 1 or probs.shape[1] == 1)
-        return np.asarray(two_columns(as_column(probs), "probs")) if is_column else probs
-
-    return Predictor(apply)
+    return Predictor(lambda: np.asarray(as_numpy(model.predict_proba(state.test))))
 
 
 def devil(state: TeamState, control: str | None = None) -> Predictor:

@@ -25,7 +25,7 @@ from ensemble.bench.shared import SharedFits
 from ensemble.bench.tasks import Task, TaskData, load_task
 from postproc.evaluation.folds import seed_from
 from postproc.evaluation.registry import Metric, find_metric
-from postproc.scores.binary import as_column, two_columns
+from postproc.scores.binary import as_column, is_one_column, two_columns
 from postproc.shift.draws import draw_target
 
 Ints = NDArray[np.int64]
@@ -91,7 +91,7 @@ class _Judge(NamedTuple):
 
     def of_draw(self, draw: Draw, probs: Floats) -> dict[str, Any]:
         """Rows right, fixed and broken in a draw, and the values of another metric."""
-        if probs.ndim == 1:  # of one column
+        if draw.labels.ndim == 1 and is_one_column(probs):
             probs = two_columns(as_column(probs), "probs")
         decided = probs >= 0.5 if draw.labels.ndim == 2 else probs.argmax(axis=1)
         after, old = decided == draw.labels, self.baseline[draw.rows] == draw.labels
