@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.arrays import Array, as_native, as_numpy, softmax
+from postproc.scores.checks import fail
 
 Tie = Literal["support", "lowest", "random"]
 TIES = ("support", "lowest", "random")
@@ -29,7 +30,9 @@ Weights = NDArray[np.float64]
 
 
 def linear_pool(probs: Sequence[Array], weights: Weights) -> Array:
-    """Σ_m w_m P_m, in float32 if all P_m are."""
+    """Σ_m w_m P_m, in float32 if all P_m are; a damaged model may hold weights below 0."""
+    if min(map(float, weights)) < 0:
+        fail("weights", "at least 0", f"{min(map(float, weights)):.3g}")
     xp = api.array_namespace(*probs)
     narrow = all(p.dtype == xp.float32 for p in probs)
     return _weighted_sum(probs, weights, dtype=xp.float32 if narrow else None)

@@ -43,6 +43,9 @@ MOST_TRIED = 10**7
 #: Characters of the reason why a model is damaged: some quote an array.
 MOST_SAID = 300
 
+#: Characters of the longest name of a file.
+MOST_NAME = 255
+
 #: Seconds that a save waits for another one of the same model.
 PATIENCE = 10.0
 
@@ -203,6 +206,8 @@ def _read_arrays(file: Path, entry: Any) -> Arrays:
         msg = f"{file}: damaged: arrays must name a file and its sha256, got {entry!r}"
         raise ValueError(msg)
     name, wanted = str(entry.get("file")), entry.get("sha256")
+    if len(name) > MOST_NAME:
+        fail(str(file), "a model that names its arrays", f"{len(name)} characters", "it is damaged")
     beside = file.parent / Path(name).name  # never a path that leads elsewhere
     try:
         check_regular(beside)
@@ -224,7 +229,10 @@ def _read_arrays(file: Path, entry: Any) -> Arrays:
 
 
 def _try_out(model: Any) -> None:
-    """Check what a fitted model makes of three rows: even, uneven and certain."""
+    """Check what a fitted model makes of three rows: even, uneven and certain; then of two.
+
+    An array that is the length of one of them would fit no other number of rows.
+    """
     if not (isinstance(model, Decider) or hasattr(model, "predict_proba")):
         fail("model", "an ensemble, a calibrator, an adapter or a decider", type(model).__name__)
     if not any(key.endswith("_") for key in vars(model)):  # saved before it was fitted
@@ -238,19 +246,25 @@ def _try_out(model: Any) -> None:
     rows /= rows.sum(axis=1, keepdims=True)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        if isinstance(model, MemberEstimator):
-            turned = [np.roll(rows, m, axis=1) for m in range(len(model.kinds_))]  # they disagree
-            given = zip(turned, model.kinds_, strict=True)
-            members = [each if kind == "probs" else np.log(each) for each, kind in given]
-            if hasattr(model, "adapt_to"):
-                model = model.adapt_to(members, kinds=model.kinds_)
-            probs = model.predict_proba(members, kinds=model.kinds_)
-        else:
-            own = rows if model.kind_ == "probs" else np.log(rows)
-            if isinstance(model, Decider):
-                _try_decisions(model, own, rows)
-                return
-            probs = model.predict_proba(own)
+        for tried in (rows, rows[:2]):
+            _try_rows(model, tried)
+
+
+def _try_rows(model: Any, rows: NDArray[np.float64]) -> None:
+    """Check what a fitted model makes of probabilities, (n, C)."""
+    if isinstance(model, MemberEstimator):
+        turned = [np.roll(rows, m, axis=1) for m in range(len(model.kinds_))]  # they disagree
+        given = zip(turned, model.kinds_, strict=True)
+        members = [each if kind == "probs" else np.log(each) for each, kind in given]
+        if hasattr(model, "adapt_to"):
+            model = model.adapt_to(members, kinds=model.kinds_)
+        probs = model.predict_proba(members, kinds=model.kinds_)
+    else:
+        own = rows if model.kind_ == "probs" else np.log(rows)
+        if isinstance(model, Decider):
+            _try_decisions(model, own, rows)
+            return
+        probs = model.predict_proba(own)
     if model.multilabel_:
         if not ((probs >= 0) & (probs <= 1)).all():
             fail("model", "one that predicts probabilities", f"{probs.max():.3g}")

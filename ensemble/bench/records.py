@@ -20,6 +20,7 @@ from ensemble.bench.protocol import CellKey, Measured, Settings
 from ensemble.bench.results import Result
 from ensemble.bench.tasks import Task
 from postproc.files import atomic_path, check_output
+from postproc.files.paths import clear_litter
 from postproc.jobs.journal import cut_tail, difference, read_lines
 from postproc.jobs.locks import locked
 
@@ -113,6 +114,7 @@ class RecordsFile:
         """Open a results file; no other run can open it until the `with` block ends."""
         check_output(path, overwrite=True, suffixes=(".jsonl",))
         with locked(path):
+            clear_litter(path)  # of a run that was killed as it replaced the file
             yield cls(path, header, cells, overwrite=overwrite)
 
     @property

@@ -159,7 +159,7 @@ def flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _clear_litter(target: Path) -> None:
+def clear_litter(target: Path) -> None:
     """Remove temporary files of an output that processes left when they were killed."""
     stem, suffix = re.escape(target.stem), re.escape(target.suffix)
     ours = re.compile(rf"\.{stem}\.(\d+)\.\w+{suffix}")
@@ -196,7 +196,7 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
         As `check_output`.
     """
     target = check_output(path, overwrite=overwrite)
-    _clear_litter(target)
+    clear_litter(target)
     try:
         handle, name = tempfile.mkstemp(
             dir=target.parent, prefix=f".{target.stem}.{os.getpid()}.", suffix=target.suffix

@@ -56,7 +56,7 @@ COMMANDS = {
     "tune": ["tune", "can", "a.npy", "--labels", "y.npy", *GRID, "--folds", "3", "-o", "can.json"],
     "decide": ["decide", "a.npy", *ONE, "-o", "out.csv", "--sets", "0.8", "--save", "m.json"],
     "bench": [*BENCH, "--methods", "temperature,soft", "--shift", "none,longtail:10"],
-    "bench page": [*BENCH, "--methods", "soft", "--html", "page.html", "--csv", "cells.csv"],
+    "bench page": [*BENCH, "--methods", "soft", "--html", "times.html", "--csv", "times.csv"],
     "examples": ["examples", "out"],
 }
 #: Those whose jobs have several blocks, and can be resumed.
@@ -133,11 +133,16 @@ def on_operations(folder: Path, act: Callable[[], None]) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file with its bytes; times are never the same."""
-    return {
+    """Every file with its bytes; of those with times, which are never the same, both ends."""
+    found = {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.endswith(".seconds.jsonl")
+    }
+    ends = {"times.html": 8, "times.csv": 1}  # a closing tag, and the end of a line
+    return {
+        name: data[:20] + data[-ends[name] :] if name in ends else data
+        for name, data in found.items()
     }
 
 

@@ -64,6 +64,52 @@ def test_votes_that_weigh_less_than_nothing_are_refused(tmp_path):
         ensemble.load_model(file)
 
 
+def test_weights_of_members_that_look_alike_are_checked(tmp_path):
+    members, y = make_members(n_classes=3)  # the fourth is tried on the rows of the first
+    file = tmp_path / "m.json"
+    ensemble.save_model(ensemble.GreedySelection().fit(members, y), file)
+    content = json.loads(file.read_text())
+    content["model"]["state"]["member_weights_"]["array"] = [1.2, 0.0, 0.0, -0.2]
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"m\.json: `weights` must be at least 0"):
+        ensemble.load_model(file)
+
+
+@pytest.mark.parametrize("n_rows", [2, 3])
+def test_arrays_that_fit_one_number_of_rows_are_refused(n_rows, tmp_path):
+    members, y = make_members(n_classes=3)
+    file = tmp_path / "m.json"
+    model = postproc.BiasCorrectedTemperatureScaling().fit(members[0], y)
+    ensemble.save_model(model, file, most_inline=10**6)
+    content = json.loads(file.read_text())
+    biases = [node for node in arrays_within(content) if node["shape"] == [3]]
+    for node in biases:
+        node["array"], node["shape"] = node["array"] * n_rows, [n_rows, 3]
+    assert biases
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"m\.json: "):
+        ensemble.load_model(file)
+
+
+def arrays_within(node):
+    """Every array in a saved model."""
+    if isinstance(node, dict) and "array" in node:
+        yield node
+    for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from arrays_within(each)
+
+
+def test_a_model_that_names_no_file_of_arrays_is_one_short_line(tmp_path):
+    members, y = make_members()
+    file = tmp_path / "m.json"
+    ensemble.save_model(ensemble.LearnedLogPool().fit(members, y), file, most_inline=0)
+    content = json.loads(file.read_text())
+    content["arrays"]["file"] = "x" * 5000
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"m\.json.* got 5000 characters"):
+        ensemble.load_model(file)
+
+
 def test_bounds_that_no_labels_give_are_refused():
     half = np.full(2, 0.5)
     for lower, upper in ((np.array([0.5, 1.0]), half), (half, np.array([0.0, 1.0]))):
@@ -122,6 +168,15 @@ def test_results_must_be_counts_of_rows(change, tmp_path):
         RecordsFile.open(tmp_path / "bench.jsonl", fuzz.HEADER, [key]),
     ):
         pass
+
+
+def test_what_a_killed_benchmark_leaves_is_removed_by_the_next_run(tmp_path):
+    fuzz.results(tmp_path)
+    (tmp_path / ".bench.4194999.abcdefgh.jsonl").write_text("")  # no process has this number
+    key = CellKey(*(fuzz.CELL[name] for name in CellKey._fields))
+    with RecordsFile.open(tmp_path / "bench.jsonl", fuzz.HEADER, [key]):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"bench.jsonl", "bench.seconds.jsonl"}
 
 
 @pytest.mark.parametrize("change", [{"seconds": "x"}, {"seconds": ["x"]}, {"fit_seconds": []}])
