@@ -69,6 +69,13 @@ class LazyGroup(click.Group):
                 what = f"the value after {before.removesuffix('=')}"
                 message = f"{what} must not be empty; is a shell variable unset?"
                 raise click.UsageError(message, ctx)
+        word = args[0]
+        if word not in COMMANDS and not word.startswith("-"):
+            from postproc.scores.checks import meant
+
+            asked = meant(word, COMMANDS)
+            message = f"No such command {word!r}{'; ' * bool(asked)}{asked}"
+            raise click.UsageError(message, ctx)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

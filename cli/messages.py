@@ -63,16 +63,27 @@ def already_written(context: click.Context) -> str:
 
 def raise_as_message(error: Exception, context: click.Context, *, debug: bool) -> NoReturn:
     """Raise an error of the user as one line; any other as it is, with a request to report it."""
-    from postproc.scores.checks import one_line
-    from postproc.scores.codes import coded
-
     if not is_expected(error):
         error.add_note(REPORT)
         raise error
     if debug:
         traceback.print_exception(error)
-    said = one_line(error) + already_written(context)
-    raise click.ClickException(coded(kind_of(error), said)) from error
+    raise click.ClickException(said_of(error, already_written(context))) from error
+
+
+def said_of(error: Exception, more: str = "") -> str:
+    """One line on an error of the user, with its code."""
+    from postproc.scores.checks import one_line
+    from postproc.scores.codes import coded
+
+    return coded(kind_of(error), one_line(error) + more)
+
+
+def refuse(message: str, parameter: str = "") -> NoReturn:
+    """Raise an error of usage, or of the value of a parameter."""
+    if parameter:
+        raise click.BadParameter(message, param_hint=parameter)
+    raise click.UsageError(message)
 
 
 def with_code(error: click.ClickException) -> click.ClickException:

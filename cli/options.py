@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
-from cli.messages import silence
+from cli.messages import refuse, silence
 from cli.parameter_types import (
     FILE,
     METRIC_NAMES,
     PATH,
+    Choice,
     Count,
     MetricName,
     OutputPath,
@@ -151,7 +152,7 @@ class Inputs:
     missing_class: Any = given(
         "What to do if a member lacks a class that another has: stop, or give that class "
         "probability zero.",
-        type=click.Choice(["error", "zero"]),
+        type=Choice(["error", "zero"]),
         default="error",
     )
     is_logits: bool | None = given(
@@ -168,7 +169,8 @@ class Inputs:
         type=Values(click.STRING),
     )
     id_column: str | None = given(
-        "Column of a table that holds row ids.  [default: detected from names and values]",
+        "Column of a table that holds row ids; - if none does.  [default: detected from names and "
+        "values]",
         metavar="NAME",
     )
     label_column: str | None = given(
@@ -192,8 +194,7 @@ class Inputs:
         from postproc.files.reading import Reading
 
         if self.votes and self.is_logits is not None:
-            message = "--votes excludes --logits and --probs"
-            raise click.UsageError(message)
+            refuse("--votes excludes --logits and --probs")
         kinds: dict[bool | None, Any] = {True: "logits", False: "probs", None: None}
         return Reading(
             columns=tuple(self.columns or ()),
@@ -227,7 +228,7 @@ class Prior:
     )
     prior_kind: Any = given(
         "What the file given to --prior contains.  [default: detected from its length and values]",
-        type=click.Choice(["labels", "counts", "vector"]),
+        type=Choice(["labels", "counts", "vector"]),
     )
 
     def load(self, predictions: Predictions) -> NDArray[Any] | None:
@@ -292,9 +293,9 @@ class Judging:
     )
     groups: str | None = given(
         "What each row belongs to (a patient, a document): only groups are independent.",
-        metavar="FILE",
+        metavar="FILE[:COLUMN]",
     )
-    row_weights: str | None = given("What each row counts: numbers >= 0.", metavar="FILE")
+    row_weights: str | None = given("What each row counts: numbers >= 0.", metavar="FILE[:COLUMN]")
 
 
 @dataclass(frozen=True)
@@ -343,7 +344,7 @@ class Running:
 
     engine: str = given(
         "Where to compute blocks of rows: in this process or on a Dask cluster.",
-        type=click.Choice(["local", "dask"]),
+        type=Choice(["local", "dask"]),
         default="local",
     )
     scheduler: str | None = given(
@@ -358,7 +359,7 @@ class Running:
     resume: bool = given(
         "Continue a job that was stopped; its finished blocks are not computed again."
     )
-    device: Any = given("Device to compute on.", type=click.Choice(["cpu", "cuda"]), default="cpu")
+    device: Any = given("Device to compute on.", type=Choice(["cpu", "cuda"]), default="cpu")
     fast: bool = given("With --device cuda: allow TF32 in products of float32 matrices.")
     seed: int = given("Seed of random choices.", type=Count(0), default=0)
     quiet: bool = given("Print no warnings and no table.")

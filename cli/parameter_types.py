@@ -37,6 +37,17 @@ class FileName(click.ParamType):  # type: ignore[type-arg]  # generic from click
 FILE = FileName()
 
 
+class Choice(click.Choice[str]):
+    """One of some words; of a mistyped one, the message asks after the closest."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """What the choices are, and which may have been meant."""
+        from postproc.scores.checks import meant
+
+        said, asked = super().get_invalid_choice_message(value, ctx), meant(value, self.choices)
+        return f"{said.removesuffix('.')}{'; ' * bool(asked)}{asked}"
+
+
 class Checked(click.ParamType):  # type: ignore[type-arg]
     """What one of the library's own checks accepts, with its messages, or one of some words."""
 

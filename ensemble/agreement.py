@@ -9,12 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.members import Members
-from postproc.evaluation.agreement import (
-    chance_doubts,
-    is_chance,
-    unlabelled_doubts,
-    z_of_order,
-)
+from postproc.evaluation.agreement import chance_doubts, is_chance, unlabelled_doubts, z_of_order
 from postproc.scores.arrays import as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_cuts
 from postproc.scores.codes import coded

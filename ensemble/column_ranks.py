@@ -20,6 +20,8 @@ class ColumnRanks:
     @classmethod
     def of(cls, members: Members, weights: NDArray[np.float64]) -> ColumnRanks:
         """Rank the rows of one member after the other, which holds 16 bytes a row and class."""
+        from scipy.stats import rankdata
+
         n_rows, n_classes = members.n_rows, members.n_classes
         total = np.zeros((n_rows, n_classes))
         for member, weight in zip(members, weights, strict=True):
@@ -29,17 +31,10 @@ class ColumnRanks:
                 block = member.scores[rows, :] if exact else member.probabilities(rows)
                 probs[rows] = as_numpy(block)
             for column in range(n_classes):
-                total[:, column] += weight * (mid_ranks(probs[:, column]) - 0.5)
+                total[:, column] += weight * (rankdata(probs[:, column]) - 0.5)
         total /= n_rows if members.multilabel else total.sum(axis=1, keepdims=True)
         return cls(total)
 
     def combine(self, members: Members, rows: slice) -> Array:
         """The rows start..stop, in the library of the members."""
         return as_native(self.ranks[rows], members[0].scores)
-
-
-def mid_ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Ranks 1..n of n numbers; those that are equal share the mean of their ranks."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[place.reshape(-1)]
-    return ranks

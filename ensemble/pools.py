@@ -67,8 +67,12 @@ def max_pool(probs: Sequence[Array], weights: Weights) -> Array:
 
 def rank_pool(probs: Sequence[Array], weights: Weights, tie: Tie, draws: Array | None) -> Array:
     """Weighted mean of the Borda points of each class, scaled to sum to 1."""
+    from scipy.stats import rankdata
+
     xp = api.array_namespace(*probs)
-    points = [xp.asarray(_borda(as_numpy(p)), device=api.device(p)) for p in probs]
+    # One point for each class below it, half a point for each class tied with it.
+    ranks = [rankdata(as_numpy(p), axis=1) - 1 for p in probs]
+    points = [xp.asarray(r, device=api.device(p)) for r, p in zip(ranks, probs, strict=True)]
     votes = _weighted_sum(points, weights)
     return _settle(votes, _support(probs, weights, votes, tie), tie, draws)
 
@@ -113,22 +117,6 @@ def _first(values: Array, reached: Array, level: float) -> Array:
     xp = api.array_namespace(values)
     at = xp.argmax(xp.astype(reached >= level, xp.int8), axis=0)
     return xp.take_along_axis(values, at[None, ...], axis=0)[0, ...]
-
-
-def _borda(probs: NDArray[Any]) -> NDArray[np.float64]:
-    """Points of each class in each row: one per class below it, half per class tied with it."""
-    order = np.argsort(probs, axis=1, kind="stable")
-    ordered = np.take_along_axis(probs, order, axis=1)
-    width = probs.shape[1]
-    places = np.broadcast_to(np.arange(width), probs.shape)
-    rises = ordered[:, 1:] != ordered[:, :-1]
-    edge = np.ones((len(probs), 1), dtype=bool)
-    first = np.maximum.accumulate(np.where(np.hstack([edge, rises]), places, 0), axis=1)
-    ends = np.where(np.hstack([rises, edge]), places, width)
-    last = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
-    points = np.empty(probs.shape)
-    np.put_along_axis(points, order, (first + last) / 2, axis=1)
-    return points
 
 
 def _support(probs: Sequence[Array], weights: Weights, votes: Array, tie: Tie) -> Array | None:

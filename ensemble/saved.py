@@ -15,6 +15,7 @@ import os
 import re
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,13 @@ PATIENCE = 10.0
 
 
 def save_model(
-    model: Any, path: str | os.PathLike[str], *, overwrite: bool = False, most_inline: int = 256
+    model: Any,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    most_inline: int = 256,
+    fitted_rows: Sequence[str] = (),
+    label_names: Sequence[str] = (),
 ) -> None:
     """Write a model as JSON, whole or not at all.
 
@@ -67,6 +74,10 @@ def save_model(
         Whether an existing file may be replaced.
     most_inline : int
         Arrays of more elements go to the file beside it.
+    fitted_rows : sequence of str
+        Digests of the rows that it was fitted to, by which they are known again.
+    label_names : sequence of str
+        Names of the classes in the labels, where the predictions that it was fitted to have none.
 
     Raises
     ------
@@ -80,6 +91,10 @@ def save_model(
     target = check_output(path, overwrite=overwrite, suffixes=(".json",))
     encoder = Encoder(most_inline)
     content: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
+    if fitted_rows:
+        content["fitted_rows"] = list(fitted_rows)
+    if label_names:
+        content["label_names"] = list(label_names)
     content["model"] = encoder.encode(model, "model")
     with locked(target, patience=PATIENCE):  # another save would remove these arrays
         replaced = _arrays_named_by(target)
@@ -152,6 +167,21 @@ def load_model(path: str | os.PathLike[str]) -> Any:
         msg = f"{file}: damaged: {type(error).__name__}: {one_line(error)[:MOST_SAID]}"
         raise ValueError(msg) from error
     return model
+
+
+def fitted_rows(path: str | os.PathLike[str]) -> list[str]:
+    """Digests of the rows that a saved model was fitted to, where it says so."""
+    return _texts(path, "fitted_rows")
+
+
+def label_names(path: str | os.PathLike[str]) -> list[str]:
+    """Names of the classes in the labels that a saved model was fitted to, where it says so."""
+    return _texts(path, "label_names")
+
+
+def _texts(path: str | os.PathLike[str], key: str) -> list[str]:
+    said = _read_json(Path(path)).get(key)
+    return [each for each in said if isinstance(each, str)] if isinstance(said, list) else []
 
 
 def _read_json(file: Path) -> dict[str, Any]:

@@ -42,6 +42,7 @@ HOMES = {
     "BiasCorrectedTemperatureScaling": "postproc.calibration.temperature",
     "Candidate": "ensemble.auto.combination",
     "ClassWeights": "postproc.decisions.thresholds",
+    "ClassMoments": "postproc.shift.misfit",
     "ConformalSets": "postproc.decisions.sets",
     "DiscriminantPoolMap": "postproc.calibration.discriminant_pool",
     "KernelScores": "postproc.calibration.kernel",

@@ -178,8 +178,6 @@ def log_pool(members: Iterable[Any], *, weights: Any = None, kinds: Kinds = None
     --------
     >>> log_pool([[[0.8, 0.2]], [[0.5, 0.5]]]).round(6)
     array([[0.666667, 0.333333]])
-    >>> log_pool([[[1.0, 0.0]], [[0.0, 1.0]]])
-    array([[0.5, 0.5]])
     """
     return _vote(members, kinds, Voting("log", weights=weights))
 

@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,7 +149,8 @@ def run(page: Path, run_cli, *, write: bool = False) -> int:
 def _python(block: Block, page: Path, names: dict[str, object]) -> str:
     """Run Python; what it prints."""
     out = io.StringIO()
-    with contextlib.redirect_stdout(out):
+    with contextlib.redirect_stdout(out), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r".*\[PP314\]$")  # of predictions with many zeros
         line = page.read_text(encoding="utf-8").count("\n", 0, block.start)
         exec(compile("\n" * line + block.text, str(page), "exec"), names)
     return out.getvalue()

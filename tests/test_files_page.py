@@ -67,8 +67,11 @@ def files(tmp_path, monkeypatch):
         "zero_shot.jsonl",
         [{"labels": [n for n, _ in row], "scores": [p for _, p in row]} for row in fallen],
     )
+    Path("frame.json").write_text(json.dumps({"probs": a.tolist(), "classes": NAMES}))
     long = {"id": np.repeat(rows, 3), "class": NAMES * N_ROWS, "score": a.ravel()}
     table("long.csv", long)
+    surest = [("POSITIVE", p) if p > 0.5 else ("NEGATIVE", 1 - p) for p in a[:, 0].tolist()]
+    lines("sentiment.jsonl", [{"label": label, "score": score} for label, score in surest])
     tags = [";".join(np.array(NAMES)[row]) for row in b > 0.3]
     table("sigmoid.csv", {"id": rows, NAMES: np.sqrt(a)})
     table("columns.csv", {"id": rows, NAMES: (b > 0.3).astype(int)})

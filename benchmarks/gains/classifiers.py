@@ -25,7 +25,7 @@ MOST_TREES = 2000
 
 @dataclass(frozen=True)
 class Setting:
-    """What a classifier may know of its task before it sees a row.
+    """What a classifier may know of its task beside the rows that it is fitted on.
 
     Attributes
     ----------
@@ -41,6 +41,8 @@ class Setting:
         Those that hold codes of categories.
     embedding : str
         Name or folder of a sentence-transformers model.
+    valid : pair of arrays or None
+        The val rows and their labels, for those that stop by them.
     """
 
     rows: int
@@ -49,6 +51,7 @@ class Setting:
     columns: int = 0
     categorical: tuple[int, ...] = ()
     embedding: str = ""
+    valid: tuple[Any, Any] | None = None
 
 
 @dataclass(frozen=True)

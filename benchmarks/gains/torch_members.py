@@ -23,12 +23,14 @@ class _Watched:
 
     classifier: TextClassifier
     name: str
+    valid: tuple[Any, Any] | None
 
     def fit(self, x: Any, y: Any) -> TextClassifier:
         """Fit the classifier, and give it back without the display."""
         classifier = self.classifier
         with watching(self.name, classifier.epochs, unit="epochs") as advance:
-            classifier.set_params(progress=lambda epoch, log_loss: advance(1)).fit(x, y)
+            classifier.set_params(progress=lambda epoch, log_loss: advance(1))
+            classifier.fit(x, y, valid=self.valid)
         return classifier.set_params(progress=None)
 
 
@@ -37,12 +39,12 @@ def torch_models(settings: Mapping[str, Any], said: str) -> dict[str, Model]:
 
     def build(name: str, setting: Setting) -> _Watched:
         classifier = TextClassifier(name, seed=setting.seed, **settings)
-        return _Watched(classifier, name)
+        return _Watched(classifier, name, setting.valid)
 
     return {
         name: Model(
-            f"{what}, trained from scratch{said}; a tenth of its training rows say when to stop; "
-            "logits",
+            f"{what}, trained from scratch{said}; the log-loss on val after temperature scaling "
+            "says when to stop; logits",
             "decision_function",
             lambda setting, name=name: build(name, setting),
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gains.splits import SPLITS
-from benchmarks.training.cells import Cell, run
+from benchmarks.training.cells import Cell, prepare, run
 from benchmarks.training.methods import METHODS
 from benchmarks.training.tables import print_tables
 from ensemble.training.text.tasks import TASKS
@@ -47,22 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known = {json.dumps(_key(row)) for row in done}
     cells = [
         Cell(task, short, noisy, seed, method)
+        for seed in range(given.seeds)  # whole seeds first: what is broken off can be compared
         for task, short in [*((t, True) for t in few), *((t, False) for t in tasks)]
-        for seed in range(given.seeds)
-        for method in ("plain", *given.methods)
         for noisy in (False, True)
+        for method in ("plain", *given.methods)
     ]
-    cells.sort(key=_turn)
     if not given.only_tables:
         left = [cell for cell in cells if json.dumps(asdict(cell)) not in known]
         done += _run(left, given.data, given.processes, given.results)
     print_tables(done)
-
-
-def _turn(cell: Cell) -> int:
-    """Cheap cells and first seeds come first: a run that is broken off has most to compare."""
-    cost = 1 if cell.few else 3
-    return (cell.seed + 1) * (2 * cost if cell.method in TASKS else cost)
 
 
 def read(file: Path | None) -> list[dict[str, Any]]:
@@ -81,7 +74,7 @@ def _run(
 ) -> list[dict[str, Any]]:
     """Run cells, each in one thread of its process, and append what they give to the file."""
     rows = []
-    with ProcessPoolExecutor(processes) as pool:
+    with ProcessPoolExecutor(processes, initializer=prepare) as pool:
         for future in as_completed([pool.submit(run, cell, folder) for cell in cells]):
             rows.append(future.result())
             print(f"{len(rows)} of {len(cells)} cells", file=sys.stderr, flush=True)

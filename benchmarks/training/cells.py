@@ -20,9 +20,14 @@ from ensemble.training.text.tasks import TASKS
 
 ENCODERS = ("cnn", "gru", "transformer")
 
-#: Epochs at most and rows of a batch, of many rows and of few; epochs of the pre-training.
-EPOCHS, BATCH = {False: 6, True: 20}, {False: 128, True: 64}
+#: Epochs at most, and rows of a batch, of many rows and of few; step of Adam.
+EPOCHS, BATCH, LEARNING_RATE = {False: 5, True: 15}, {False: 128, True: 64}, 1e-2
+
+#: Epochs of the pre-training.
 PRETRAIN_EPOCHS = 2
+
+#: Words of a text that are read.
+LENGTH = 32
 
 
 @dataclass(frozen=True)
@@ -36,9 +41,14 @@ class Cell:
     method: str
 
 
+def prepare() -> None:
+    """Ready a process: one thread, and what torch loads when the first optimizer is made."""
+    torch.set_num_threads(1)
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+
+
 def run(cell: Cell, folder: Path | None) -> dict[str, Any]:
     """Accuracies in per cent on the test rows, and processor seconds."""
-    torch.set_num_threads(1)
     task = varied(
         _task(folder, cell.task),
         shots=SHOTS if cell.few else None,
@@ -78,12 +88,14 @@ def _trained(encoder: str, cell: Cell, task: Texts) -> TextClassifier:
         epochs=EPOCHS[cell.few],
         pretrain_epochs=PRETRAIN_EPOCHS,
         batch_size=BATCH[cell.few] // batches,
-        learning_rate=7e-3,
+        learning_rate=LEARNING_RATE,
+        length=LENGTH,
         seed=cell.seed,
         **settings,
     )
     unlabelled = task.unlabelled if classifier.pretraining and cell.few else []
-    return classifier.fit(task.texts["train"], task.labels["train"], unlabelled)
+    valid = (task.texts["stop"], task.labels["stop"])
+    return classifier.fit(task.texts["train"], task.labels["train"], unlabelled, valid=valid)
 
 
 def _logits(classifier: TextClassifier, task: Texts, split: str) -> Floats:

@@ -9,16 +9,19 @@ import numpy as np
 
 from benchmarks.gains.csv_dataset import load_csv
 from benchmarks.gains.scores import Ints
-from benchmarks.gains.splits import SPLITS, add_noise
+from benchmarks.gains.splits import SPLITS, add_noise, draw_rows
 
-#: Training rows of a class in a task of few shots.
-SHOTS = 10
+#: Training rows of a class in a task of few shots, and rows in all in others.
+SHOTS, ROWS = 10, 3000
 NOISE = 0.2
+
+#: Val rows that say when to stop, and others that the ensembles are fitted on.
+STOP_ROWS, FIT_ROWS = 300, 1000
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts and labels 0..C-1 of the splits train, val and test; and texts without labels."""
+    """Texts and labels 0..C-1 of splits; and texts without labels."""
 
     texts: dict[str, list[str]]
     labels: dict[str, Ints]
@@ -55,19 +58,29 @@ def synthetic(seed: int = 0) -> Texts:
 
 
 def varied(task: Texts, *, shots: int | None, noise: float, seed: int) -> Texts:
-    """A task with few training rows a class, or wrong labels among them; val and test stay."""
-    y, texts = task.labels["train"], task.texts["train"]
-    rows = np.arange(len(y))
+    """A task of a seed: its training rows, few or wrong ones perhaps, and two parts of val.
+
+    The rows that say when to stop are a quarter of val at most; test stays.
+    """
+    y, n_val = task.labels["train"], len(task.labels["val"])
+    drawn = rows = draw_rows(y, ROWS, seed)
     if shots is not None:
         order = np.lexsort((np.random.default_rng(seed).random(len(y)), y))
         starts = np.searchsorted(y[order], y[order])
-        rows = np.sort(order[rows - starts < shots])
-    kept = y[rows]
+        rows = np.sort(order[np.arange(len(y)) - starts < shots])
+    stop = draw_rows(task.labels["val"], min(STOP_ROWS, n_val // 4), seed)
+    others = np.delete(np.arange(n_val), stop)
+    fit = others[draw_rows(task.labels["val"][others], FIT_ROWS, seed)]
+    found = {
+        "train": ("train", rows),
+        "stop": ("val", stop),
+        "val": ("val", fit),
+        "test": ("test", np.arange(len(task.labels["test"]))),
+    }
+    labels = {split: task.labels[source][rows] for split, (source, rows) in found.items()}
     if noise:
-        kept = add_noise(kept, noise, task.n_classes, seed)
-    return Texts(
-        {**task.texts, "train": [texts[row] for row in rows]},
-        {**task.labels, "train": kept},
-        task.n_classes,
-        texts,
-    )
+        labels["train"] = add_noise(labels["train"], noise, task.n_classes, seed)
+    texts = {
+        split: [task.texts[source][row] for row in rows] for split, (source, rows) in found.items()
+    }
+    return Texts(texts, labels, task.n_classes, [task.texts["train"][row] for row in drawn])

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import click
-
 from cli import options
+from cli.messages import refuse
 from cli.options import Fit, Inputs, Outputs, Running, given
-from cli.parameter_types import Number
+from cli.parameter_types import Choice, Number
 from postproc.calibration.by_name import METHODS
 
 
@@ -20,13 +19,13 @@ class Shift:
     method: str = given(
         "em, map and bbse estimate the class prior and reweight by it; sinkhorn and can use "
         "the estimate of map.",
-        type=click.Choice(["em", "map", "bbse", "sinkhorn", "can"]),
+        type=Choice(["em", "map", "bbse", "sinkhorn", "can"]),
         default="map",
     )
     calibration: str = given(
         f"How to calibrate predictions first: {', '.join(METHODS)} or none.",
         metavar="METHOD",
-        type=click.Choice([*METHODS, "none"]),
+        type=Choice([*METHODS, "none"]),
         default="matrix",
     )
     soft: bool = given(
@@ -78,11 +77,10 @@ def adapt_command(
     def make(rows: Any) -> LabelShiftAdapter | MultilabelShiftAdapter:
         if rows.multilabel:
             if shift.method not in METHODS:
-                message = (
+                refuse(
                     f"--method {shift.method} is for classes that exclude each other; use "
                     f"{' or '.join(METHODS)}"
                 )
-                raise click.UsageError(message)
             options = {"kind": rows.kind, "random_state": running.seed}
             return MultilabelShiftAdapter(method=shift.method, **options)
         return LabelShiftAdapter(**asdict(shift), kind=rows.kind, random_state=running.seed)

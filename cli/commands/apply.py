@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
+from cli.messages import refuse
 from cli.options import ENGINE, LABELS_OUT, Inputs, Outputs, Running
 
 if TYPE_CHECKING:
@@ -94,12 +95,14 @@ def _apply_ensemble(
     combiner: Any, model: Path, paths: tuple[str, ...], runner: Runner, *, by_order: bool
 ) -> Outcome:
     from cli.run.combined import Combination, write_combined
+    from cli.task.doubts import seen_rows
     from cli.task.members import load_task_of
     from cli.task.output import output_path
 
     output = output_path(paths[0], runner)
     task = load_task_of(combiner, model.name, paths, runner, by_order=by_order)
-    return write_combined(Combination(combiner, model.stem, task, output, runner))
+    notes = seen_rows(model, task.members)
+    return write_combined(Combination(combiner, model.stem, task, output, runner), notes)
 
 
 def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runner) -> Outcome:
@@ -107,9 +110,11 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
 
     from cli.run.decided import write_decisions
     from cli.run.one_file import apply_to_file
+    from cli.task.doubts import seen_rows
     from cli.task.load import in_order_of, load, load_judging_labels
     from cli.task.members import open_run
     from cli.task.output import decision_path, output_path
+    from ensemble.saved import label_names
     from postproc.decisions.decider import Decider
     from postproc.decisions.sets import ConformalSets
     from postproc.scores.checks import fail
@@ -117,11 +122,11 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
 
     if len(paths) > 1 or open_run(paths) is not None:
         got = f"{len(paths)}" if len(paths) > 1 else "a run directory"
-        message = f"must be one file for the {type(fitted).__name__} of {model.name}, got {got}"
-        raise click.BadParameter(message, param_hint="PREDS")
+        refuse(
+            f"must be one file for the {type(fitted).__name__} of {model.name}, got {got}", "PREDS"
+        )
     if runner.inputs.missing_class != "error":
-        message = f"--missing-class is for ensembles, and {model.name} is not one"
-        raise click.UsageError(message)
+        refuse(f"--missing-class is for ensembles, and {model.name} is not one")
     classes = None if fitted.class_names_ is None else tuple(fitted.class_names_)
     nothing = np.empty((0, fitted.n_features_in_))
     like = Predictions(nothing, fitted.kind_, classes, name=model.name)
@@ -132,12 +137,16 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
         fail(target.name, f"{like.kind}, which {model.name} was fitted to", target.kind, mend)
     decides = isinstance(fitted, Decider)
     if decides and runner.outputs.labels_out is not None:
-        message = f"--labels-out is for probabilities, and {model.name} decides; use --output"
-        raise click.UsageError(message)
+        refuse(f"--labels-out is for probabilities, and {model.name} decides; use --output")
     sets = isinstance(fitted, ConformalSets) or target.multilabel
     make_path = partial(decision_path, sets=sets)
     output = (make_path if decides else output_path)(target.name, runner)
     labels = load_judging_labels(own, target, runner)
+    notes = seen_rows(model, [target])
     if isinstance(fitted, Decider):
-        return write_decisions(fitted, None, target, labels, output, runner)
-    return apply_to_file(fitted, target, labels, output, runner)
+        one_column = target.classes is None and target.column is not None
+        names = label_names(model) if one_column else None
+        outcome = write_decisions(fitted, None, target, labels, output, runner, names or None)
+        outcome.summary["warnings"] = notes + outcome.summary["warnings"]
+        return outcome
+    return apply_to_file(fitted, target, labels, output, runner, notes=notes)

@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from cli import options
+from cli.messages import refuse
 from cli.options import Inputs, Outputs, Running
-from cli.parameter_types import FILE, Count
+from cli.parameter_types import FILE, Choice, Count
 
 
 @options.command(
@@ -42,7 +43,7 @@ row of each text:
 )
 @options.option(
     "--method",
-    type=click.Choice(["aeda", "roles"]),
+    type=Choice(["aeda", "roles"]),
     default="aeda",
     help="How texts are varied: aeda puts punctuation marks before some words; roles replaces, "
     "deletes, inserts and selects words by what they tell of labels.",
@@ -86,8 +87,7 @@ def augment_command(
     from cli.task.runner import Runner
 
     if method != "roles" and (fit is not None or inputs.label_column is not None):
-        message = f"{method} learns from no labels; omit --fit and --label-column"
-        raise click.UsageError(message)
+        refuse(f"{method} learns from no labels; omit --fit and --label-column")
     runner = Runner.of(inputs, outputs, running)
     outcome = augment_file(
         texts,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from cli import options
+from cli.messages import refuse
 from cli.options import Fit, Inputs, Outputs, Running
+from cli.parameter_types import Choice
 from postproc.calibration.by_name import METHODS
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Examples:
 @options.option(
     "--method",
     metavar="METHOD",
-    type=click.Choice(list(METHODS)),
+    type=Choice(list(METHODS)),
     help="temperature; bcts, bias-corrected; structured or matrix, residual matrix scaling; "
     "pooled, matrix scaling with a discriminant and a kernel regression. Of two classes: beta, "
     "quadratic, venn-abers, or binary, the mean of these weighted by their held-out log-loss.  "
@@ -60,8 +60,7 @@ def calibrate_command(
     def make(rows: Predictions) -> Any:
         if rows.multilabel:
             if method is not None:
-                message = f"--method {method} is for classes that exclude each other; omit it"
-                raise click.UsageError(message)
+                refuse(f"--method {method} is for classes that exclude each other; omit it")
             return MultilabelCalibration(kind=rows.kind, random_state=running.seed)
         name = method or default_method(rows.n_classes)
         return make_calibrator(name, kind=rows.kind, random_state=running.seed)

@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from cli import options
+from cli.messages import refuse
 from cli.options import LABELS_OUT, Inputs, Outputs, Prior, Running, given
-from cli.parameter_types import Count, Number
+from cli.parameter_types import Choice, Count, Number
 
 if TYPE_CHECKING:
     from postproc.can.options import CANOptions
@@ -22,7 +21,7 @@ class Settings:
 
     preset: str | None = given(
         "Published settings, which the options below override.  [default: blog]",
-        type=click.Choice(["blog", "paper-code"]),
+        type=Choice(["blog", "paper-code"]),
     )
     config: Path | None = given("A configuration written by postproc tune, in place of a preset.")
     alpha: float | None = given(
@@ -54,8 +53,7 @@ class Settings:
         from postproc.can.options import PRESETS, load_can_options
 
         if self.preset is not None and self.config is not None:
-            message = "--preset and --config exclude each other"
-            raise click.UsageError(message)
+            refuse("--preset and --config exclude each other")
         base = PRESETS[self.preset or "blog"]
         if self.config is not None:
             base = load_can_options(self.config)

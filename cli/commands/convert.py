@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-import click
-
 from cli import options
+from cli.messages import refuse
 from cli.options import Inputs, Outputs, Running
+from cli.parameter_types import PATH, Choice
 
 
 @options.command(
@@ -22,27 +23,35 @@ Examples:
   postproc convert long.csv --layout long --label-column class \\
       -o preds.npz
   postproc convert twice.npy --undo-softmax -o once.npy
+  postproc convert val.npy --classes names.txt --ids train.csv -o val.csv
 """
 )
 @options.predictions_argument
 @options.group(Inputs, *options.READING)
 @options.option(
     "--layout",
-    type=click.Choice(["lm-eval", "logprobs", "long"]),
+    type=Choice(["lm-eval", "logprobs", "long"]),
     group=options.INPUT,
     help="Layout of a .jsonl file: sample logs of lm-evaluation-harness, or top-k "
     "log-probabilities of tokens; or of a table: a line for each row and class.  [default: a "
     "table or array of scores]",
 )
 @options.option(
+    "--ids",
+    type=PATH,
+    group=options.INPUT,
+    help="File of the ids of the rows, in their order: one id per line, or a table with a column "
+    "of ids.  [default: those of PREDS]",
+)
+@options.option(
     "--normalize",
-    type=click.Choice(["none", "bytes", "tokens"]),
+    type=Choice(["none", "bytes", "tokens"]),
     default="none",
     help="lm-eval: divide log-likelihoods by the length of the choice.",
 )
 @options.option(
     "--missing",
-    type=click.Choice(["spread", "zero"]),
+    type=Choice(["spread", "zero"]),
     default="spread",
     help="logprobs: what an answer gets that a row does not list, an equal share of the rest or "
     "zero.",
@@ -62,6 +71,7 @@ def convert_command(
     predictions: str,
     inputs: Inputs,
     layout: str | None,
+    ids: Path | None,
     normalize: Any,
     missing: Any,
     undo_softmax: bool,
@@ -70,17 +80,16 @@ def convert_command(
 ) -> dict[str, Any]:
     """Write PREDS in another format, as the kind of scores that they are.
 
-    The suffix of the output sets its format. Class names and row ids go along.
+    The suffix of the output sets its format. Class names and row ids go along; an array gets them
+    from --classes and --ids.
     """
     from cli.run.converted import convert_file
     from cli.run.outcome import deliver
     from cli.task.runner import Runner
 
     if outputs.labels_out is not None and layout not in ("lm-eval", "logprobs"):
-        message = "--labels-out is for --layout lm-eval and logprobs"
-        raise click.UsageError(message)
+        refuse("--labels-out is for --layout lm-eval and logprobs")
     runner = Runner.of(inputs, outputs, running)
     how = {"normalize": normalize} if layout == "lm-eval" else {"missing": missing}
-    return deliver(
-        convert_file(predictions, runner, layout=layout, how=how, undo=undo_softmax), runner
-    )
+    done = convert_file(predictions, runner, layout=layout, ids=ids, how=how, undo=undo_softmax)
+    return deliver(done, runner)

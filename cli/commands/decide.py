@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
-
 from cli import options
+from cli.messages import refuse
 from cli.options import ENGINE, Fit, Inputs, Outputs, Prior, Running, given
-from cli.parameter_types import Number
+from cli.parameter_types import Choice, Number
 
 #: Options that say how to decide, of which one is given at most, and those that belong to each.
 RULES = {
@@ -42,7 +41,7 @@ class Decision:
         "threshold for each label, for macro_f1 or micro_f1. Takes --fit.  [default: all weights "
         "1]",
         metavar="NAME",
-        type=click.Choice([*WEIGHTED, "micro_f1"]),
+        type=Choice([*WEIGHTED, "micro_f1"]),
     )
     cost: Path | None = given(
         "Decide at least expected cost. A table: rows true classes, columns decisions, names in "
@@ -71,7 +70,7 @@ class Decision:
     score: Any = given(
         "Score of --sets: `lac` gives the smallest sets, `aps` larger ones for harder rows.  "
         "[default: lac]",
-        type=click.Choice(["lac", "aps"]),
+        type=Choice(["lac", "aps"]),
     )
     per_class: bool = given("--sets: reach the probability within every class.")
 
@@ -80,13 +79,11 @@ class Decision:
         rules = [name for name in RULES if getattr(self, name, None) is not None]
         if len(rules) > 1:
             both = " and ".join(f"--{name.replace('_', '-')}" for name in rules)
-            message = f"{both} exclude each other"
-            raise click.UsageError(message)
+            refuse(f"{both} exclude each other")
         for name, own in RULES.items():
             for each in own:
                 if getattr(self, each) and name not in rules:
-                    message = f"--{each.replace('_', '-')} requires --{name.replace('_', '-')}"
-                    raise click.UsageError(message)
+                    refuse(f"--{each.replace('_', '-')} requires --{name.replace('_', '-')}")
         return rules[0] if rules else "labels"
 
 
@@ -122,7 +119,7 @@ Examples:
     Prior,
     prior={
         "help": "--sets: class prior of PREDS, where it is not that of --fit: a file of labels, "
-        "counts or probabilities; `uniform`; numbers separated by commas; or `estimate`.",
+        "counts or probabilities; `uniform`; numbers separated by commas; or `estimate`."
     },
     prior_kind={},
 )
@@ -138,7 +135,7 @@ Examples:
         "help": "Output file; the suffix sets the format: .csv, .tsv, .jsonl and .parquet keep "
         "row ids, .txt holds one label per line, .npy integers (of sets and of labels that do not "
         "exclude each other zeros and ones).  "
-        "[default: <stem>.decide.csv in the folder of PREDS]",
+        "[default: <stem>.decide.csv in the folder of PREDS]"
     },
 )
 @options.group(Running, *ENGINE, "seed", "quiet")
@@ -200,31 +197,26 @@ def decide_command(
 def _check_usage(rule: str, fit: Fit, prior: Prior, outputs: Outputs) -> None:
     """Check that --fit, --prior and --save are given where they are of use."""
     option, needed = f"--{rule.replace('_', '-')}", rule in FITTED and rule != "coverage"
-    message = ""
     if needed and not fit.fit_files:
-        message = f"Missing option '--fit': {option} takes labelled rows."
+        refuse(f"Missing option '--fit': {option} takes labelled rows.")
     elif fit.fit_labels is None and fit.fit_files and rule != "coverage":
-        message = "Missing option '--fit-labels': the labels of the rows of --fit."
+        refuse("Missing option '--fit-labels': the labels of the rows of --fit.")
     elif fit.fit_labels is not None and not fit.fit_files:
-        message = "--fit-labels requires --fit"
+        refuse("--fit-labels requires --fit")
     elif rule == "labels" and fit.fit_files:
-        message = "the likeliest class takes no --fit; add --metric, --max-error or --sets"
+        refuse("the likeliest class takes no --fit; add --metric, --max-error or --sets")
     elif prior.prior is not None and rule != "sets":
-        message = "--prior requires --sets"
+        refuse("--prior requires --sets")
     elif outputs.save is not None and rule not in FITTED:
-        message = "--save keeps what is fitted: it requires --metric, --max-error or --sets"
-    if message:
-        raise click.UsageError(message)
+        refuse("--save keeps what is fitted: it requires --metric, --max-error or --sets")
 
 
 def _check_task(rule: str, metric: str | None, *, multilabel: bool) -> None:
     """Refuse rules and metrics that do not exist for labels, or for classes."""
     if multilabel and rule not in ("labels", "metric"):
         option = f"--{rule.replace('_', '-')}"
-        message = f"{option} is for classes that exclude each other; omit it, or --multilabel"
-        raise click.UsageError(message)
+        refuse(f"{option} is for classes that exclude each other; omit it, or --multilabel")
     able = LABELWISE if multilabel else WEIGHTED
     if metric is not None and metric not in able:
         task = "with" if multilabel else "without"
-        message = f"must be one of {', '.join(able)} {task} --multilabel, got {metric}"
-        raise click.BadParameter(message, param_hint="--metric")
+        refuse(f"must be one of {', '.join(able)} {task} --multilabel, got {metric}", "--metric")

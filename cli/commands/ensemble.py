@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import options
+from cli.messages import refuse
 from cli.options import Fit, Inputs, Outputs, Running, given
-from cli.parameter_types import METRIC_NAMES, Count, MetricName, Number, TrainingMethods, Values
+from cli.parameter_types import (
+    METRIC_NAMES,
+    Choice,
+    Count,
+    MetricName,
+    Number,
+    TrainingMethods,
+    Values,
+)
 from cli.run.devil import Devil
 
 if TYPE_CHECKING:
@@ -41,14 +50,14 @@ class Rule:
     tie: Any = given(
         "hard, rank: which of several classes with equal votes wins: that with the largest "
         "summed probability, the lowest, or a random one.",
-        type=click.Choice(["support", "lowest", "random"]),
+        type=Choice(["support", "lowest", "random"]),
         default="support",
     )
     over: Any = given(
         "rank: rank the classes of a row, or the rows in each column, as people do for AUC. Over "
         "rows, all ranks are held in memory (16 bytes for each row and class), and each row of "
         "the result is divided by its sum.",
-        type=click.Choice(["classes", "rows"]),
+        type=Choice(["classes", "rows"]),
         default="classes",
     )
     metric: Any = given(
@@ -81,7 +90,7 @@ Examples:
   postproc ensemble ytuning RUNDIR --training auto -o ytuning.npy
 """
 )
-@click.argument("method", metavar="METHOD", type=click.Choice([*VOTES, *FITTED]))
+@click.argument("method", metavar="METHOD", type=Choice([*VOTES, *FITTED]))
 @options.members_argument
 @options.group(Fit)
 @options.group(Inputs)
@@ -114,7 +123,8 @@ def ensemble_command(
     one that was trained to be wrong).
 
     With --multilabel members are combined label by label; rank ranks the rows of each label, and
-    weights are learned for each label, shrunk to those that all labels share.
+    weights are learned for each label, shrunk to those that all labels share. devil is not
+    for it: of a label that is there or not, the only wrong answer to learn is the opposite.
 
     Instead of files, PREDS may be one run directory: its val split is fitted to and its test split
     is combined.
@@ -126,18 +136,14 @@ def ensemble_command(
     learns = method in FITTED
     runner = Runner.of(inputs, outputs, running)
     if rule.weights is not None and method not in (*VOTES, "calibrated"):
-        message = f"{method} learns its weights; omit --weights"
-        raise click.UsageError(message)
+        refuse(f"{method} learns its weights; omit --weights")
     if rule.over == "rows" and method != "rank":
-        message = f"--over rows is for rank, not for {method}"
-        raise click.UsageError(message)
+        refuse(f"--over rows is for rank, not for {method}")
     for name, methods in ONLY_OF.items():
         for flag in options.flags_given(name) if method not in methods else ():
-            message = f"{flag} is for {' and '.join(methods)}, not for {method}"
-            raise click.UsageError(message)
+            refuse(f"{flag} is for {' and '.join(methods)}, not for {method}")
     if rule.training is not None and method not in TRAINED:
-        message = f"{method} has no training methods; omit --training"
-        raise click.UsageError(message)
+        refuse(f"{method} has no training methods; omit --training")
     check_fit_usage(predictions, fit, method, learns=learns)
     devil.check_usage(method, overwrite=outputs.overwrite)
 

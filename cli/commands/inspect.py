@@ -11,11 +11,14 @@ from cli.options import ENGINE, Inputs, Outputs, Prior, Running
 
 if TYPE_CHECKING:
     from postproc.files.inspection import Inspection
+    from postproc.files.outline import Outline
 
 #: Width of the longest bar of a histogram, in characters.
 BAR_WIDTH = 40
 #: Classes in the table of mean predictions; --json has all.
 CLASSES_SHOWN = 10
+#: Columns that are shown of a table that is not read.
+COLUMNS_SHOWN = 30
 
 
 @options.command(
@@ -37,18 +40,29 @@ def inspect_command(
 
     With --prior, the mean prediction is compared with it. Points out what looks suspicious: logits
     that look like probabilities, scores softmaxed twice, ties, identical rows, classes that are
-    never predicted.
+    never predicted. Of files that cannot be read as predictions, it shows what their columns or
+    numbers look like.
     """
-    from cli.messages import heard, print_json
+    from cli.messages import heard, is_expected, print_json, said_of
     from cli.task.load import load_each, n_shards
     from cli.task.runner import Runner
     from postproc.files.inspection import inspect_predictions
+    from postproc.files.outline import outline_of
 
     runner = Runner.of(inputs, outputs, running)
     found: list[tuple[Inspection, int | None, list[str]]] = []
+    unread: list[tuple[Outline, ValueError]] = []
     for path in predictions:
         notes: list[str] = []
-        for loaded in load_each(path, runner, quiet=True, said=notes):  # the inspection says it all
+        try:  # the inspection says it all
+            each = load_each(path, runner, quiet=True, said=notes)
+        except ValueError as error:
+            outlined = outline_of(path, inputs.reading)
+            if outputs.as_json or outlined is None or not is_expected(error):
+                raise
+            unread.append((outlined, error))
+            continue
+        for loaded in each:
             inspection = inspect_predictions(
                 loaded,
                 prior=prior.load(loaded),
@@ -69,8 +83,25 @@ def inspect_command(
         ]
         print_json({"predictions": shown})
         return
-    for each in found:
-        _show(*each)
+    for measured in found:
+        _show(*measured)
+    for outlined, fault in unread:
+        _show_outline(outlined)
+        if fault is unread[-1][1]:
+            raise fault
+        echo(f"Error: {said_of(fault)}", err=True)
+
+
+def _show_outline(outlined: Outline) -> None:
+    """Show what a file holds that is not read as predictions."""
+    from cli.messages import print_table
+
+    echo(outlined.name, bold=True)
+    echo(outlined.summary)
+    if outlined.columns:
+        print_table(("column", "holds", "first values"), outlined.columns[:COLUMNS_SHOWN])
+    if len(outlined.columns) > COLUMNS_SHOWN:
+        echo(f"  and {len(outlined.columns) - COLUMNS_SHOWN} more columns")
 
 
 def _show(inspection: Inspection, shards: int | None, notes: Sequence[str]) -> None:

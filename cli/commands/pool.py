@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
-
 from cli import options
 from cli.options import ENGINE, Inputs, Outputs, Running
-from cli.parameter_types import PATH
+from cli.parameter_types import PATH, Choice
 
 
 @options.command(
@@ -31,7 +29,7 @@ Examples:
 )
 @options.option(
     "--rule",
-    type=click.Choice(["soft", "log", "median", "max", "hard"]),
+    type=Choice(["soft", "log", "median", "max", "hard"]),
     default="soft",
     help="How rows are pooled: mean of probabilities, mean of log-probabilities, median, maximum, "
     "or share of the votes.",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import click
-
 from cli import options
+from cli.messages import refuse
 from cli.options import ENGINE, Inputs, Judging, Outputs, Running
 from cli.run.shown import Shown
 
@@ -69,18 +68,10 @@ def report_command(
     from cli.task.runner import Runner
 
     run = open_run(predictions)
-    _check_inputs(inputs, is_run=run is not None)
+    if run is None and inputs.labels is None:
+        refuse("Missing option '--labels': a report needs the true labels.")
+    if run is not None and (inputs.classes is not None or inputs.reading.kind is not None):
+        refuse("a run directory knows its classes and kinds; omit --classes and --logits")
     shown.check(outputs)
     runner = Runner.of(inputs, outputs, running)
     compare_files(predictions, run, baseline, judging, shown, runner)
-
-
-def _check_inputs(inputs: Inputs, *, is_run: bool) -> None:
-    """Check what can be checked before anything is loaded."""
-    message = ""
-    if is_run and (inputs.classes is not None or inputs.reading.kind is not None):
-        message = "a run directory knows its classes and kinds; omit --classes and --logits"
-    elif not is_run and inputs.labels is None:
-        message = "Missing option '--labels': a report needs the true labels."
-    if message:
-        raise click.UsageError(message)

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from cli import options
+from cli.messages import refuse
 from cli.options import Inputs, Outputs, Prior, Running, given
-from cli.parameter_types import FILE, METRIC_NAMES, PATH, Count, MetricName, Number, Values
+from cli.parameter_types import FILE, METRIC_NAMES, PATH, Choice, Count, MetricName, Number, Values
 
 
 def _values(text: str, item: click.ParamType[Any], *names: str) -> Any:
@@ -24,7 +25,7 @@ class Search:
     grid: str = given(
         "can: values to try; paper-code has the size of the authors' search: 18 α × 3 "
         "thresholds × 5 depths.",
-        type=click.Choice(["default", "paper-code"]),
+        type=Choice(["default", "paper-code"]),
         default="default",
     )
     alpha: Any = _values("can: exponents to try.", Number(low=0.0, high=1000.0, open_low=True))
@@ -34,12 +35,12 @@ class Search:
     smoothing: Any = _values("can: numbers of pseudo-rows per class to try.", Number(low=0.0))
     reference_sample: Any = _values(
         "can: references to try: all confident rows, or a stratified sample of them.",
-        click.Choice(["all", "stratified"]),
+        Choice(["all", "stratified"]),
     )
     metric: Any = _values(
         "The metric by which settings are chosen; can: one of predicted classes. greedy: with "
-        f"several, members are selected by each, and the first one chooses. Of {METRIC_NAMES}.  "
-        "[default: accuracy]",
+        f"several, members are selected by each, and the first one chooses. Of {METRIC_NAMES}; "
+        "with --multilabel also hamming_loss.  [default: accuracy; with --multilabel: micro_f1]",
         MetricName(),
     )
     n_bags: Any = _values("greedy: numbers of bags to try.", Count(1), "--bags")
@@ -76,9 +77,10 @@ Examples:
   postproc tune greedy a.val.npy b.val.npy c.val.npy --labels val_labels.npy \\
       -o greedy.json
   postproc apply greedy.json a.test.npy b.test.npy c.test.npy
+  postproc tune can toxic_val.csv --multilabel --labels tags.csv -o can.json
 """
 )
-@click.argument("method", metavar="METHOD", type=click.Choice(list(PARAMETERS)))
+@click.argument("method", metavar="METHOD", type=Choice(list(PARAMETERS)))
 @click.argument("predictions", metavar="VAL...", nargs=-1, required=True, type=FILE)
 @options.group(
     Prior,
@@ -89,9 +91,7 @@ Examples:
     prior_kind={},
 )
 @options.group(
-    Inputs,
-    *options.READING,
-    labels={"required": True, "help": "True labels of the rows of VAL."},
+    Inputs, *options.READING, labels={"required": True, "help": "True labels of the rows of VAL."}
 )
 @options.group(Search)
 @options.group(
@@ -122,6 +122,9 @@ def tune_command(
     greedy takes one VAL per member and writes the fitted ensemble for postproc apply. If no setting
     is clearly better than soft voting, that is what it writes.
 
+    With --multilabel CAN adjusts every label of every row as a row of two classes, and greedy has
+    weights that all labels share.
+
     Every setting is scored on held-out rows. The simplest one within one standard error of the best
     is chosen if the gain, measured on outer folds that took no part in the choice, has a 95 %
     interval above zero. The other methods need no tuning: they choose their
@@ -149,7 +152,7 @@ def tune_command(
     shows = not running.quiet and not outputs.as_json
     notes: list[str] = []
     with noting(notes), watching_tuning(shows=shows) as progress:
-        how["metric"] = (search.metric or ["accuracy"])[0]
+        how["metric"] = search.metric[0] if search.metric else None
         if method == "can":
             tune = partial(tune_can_file, predictions[0], prior=prior, base=search.grid)
         else:
@@ -158,27 +161,19 @@ def tune_command(
             tune = partial(tune_greedy_files, predictions)
         result, kind = tune(output, runner, **how, progress=progress)
     note_written(output)
-    summary = {
-        **result.to_dict(),
-        "kind": kind,
-        "output": str(output),
-        "warnings": notes,
-    }
+    summary = {**result.to_dict(), "kind": kind, "output": str(output), "warnings": notes}
     return deliver(Outcome(summary, partial(show_tuned, result)), runner)
 
 
 def _check_usage(method: str, paths: tuple[str, ...], search: Search) -> None:
     """Refuse options of the other method, and several files or metrics for CAN."""
     if method == "can" and len(paths) > 1:
-        message = f"must be one file for can, got {len(paths)}"
-        raise click.BadParameter(message, param_hint="VAL")
+        refuse(f"must be one file for can, got {len(paths)}", "VAL")
     if method == "can" and len(search.metric or ()) > 1:
-        message = f"must be one metric for can, got {', '.join(search.metric)}"
-        raise click.BadParameter(message, param_hint="--metric")
+        refuse(f"must be one metric for can, got {', '.join(search.metric)}", "--metric")
     foreign = [name for other in PARAMETERS for name in PARAMETERS[other] if other != method]
     foreign = [name for name in foreign if name != "metric"]
     if method != "can":
         foreign += ["prior", "prior_kind"]
     for flag in options.flags_given(*foreign):
-        message = f"{flag} is not an option of {method}"
-        raise click.UsageError(message)
+        refuse(f"{flag} is not an option of {method}")

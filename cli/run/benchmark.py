@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from cli import options
-from cli.messages import echo, note_written, print_json, print_report_tables, warn
+from cli.messages import echo, note_written, print_json, print_report_tables, refuse, warn
 from cli.options import Outputs, Running
 from cli.progress import watching
 from cli.run.protocol import Protocol, Reports
@@ -49,8 +49,7 @@ def compare_methods(
 ) -> bool:
     """Measure methods and show the results; false if anything was skipped or has failed."""
     for flag in options.flags_given("costly"):
-        message = f"{flag} is for --decisions"
-        raise click.UsageError(message)
+        refuse(f"{flag} is for --decisions")
     methods, shifts, models = map(_words, (protocol.methods, protocol.shifts, protocol.models))
     draws, rows, overwrite = protocol.draws, protocol.rows, outputs.overwrite
     try:
@@ -63,8 +62,7 @@ def compare_methods(
     tasks, skipped = _find(paths, models)
     unknown = set(models).difference(*(task.models for task in tasks))
     if unknown:
-        message = f"must be models of a run directory, got {', '.join(sorted(unknown))}"
-        raise click.BadParameter(message, param_hint="--models")
+        refuse(f"must be models of a run directory, got {', '.join(sorted(unknown))}", "--models")
     plan = Plan.of(tasks, settings)
     if not plan.cells:
         few = "nothing to measure: an ensemble needs two models or more"
@@ -97,12 +95,10 @@ def measure_decisions(
     from ensemble.bench.decision_tables import decision_tables
 
     for flag in options.flags_given(*METHODS_ONLY):
-        message = f"{flag} is for methods; omit it, or --decisions"
-        raise click.UsageError(message)
+        refuse(f"{flag} is for methods; omit it, or --decisions")
     tasks, skipped = _find(paths, _words(protocol.models))
     if any(task.multilabel for task in tasks):
-        message = "--decisions is for classes that exclude each other, not for multi-label tasks"
-        raise click.UsageError(message)
+        refuse("--decisions is for classes that exclude each other, not for multi-label tasks")
     settings: dict[str, Any] = {
         "shifts": _words(protocol.shifts),
         "draws": protocol.draws,

@@ -16,7 +16,7 @@ from cli.run.devil import contestants_of, devil_lines, devil_summary
 from cli.run.heads import head_lines, head_summary
 from cli.run.outcome import Outcome, deliver, save
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
-from cli.task.load import Report, compare, load_written
+from cli.task.load import Report, compare
 from cli.task.members import Task, load_task
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
@@ -44,7 +44,7 @@ def fit_and_combine(
     output = output_path(paths[0], runner)
     is_hard = method == "hard"
     task = load_task(paths, fit, runner, learns=learns, predicted_labels=is_hard)
-    notes = same_rows(paths, fit.fit_files)
+    notes = same_rows(task.members, task.fit_members or ())
     with noting(notes):
         combiner = make(task.members)
         if task.fit_members is None:
@@ -112,10 +112,16 @@ def _write(what: Combination, combiner: Ensemble, notes: Sequence[str]) -> Outco
         right += counts.get("right", 0)
     if judged is not None:
         solo, judged_on = right / max(1, judged.size), "target"
-    said = [*notes, *_lacking(members), *lost_ids(members.ids, output)]
-    saved, report = save(what.model, runner), None
+    said = [*notes]
+    for name, lacking in members.missing.items():
+        told = f"{name} lacks {first_few(lacking)}; classes that it lacks get probability zero"
+        said.append(coded("lacking-classes", told))
+    said += lost_ids(members.ids, output)
+    saved, report = save(what.model, runner, task.fit_members or ()), None
     if labels is not None:
-        report = _report(what, members, labels, solo, contestants_of(combiner, members))
+        with noting([]):  # the fit has told of these members
+            contestants = contestants_of(combiner, members)
+        report = _report(what, members, labels, solo, contestants)
         said += report_doubts(report)
     summary = {
         "method": what.method,
@@ -147,15 +153,6 @@ def _write(what: Combination, combiner: Ensemble, notes: Sequence[str]) -> Outco
     return Outcome(summary, _show, report, lines)
 
 
-def _lacking(members: Members) -> list[str]:
-    """Warn of members that lack classes."""
-    said = []
-    for name, lacking in members.missing.items():
-        told = f"{name} lacks {first_few(lacking)}; classes that it lacks get probability zero"
-        said.append(coded("lacking-classes", told))
-    return said
-
-
 def _report(
     what: Combination,
     members: Members,
@@ -177,7 +174,7 @@ def _report(
         best, judging = members.names[model.best_], {"metrics": [find_metric(model.metric)]}
     models |= contestants
     name = what.method if what.method not in models else f"{what.method} (ensemble)"
-    models[name] = load_written(what.output, members[0], what.runner)
+    models[name] = what.runner.load_written(output_like(what.output, members[0]), members[0])
     return compare(models, labels, members.classes, what.runner, baseline=best, **judging)
 
 

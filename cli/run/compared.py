@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import click
 from numpy.typing import NDArray
 
-from cli.messages import echo, note_written, print_json, print_report_tables, warn
+from cli.messages import echo, note_written, print_json, print_report_tables, refuse, warn
 from cli.options import Judging
 from cli.run.shown import Shown
 from cli.task.doubts import report_doubts
@@ -43,11 +41,13 @@ def compare_files(
     diversity = None
     if shown.diversity:
         if len(models) == 1:
-            message = "--diversity needs two models or more"
-            raise click.UsageError(message)
+            refuse("--diversity needs two models or more")
         diversity = pairwise_diversity(align_members([*models.values()], classes=classes), labels)
     if shown.html is not None:
-        _write_page(found, shown.html, shown.title, overwrite=runner.outputs.overwrite)
+        page = found.to_html(title=shown.title)
+        with atomic_path(shown.html, overwrite=runner.outputs.overwrite) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+        note_written(shown.html)
     _print(found, diversity, doubts, shown, runner)
 
 
@@ -61,8 +61,7 @@ def _load(
     loaded.insert(0, loaded.pop(_position(baseline, [one.name for one in loaded], paths)))
     labels = load_target_labels(loaded, run, runner)
     if labels is None:
-        message = f"Missing option '--labels': {paths[0]} has no labels of its test split."
-        raise click.UsageError(message)
+        refuse(f"Missing option '--labels': {paths[0]} has no labels of its test split.")
     return {model.name: model for model in loaded}, labels
 
 
@@ -72,23 +71,11 @@ def _position(baseline: str | None, names: Sequence[str], paths: Sequence[str]) 
     for known in (names, paths):
         if baseline in known and len(known) == len(names):
             return known.index(baseline)
-    message = f"must be one of {', '.join(names)}, got {baseline}"
-    raise click.BadParameter(message, param_hint="--baseline")
-
-
-def _write_page(found: Report, path: Path, title: str, *, overwrite: bool) -> None:
-    page = found.to_html(title=title)
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    note_written(path)
+    return refuse(f"must be one of {', '.join(names)}, got {baseline}", "--baseline")
 
 
 def _print(
-    found: Report,
-    diversity: Diversity | None,
-    doubts: list[str],
-    shown: Shown,
-    runner: Runner,
+    found: Report, diversity: Diversity | None, doubts: list[str], shown: Shown, runner: Runner
 ) -> None:
     """Print JSON, CSV, Markdown or tables."""
     if runner.outputs.as_json:

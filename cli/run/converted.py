@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cli.messages import echo
-from cli.run.outcome import Outcome
+from cli.run.outcome import Outcome, size_of
 from cli.task.load import load
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
 from postproc.files import load_class_names, save_blocks
 from postproc.files.decided import save_labels
+from postproc.files.labels import load_ids
 from postproc.files.llm import Converted, read_lm_eval, read_logprobs
 from postproc.scores.arrays import undo_softmax
 from postproc.scores.checks import fail
 from postproc.scores.codes import coded
-from postproc.scores.names import first_few
+from postproc.scores.names import check_unique, first_few
 from postproc.scores.predictions import Predictions
 
 
@@ -27,11 +30,13 @@ def convert_file(
     runner: Runner,
     *,
     layout: str | None,
+    ids: Path | None,
     how: dict[str, Any],
     undo: bool,
 ) -> Outcome:
-    """Read a file in a layout and write it."""
+    """Read a file in a layout, and write it, perhaps with other ids."""
     output, labels_out = output_path(path, runner), runner.outputs.labels_out
+    how = how | {"labelled": labels_out is not None}
     said: list[str] = []
     if layout == "lm-eval":
         read = read_lm_eval(path, **how)
@@ -41,16 +46,19 @@ def convert_file(
             path, classes=None if names is None else load_class_names(names), **how
         )
         if names is None:
-            said.append(_every_token(read.predictions))
+            tokens = first_few(read.predictions.classes or (), 10)
+            told = f"every token that occurs is a class: {tokens}; --classes gives a file of the"
+            said.append(coded("answers", f"{told} answers alone"))
     else:
-        read = Converted(load(path, runner, mapped=True, long=layout == "long"), None)
+        how = {"mapped": True, "long": layout == "long", "repeated_ids": ids is not None}
+        read = Converted(load(path, runner, **how), None)
     found, labels = read
+    if ids is not None:
+        found = replace(found, ids=_ids_of(ids, found), id_heading="id")
     if found.kind == "votes":
         found = replace(found, scores=found.probabilities(), kind="probs")
     if undo:
         found = replace(found, scores=undo_softmax(np.asarray(found.scores)), kind="probs")
-    if labels_out is not None and labels is None:
-        fail(path, "a file with a label in every record", "none for some")
     scores, like = np.asarray(found.scores), output_like(output, found)
     if like.only is not None:
         scores = scores[:, like.only, None]
@@ -70,23 +78,20 @@ def convert_file(
         written = runner.outputs.layout(found, found.classes)
         save_labels(labels_out, [labels], len(labels), written)
     summary = {
-        "rows": found.n_rows,
-        "classes": found.n_classes,
-        "kind": found.kind,
+        **size_of(found),
         "output": str(output),
         "warnings": said + lost_ids(found.ids, output),
     }
     return Outcome(summary, _show)
 
 
-def _every_token(found: Predictions) -> str:
-    """A warning that names the tokens that were taken for answers."""
-    tokens = found.classes or ()
-    names = first_few(tokens, 10)
-    return coded(
-        "answers",
-        f"every token that occurs is a class: {names}; --classes gives a file of the answers alone",
-    )
+def _ids_of(path: Path, found: Predictions) -> NDArray[np.str_]:
+    """The ids in a file, one for each row."""
+    ids = load_ids(path)
+    if len(ids) != found.n_rows:
+        fail(f"ids of {path}", f"one for each of the {found.n_rows} rows of {found.name}", len(ids))
+    check_unique(ids.tolist(), f"ids of {path}")
+    return ids
 
 
 def _show(summary: dict[str, Any]) -> None:

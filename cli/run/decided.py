@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from cli.messages import note_written, noting
 from cli.options import Fit, Prior
 from cli.run.decisions import Tally, decision_doubts, fitted_summary, show_decisions
-from cli.run.outcome import Outcome, save
+from cli.run.outcome import Outcome, save, size_of
 from cli.task.doubts import fit_doubts, same_rows
-from cli.task.load import in_order_of, load, load_judging_labels, load_ordered_labels
+from cli.task.load import label_reading, load, load_fit, load_judging_labels
 from cli.task.output import decision_path, lost_ids
 from cli.task.runner import Runner
 from postproc.decisions.costs import CostCheck, LeastCost, check_costs
@@ -27,8 +27,7 @@ from postproc.evaluation.registry import find_metric
 from postproc.files.costs import load_costs
 from postproc.files.decided import save_labels, save_multilabels, save_sets
 from postproc.files.labels import label_names
-from postproc.files.reading import Reading
-from postproc.scores.binary import two_names
+from postproc.scores.binary_labels import two_names
 from postproc.scores.checks import fail
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
@@ -50,12 +49,14 @@ def decide_file(
     """Fit what `make` gives, or take costs; decide a file and write the decisions."""
     target = load(path, runner)
     output = decision_path(target.name, runner, sets=rule == "sets" or target.multilabel)
-    rows, y = _load_fit(target, fit, runner)
+    rows, y = None, None
+    if fit.fit_files:
+        rows, y = load_fit(target, fit, runner)
     labels = load_judging_labels(target, target, runner)
     if cost is not None and labels is not None and (labels >= target.n_classes).any():
         fail("labels", "those of the classes, as the table of costs has no others", "some others")
     notes = [] if y is None or rows is None else fit_doubts([rows], y)
-    notes += same_rows([path], fit.fit_files)
+    notes += [] if rows is None else same_rows([target], [rows])
     decider, costs = None, None
     if cost is not None:
         table = load_costs(cost, n_classes=target.n_classes, classes=target.classes)
@@ -69,8 +70,9 @@ def decide_file(
             decider = make(target.kind, given)
             like = target if rows is None else rows
             decider.fit(np.asarray(like.scores), y, classes=target.classes)
-    saved = None if decider is None else save(decider, runner)
     names = _names_in_labels(target, fit, runner)
+    fitted = [] if rows is None else [rows]
+    saved = None if decider is None else save(decider, runner, fitted, names or ())
     outcome = write_decisions(decider, costs, target, labels, output, runner, names)
     outcome.summary["warnings"] = notes + outcome.summary["warnings"]
     outcome.summary["saved"] = saved
@@ -81,25 +83,8 @@ def _names_in_labels(target: Predictions, fit: Fit, runner: Runner) -> tuple[str
     """Names of two classes that --fit-labels are written in, where predictions have none."""
     if fit.fit_labels is None or target.classes is not None or target.column is None:
         return None
-    reading = Reading(id_column=runner.inputs.id_column, label_column=runner.inputs.label_column)
     positive = target.positive or target.heading
-    return two_names(label_names(fit.fit_labels, reading), positive)
-
-
-def _load_fit(
-    target: Predictions, fit: Fit, runner: Runner
-) -> tuple[Predictions | None, NDArray[Any] | None]:
-    """The rows of --fit and their labels, in the order of the target's classes."""
-    if not fit.fit_files:
-        return None, None
-    own = load(fit.fit_files[0], runner, mapped=True)
-    ordered = in_order_of(own, target, quiet=runner.running.quiet)
-    if ordered.kind != target.kind:
-        mend = "declare --logits or --probs if both are of one kind"
-        fail(target.name, f"{ordered.kind} like {ordered.name}", target.kind, mend)
-    if fit.fit_labels is None:
-        return ordered, None
-    return ordered, load_ordered_labels(fit.fit_labels, own, ordered.classes, runner)
+    return two_names(label_names(fit.fit_labels, label_reading(runner.inputs)), positive)
 
 
 def _prior_of(
@@ -134,7 +119,7 @@ def write_decisions(
     labels: NDArray[Any] | None,
     output: Path,
     runner: Runner,
-    names: tuple[str, str] | None = None,
+    names: Sequence[str] | None = None,
 ) -> Outcome:
     """Decide a target block by block, write the decisions, and judge them if there are labels."""
     rule: Rule | None = costs if decider is None else decider.rule_
@@ -164,9 +149,7 @@ def write_decisions(
         decision = type(decider).__name__
     summary = {
         "decision": decision,
-        "rows": target.n_rows,
-        "classes": target.n_classes,
-        "kind": target.kind,
+        **size_of(target),
         "task": target.task,
         **fitted_summary(decider),
         **tally.summary(target.n_rows),

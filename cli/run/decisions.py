@@ -18,6 +18,7 @@ from postproc.decisions.label_thresholds import LabelThresholds
 from postproc.decisions.rules import ABSTAINED
 from postproc.decisions.sets import ConformalSets
 from postproc.decisions.thresholds import ClassWeights
+from postproc.evaluation.agreement import order_doubts
 from postproc.evaluation.paired import wilson_interval
 from postproc.evaluation.registry import find_metric
 from postproc.reports.tables import percent
@@ -76,7 +77,9 @@ class Tally:
         if self.labels is None or n_rows == 0:
             return {}
         if np.ndim(self.labels) == 2:
-            return self._judged_labels()
+            y, made = np.asarray(self.labels), np.concatenate(self.decided)
+            metrics = map(find_metric, ("micro_f1", "macro_f1", "accuracy"))
+            return {m.name: m.measure_decided(y, made, y.shape[1]).value for m in metrics}
         if "covered" in self.counts:
             covered = int(self.counts["covered"])
             return {"covered": covered / n_rows, "covered_ci": [*wilson_interval(covered, n_rows)]}
@@ -85,14 +88,6 @@ class Tally:
         if decided:
             found |= {"error": wrong / decided, "error_ci": [*wilson_interval(wrong, decided)]}
         return found if self.costs is None else found | {"cost": self.counts["cost"] / n_rows}
-
-    def _judged_labels(self) -> dict[str, Any]:
-        """Micro- and macro-F1 of labels that do not exclude each other, and whole rows right."""
-        y, decided = np.asarray(self.labels), np.concatenate(self.decided)
-        return {
-            name: find_metric(name).measure_decided(y, decided, y.shape[1]).value
-            for name in ("micro_f1", "macro_f1", "accuracy")
-        }
 
 
 def fitted_summary(decider: Decider | None) -> dict[str, Any]:
@@ -110,6 +105,8 @@ def fitted_summary(decider: Decider | None) -> dict[str, Any]:
         }
     if isinstance(decider, ClassWeights):
         found["weights"] = decider.weights_.tolist()
+        if decider.n_features_in_ == 2:  # w_1 p >= w_0 (1 - p) from this p on
+            found["threshold"] = float(decider.weights_[0] / decider.weights_.sum())
     if isinstance(decider, LabelThresholds):
         found["thresholds"] = decider.thresholds_.tolist()
     if isinstance(decider, SelectiveClassifier):
@@ -136,7 +133,9 @@ def fitted_summary(decider: Decider | None) -> dict[str, Any]:
 
 
 def decision_doubts(decider: Decider | None, target: Predictions) -> list[str]:
-    """What a guarantee could not be given for."""
+    """What a guarantee could not be given for, and what a metric takes for granted."""
+    if isinstance(decider, ClassWeights):
+        return order_doubts([decider.metric], target.classes)
     if isinstance(decider, SelectiveClassifier) and decider.accepted_ == 0:
         said = (
             "no row is decided: not even among the most certain rows of --fit is an error of at "
@@ -177,6 +176,8 @@ def _lines(summary: dict[str, Any]) -> Iterator[str]:
             used = f"which is not clearly above zero, so {plain} are kept"
         yield f"{name} of {plain} on --fit: {summary['baseline']:.4f}"
         yield f"gain on held-out rows: {_gain_text(summary)}, {used}"
+        if summary["improved"] and "threshold" in summary:
+            yield f"threshold of the positive class: {summary['threshold']:.4f}"
     if "labels_per_row" in summary:
         yield f"labels per row: {summary['labels_per_row']:.2f}"
     if "mean_size" in summary:

@@ -7,10 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from cli.messages import refuse
 from cli.options import OUTPUT, Running, given
-from cli.parameter_types import Count, Number
+from cli.parameter_types import Choice, Count, Number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +27,7 @@ class Devil:
 
     head: str | None = given(
         "devil: what each norm model learns.  [default: auto, by cross-validation]",
-        type=click.Choice(["auto", "bias", "scale-bias", "affine"]),
+        type=Choice(["auto", "bias", "scale-bias", "affine"]),
     )
     discussion_weight: float | None = given(
         "devil: weight λ of the MSE in the discussion, 1 as published.  [default: by "
@@ -56,8 +55,7 @@ class Devil:
 
         for name, value in vars(self).items():
             if method != "devil" and value not in (None, False):
-                message = f"{method} has no devil; omit --{name.replace('_', '-')}"
-                raise click.UsageError(message)
+                refuse(f"{method} has no devil; omit --{name.replace('_', '-')}")
         if self.plot is not None:
             check_output(self.plot, overwrite=overwrite, suffixes=PLOT_SUFFIXES)
             if find_spec("matplotlib") is None:

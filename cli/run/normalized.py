@@ -6,12 +6,10 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
-from numpy.typing import NDArray
-
 from cli.messages import echo, print_table
 from cli.options import Prior
-from cli.run.outcome import Outcome
-from cli.task.load import in_order_of, load, load_ordered_labels
+from cli.run.outcome import Outcome, size_of
+from cli.task.load import in_order_of, load, load_judging_labels
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
 from postproc.can.bounds import Condensed
@@ -21,7 +19,6 @@ from postproc.can.streaming.fit import fit_can
 from postproc.can.streaming.rows import ProbabilityRows
 from postproc.can.streaming.tally import Tally
 from postproc.reports.tables import percent, points
-from postproc.scores.predictions import Predictions
 from postproc.scores.sources import as_source
 
 
@@ -41,7 +38,9 @@ def adjust_file(
     output = output_path(target.name, runner)
     n_classes = 2 if multilabel else target.n_classes
     vector: Any = prior.load(target)
-    labels = _load_labels(runner, target)
+    labels = load_judging_labels(target, target, runner)
+    if labels is not None:  # of labels of a row, class 0 is "has the label"
+        labels = (1 - labels if multilabel else labels).reshape(-1, 1)
     source, files = target, [target]
     if reference is not None:
         other = load(reference, runner)
@@ -61,9 +60,7 @@ def adjust_file(
         tally.merge(counts)
     mismatch = model.mismatch(tally.moments.mean, tally.moments.standard_error)
     summary = {
-        "rows": target.n_rows,
-        "classes": target.n_classes,
-        "kind": target.kind,
+        **size_of(target),
         "confident": tally["rows"] - tally["ambiguous"],
         "ambiguous": tally["ambiguous"],
         "changed": tally["changed"],
@@ -74,17 +71,6 @@ def adjust_file(
         "report": None if labels is None else tally.report(),
     }
     return Outcome(summary, _show)
-
-
-def _load_labels(runner: Runner, target: Predictions) -> NDArray[Any] | None:
-    """True classes, shape (n, 1), or (n m, 1) of the two-class rows of m labels."""
-    path = runner.inputs.labels
-    if path is None:
-        return None
-    labels = load_ordered_labels(path, target, target.classes, runner, judges=True)
-    if not target.multilabel:
-        return labels[:, None]
-    return (1 - labels).reshape(-1, 1)  # class 0 is "has the label"
 
 
 def _show(summary: dict[str, Any]) -> None:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from cli.messages import echo, noting, print_table
 from cli.options import Fit, Inputs, Outputs, Running
-from cli.run.outcome import Outcome, deliver, save
+from cli.run.outcome import Outcome, deliver, save, size_of
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
-from cli.task.load import Report, compare, load_fit_and_target, load_judging_labels, load_written
+from cli.task.load import Report, compare, load, load_fit, load_judging_labels
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
 from postproc.calibration.by_name import name_of
@@ -47,14 +47,15 @@ def fit_and_write(
 ) -> dict[str, Any]:
     """Fit the estimator that `make` gives for the fit rows, apply it to a file, and say so."""
     runner = Runner.of(inputs, outputs, running)
-    target, rows, y = load_fit_and_target(path, fit, runner)
+    target = load(path, runner)
+    rows, y = load_fit(target, fit, runner)
     output = output_path(target.name, runner)
     labels = load_judging_labels(target, target, runner)
     estimator = make(rows)
     said: list[str] = []
     with noting(said):
         estimator.fit(rows.scores, y, classes=rows.classes)
-    notes = [*fit_doubts([rows], y), *said, *same_rows([path], fit.fit_files)]
+    notes = [*fit_doubts([rows], y), *said, *same_rows([target], [rows])]
     outcome = apply_to_file(estimator, target, labels, output, runner, notes=notes, fitted=[rows])
     return deliver(outcome, runner)
 
@@ -94,7 +95,7 @@ def apply_to_file(
             deque(runner.write(rows, cuts, whole, inputs=files), maxlen=0)
             summary = _summarize_calibrated(estimator, target)
             name, show = "calibrated", _show_calibrated
-    saved = save(estimator, runner)
+    saved = save(estimator, runner, fitted)
     report = _before_and_after(name, target, output, labels, runner)
     summary |= {
         "output": str(output),
@@ -111,9 +112,9 @@ def _before_and_after(
     """Report on the written file beside the target; None without labels."""
     if labels is None:
         return None
-    after, classes = load_written(output, target, runner), target.classes
+    after = runner.load_written(output_like(output, target), target)
     models = {"as given": target, name: after}
-    return compare(models, labels, classes, runner, baseline="as given")
+    return compare(models, labels, target.classes, runner, baseline="as given")
 
 
 def _summarize_calibrated(
@@ -121,9 +122,7 @@ def _summarize_calibrated(
 ) -> dict[str, Any]:
     return {
         "method": LABEL_MAPS if target.multilabel else name_of(scaling),
-        "rows": target.n_rows,
-        "classes": target.n_classes,
-        "kind": target.kind,
+        **size_of(target),
         "fit_rows": scaling.n_rows_,
         "improved": scaling.improved_,
         "temperature": scaling.temperature_,
@@ -161,12 +160,12 @@ def _summarize_adapted(
     return {
         "method": adapter.method,
         "calibration": adapter.calibration,
-        "rows": target.n_rows,
-        "classes": target.n_classes,
-        "kind": target.kind,
+        **size_of(target),
         "fit_rows": adapter.moments_.n_rows,
         "p_value": found.test.p_value,
         "shift_ratio": found.test.ratio,
+        "explained": None if found.fit is None else found.fit.explained,
+        "misfit_ratio": None if found.fit is None else found.fit.ratio,
         "class_names": [target.class_name(j) for j in range(target.n_classes)],
         "source_prior": adapter.moments_.mean.tolist(),
         "prior": prior.prior.tolist(),
@@ -205,6 +204,10 @@ def _show_adapted(summary: dict[str, Any]) -> None:
         f"test for label shift: p = {summary['p_value']:.3g}, "
         f"{summary['shift_ratio']:.2f} times the sampling noise"
     )
+    assumed = "assumed: rows of one class look alike in the fit rows and in the target"
+    if summary["explained"] is not None and summary["p_value"] < 0.05:
+        assumed += f"; class frequencies explain {100 * summary['explained']:.0f} % of the shift"
+    echo(assumed)
     share = summary["positive_share"]
     if share is not None:
         low, high = share["ci"]
@@ -230,9 +233,7 @@ def _summarize_labels(
     columns = found.source, found.share, *found.interval, found.p_value, found.adapted
     return {
         "method": adapter.method,
-        "rows": target.n_rows,
-        "classes": target.n_classes,
-        "kind": target.kind,
+        **size_of(target),
         "fit_rows": adapter.n_rows_,
         "labels": [
             {

@@ -10,6 +10,7 @@ from typing import Any
 from cli.messages import echo, note_written, print_json, warn
 from cli.task.load import Report
 from cli.task.runner import Runner
+from postproc.scores.predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -37,27 +38,34 @@ def deliver(outcome: Outcome, runner: Runner) -> dict[str, Any]:
         for line in outcome.remarks:
             echo(line)
         if summary.get("saved") is not None:
-            _print_saved(summary["saved"])
+            from ensemble.saved import arrays_of
+
+            files = arrays_of(Path(summary["saved"]))
+            arrays = "".join(f", with its arrays in {file.name}" for file in files)
+            echo(f"saved: {summary['saved']}{arrays}")
         echo(f"written: {summary['output']}")
         if labels is not None:
             echo(f"labels: {labels}")
     return summary
 
 
-def _print_saved(path: str) -> None:
-    from ensemble.saved import arrays_of
-
-    arrays = "".join(f", with its arrays in {file.name}" for file in arrays_of(Path(path)))
-    echo(f"saved: {path}{arrays}")
+def size_of(found: Predictions) -> dict[str, Any]:
+    """Rows, classes and kind of predictions, as summaries begin with them."""
+    return {"rows": found.n_rows, "classes": found.n_classes, "kind": found.kind}
 
 
-def save(model: Any, runner: Runner) -> str | None:
-    """Save a fitted model if --save asks for it; return its path for the summary."""
+def save(
+    model: Any, runner: Runner, fitted: Sequence[Predictions], names: Sequence[str] = ()
+) -> str | None:
+    """Save a model fitted to some rows if --save asks for it; return its path for the summary."""
+    from cli.task.doubts import digest_of
     from ensemble import save_model
 
     path = runner.outputs.save
     if path is None:
         return None
-    save_model(model, path, overwrite=runner.outputs.overwrite)
+    digests = [digest_of(member) for member in fitted]
+    overwrite = runner.outputs.overwrite
+    save_model(model, path, overwrite=overwrite, fitted_rows=digests, label_names=names)
     note_written(path)
     return str(path)

@@ -31,11 +31,7 @@ def pool_files(
     part = PoolRows(tuple(files), groups, rule)
     like = output_like(output, first)
     whole = replace(
-        like,
-        shape=(len(groups), like.shape[1]),
-        dtype=part.output_dtype,
-        ids=groups.ids,
-        edges=(),
+        like, shape=(len(groups), like.shape[1]), dtype=part.output_dtype, ids=groups.ids, edges=()
     )
     for _ in runner.write(part, part.cuts(runner.sizes), whole, inputs=files):
         pass

@@ -43,8 +43,8 @@ class Protocol:
         default=("none,dirichlet:0.5,longtail:50",),
     )
     metric: str = given(
-        "What gains are in: accuracy or another metric of predicted classes. It also chooses the "
-        "best member, and auto is told to improve it.",
+        "What gains are in, in points (1/100), positive where better: any metric of postproc "
+        "report but cost. It also chooses the best member, and auto is told to improve it.",
         type=MetricName(),
         metavar="NAME",
         default="accuracy",

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import click
-
+from cli.messages import refuse
 from cli.options import OUTPUT, Outputs, given
 
 
@@ -32,8 +31,7 @@ class Shown:
             more = {"--per-class": self.per_class, "--diversity": self.diversity}
             unlike += [name for name, wanted in more.items() if wanted]
         if len(unlike) > 1:
-            message = f"{unlike[0]} and {unlike[1]} exclude each other"
-            raise click.UsageError(message)
+            refuse(f"{unlike[0]} and {unlike[1]} exclude each other")
         if self.html is not None:
             from cli.task.output import check_apart
             from postproc.files import check_output

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import click
-
 from cli.messages import echo, print_table
 from cli.options import Prior
 from cli.progress import watching
@@ -35,12 +33,19 @@ def tune_can_file(
     **search: Any,
 ) -> tuple[TuningResult, str]:
     """Tune CAN and write its configuration; return the result and the kind of the scores."""
-    _check_exclusive(runner)
     fit = load(path, runner, mapped=True)
     labels = load_ordered_labels(str(runner.inputs.labels), fit, fit.classes, runner)
     vector = prior.load(fit)
     grid = {**GRIDS[base], **grid}
-    result = tune_can(fit.scores, labels, grid=grid, prior=vector, kind=fit.kind, **search)
+    result = tune_can(
+        fit.scores,
+        labels,
+        grid=grid,
+        prior=vector,
+        kind=fit.kind,
+        multilabel=fit.multilabel,
+        **search,
+    )
     evidence = {key: value for key, value in result.to_dict().items() if key != "settings"}
     overwrite = runner.outputs.overwrite
     save_can_options(output, result.options, overwrite=overwrite, evidence=evidence)
@@ -55,7 +60,6 @@ def tune_greedy_files(
     from ensemble import GreedySelection, Voting, align_members, save_model
     from ensemble.learned.greedy_tuning import tune_greedy
 
-    _check_exclusive(runner)
     fit = load_members(paths, member_names(paths), runner, mapped=True)
     labels = load_member_labels(str(runner.inputs.labels), fit, runner)
     members = align_members(fit)
@@ -66,16 +70,6 @@ def tune_greedy_files(
         model = GreedySelection(**result.options, seed=search["seed"]).fit(members, labels)
     save_model(model, output, overwrite=runner.outputs.overwrite)
     return result, ", ".join(dict.fromkeys(members.kinds))
-
-
-def _check_exclusive(runner: Runner) -> None:
-    """Refuse --multilabel, before files are read."""
-    if runner.inputs.multilabel:
-        message = (
-            "tune is for classes that exclude each other; of labels, apply can or ensemble greedy "
-            "as they are, and compare them by report --multilabel"
-        )
-        raise click.UsageError(message)
 
 
 @contextmanager
@@ -95,11 +89,12 @@ def watching_tuning(*, shows: bool) -> Iterator[Callable[[float], None]]:
 def show_tuned(result: TuningResult, summary: dict[str, Any]) -> None:
     """Print the best settings, the gain on outer folds and what was chosen."""
     nothing = "unchanged predictions" if result.method == "can" else "soft voting"
+    columns, right = ("labels", "exact match") if result.multilabel else ("classes", "accuracy")
     echo(
-        f"{result.rows} rows x {result.classes} classes, {summary['kind']}: "
+        f"{result.rows} rows x {result.classes} {columns}, {summary['kind']}: "
         f"{len(result.settings)} settings, {result.n_folds} folds, "
         f"{result.n_repeats} repeat{'s' if result.n_repeats > 1 else ''}; "
-        f"accuracy of {nothing}: {percent(result.accuracy)} %"
+        f"{right} of {nothing}: {percent(result.accuracy)} %"
     )
     best = max(range(len(result.settings)), key=lambda s: result.settings[s].gain)
     shown = dict.fromkeys(s for s in (best, result.candidate) if s is not None)

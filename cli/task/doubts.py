@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cli.task.load import Report
 from ensemble.agreement import label_doubts, member_doubts
 from ensemble.members import Members
-from postproc.evaluation.agreement import chance_doubts, is_chance, unlabelled_doubts
-from postproc.files.paths import resolve_path
+from ensemble.saved import fitted_rows
+from postproc.evaluation.agreement import chance_doubts, is_chance, order_doubts, unlabelled_doubts
 from postproc.reports.report import AccuracyReport
+from postproc.scores.arrays import as_numpy
 from postproc.scores.codes import coded
 from postproc.scores.multilabel import two_class
 from postproc.scores.predictions import Predictions
+
+#: Rows of which files are compared.
+COMPARED = 1000
 
 
 def fit_doubts(members: Sequence[Predictions], y: Any, target: Members | None = None) -> list[str]:
@@ -28,22 +36,55 @@ def fit_doubts(members: Sequence[Predictions], y: Any, target: Members | None = 
     return doubts
 
 
-def same_rows(paths: Sequence[str], fit_paths: Sequence[str]) -> list[str]:
-    """Warn if a file to fit to is also one that the result is for."""
-    if {_place(path) for path in paths}.isdisjoint(_place(path) for path in fit_paths):
+def same_rows(target: Sequence[Predictions], fitted: Sequence[Predictions]) -> list[str]:
+    """Warn if rows that the result is for are also fitted to."""
+    n_rows = target[0].n_rows
+    return _fitted_too(max(map(_in_common, target, fitted), default=0), n_rows)
+
+
+def seen_rows(model: Path, target: Sequence[Predictions]) -> list[str]:
+    """Warn if a saved model was fitted to the rows that it is applied to."""
+    is_seen = not {digest_of(member) for member in target}.isdisjoint(fitted_rows(model))
+    n_rows = target[0].n_rows
+    return _fitted_too(n_rows if is_seen else 0, n_rows)
+
+
+def _fitted_too(count: int, n_rows: int) -> list[str]:
+    if not count:
         return []
+    which = "PREDS are" if count == n_rows else f"{count:,} of the {n_rows:,} rows of PREDS are"
     said = (
-        "PREDS are also fitted to: a gain on them does not carry over to other rows; fit to other "
+        f"{which} also fitted to: a gain on them does not carry over to other rows; fit to other "
         "labelled rows"
     )
     return [coded("same-rows", said)]
 
 
-def _place(path: str) -> Path:
-    try:
-        return resolve_path(path).resolve()
-    except (OSError, ValueError):  # a folder, or shards in one
-        return Path(path).resolve()
+def _in_common(target: Predictions, fitted: Predictions) -> int:
+    """How many rows of a file are also in another, by their ids or places, and their scores."""
+    if target.n_classes != fitted.n_classes:
+        return 0
+    if target.ids is not None and fitted.ids is not None:
+        place = {name: row for row, name in enumerate(fitted.ids.tolist())}
+        own = [row for row, name in enumerate(target.ids.tolist()) if name in place]
+        other = [place[name] for name in target.ids[own].tolist()]
+    else:
+        own = other = list(range(target.n_rows if target.n_rows == fitted.n_rows else 0))
+    one, two = _head(target, own), _head(fitted, other)
+    return len(own) if np.array_equal(one, two) else 0
+
+
+def digest_of(member: Predictions) -> str:
+    """What tells rows of scores from others: their number and the first of them."""
+    head = _head(member, range(member.n_rows))
+    said = f"{member.n_rows} {member.n_classes} ".encode() + head.tobytes()
+    return hashlib.sha256(said).hexdigest()[:16]
+
+
+def _head(member: Predictions, rows: Sequence[int]) -> NDArray[np.float64]:
+    """The scores of the first of some rows, as 64-bit floats."""
+    first = np.asarray(rows[:COMPARED], dtype=np.int64)
+    return np.asarray(as_numpy(member.scores[first]), dtype=np.float64)
 
 
 def report_doubts(report: Report | None) -> list[str]:
@@ -61,4 +102,5 @@ def report_doubts(report: Report | None) -> list[str]:
     return [
         *chance_doubts(poor, "the labels"),
         *unlabelled_doubts(first.name, report.classes, *counts),
+        *order_doubts(report.asked, report.classes),
     ]

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 
 from cli.messages import echo, warn
 from cli.options import Fit, Inputs
-from cli.task.output import edges_of, output_like
-from cli.task.runner import Runner, reading_of_output
+from cli.task.output import edges_of
+from cli.task.runner import Runner
 from postproc.files import load_class_names, load_labels, load_members, load_predictions
 from postproc.files.doubts import kind_doubts, order_doubts
 from postproc.files.labels import label_names
@@ -61,10 +60,7 @@ def load_each(
     options: dict[str, Any] = {
         "classes": None if inputs.classes is None else load_class_names(inputs.classes),
         "reading": replace(
-            inputs.reading,
-            repeated_ids=repeated_ids,
-            predicted_labels=predicted_labels,
-            long=long,
+            inputs.reading, repeated_ids=repeated_ids, predicted_labels=predicted_labels, long=long
         ),
         "mapped": mapped,
         **({} if mapped else runner.blocks),
@@ -83,14 +79,6 @@ def load_each(
         doubts = kind_doubts(loaded, declared=inputs.reading.kind is not None)
         warn(doubts + order_doubts(loaded), quiet=quiet)
     return found
-
-
-def load_written(path: Path, like: Predictions, runner: Runner) -> Predictions:
-    """Load what a command has written, with the classes of what it was made from."""
-    reading = reading_of_output(output_like(path, like), like)
-    return load_predictions(
-        path, classes=like.classes, reading=reading, mapped=False, **runner.blocks
-    )
 
 
 @contextmanager
@@ -117,17 +105,15 @@ def shards_text(number: int) -> str:
     return f"{number:,} shard{'' if number == 1 else 's'}"
 
 
-def load_fit_and_target(
-    path: str, fit: Fit, runner: Runner
-) -> tuple[Predictions, Predictions, NDArray[Any]]:
-    """The target; labelled predictions of its model, in the order of its classes; their labels."""
-    target = load(path, runner)
+def load_fit(target: Predictions, fit: Fit, runner: Runner) -> tuple[Predictions, Any]:
+    """Rows of --fit, in the order of the target's classes, and their labels, if there are."""
     own = load(fit.fit_files[0], runner, mapped=True)
     ordered = in_order_of(own, target, quiet=runner.running.quiet)
     if ordered.kind != target.kind:
         mend = "declare --logits or --probs if both are of one kind"
         fail(target.name, f"{ordered.kind} like {ordered.name}", target.kind, mend)
-    return target, ordered, load_ordered_labels(fit.fit_labels, own, ordered.classes, runner)
+    path = fit.fit_labels
+    return ordered, path and load_ordered_labels(path, own, ordered.classes, runner)
 
 
 def load_ordered_labels(
@@ -161,7 +147,7 @@ def with_labels_only(
         return list(loaded)
     inputs = runner.inputs
     known = classes if inputs.classes is None else load_class_names(inputs.classes)
-    truth = () if inputs.labels is None else label_names(inputs.labels, _label_reading(inputs))
+    truth = () if inputs.labels is None else label_names(inputs.labels, label_reading(inputs))
     few = first_few(names)
     has = "holds" if len(names) == 1 else "hold"
     said = (
@@ -172,7 +158,8 @@ def with_labels_only(
     return share_classes(loaded, truth, known)
 
 
-def _label_reading(inputs: Inputs) -> Reading:
+def label_reading(inputs: Inputs) -> Reading:
+    """How tables of labels are read."""
     return Reading(id_column=inputs.id_column, label_column=inputs.label_column)
 
 
@@ -182,7 +169,7 @@ def labels_of(path: str, own: Predictions, runner: Runner, *, judges: bool) -> N
     Those that only judge may be of no class, which is wrong.
     """
     inputs = runner.inputs
-    reading = replace(_label_reading(inputs), positive=own.positive)
+    reading = replace(label_reading(inputs), positive=own.positive)
     with reading_notes(quiet=runner.running.quiet):
         if own.multilabel:
             return load_multilabels_of(path, own, reading=reading)

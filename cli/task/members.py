@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
-from cli.messages import warn
+from cli.messages import refuse, warn
 from cli.options import Fit
 from cli.task.load import (
     in_class_order,
@@ -55,8 +54,7 @@ def load_task(
     loaded = load_target(paths, names, run, runner, predicted_labels=predicted_labels)
     missing_class = runner.inputs.missing_class
     if loaded[0].multilabel and missing_class == "zero":
-        message = "--missing-class zero is for classes that exclude each other, not for labels"
-        raise click.UsageError(message)
+        refuse("--missing-class zero is for classes that exclude each other, not for labels")
     labels = load_target_labels(loaded, run, runner)
     members = align_members(loaded, missing_class=missing_class)
     labels = in_class_order(labels, loaded, members.classes)
@@ -67,8 +65,9 @@ def load_task(
     else:
         own = member_names(fit.fit_files)
         if sorted(own) == sorted(names) and own != names:
-            message = f"must be in the order of PREDS ({', '.join(names)}), got {', '.join(own)}"
-            raise click.BadParameter(message, param_hint="--fit")
+            refuse(
+                f"must be in the order of PREDS ({', '.join(names)}), got {', '.join(own)}", "--fit"
+            )
         fit_loaded = load_members(fit.fit_files, names, runner, like=loaded, mapped=True)
         y = load_member_labels(fit.fit_labels, fit_loaded, runner)
     fit_members = align_members(fit_loaded, missing_class=missing_class, classes=members.classes)
@@ -87,8 +86,7 @@ def load_task_of(
     is_hard = getattr(combiner, "method", None) == "hard"
     loaded = load_target(paths, names, run, runner, like=[like], predicted_labels=is_hard)
     if run is None and by_order and len(loaded) != len(wanted):
-        message = f"must be the {len(wanted)} members of {model}, got {len(loaded)}"
-        raise click.BadParameter(message, param_hint="PREDS")
+        refuse(f"must be the {len(wanted)} members of {model}, got {len(loaded)}", "PREDS")
     if run is None and (by_order or len(wanted) == len(loaded) == 1):
         loaded = [replace(one, name=name) for one, name in zip(loaded, wanted, strict=True)]
     labels = load_target_labels(loaded, run, runner)
@@ -169,8 +167,7 @@ def open_run(paths: Sequence[str]) -> RunDirectory | None:
     """The run directory, if one is given in place of files; a folder of shards counts as a file."""
     folders = [path for path in paths if Path(path).is_dir() and not _is_array(Path(path))]
     if folders and len(paths) > 1:
-        message = "must be files, or a single run directory"
-        raise click.BadParameter(message, param_hint="PREDS")
+        refuse("must be files, or a single run directory", "PREDS")
     return RunDirectory.open(paths[0]) if folders else None
 
 
@@ -195,8 +192,7 @@ def file_names(paths: Sequence[str]) -> list[str]:
             if len(set(names)) == len(names):
                 return names
     twice = next(path for path in paths if paths.count(path) > 1)
-    message = f"must be different files, got {twice} twice"
-    raise click.BadParameter(message, param_hint="PREDS")
+    return refuse(f"must be different files, got {twice} twice", "PREDS")
 
 
 def member_names(paths: Sequence[str]) -> list[str]:
@@ -211,20 +207,18 @@ def member_names(paths: Sequence[str]) -> list[str]:
 
 def check_fit_usage(paths: Sequence[str], fit: Fit, method: str, *, learns: bool) -> None:
     """Check that --fit and --fit-labels are given if they are needed, and only then."""
-    is_run, n_fit, message = open_run(paths) is not None, len(fit.fit_files), ""
+    is_run, n_fit = open_run(paths) is not None, len(fit.fit_files)
     if not learns or is_run:
         if n_fit or fit.fit_labels is not None:
             why = "a run directory has its own" if is_run else f"{method} is not fitted"
-            message = f"{why}; omit {'--fit' if n_fit else '--fit-labels'}"
+            refuse(f"{why}; omit {'--fit' if n_fit else '--fit-labels'}")
     elif n_fit != len(paths):
         for path in paths:  # a mistyped run directory would be taken for a file
             if not Path(path).is_dir() and not find_shards(path):
                 resolve_path(path)
-        message = (
+        refuse(
             f"{method} is fitted: --fit must be given once for each of the {len(paths)} files, "
             f"got {n_fit}"
         )
     elif fit.fit_labels is None:
-        message = f"Missing option '--fit-labels': {method} is fitted to labelled rows."
-    if message:
-        raise click.UsageError(message)
+        refuse(f"Missing option '--fit-labels': {method} is fitted to labelled rows.")

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from numpy.typing import NDArray
 
+from cli.messages import refuse
 from cli.options import Outputs
 from cli.parameter_types import FolderPath
 from cli.task.runner import Runner
@@ -47,6 +48,7 @@ FILES = {
     "save": "--save",
     "plot": "--plot",
     "by": "--by",
+    "ids": "--ids",
     "groups": "--groups",
     "row_weights": "--row-weights",
     "order": "--order",
@@ -63,8 +65,10 @@ def output_path(source: str, runner: Runner) -> Path:
     target, overwrite = runner.outputs.output, runner.outputs.overwrite
     if isinstance(target, FolderPath):
         if target.path.suffix.lower() in (*PREDICTION_SUFFIXES, ".zarr"):
-            message = f"must not end with a slash if it has the suffix of a file, got {target.path}"
-            raise click.BadParameter(message, param_hint="--output")
+            refuse(
+                f"must not end with a slash if it has the suffix of a file, got {target.path}",
+                "--output",
+            )
         # "./" and "../" have no name before they are resolved.
         path = target.path if target.path.name not in ("", "..") else target.path.resolve()
     else:
@@ -113,8 +117,7 @@ def _check_labels_out(runner: Runner, output: Path) -> None:
         return
     check_decision_path(path, overwrite=overwrite, sets=runner.inputs.multilabel)
     if output.resolve() == path.resolve():
-        message = f"must not be the output, {output}"
-        raise click.BadParameter(message, param_hint="--labels-out")
+        refuse(f"must not be the output, {output}", "--labels-out")
     check_apart(path, option="--labels-out")
 
 
@@ -155,7 +158,7 @@ def check_apart(output: Path, *, option: str = "--output") -> None:
                 else:
                     continue
                 message += f" (given to {called})"
-                raise click.BadParameter(message, param_hint=option)
+                refuse(message, option)
 
 
 def _named(text: str) -> list[Path]:
@@ -190,8 +193,7 @@ def _check_save(outputs: Outputs, output: Path) -> None:
         return
     file = check_output(outputs.save, overwrite=outputs.overwrite, suffixes=(".json",))
     if output.resolve() == file.resolve():
-        message = f"must not be the output, {output}, got {file}"
-        raise click.BadParameter(message, param_hint="--save")
+        refuse(f"must not be the output, {output}, got {file}", "--save")
     check_apart(file, option="--save")
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import click
 from numpy.typing import NDArray
 
-from cli.messages import echo, note_written, warn
+from cli.messages import echo, note_written, refuse, warn
 from cli.options import Inputs, Outputs, Running
 from cli.progress import watching
 from postproc.decisions.rules import DecideRows
@@ -122,12 +122,23 @@ class Runner:
         if self.outputs.labels_out is not None:
             self._write_labels(output, self.outputs.labels_out, inputs[0])
 
-    def _write_labels(self, output: Output, path: Path, like: Any) -> None:
-        """Write the likeliest class of each row of an output, or its labels, beside it."""
-        reading = reading_of_output(output, like)
-        written = load_predictions(
+    def load_written(self, output: Output, like: Predictions) -> Predictions:
+        """Load an output that was made from `like`, whatever its columns are called."""
+        is_named = output.ids is not None and output.id_heading != "id"
+        reading = Reading(
+            kind="probs",
+            columns=() if output.only is None else output.classes or (),
+            id_column=output.id_heading if is_named else None,
+            positive=like.positive,
+            multilabel=like.multilabel,
+        )
+        return load_predictions(
             output.path, classes=like.classes, reading=reading, mapped=False, **self.blocks
         )
+
+    def _write_labels(self, output: Output, path: Path, like: Any) -> None:
+        """Write the likeliest class of each row of an output, or its labels, beside it."""
+        written = self.load_written(output, like)
         cuts, part = written.cuts(self.sizes), DecideRows(written)
         decided = self.map_blocks(part, cuts, f"writing {path.name}")
         blocks = (block for block, _ in decided)
@@ -139,35 +150,20 @@ class Runner:
         note_written(path)
 
 
-def reading_of_output(output: Output, like: Predictions) -> Reading:
-    """How an output made from `like` is read, whatever its columns are called."""
-    is_named = output.ids is not None and output.id_heading != "id"
-    return Reading(
-        kind="probs",
-        columns=() if output.only is None else output.classes or (),
-        id_column=output.id_heading if is_named else None,
-        positive=like.positive,
-        multilabel=like.multilabel,
-    )
-
-
 def _make_engine(running: Running, sizes: Sizes) -> Engine:
     """The engine of --engine; it ends with the command."""
     device, scheduler, workers = running.device, running.scheduler, running.workers
     check_device(device, fast=running.fast)
-    message = ""
     if running.fast and device == "cpu":
-        message = "--fast requires --device cuda"
+        refuse("--fast requires --device cuda")
     elif running.engine == "local" and scheduler is not None:
-        message = "--scheduler requires --engine dask"
+        refuse("--scheduler requires --engine dask")
     elif running.engine == "local" and workers is not None:
-        message = "--workers requires --engine dask"
+        refuse("--workers requires --engine dask")
     elif running.engine == "dask" and device != "cpu":
-        message = f"--device {device} requires --engine local: a single device needs no cluster"
+        refuse(f"--device {device} requires --engine local: a single device needs no cluster")
     elif scheduler is not None and workers is not None:
-        message = "--workers starts its own processes; omit it with --scheduler"
-    if message:
-        raise click.UsageError(message)
+        refuse("--workers starts its own processes; omit it with --scheduler")
     if running.engine == "local":
         n_workers = min(available_cores(), sizes.workers)
         return LocalEngine(n_workers) if device == "cpu" else DeviceEngine(device)

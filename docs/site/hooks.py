@@ -65,9 +65,6 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
             uri = path.relative_to(ROOT).as_posix()
             files.append(File.generated(config, uri, abs_src_path=str(path)))
     context = click.Context(main, info_name="postproc")
-    overview = ["# Command line", "", "| command | does |", "| --- | --- |"]
-    overview += [f"| [`{name}`]({name}.md) | {text} |" for name, text in COMMANDS.items()]
-    _add(files, config, "reference/commands/index.md", "\n".join(overview))
     for name in COMMANDS:
         command = main.get_command(context, name)
         assert command is not None
@@ -131,7 +128,13 @@ def _escape(text: str) -> str:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Links between docs/ and the folders beside it, as they lie on the site."""
+    """Links between docs/ and the folders beside it, and to pages that only the site has."""
+    # In the repository, an overview stands for the pages of commands and of Python.
+    markdown = re.sub(r"(reference/(?:commands|python)/)index\.md#(\w+)", r"\1\2.md", markdown)
+    if page.file.src_uri.startswith("reference/"):
+        markdown = re.sub(r'<a id="(\w+)"></a>([^|]+?) \|', r"[\2](\1.md) |", markdown)
+    if page.file.src_uri == "gallery/index.md":  # notebooks are pages of the site
+        markdown = re.sub(r"\]\((\w+)\.py\)", r"](\1.md)", markdown)
     markdown = re.sub(r"\[([^\]]+)\]\([\w/.]+\.py\)", r"\1", markdown)
     if page.file.src_uri.startswith("benchmarks/"):
         return re.sub(r"\]\(((?:\.\./)+)docs/", r"](\1", markdown)

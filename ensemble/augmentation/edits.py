@@ -39,7 +39,9 @@ def edits_of(
 ) -> list[Callable[[np.random.Generator], str]]:
     """The edits that change this text, each to be made with a generator."""
     changed = [at for at, word in enumerate(words) if word.role in CHANGED]
-    replaced = [at for at in changed if len(set(words[at].others) - {_core(words[at])})]
+    replaced = [
+        at for at in changed if set(words[at].others) - {parts_of(words[at].text)[1].lower()}
+    ]
     left = [word.text for word in words if word.role is None or word.role in SELECTED]
     edits: list[Callable[[np.random.Generator], str]] = []
     if replaced:
@@ -56,10 +58,6 @@ def edits_of(
 def draw_count(generator: np.random.Generator, n_words: int, most: int) -> int:
     """Q ~ U{1..⌊0.3 n⌋ + 1}, at most a bound."""
     return int(generator.integers(1, min(most, 3 * n_words // 10 + 1), endpoint=True))
-
-
-def _core(word: Word) -> str:
-    return parts_of(word.text)[1].lower()
 
 
 def _replace(words: Sequence[Word], places: Sequence[int], generator: np.random.Generator) -> str:

@@ -135,13 +135,7 @@ class WordRoles:
         return self
 
     def variants(
-        self,
-        text: str,
-        k: int = 8,
-        *,
-        label: str | None = None,
-        seed: int = 0,
-        text_id: str = "",
+        self, text: str, k: int = 8, *, label: str | None = None, seed: int = 0, text_id: str = ""
     ) -> list[str]:
         """Make variants of a text.
 

@@ -60,9 +60,8 @@ class Judge:
         return self.metric.measure_decided(y, outputs, self.n_classes, weights)
 
     def score(self, outputs: Outputs, y: Ints) -> float:
-        """The value, with its sign turned where less is better; what is not defined is worst."""
-        value = self.measure(outputs, y).value
-        return -math.inf if math.isnan(value) else value if self.metric.higher else -value
+        """The value, higher if better."""
+        return self.metric.goodness(self.measure(outputs, y).value)
 
     def gain(
         self, new: Outputs, old: Outputs, y: Ints, weights: Floats | None = None

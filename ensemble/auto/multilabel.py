@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,12 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.auto.label_shift import (
-    ShiftedLabel,
-    gain_interval,
-    shift_summary,
-    shifted_labels,
-)
+from ensemble.auto.label_shift import ShiftedLabel, gain_interval, shift_summary, shifted_labels
 from ensemble.auto.target import FEWEST_FIT_ROWS, Adapted, Pipeline, warn_of_few_rows
 from ensemble.base import Kinds
 from ensemble.learned.label_pool import log_odds_of, two_columns_of
@@ -290,6 +284,5 @@ class AdaptedLabels(Adapted):
 
 
 def _value(metric: Metric, labels: NDArray[np.int64], z: Floats) -> float:
-    """The metric of log-odds (n, m), higher if better; what is not defined is the worst."""
-    value = metric.measure(labels, sigmoid(z)).value
-    return -math.inf if math.isnan(value) else value if metric.higher else -value
+    """The metric of log-odds (n, m), higher if better."""
+    return metric.goodness(metric.measure(labels, sigmoid(z)).value)

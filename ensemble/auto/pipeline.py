@@ -215,12 +215,7 @@ class AutoPostprocessor(Pipeline):
             self.policy_: Policy | None = None
         else:
             choice = choose_combination(
-                members,
-                y,
-                judge,
-                min_z=options["min_z"],
-                n_folds=n_folds,
-                seed=seed,
+                members, y, judge, min_z=options["min_z"], n_folds=n_folds, seed=seed
             )
             self.combination_, self.combiner_ = choice.name, choice.model
             self.best_, self.candidates_ = choice.best, choice.candidates

@@ -12,7 +12,8 @@ On what evidence:
 3. *Adapt?* Only if the test rejects "no shift", and if re-weighting paid, interval above zero, when
    shifts of that size were rehearsed on the fit split: over calibration where that may change
    classes, else over the saved predictions. What passes for a small shift may be rows of another
-   kind.
+   kind. And only if class frequencies can explain the target's scores: its rows of one class must
+   look like those of the fit split (see `postproc.shift.misfit`).
 4. *How far?* n / (F - 1) pseudo-rows shrink the target prior to the source prior (see
    `postproc.shift.prior.pseudo_counts`), and every class gets the number of pseudo-rows that did
    best in rehearsals of that size.
@@ -51,6 +52,12 @@ from postproc.scores.arrays import Array, as_numpy, beside
 from postproc.scores.blocks import MapBlocks, in_order
 from postproc.scores.codes import coded
 from postproc.shift.evidence import NoShiftTest, PredictionMoments, compare_moments
+from postproc.shift.misfit import (
+    ClassMoments,
+    LabelShiftFit,
+    fit_frequencies,
+    score_functions,
+)
 from postproc.shift.prior import (
     Likelihood,
     PriorEstimate,
@@ -59,7 +66,13 @@ from postproc.shift.prior import (
     pseudo_counts,
 )
 from postproc.shift.reweight import prior_factors, reweight_rows
-from postproc.shift.streaming import ReadRows, RowsPart, in_memory, target_likelihood
+from postproc.shift.streaming import (
+    ReadRows,
+    RowsPart,
+    in_memory,
+    target_likelihood,
+    target_moments,
+)
 
 #: How much larger the standard error of a gain is where a step was chosen because it gains on the
 #: same rows. Measured by `benchmarks/gains/coverage.py`.
@@ -177,12 +190,14 @@ class Policy:
             certain = PairedGain(0.0, 0.0), float(len(self.labels))  # the very same classes
             return Decision(self.untouched, "nothing", test, rehearsed, *certain)
 
-        def without_prior(target: Likelihood | None = None) -> Decision:
+        def without_prior(
+            target: Likelihood | None = None, fit: LabelShiftFit | None = None
+        ) -> Decision:
             model = self.calibrated if calibrates else self.untouched
             after = self.classes_after[int(calibrates)]
             quoted = self._quote(after, moments.n_rows, target, picked=calibrates)
             action = "calibrate" if calibrates else "nothing"
-            return Decision(model, action, test, rehearsed, *quoted)
+            return Decision(model, action, test, rehearsed, *quoted, fit=fit)
 
         if not shifted:
             return without_prior()
@@ -196,6 +211,14 @@ class Policy:
             flat = float(self.rehearsals.pseudo_rows[candidate])
             pseudo = pseudo_counts(flat, test.ratio, moments.n_rows, source)
             prior = estimate_prior(likelihood, source, pseudo, max_iter=1000, tol=1e-4)
+            functions = target_moments(rows, map_blocks, "checking the shift", score_functions)
+            fit = fit_frequencies(
+                functions, ClassMoments.of(self.held_out, self.labels), prior.prior
+            )
+            if fit.is_refuted:
+                doubt = fit.doubt("predictions are not adapted to them")
+                warnings.warn(doubt, UserWarning, stacklevel=5)
+                return without_prior(fit=fit)
             after = self.judge.outputs(reweight_rows(self.held_out, source, prior.prior))
             expected, effective = self._quote(after, moments.n_rows, likelihood)
         if effective < FEW_EFFECTIVE_ROWS:
@@ -205,7 +228,7 @@ class Policy:
                 "rows and classes of all files are in the same order"
             )
             warnings.warn(coded("few-rows", msg), UserWarning, stacklevel=5)
-        return Decision(start, "adapt", test, rehearsed, expected, effective, source, prior)
+        return Decision(start, "adapt", test, rehearsed, expected, effective, source, prior, fit)
 
     def _calibrates(self, size: float, rehearsed: PairedGain, *, shifted: bool) -> bool:
         """Whether calibration may change classes of a target with a shift of about that size."""
@@ -263,13 +286,13 @@ class Policy:
             classes = classes.argmax(axis=1)
         accuracy = float(np.mean(classes == self.labels))
         error = math.sqrt(accuracy * (1.0 - accuracy) / len(self.labels))
-        # Nearly every trained model is over-confident. Confidence this far below the accuracy on
-        # the fit split means scores that are not log-odds, or fit rows that the model has seen.
+        # The confidence is that after a temperature where this is higher: a cautious model is no
+        # cause, but a target of harder rows is, such as one of classes that it knows less well.
         if accuracy - confidence > max(0.1, 3.0 * error):
             msg = (
                 f"accuracy on the fit split is {accuracy:.3f}, but mean confidence on the target "
-                f"is only {confidence:.3f}; the fit rows must not be rows that the model was "
-                "trained on"
+                f"is only {confidence:.3f}: either the rows of the target are harder, or the model "
+                "was trained on the fit rows; if so, fit to rows that no model was trained on"
             )
             warnings.warn(coded("leakage", msg), UserWarning, stacklevel=6)
 
@@ -289,6 +312,7 @@ class Decision:
     effective_rows: float  # fit rows left by the re-weighting, (Σ w)² / Σ w²
     source_prior: Floats | None = None  # of the fit split, where the action is "adapt", (C,)
     prior: PriorEstimate | None = None  # of the target, where the action is "adapt"
+    fit: LabelShiftFit | None = None  # how well class frequencies explain the target, if asked
 
     def probabilities(self, logs: Array) -> Array:
         """Apply the decision to log-probabilities, shape (k, C)."""
@@ -309,6 +333,8 @@ class Decision:
         found["effective_rows"] = self.effective_rows
         found["prior"] = None if self.prior is None else self.prior.prior.tolist()
         found["prior_std"] = None if self.prior is None else self.prior.std.tolist()
+        found["explained"] = None if self.fit is None else self.fit.explained
+        found["misfit_ratio"] = None if self.fit is None else self.fit.ratio
         found["strength"] = None if self.prior is None else self.prior.strength
         return found
 

@@ -38,8 +38,11 @@ def explain(combination: Combination, policy: Policy | None, decision: Decision)
         return " ".join([*said, "The target has no rows."])
     shifted = decision.test.p_value < policy.alpha
     p_value = f"p = {decision.test.p_value:.2g}"
+    refuted = decision.fit is not None and decision.fit.is_refuted
     if decision.action == "adapt":
         said.append(_adaptation(decision, p_value))
+    elif refuted:
+        said.append(_refusal(policy, decision, p_value))
     elif shifted and decision.action == "calibrate":
         said.append(
             f"The target shows label shift ({p_value}). The predictions were calibrated but not "
@@ -58,7 +61,7 @@ def explain(combination: Combination, policy: Policy | None, decision: Decision)
     if decision.expected is not None and (decision.action != "nothing" or combination.gain):
         against = f" over {combination.best}" if several else ""
         gain = _points(decision.expected, metric)
-        said.append(_quote(decision, gain, against, shifted=shifted))
+        said.append(_quote(decision, gain, against, shifted=shifted and not refuted))
     return " ".join(said)
 
 
@@ -91,12 +94,31 @@ def _adaptation(decision: Decision, p_value: str) -> str:
     assert decision.prior is not None
     assert decision.source_prior is not None
     assert decision.test is not None
+    assumed = ""
+    if decision.fit is not None:
+        assumed = (
+            " This assumes that rows of one class look alike in the fit rows and in the target; "
+            f"class frequencies explain {100.0 * decision.fit.explained:.0f} % of the difference."
+        )
     moved = 50.0 * float(np.abs(decision.prior.prior - decision.source_prior).sum())
     return (
         f"The target shows label shift ({p_value}, {decision.test.ratio:.1f} times the sampling "
         "noise). The predictions were calibrated and "
         f"re-weighted to an estimated prior, which moves {moved:.1f} % of the probability mass and "
         f"is shrunk to the source prior by {decision.prior.strength:.0f} pseudo-rows."
+        f"{assumed}"
+    )
+
+
+def _refusal(policy: Policy, decision: Decision, p_value: str) -> str:
+    assert decision.fit is not None
+    done = "The predictions were calibrated but not re-weighted."
+    return (
+        f"The target differs from the fit rows ({p_value}), but not by class frequencies alone: "
+        f"these explain {100.0 * decision.fit.explained:.0f} % of the difference, and the rest is "
+        f"{decision.fit.ratio:.1f} times the sampling noise. "
+        f"{done if decision.action == 'calibrate' else _unchanged(policy)} The expected gain does "
+        "not reckon with what has changed."
     )
 
 

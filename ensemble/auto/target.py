@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Self
 
 from ensemble.base import Ensemble, Kinds, MemberEstimator
@@ -47,15 +47,7 @@ class Adapted(Ensemble):
         self.solo_accuracy_ = pipeline.solo_accuracy_
         self.member_weights_ = pipeline.member_weights_
 
-    def fit(
-        self,
-        members: Iterable[Any],
-        y: Any = None,
-        *,
-        kinds: Kinds = None,
-        classes: Sequence[str] | None = None,
-        multilabel: bool = False,
-    ) -> Self:
+    def fit(self, members: Iterable[Any], y: Any = None, **ignored: Any) -> Self:
         """Return the pipeline unchanged: it is fitted, and its decision is for one target."""
         return self
 

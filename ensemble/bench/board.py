@@ -10,15 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ensemble.bench.methods import BASELINE, METHODS, SCOPES
-from ensemble.bench.results import (
-    LOSS,
-    UNKNOWN,
-    Estimate,
-    Floats,
-    Result,
-    complete,
-    gain_estimate,
-)
+from ensemble.bench.results import LOSS, UNKNOWN, Estimate, Floats, Result, complete, gain_estimate
 from ensemble.bench.statistics import mean_ranks
 from postproc.evaluation.registry import find_metric
 
@@ -118,6 +110,11 @@ class Board:
     def metric(self) -> str:
         """What gains are in, in words."""
         return find_metric(self.known[0].metric if self.known else "accuracy").heading
+
+    @property
+    def metric_is_rate(self) -> bool:
+        """Whether the metric is no share; a point of it is 1/100."""
+        return not find_metric(self.known[0].metric if self.known else "accuracy").is_share
 
     def baseline_score(self, shift: str | None = None) -> float:
         """Mean metric of the baseline over all cells, or those of one shift; NaN without any."""

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from ensemble.auto.multilabel import MultilabelPostprocessor
 from ensemble.auto.pipeline import AutoPostprocessor
 from ensemble.base import MemberEstimator, solo_accuracy
-from ensemble.bench.member_methods import Predictor, adapt_pipeline, label_judge
+from ensemble.bench.member_methods import (
+    Floats,
+    Predictor,
+    adapt_pipeline,
+    label_judge,
+    member_probabilities,
+)
 from ensemble.bench.shared import SharedFits
 from ensemble.devil.estimator import DevilsAdvocate
 from ensemble.learned.label_pool import LabelPool
@@ -24,7 +30,7 @@ from ensemble.learned.log_pool import LearnedLogPool
 from ensemble.learned.stacking import Bagging, Stacking
 from ensemble.members import Members
 from postproc.evaluation.registry import find_metric
-from postproc.scores.arrays import as_numpy
+from postproc.scores.arrays import as_numpy, softmax
 
 Ints = NDArray[np.int64]
 
@@ -45,12 +51,12 @@ class TeamState:
     def best(self) -> int:
         """The member with the best metric on the fit split, the first one if tied."""
         if self.metric != "accuracy":
-            judge, n_classes = find_metric(self.metric), self.fit.n_classes
+            judge = find_metric(self.metric)
             values = [
-                judge.measure_decided(self.fit_labels, classes, n_classes).value
-                for classes in member_classes(self.fit)
+                judge.goodness(judge.measure(self.fit_labels, member_probabilities(member)).value)
+                for member in self.fit
             ]
-            return int(np.argmax(np.nan_to_num(values, nan=-np.inf)))
+            return int(np.argmax(values))
         fit = self.fit.two_class() if self.fit.multilabel else self.fit
         return int(np.argmax(solo_accuracy(fit, self.fit_labels.reshape(-1))))
 
@@ -87,7 +93,7 @@ def _stacking(state: TeamState) -> Any:
 
 
 def _row_wise(model: MemberEstimator, state: TeamState) -> Predictor:
-    return Predictor(lambda: np.asarray(as_numpy(model.predict(state.test))))
+    return Predictor(lambda: np.asarray(as_numpy(model.predict_proba(state.test))))
 
 
 def devil(state: TeamState, control: str | None = None) -> Predictor:
@@ -101,9 +107,9 @@ def devil(state: TeamState, control: str | None = None) -> Predictor:
         return _row_wise(model, state)
     heads = model.controls_[control]
 
-    def apply() -> Ints:
+    def apply() -> Floats:
         logs = state.test.log_tensor(slice(0, state.test.n_rows))
-        return np.asarray(heads.scores(logs).argmax(axis=1))
+        return np.asarray(softmax(heads.scores(logs)))
 
     return Predictor(apply)
 
@@ -111,16 +117,18 @@ def devil(state: TeamState, control: str | None = None) -> Predictor:
 def best_single(state: TeamState) -> Predictor:
     """The member that is best on the fit split."""
     best = state.best
-    return Predictor(lambda: member_classes(state.test)[best])
+    return Predictor(lambda: member_probabilities(state.test[best]))
 
 
 def oracle(state: TeamState) -> Predictor:
-    """Correct if any member is: a bound."""
+    """What the first member says that is right, or the best if none is: a bound."""
     best = state.best
 
-    def apply() -> Ints:
-        classes = member_classes(state.test)
-        return np.where((classes == state.labels).any(axis=0), state.labels, classes[best])
+    def apply() -> Floats:
+        right = member_classes(state.test) == state.labels
+        member = np.where(right.any(axis=0), right.argmax(axis=0), best)
+        every = np.stack([member_probabilities(each) for each in state.test])
+        return np.asarray(every[member, np.arange(len(member))])
 
     return Predictor(apply)
 

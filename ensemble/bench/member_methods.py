@@ -44,9 +44,9 @@ class Draw:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Predicted classes: those of the whole test split, or of a draw where `by_draw`."""
+    """Probabilities of the whole test split, or of a draw where `by_draw`; (k, C)."""
 
-    apply: Callable[..., Ints]
+    apply: Callable[..., Floats]
     by_draw: bool = False
 
 
@@ -98,34 +98,34 @@ class MemberState:
 
 def can_preset(state: MemberState, preset: str) -> Predictor:
     """CAN as published: the draw's own confident rows are the reference."""
-    probs, prior = _probabilities(state.test), state.label_prior
+    probs, prior = member_probabilities(state.test), state.label_prior
 
-    def apply(draw: Draw) -> Ints:
+    def apply(draw: Draw) -> Floats:
         rows = probs[draw.rows]
         model = CANModel.fit([rows], prior, PRESETS[preset], seed=state.seed)
-        return _winners(model.adjust(rows)[0])
+        return np.asarray(model.adjust(rows)[0])
 
     return Predictor(apply, by_draw=True)
 
 
 def can_tuned(state: MemberState) -> Predictor:
     """CAN with options chosen on the fit split, whose confident rows are the reference."""
-    probs, prior = _probabilities(state.fit), state.label_prior
+    probs, prior = member_probabilities(state.fit), state.label_prior
     options = tune_can(probs, state.fit_labels, prior=prior, kind="probs", seed=state.seed).options
     if options is None:
-        return Predictor(lambda: _winners(_probabilities(state.test)))
+        return Predictor(lambda: member_probabilities(state.test))
     model = CANModel.fit([probs], prior, options, seed=state.seed)
-    return Predictor(lambda: _winners(model.adjust(_probabilities(state.test))[0]))
+    return Predictor(lambda: np.asarray(model.adjust(member_probabilities(state.test))[0]))
 
 
 def can_on_fit(state: MemberState) -> Predictor:
     """CAN with the fit split as the reference and the estimated prior of the draw."""
     held_out, source = state.held_out("temperature"), state.source("temperature")
 
-    def apply(draw: Draw) -> Ints:
+    def apply(draw: Draw) -> Floats:
         rows = state.calibrated("temperature")[draw.rows]
         prior = map_prior(rows, source, fit_probs=held_out).prior
-        return _winners(CANModel.fit([held_out], prior, CAN_ON_FIT).adjust(rows)[0])
+        return np.asarray(CANModel.fit([held_out], prior, CAN_ON_FIT).adjust(rows)[0])
 
     return Predictor(apply, by_draw=True)
 
@@ -133,7 +133,7 @@ def can_on_fit(state: MemberState) -> Predictor:
 def calibrate(state: MemberState, name: str) -> Predictor:
     """Calibration alone."""
     state.calibrator(name)
-    return Predictor(lambda: _winners(state.calibrated(name)))
+    return Predictor(lambda: state.calibrated(name))
 
 
 def adapt(
@@ -142,9 +142,9 @@ def adapt(
     """Calibrate, estimate the class prior of the draw, reweight."""
     source = state.source(name)
 
-    def apply(draw: Draw) -> Ints:
+    def apply(draw: Draw) -> Floats:
         rows = state.calibrated(name)[draw.rows]
-        return _winners(reweight_rows(rows, source, estimate(rows, source, draw)))
+        return np.asarray(reweight_rows(rows, source, estimate(rows, source, draw)))
 
     return Predictor(apply, by_draw=True)
 
@@ -196,8 +196,8 @@ def sinkhorn(state: MemberState) -> Predictor:
     """Columns scaled to the source prior, rows to 1."""
     source = state.source("bcts")
 
-    def apply(draw: Draw) -> Ints:
-        return _winners(joint_normalization(state.calibrated("bcts")[draw.rows], source))
+    def apply(draw: Draw) -> Floats:
+        return np.asarray(joint_normalization(state.calibrated("bcts")[draw.rows], source))
 
     return Predictor(apply, by_draw=True)
 
@@ -207,7 +207,7 @@ def auto_member(state: MemberState) -> Predictor:
     if state.fit.multilabel:
         model = MultilabelPostprocessor(metric=label_judge(state.metric), seed=state.seed)
         model.fit(Members((state.fit,)), state.fit_labels)
-        return Predictor(lambda: np.asarray(model.predict(Members((state.test,)))))
+        return Predictor(lambda: np.asarray(model.predict_proba(Members((state.test,)))))
     pipeline = AutoPostprocessor(metric=state.metric, seed=state.seed)
     pipeline.fit(Members((state.fit,)), state.fit_labels)
     return adapt_pipeline(pipeline, Members((state.test,)), state.shared)
@@ -226,22 +226,18 @@ def adapt_pipeline(pipeline: AutoPostprocessor, test: Members, shared: SharedFit
         logs = pipeline.combined(test)
         return np.concatenate([as_numpy(logs(rows)) for rows in blocks])
 
-    def apply(draw: Draw) -> Ints:
+    def apply(draw: Draw) -> Floats:
         logs = shared.get("auto of test", combine)[draw.rows]
         policy = pipeline.policy_
         if policy is None:
-            return _winners(logs)
+            return np.asarray(np.exp(logs))
         blocks = list(row_blocks(*logs.shape))
         decision = policy.decide(lambda rows: np.asarray(logs[rows]), blocks)
-        return _winners(decision.probabilities(logs))
+        return np.asarray(decision.probabilities(logs))
 
     return Predictor(apply, by_draw=True)
 
 
-def _probabilities(member: Predictions) -> Floats:
+def member_probabilities(member: Predictions) -> Floats:
     """Uncalibrated probabilities of all rows in float64."""
     return np.asarray(as_numpy(member.probabilities()), dtype=np.float64)
-
-
-def _winners(rows: Any) -> Ints:
-    return np.asarray(np.asarray(rows).argmax(axis=1))

@@ -102,7 +102,7 @@ def _careful(board: Board) -> str:
 
 def _section(board: Board) -> dict[str, Any]:
     """What the page shows of one scope."""
-    key = board.scope
+    key, score = board.scope, board.baseline_score()
     costs = [
         tables.Cost(method, seconds, board.overall(method).mean)
         for method in board.methods
@@ -115,7 +115,7 @@ def _section(board: Board) -> dict[str, Any]:
         "baseline": BASELINES[key],
         "extent": _extent(board),
         "metric": board.metric,
-        "score": percent(board.baseline_score()),
+        "score": f"{score:.4f}" if board.metric_is_rate else f"{percent(score)}\u00a0%",
         "has_bounds": bool(BOUNDS & set(board.methods)),
         "has_gaps": not all(map(board.is_complete_everywhere, board.methods)),
         "maps": tables.heat_maps(board),

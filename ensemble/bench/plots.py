@@ -11,16 +11,7 @@ import numpy as np
 
 from ensemble.bench.results import Estimate
 from ensemble.bench.tables import Cost, gain_text
-from postproc.reports.svg import (
-    AXIS_ROOM,
-    MARGIN,
-    WIDTH,
-    Chart,
-    Plot,
-    Row,
-    Scale,
-    interval_plot,
-)
+from postproc.reports.svg import AXIS_ROOM, MARGIN, WIDTH, Chart, Plot, Row, Scale, interval_plot
 from postproc.reports.tables import interval, points
 
 #: Gain in points that an axis reaches at least, to either side.

@@ -6,6 +6,7 @@ their number and the labels, so all methods and members of a task get the same d
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.bench.ensemble_methods import TeamState, member_classes
-from ensemble.bench.member_methods import Draw, MemberState
+from ensemble.bench.member_methods import Draw, Floats, MemberState, member_probabilities
 from ensemble.bench.methods import GROUPS, Method, Scope, find_method
 from ensemble.bench.results import ALL_MEMBERS
 from ensemble.bench.shared import SharedFits
 from ensemble.bench.tasks import Task, TaskData, load_task
+from postproc.evaluation.folds import seed_from
 from postproc.evaluation.registry import Metric, find_metric
+from postproc.scores.binary import as_column, is_one_column, two_columns
 from postproc.shift.draws import draw_target
 
 Ints = NDArray[np.int64]
@@ -47,7 +50,7 @@ class Settings:
     draws: int  # targets per shift
     rows: int  # maximal number of rows of a target
     seed: int
-    metric: str = "accuracy"  # of predicted classes: what gains are in
+    metric: str = "accuracy"  # what gains are in
 
 
 @dataclass(frozen=True)
@@ -78,38 +81,37 @@ class Measured(NamedTuple):
 
 
 class _Judge(NamedTuple):
-    """Draws of each shift, and the classes (or labels) of the test split as the baseline has it."""
+    """Draws of each shift, and what the baseline says of the test split."""
 
     labels: Ints
     draws: dict[str, list[Draw]]
-    baseline: Ints
-    n_classes: int
+    baseline: Ints  # its classes (n,), or labels (n, m)
+    probs: Floats  # its probabilities
     metric: Metric
 
-    def counts(self, draws: Sequence[Draw], classes: Sequence[Ints]) -> dict[str, Any]:
-        """Rows right, fixed and broken in each draw, and the values of another metric."""
-        before = [self.baseline[draw.rows] for draw in draws]
-        pairs = [
-            (new == draw.labels, old == draw.labels)
-            for draw, new, old in zip(draws, classes, before, strict=True)
-        ]
+    def of_draw(self, draw: Draw, probs: Floats) -> dict[str, Any]:
+        """Rows right, fixed and broken in a draw, and the values of another metric."""
+        if draw.labels.ndim == 1 and is_one_column(probs):
+            probs = two_columns(as_column(probs), "probs")
+        decided = probs >= 0.5 if draw.labels.ndim == 2 else probs.argmax(axis=1)
+        after, old = decided == draw.labels, self.baseline[draw.rows] == draw.labels
         found: dict[str, Any] = {
-            "n": [after.size for after, _ in pairs],
-            "right": [int(after.sum()) for after, _ in pairs],
-            "baseline": [int(old.sum()) for _, old in pairs],
-            "fixed": [int((after & ~old).sum()) for after, old in pairs],
-            "broken": [int((old & ~after).sum()) for after, old in pairs],
+            "n": after.size,
+            "right": int(after.sum()),
+            "baseline": int(old.sum()),
+            "fixed": int((after & ~old).sum()),
+            "broken": int((old & ~after).sum()),
         }
         if self.metric.name != "accuracy":
-            found["metric"] = self.metric.name
-            found |= {"value": self._values(draws, classes), "before": self._values(draws, before)}
+            pair = (self.metric.measure(draw.labels, p).value for p in (probs, self._before(draw)))
+            found["value"], found["before"] = pair
+            if not math.isfinite(found["value"] + found["before"]):
+                msg = f"{self.metric.name} is not defined for a draw of {after.size} rows"
+                raise ValueError(msg)
         return found
 
-    def _values(self, draws: Sequence[Draw], classes: Sequence[Ints]) -> list[float]:
-        return [
-            self.metric.measure_decided(draw.labels, each, self.n_classes).value
-            for draw, each in zip(draws, classes, strict=True)
-        ]
+    def _before(self, draw: Draw) -> Floats:
+        return np.asarray(self.probs[draw.rows])
 
 
 def plan_units(tasks: Sequence[Task], settings: Settings) -> list[Unit]:
@@ -136,11 +138,6 @@ def plan_units(tasks: Sequence[Task], settings: Settings) -> list[Unit]:
     return units
 
 
-def draw_seed(seed: int, number: int) -> int:
-    """Seed of a draw; draws of different seeds are independent."""
-    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-
-
 def measure_unit(unit: Unit, settings: Settings, wanted: Collection[CellKey]) -> list[Measured]:
     """Measure the wanted cells of a unit, in their order."""
     trains = any(find_method(unit.scope, name).trains for name in unit.methods)
@@ -160,7 +157,7 @@ def measure_unit(unit: Unit, settings: Settings, wanted: Collection[CellKey]) ->
 def _prepare(
     unit: Unit, data: TaskData, settings: Settings
 ) -> tuple[MemberState | TeamState, _Judge]:
-    seeds = [draw_seed(settings.seed, number) for number in range(settings.draws)]
+    seeds = [seed_from(settings.seed, number) for number in range(settings.draws)]
     n_classes = data.fit.n_classes
     draws: dict[str, list[Draw]] = {}
     classes_of_rows = data.labels
@@ -180,8 +177,8 @@ def _prepare(
         place = unit.task.models.index(unit.model)
         fit, test = data.fit[place], data.test[place]
         state = MemberState(fit, test, data.fit_labels, settings.seed, settings.metric)
-    metric = find_metric(settings.metric)
-    return state, _Judge(data.labels, draws, classes[place], data.fit.n_classes, metric)
+    probs, metric = member_probabilities(data.test[place]), find_metric(settings.metric)
+    return state, _Judge(data.labels, draws, classes[place], probs, metric)
 
 
 def _measure(
@@ -192,27 +189,28 @@ def _measure(
     try:
         predictor, fit_seconds, paid = shared.timed(lambda: method.fit(state))
         if not predictor.by_draw:
-            classes, once, _ = shared.timed(predictor.apply, paid)
-            everyone = np.asarray(classes)
+            everyone, once, _ = shared.timed(predictor.apply, paid)
     except Exception as error:  # a failed method must not stop the others
         yield from (_failed(cell, error) for cell in cells)
         return
     for cell in cells:
-        draws = judge.draws[cell.shift]
-        if not predictor.by_draw:
-            decided, seconds = [everyone[draw.rows] for draw in draws], [once]
-        else:
-            decided, seconds = [], []
-            try:
-                for draw in draws:
-                    classes, taken, _ = shared.timed(partial(predictor.apply, draw), paid)
-                    decided.append(np.asarray(classes))
+        seconds, counts = [], []
+        try:
+            for draw in judge.draws[cell.shift]:
+                if predictor.by_draw:
+                    probs, taken, _ = shared.timed(partial(predictor.apply, draw), paid)
                     seconds.append(taken)
-            except Exception as error:
-                yield _failed(cell, error)
-                continue
-        record = {**cell._asdict(), **judge.counts(draws, decided), "error": None}
-        yield Measured(record, _timing(cell, fit_seconds, seconds))
+                else:
+                    probs = everyone[draw.rows]
+                counts.append(judge.of_draw(draw, probs))
+        except Exception as error:
+            yield _failed(cell, error)
+            continue
+        found: dict[str, Any] = {name: [each[name] for each in counts] for name in counts[0]}
+        if judge.metric.name != "accuracy":
+            found["metric"] = judge.metric.name
+        record = {**cell._asdict(), **found, "error": None}
+        yield Measured(record, _timing(cell, fit_seconds, seconds or [once]))
 
 
 def _failed(cell: CellKey, error: Exception) -> Measured:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from postproc.evaluation.influence import t_quantile
 from postproc.evaluation.paired import CONFIDENCE, paired_gain_interval, wilson_interval
+from postproc.evaluation.registry import find_metric
 from postproc.scores.checks import fail
 
 Floats = NDArray[np.float64]
@@ -87,6 +88,11 @@ class Result:
         return np.array(self.value, np.float64) if self.value else self.accuracies
 
     @property
+    def sign(self) -> int:
+        """1 if higher values of the metric are better, else -1."""
+        return 1 if find_metric(self.metric).higher else -1
+
+    @property
     def baseline_scores(self) -> Floats:
         """That of the baseline, shape (draws,)."""
         if self.before or not self.n:
@@ -97,7 +103,7 @@ class Result:
     def gains(self) -> Floats:
         """The metric less that of the baseline in each draw, shape (draws,)."""
         if self.value:
-            return np.asarray(self.scores - self.baseline_scores)
+            return self.sign * np.asarray(self.scores - self.baseline_scores)
         if not self.n:
             return np.empty(0)
         return np.asarray((np.asarray(self.right) - np.asarray(self.baseline)) / np.asarray(self.n))
@@ -191,13 +197,13 @@ def _estimate(
 
 
 def contrast(results: Iterable[Result], others: Iterable[Result]) -> Estimate:
-    """Mean of a method's metric less that of another on common cells; one draw has no limits."""
+    """How much better a method is than another on common cells; one draw has no limits."""
     by_cell = {other.cell: other for other in others if other.error is None}
     own = [result for result in results if result.error is None and result.cell in by_cell]
     kept = complete([*own, *(by_cell[result.cell] for result in own)])[: len(own)]
     if not kept:
         return UNKNOWN
-    differences = np.mean([r.scores - by_cell[r.cell].scores for r in kept], axis=0)
+    differences = np.mean([r.sign * (r.scores - by_cell[r.cell].scores) for r in kept], axis=0)
     if len(differences) > 1:
         return draws_interval(differences)
     return Estimate(float(differences[0]), math.nan, math.nan)

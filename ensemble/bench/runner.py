@@ -14,18 +14,11 @@ from multiprocessing import parent_process
 from pathlib import Path
 
 from ensemble.bench.methods import choose_methods
-from ensemble.bench.protocol import (
-    CellKey,
-    Measured,
-    Settings,
-    Unit,
-    measure_unit,
-    plan_units,
-)
+from ensemble.bench.protocol import CellKey, Measured, Settings, Unit, measure_unit, plan_units
 from ensemble.bench.records import RecordsFile, join_times, make_header
 from ensemble.bench.results import Result
 from ensemble.bench.tasks import Task, find_tasks
-from postproc.evaluation.registry import TaskName, find_metric, label_metric
+from postproc.evaluation.registry import TaskName, find_metric
 from postproc.scores.checks import check_count, fail
 from postproc.scores.threads import available_cores
 from postproc.shift.draws import SHIFTS, draw_target
@@ -154,9 +147,9 @@ def benchmark(
     seed : int
         Seed of draws, folds and training.
     metric : str
-        What gains are in, the baseline of ensembles is best by, and `auto` is told to improve:
-        accuracy, balanced_accuracy, macro_f1, mcc, kappa or quadratic_kappa. Of multi-label tasks
-        macro_f1 or micro_f1. Others than accuracy take 2 draws or more.
+        What gains are in, the baseline of ensembles is best by, and `auto` is told to improve: a
+        metric of `accuracy_report`, or of `multilabel_report` for multi-label tasks. Others than
+        accuracy take 2 draws or more. Gains are positive where a method is better.
     jobs : int, optional
         Number of processes; None for one per core. Results do not depend on it.
     output : path, optional
@@ -220,7 +213,7 @@ def check_settings(
         fail("shifts", "one shift or more", "none")
     for shift in kinds:
         draw_target([0, 1], shift, 1, 0, 2)
-    label_metric(metric)
+    find_metric(metric)
     if metric != "accuracy" and draws == 1:
         fail("draws", "2 or more for other metrics than accuracy", f"{draws}")
     return Settings(

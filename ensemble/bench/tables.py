@@ -196,13 +196,7 @@ def error_table(results: Iterable[Result]) -> Table:
         if result.error is not None:
             found.setdefault((result.task, result.method, result.error), []).append(result)
     rows = (
-        (
-            named(task),
-            named(method),
-            count(len(failed)),
-            named(place(failed[0])),
-            named(message),
-        )
+        (named(task), named(method), count(len(failed)), named(place(failed[0])), named(message))
         for (task, method, message), failed in found.items()
     )
     return Table("What failed", ("task", "method", "cells", "first cell", "error"), tuple(rows))

@@ -72,11 +72,7 @@ def devil_loss(
 
 
 def discussion_loss(
-    z: torch.Tensor,
-    z_0: torch.Tensor | None,
-    y: torch.Tensor,
-    *,
-    discussion_weight: float = 1.0,
+    z: torch.Tensor, z_0: torch.Tensor | None, y: torch.Tensor, *, discussion_weight: float = 1.0
 ) -> torch.Tensor:
     r"""Losses of the norm models in the discussion with the devil.
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from ensemble.devil.fit import Trained, Training, train_devil, train_norms
 from ensemble.devil.heads import Matrix, devil_map, norm_change
 from ensemble.learned.heads import label_losses
-from ensemble.training.descent import inner_rows, seed_of_run
+from ensemble.training.descent import inner_rows
 from ensemble.training.head_methods import PLAIN, HeadMethods, Rehearsed, choose_methods
 from postproc.calibration.affine import fit_temperature
 from postproc.calibration.log_pool import PoolTask, fit_log_pool
-from postproc.evaluation.folds import held_out, stratified_folds
+from postproc.evaluation.folds import held_out, seed_from, stratified_folds
 from postproc.scores.arrays import log_softmax
 
 #: Weights of the devil in the published vote that cross-validation chooses from.
@@ -85,7 +85,7 @@ class Rehearsal:
             return
         self.held = held_out(stratified_folds(inputs, y, n_folds, seed))
         for fold, out in enumerate(self.held):
-            devil = self._devil(~out, seed_of_run(self.seed, fold))
+            devil = self._devil(~out, seed_from(self.seed, fold))
             self.z_0[out] = devil_map(inputs[:, out], devil.slopes, devil.biases)
             self._heard.append(devil_map(inputs[:, ~out], devil.slopes, devil.biases))
 
@@ -131,7 +131,7 @@ class Rehearsal:
             return z
         for fold, out in enumerate(self.held):
             heard = self._heard[fold] if devil else None
-            trained = self._norms(~out, heard, setting, seed_of_run(self.seed, fold))
+            trained = self._norms(~out, heard, setting, seed_from(self.seed, fold))
             z[:, out] += norm_change(self.inputs[:, out], trained.slopes, trained.biases)
         return z
 
@@ -171,7 +171,7 @@ class Rehearsal:
         if self.how.epochs == 0:
             return devils, norms
         for k in range(n_seeds):
-            seed = seed_of_run(self.seed, len(self.held) + k)
+            seed = seed_from(self.seed, len(self.held) + k)
             heard = None
             if devil:
                 devils.append(self._devil(everyone, seed))

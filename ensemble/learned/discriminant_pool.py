@@ -47,7 +47,8 @@ class DiscriminantPool(Ensemble):
         Weights u and v of the A parts: the members, their discriminants, the joint one if there
         are several members, and the kernel regression if it takes part.
     member_weights_ : ndarray of shape (M,)
-        Mean weight of each member, and of the discriminant on it.
+        Mean weight of each member and of the discriminant on it, less the share that their doubt
+        takes: what has learned nothing has no weight.
     bias_ : ndarray of shape (C,)
         The class bias b.
     trust_ : float
@@ -131,7 +132,8 @@ class DiscriminantPool(Ensemble):
         self.trust_ = found.trust
         self.shrinkages_, self.kernel_ridge_ = found.shrinkages, found.kernel_ridge
         self.out_of_fold_ = found.out_of_fold
-        means = (1 - found.doubts) * self.weights_[0] + found.doubts * self.weights_[1]
+        sure = 1 - found.doubts
+        means = sure * (sure * self.weights_[0] + found.doubts * self.weights_[1])
         self.member_weights_ = means[: 2 * len(members)].reshape(2, -1).sum(axis=0)
 
     def _combine(self, members: Members, rows: slice) -> Array:

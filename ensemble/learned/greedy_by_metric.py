@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -33,22 +32,22 @@ class MetricSearch:
         self, candidates: NDArray[np.int64], n_steps: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Members in the order of their addition, and the metric after each."""
-        sign, log_loss = (1.0 if self.metric.higher else -1.0), find_metric("log_loss")
+        log_loss = find_metric("log_loss")
         total = np.zeros_like(self.probs[0])
         selected, scores = [], []
         for step in range(1, n_steps + 1):
-            means = ((m, (total + self.probs[m]) / np.float32(step)) for m in candidates.tolist())
-            score, _, first = max(
-                (
-                    _known(sign * self._measure(mean)),
-                    -log_loss.measure(self.y, mean).value,
-                    -m,
-                )
-                for m, mean in means
-            )
-            selected.append(-first)
-            scores.append(sign * score)
-            total += self.probs[-first]
+
+            def mean(m: int, total: NDArray[Any] = total, step: int = step) -> NDArray[Any]:
+                return np.asarray((total + self.probs[m]) / np.float32(step))
+
+            found = {m: self.metric.goodness(self._measure(mean(m))) for m in candidates.tolist()}
+            score = max(found.values())
+            best = [m for m in found if found[m] == score]
+            if len(best) > 1:  # the least log-loss, then the first
+                best = [min(best, key=lambda m: log_loss.measure(self.y, mean(m)).value)]
+            selected.append(best[0])
+            scores.append(score if self.metric.higher else -score)
+            total += self.probs[best[0]]
         return np.array(selected), np.array(scores)
 
     def _measure(self, probs: NDArray[Any]) -> float:
@@ -57,8 +56,3 @@ class MetricSearch:
             return self.metric.measure(self.y, probs).value
         labels = self.y.reshape(-1, self.n_labels)
         return self.metric.measure(labels, label_scores(probs, self.n_labels)).value
-
-
-def _known(value: float) -> float:
-    """A value that compares; one that is not defined is the worst."""
-    return -math.inf if math.isnan(value) else value

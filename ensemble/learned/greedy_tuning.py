@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ensemble.base import Kinds, as_labels
 from ensemble.learned.greedy import GreedySelection
@@ -24,6 +25,7 @@ from postproc.evaluation.choice import (
 from postproc.evaluation.registry import find_metric
 from postproc.scores.arrays import as_numpy
 from postproc.scores.frames.arguments import takes_frames
+from postproc.scores.multilabel import label_log_odds
 
 #: The default grid of greedy selection. The number of additions needs no choice: the best prefix
 #: is kept.
@@ -32,6 +34,9 @@ GREEDY_GRID: Mapping[str, tuple[Any, ...]] = {
     "metric": ("accuracy", "log_loss", "macro_f1"),
     "bag_fraction": (0.5,),
 }
+
+#: That of labels that do not exclude each other.
+LABEL_GRID = {**GREEDY_GRID, "metric": ("micro_f1", "log_loss", "macro_f1")}
 
 
 @takes_frames("members", labels={"y": "members"})
@@ -44,7 +49,8 @@ def tune_greedy(
     n_repeats: int = 1,
     seed: int = 0,
     kinds: Kinds = None,
-    metric: str = "accuracy",
+    multilabel: bool = False,
+    metric: str | None = None,
     progress: Progress | None = None,
 ) -> TuningResult:
     """Choose the options of greedy selection by repeated stratified cross-validation.
@@ -59,10 +65,10 @@ def tune_greedy(
     members : sequence of M arrays or tensors of shape (n, C), or Members
         Scores of each member for the labelled rows.
     y : array_like of shape (n,)
-        Labels.
+        Labels; (n, C) zeros and ones of labels that do not exclude each other.
     grid : mapping of str to list, optional
         Values to try of `n_bags`, `metric` and `bag_fraction`, simple ones first; those left out
-        have the values of `GREEDY_GRID`.
+        have the values of `GREEDY_GRID`, or with `multilabel` of `LABEL_GRID`.
     n_folds : int
         Number of folds >= 3, outer and inner ones.
     n_repeats : int in 1..100
@@ -71,9 +77,12 @@ def tune_greedy(
         Seed of the folds and of `GreedySelection`.
     kinds : {"logits", "probs"} or sequence of them, optional
         The kind of all members or of each; None detects it.
-    metric : str
-        What settings are judged by: a metric of `accuracy_report`. The grid tries it for selecting
-        members, too, unless `grid` names the metrics to try.
+    multilabel : bool
+        Whether every column is a label of its own. `Members` know this themselves.
+    metric : str, optional
+        What settings are judged by: a metric of `accuracy_report`, or with `multilabel` of
+        `multilabel_report`; accuracy by default, or micro_f1 with `multilabel`. The grid tries it
+        for selecting members, too, unless `grid` names the metrics to try.
     progress : callable, optional
         Called with the share of the work that is done, in [0, 1].
 
@@ -93,15 +102,21 @@ def tune_greedy(
     Caruana, Niculescu-Mizil, Crew, Ksikes (2004). Ensemble selection from libraries of models.
     ICML. Hastie, Tibshirani, Friedman (2009). The Elements of Statistical Learning, section 7.10.
     """
-    checked = check_members(members, kinds=kinds)
-    labels = as_labels(y, checked)
-    judge = find_metric(metric)
-    judge.check_task("binary" if checked.n_classes == 2 else "multiclass")
-    tried = tuple(dict.fromkeys((*GREEDY_GRID["metric"], metric)))
-    lists = check_grid(grid, {**GREEDY_GRID, "metric": tried})
+    checked = check_members(members, kinds=kinds, multilabel=multilabel)
+    labels: NDArray[Any] = as_labels(y, checked)
+    default, task = GREEDY_GRID, checked[0].task
+    if checked.multilabel:
+        default = LABEL_GRID
+        labels = labels.reshape(-1, checked.n_classes)
+    judge = find_metric(metric or str(default["metric"][0]))
+    judge.check_task(task)
+    tried = tuple(dict.fromkeys((*default["metric"], judge.name)))
+    lists = check_grid(grid, {**default, "metric": tried})
+    for each in lists["metric"]:
+        find_metric(each).check_task(task)
     settings = [dict(zip(lists, point, strict=True)) for point in product(*lists.values())]
     plan = make_plan(
-        checked.log_tensor(slice(0, len(labels))),
+        _features(checked),
         labels,
         n_folds=n_folds,
         n_repeats=n_repeats,
@@ -125,27 +140,37 @@ def tune_greedy(
     )
 
 
+def _features(members: Members) -> NDArray[np.float64]:
+    """What folds are dealt by: logs (M, n, C), or log-odds (n, m, M) of m labels."""
+    if not members.multilabel:
+        return members.log_tensor(slice(0, members.n_rows))
+    each = [as_numpy(label_log_odds(member.scores[:, :], member.kind)) for member in members]
+    return np.stack(each, axis=2)
+
+
 class _Evaluation:
     """Fits every setting to the training rows and predicts held-out rows."""
 
     def __init__(
         self,
         members: Members,
-        y: Rows,
+        y: NDArray[Any],
         settings: list[dict[str, Any]],
         seed: int,
         progress: Progress | None,
         n_evaluations: int,
         needs_classes: bool,
     ) -> None:
-        self.needs_classes = needs_classes
+        self.needs_classes, self.multilabel = needs_classes, members.multilabel
         everyone = slice(0, len(y))
         self.probs = [as_numpy(member.probabilities(everyone)) for member in members]
         self.y, self.settings, self.seed = y, settings, seed
         self.progress, self.n_evaluations, self._n_done = progress, n_evaluations, 0
 
     def __call__(self, train: Rows, held: Rows) -> Decided:
-        parts = check_members([probs[train] for probs in self.probs], kinds="probs")
+        parts = check_members(
+            [probs[train] for probs in self.probs], kinds="probs", multilabel=self.multilabel
+        )
         decided = []
         for parameters in self.settings:
             selection = GreedySelection(**parameters, seed=self.seed).fit(parts, self.y[train])
@@ -158,4 +183,6 @@ class _Evaluation:
     def decided(self, weights: Any, rows: Rows) -> Decided:
         """Classes that the members predict with these weights, or the probabilities behind them."""
         pooled = as_numpy(linear_pool([probs[rows] for probs in self.probs], weights))
-        return np.asarray(pooled.argmax(axis=1) if self.needs_classes else pooled)
+        if not self.needs_classes:
+            return pooled
+        return np.asarray(pooled >= 0.5 if self.multilabel else pooled.argmax(axis=1))

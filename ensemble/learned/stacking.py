@@ -10,13 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.base import Ensemble
-from ensemble.learned.heads import (
-    LinearHead,
-    label_log_loss,
-    row_losses,
-    seen_classes,
-    warn_unseen,
-)
+from ensemble.learned.heads import LinearHead, label_log_loss, row_losses, seen_classes, warn_unseen
 from ensemble.learned.log_pool import warn_unconverged
 from ensemble.members import Members
 from ensemble.training.head_methods import (
@@ -163,12 +157,7 @@ class Bagging(Ensemble):
     """
 
     def __init__(
-        self,
-        *,
-        n_estimators: int = 10,
-        cs: Sequence[float] = CS,
-        n_folds: int = 5,
-        seed: int = 0,
+        self, *, n_estimators: int = 10, cs: Sequence[float] = CS, n_folds: int = 5, seed: int = 0
     ) -> None:
         self.n_estimators = n_estimators
         self.cs = cs

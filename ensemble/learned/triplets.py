@@ -11,12 +11,12 @@ from torch.nn import functional
 
 from ensemble.learned.heads import label_losses, seen_classes
 from ensemble.learned.label_embeddings import LabelEmbeddings, Matrix
-from ensemble.training.descent import HeadTask, as_tensor, descend, inner_rows, seed_of_run
+from ensemble.training.descent import HeadTask, as_tensor, descend, inner_rows
 from ensemble.training.head_methods import HeadMethods
 from postproc.calibration.dimension import embedding_dimension
 from postproc.calibration.features import Calibration
 from postproc.calibration.log_pool import PoolFit, PoolTask, fit_log_pool
-from postproc.evaluation.folds import held_out, stratified_folds
+from postproc.evaluation.folds import held_out, seed_from, stratified_folds
 
 #: Step of Adam.
 LEARNING_RATE = 0.003
@@ -122,6 +122,6 @@ class Rehearsal:
         return LabelEmbeddings.start(self.betas, self.seen, self.dimension, seed)
 
     def _train(self, run: int, rows: NDArray[np.bool_], methods: HeadMethods) -> LabelEmbeddings:
-        seed = seed_of_run(self.seed, run)
+        seed = seed_from(self.seed, run)
         features, y = self.features[rows], self.places[rows]
         return train_embeddings(self._start(seed), features, y, self.how, methods, seed)

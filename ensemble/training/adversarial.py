@@ -25,7 +25,7 @@ class Adversarial:
     - ``"pgd"`` makes K steps δ ← Π(δ + a g/‖g‖), Π the projection on ‖δ‖ <= ε, and adds the last
       gradient to the plain one (Madry et al., ICLR 2018).
     - ``"freelb"`` takes the mean of the gradients at K such points, the first drawn uniformly from
-      [-a, a]/√d in each of the d entries, in place of the plain one (Zhu et al., ICLR 2020).
+      [-m, m]/√d in each of the d entries, in place of the plain one (Zhu et al., ICLR 2020).
 
     Parameters
     ----------
@@ -39,6 +39,9 @@ class Adversarial:
         a >= 0; not used by FGM.
     n_steps : int
         K >= 1; not used by FGM.
+    magnitude : float, optional
+        m >= 0 of FreeLB's first point, which is projected, too. ε as published if not given; 0
+        where a is 0, so that K = 1 is plain training.
     """
 
     parameters: str
@@ -46,12 +49,15 @@ class Adversarial:
     radius: float = 1.0
     step: float = 0.3
     n_steps: int = 3
+    magnitude: float | None = None
 
     def __post_init__(self) -> None:
         check_choice(self.method, "method", ("fgm", "pgd", "freelb"))
         check_number(self.radius, "radius", low=0.0)
         check_number(self.step, "step", low=0.0)
         check_count(self.n_steps, "n_steps", low=1)
+        if self.magnitude is not None:
+            check_number(self.magnitude, "magnitude", low=0.0)
 
     def perturbed(self, module: nn.Module) -> list[nn.Parameter]:
         """The trained parameters of a module that are perturbed."""
@@ -63,10 +69,7 @@ class Adversarial:
         return found
 
     def gradients(
-        self,
-        loss_of: LossOf,
-        parameters: Sequence[nn.Parameter],
-        perturbed: Sequence[nn.Parameter],
+        self, loss_of: LossOf, parameters: Sequence[nn.Parameter], perturbed: Sequence[nn.Parameter]
     ) -> Gradients:
         """Gradients of all parameters by the method; parameters are left as they were."""
         ids = {id(p): at for at, p in enumerate(parameters)}
@@ -94,12 +97,12 @@ class Adversarial:
         places: Sequence[int],
     ) -> Gradients:
         deltas = [torch.zeros_like(p) for p in perturbed]
-        if self.step:  # without a step nothing random is drawn: K = 1 is plain training
-            scale = [self.step / p.numel() ** 0.5 for p in perturbed]
-            deltas = [
-                project(s * (2 * torch.rand_like(p) - 1), self.radius)
-                for s, p in zip(scale, perturbed, strict=True)
-            ]
+        magnitude = self.magnitude
+        if magnitude is None:
+            magnitude = self.radius if self.step else 0.0
+        if magnitude:
+            noise = [(2 * torch.rand_like(p) - 1) / p.numel() ** 0.5 for p in perturbed]
+            deltas = [project(magnitude * u, self.radius) for u in noise]
         total: Gradients = []
         for k in range(self.n_steps):
             found = at(deltas)

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from postproc.calibration.affine import fit_temperature, mean_log_loss, temper
+from postproc.evaluation.folds import seed_from
 from postproc.scores.arrays import log_softmax
 
 
@@ -47,7 +47,7 @@ def calibrated_log_loss(z: torch.Tensor, y: torch.Tensor) -> float:
 
 def sow(train: Iterable[Any], *words: int) -> None:
     """Seed torch, and the generator of a loader that has one, from a few numbers."""
-    seed = int(np.random.SeedSequence(words).generate_state(1)[0])
+    seed = seed_from(*words)
     torch.manual_seed(seed)
     generator = getattr(train, "generator", None)
     if generator is not None:

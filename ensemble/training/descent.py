@@ -147,11 +147,6 @@ def inner_rows(features: Matrix, y: NDArray[np.int64], seed: int) -> NDArray[np.
     return np.asarray(stratified_folds(features, y, INNER_FOLDS, seed) == 0)
 
 
-def seed_of_run(seed: int, run: int) -> int:
-    """Seed of one of many trainings."""
-    return int(np.random.SeedSequence([seed, run]).generate_state(1)[0])
-
-
 def descend(
     task: HeadTask,
     judge: Callable[[torch.Tensor], torch.Tensor],

@@ -12,7 +12,7 @@ import torch
 from ensemble.training.batches import move_batch, sow
 from ensemble.training.checkpoints import optimizer_tensors, part_of, restore_optimizer
 from ensemble.training.child_tuning import driven_child
-from ensemble.training.levels import found_levels
+from ensemble.training.flooding import found_levels
 from ensemble.training.phases import PhaseLoss
 from ensemble.training.steps import Stepper
 
@@ -36,10 +36,7 @@ class Standing:
     def of_next_phase(self) -> Standing:
         """The start of the next phase."""
         return Standing(
-            phase=self.phase + 1,
-            step=self.step,
-            history=self.history,
-            accordance=self.accordance,
+            phase=self.phase + 1, step=self.step, history=self.history, accordance=self.accordance
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ensemble.training.levels import turning_point
+from ensemble.training.flooding import turning_point
 from ensemble.training.representations import tolerance, uniformity
 from postproc.reports.picture import picture
 from postproc.reports.svg import AXIS_ROOM, MARGIN, SHAPES, WIDTH, Chart, Plot, Scale

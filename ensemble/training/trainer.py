@@ -157,7 +157,17 @@ class DevilsAdvocateTrainer:
             while standing.phase < len(PHASES):
                 loss = self._phase_loss(PHASES[standing.phase])
                 if loss.modules and self.epochs[loss.phase]:
-                    self._early_stopping(loss).run(standing, tensors, train, valid)
+                    stopping = EarlyStopping(
+                        loss,
+                        self.optimizer,
+                        most_epochs=self.epochs[loss.phase],
+                        patience=self.patience,
+                        device=self.device,
+                        seed=self.seed,
+                        save=self._save,
+                        progress=self.progress,
+                    )
+                    stopping.run(standing, tensors, train, valid)
                 standing = standing.of_next_phase()
                 tensors = {}
         self.history_, self.accordance_ = standing.history, standing.accordance
@@ -234,18 +244,6 @@ class DevilsAdvocateTrainer:
             negatives=self.negatives,
             calibrated=self.calibrated,
             options=TrainingOptions() if phase == "devil" else self.options,
-        )
-
-    def _early_stopping(self, loss: PhaseLoss) -> EarlyStopping:
-        return EarlyStopping(
-            loss,
-            self.optimizer,
-            most_epochs=self.epochs[loss.phase],
-            patience=self.patience,
-            device=self.device,
-            seed=self.seed,
-            save=self._save,
-            progress=self.progress,
         )
 
     def _logits(self, module: nn.Module, inputs: Any) -> torch.Tensor:

@@ -80,7 +80,9 @@ def _newton_log_beta(logs: Floats, y: Ints, log_beta: float) -> float:
     """Log β of slope zero, by Newton steps within an interval in which the slope changes sign."""
     low, high = -LOG_BETA, LOG_BETA
     while True:
-        slope, curvature = _log_beta_slopes(logs, y, log_beta)
+        slope, curvature = _penalized_slopes(
+            *_log_beta_terms(logs, y, float(np.exp(log_beta))), log_beta
+        )
         if slope > 0.0:
             high = log_beta
         else:
@@ -111,13 +113,8 @@ def left_out_temperatures(
     return found
 
 
-def _log_beta_slopes(logs: Floats, y: Ints, log_beta: float) -> tuple[float, float]:
-    """First and second derivative of the penalized mean log-loss in log β."""
-    return _penalized_slopes(*_log_beta_terms(logs, y, float(np.exp(log_beta))), log_beta)
-
-
 def _penalized_slopes(first: Floats, second: Floats, log_beta: float) -> tuple[float, float]:
-    """The same from the rows' derivatives in β, (n,)."""
+    """Derivatives of the penalized mean log-loss in log β, from those of the rows in β, (n,)."""
     n_rows, beta = len(first), float(np.exp(log_beta))
     slope = beta * float(first.sum()) / n_rows
     curvature = slope + (beta**2 * float(second.sum()) + 1.0) / n_rows

@@ -75,15 +75,8 @@ def label_losses(z: Floats, y: NDArray[Any]) -> Floats:
     return np.logaddexp(0.0, np.where(y == 1, -z, z))
 
 
-def fit_labels(
-    z: Floats,
-    y: NDArray[Any],
-    *,
-    n_folds: int,
-    seed: int,
-    strengths: Sequence[float] = STRENGTHS,
-) -> LabelFit:
-    """Fit maps of log-odds (n, m, M) to labels (n, m); `strengths` descend."""
+def fit_labels(z: Floats, y: NDArray[Any], *, n_folds: int, seed: int) -> LabelFit:
+    """Fit maps of log-odds (n, m, M) to labels (n, m)."""
     folds = label_folds(z, y, min(n_folds, len(z)), seed)
     zeros = [find_zeros([log_sigmoid(-np.abs(member))]) for member in np.moveaxis(z, 2, 0)]
     most = None
@@ -91,16 +84,16 @@ def fit_labels(
         log_zeros = np.array([each.log for each in zeros])
         most = np.log1p(-np.exp(log_zeros)) - log_zeros
         z = np.clip(z, -most, most)
-    held_out = np.empty((len(strengths), *y.shape))
+    held_out = np.empty((len(STRENGTHS), *y.shape))
     for fold in np.unique(folds):
         held = folds == fold
-        for k, maps in enumerate(_path(z[~held], y[~held], strengths)[0]):
+        for k, maps in enumerate(_path(z[~held], y[~held], STRENGTHS)[0]):
             held_out[k, held] = maps.log_odds(z[held])
     losses = [float(label_losses(each, y).mean()) for each in held_out]
     best = int(np.argmin(losses))
-    found, shared, converged = _path(z, y, strengths[: best + 1])
+    found, shared, converged = _path(z, y, STRENGTHS[: best + 1])
     maps = replace(found[best], most=most)
-    return LabelFit(maps, shared, strengths[best], held_out[best], losses[best], converged, zeros)
+    return LabelFit(maps, shared, STRENGTHS[best], held_out[best], losses[best], converged, zeros)
 
 
 def _path(

@@ -91,7 +91,9 @@ def fit_log_odds(features: Features, logs: Floats, y: Ints) -> tuple[LogOddsMap,
     f = features(logs)
     center, scale = f.mean(axis=0), np.maximum(f.std(axis=0), 1e-9)
     design = np.column_stack([(f - center) / scale, np.ones(len(f))])
-    prior = np.append(beta * scale, beta * _offset(f, logs, center))
+    # Mean of z, less what the two features make of it where both have weight one.
+    offset = float(np.mean(log_odds(logs) - f.sum(axis=1)) + center.sum())
+    prior = np.append(beta * scale, beta * offset)
     best = None
     # A convex problem with two bounds: the optimum without them, or else on one of them or both.
     for free in ([0, 1, 2], [1, 2], [0, 2], [2]):
@@ -104,11 +106,6 @@ def fit_log_odds(features: Features, logs: Floats, y: Ints) -> tuple[LogOddsMap,
     theta, _, converged = best
     weights = theta[:2] / scale
     return LogOddsMap(features, weights, float(theta[2] - center @ weights)), converged
-
-
-def _offset(f: Floats, logs: Floats, center: Floats) -> float:
-    """Mean of z, less what the two features make of it where both have weight one."""
-    return float(np.mean(log_odds(logs) - f.sum(axis=1)) + center.sum())
 
 
 def _newton(design: Floats, y: Ints, prior: Floats, free: Ints) -> tuple[Floats, float, bool]:

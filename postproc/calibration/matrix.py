@@ -219,7 +219,9 @@ def fit_residual_matrix(
             )
         elif loss > PATIENCE * min(losses.values()):
             break
-    if not _is_better(best.out_of_fold, start.out_of_fold, y):
+    picked = np.arange(len(y)), y
+    gains = best.out_of_fold[picked] - start.out_of_fold[picked]
+    if not gains.mean() > MIN_Z * gains.std() / np.sqrt(len(y)):
         return start
     whole = residual(base, every)
     last = whole.solve(best.ridge, middle, max_iter)
@@ -328,10 +330,3 @@ def warn_of_many_classes(n_classes: int) -> None:
         f"structured scaling, as with all files of more than {MOST_CLASSES:,} classes"
     )
     warnings.warn(coded("structured", msg), UserWarning, stacklevel=4)
-
-
-def _is_better(logs: Floats, plain: Floats, y: Ints) -> bool:
-    """Whether the labels' log-probabilities are higher by more than chance."""
-    picked = np.arange(len(y)), y
-    gains = logs[picked] - plain[picked]
-    return bool(gains.mean() > MIN_Z * gains.std() / np.sqrt(len(y)))

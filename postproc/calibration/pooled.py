@@ -13,7 +13,6 @@ from postproc.calibration.discriminant import SHRINKAGES
 from postproc.calibration.discriminant_pool import CLIP, RIDGE, fit_discriminant_pool
 from postproc.calibration.matrix import (
     RIDGES,
-    FittedMatrix,
     MatrixMap,
     clipped_features,
     fit_residual_matrix,
@@ -142,8 +141,18 @@ class PooledScaling(Calibrator):
 
     def _search(self, logs: Floats, y: Ints) -> None:
         many = logs.shape[1] > MOST_CLASSES
-        base = self._fit_base(logs, y) if many or self.base == "matrix" else None
-        if base is not None:
+        base = None
+        if many or self.base == "matrix":
+            base = fit_residual_matrix(
+                logs,
+                y,
+                ridges=RIDGES if logs.shape[1] <= MATRIX_CLASSES else (),
+                clip=float(self.clip),
+                shrinkage=SPHERE,
+                matrix_classes=MATRIX_CLASSES,
+                splits=list(self._splits(logs, y)),
+                max_iter=self.max_iter,
+            )
             self.inverse_temperature_, self.ridge_ = base.model.feature_beta, base.ridge
             self.converged_, self.n_iter_ = base.converged, base.n_iter
             if many:
@@ -174,15 +183,3 @@ class PooledScaling(Calibrator):
         else:
             self.converged_ &= found.fit.converged
             self.n_iter_ = max(found.fit.n_iter, self.n_iter_)
-
-    def _fit_base(self, logs: Floats, y: Ints) -> FittedMatrix:
-        return fit_residual_matrix(
-            logs,
-            y,
-            ridges=RIDGES if logs.shape[1] <= MATRIX_CLASSES else (),
-            clip=float(self.clip),
-            shrinkage=SPHERE,
-            matrix_classes=MATRIX_CLASSES,
-            splits=list(self._splits(logs, y)),
-            max_iter=self.max_iter,
-        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
@@ -18,6 +18,7 @@ from postproc.can.options import CANOptions
 from postproc.can.reference import Reference
 from postproc.evaluation.choice import (
     Decided,
+    Evaluate,
     Progress,
     Rows,
     TuningResult,
@@ -25,14 +26,15 @@ from postproc.evaluation.choice import (
     cross_validate,
     make_plan,
 )
-from postproc.evaluation.registry import label_metric
+from postproc.evaluation.registry import TaskName, label_metric
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.checks import check_labels
 from postproc.scores.codes import coded
 from postproc.scores.confidence import TopK, top_k_entropy
 from postproc.scores.frames.arguments import takes_frames
-from postproc.scores.kinds import Kind, check_scores, probabilities
-from postproc.scores.prior import class_prior
+from postproc.scores.kinds import Kind, check_scores, probabilities, two_class_rows
+from postproc.scores.multilabel import label_log_odds
+from postproc.scores.prior import check_multilabels, class_prior
 from postproc.scores.threads import available_cores, one_blas_thread
 
 #: The default grid.
@@ -58,6 +60,12 @@ GRIDS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     },
 }
 
+#: The class of an entry of a multi-label row that has the label: CAN's first of two.
+PRESENT = 0
+
+#: Rows of two classes, evenly by their rank among those not yet known, that are adjusted at once.
+KNOTS = 16
+
 #: Pseudo-rows of each class in the prior of training rows that lack some class.
 PSEUDO_ROWS = 0.5
 
@@ -73,7 +81,8 @@ def tune_can(
     n_repeats: int = 1,
     seed: int = 0,
     kind: Kind | None = None,
-    metric: str = "accuracy",
+    multilabel: bool = False,
+    metric: str | None = None,
     progress: Progress | None = None,
 ) -> TuningResult:
     """Choose the options of CAN by repeated stratified cross-validation on a fit split.
@@ -90,13 +99,14 @@ def tune_can(
     scores : array or tensor of shape (n, C)
         Predictions for labelled rows that the classifier was not trained on.
     labels : array_like of shape (n,)
-        Classes 0..C-1.
+        Classes 0..C-1; (n, C) zeros and ones with `multilabel`.
     grid : mapping of str to list, optional
         Values to try of `alpha`, `iterations`, `top_k`, `threshold`, `smoothing` and
         `reference_sample`; the others have the values of `GRID`.
     prior : array_like of shape (C,), labels, counts or "uniform", optional
-        Class prior q. By default the class distribution of the labels of the training part, with
-        half a row more for each class if one is missing.
+        Class prior q; with `multilabel` of positives and negatives, shape (2,). By default the
+        class distribution of the labels of the training part, with half a row more for each class
+        if one is missing.
     n_folds : int
         Number of outer and of inner folds, >= 3.
     n_repeats : int in 1..100
@@ -105,9 +115,12 @@ def tune_can(
         Seed of the folds and of samples.
     kind : {"logits", "probs"}, optional
         What the scores are; None detects it.
-    metric : str
+    multilabel : bool
+        Whether every column is a label of its own, and each entry a row of two classes.
+    metric : str, optional
         What settings are judged by: a metric of predicted classes, such as accuracy, macro_f1,
-        balanced_accuracy, mcc or kappa.
+        balanced_accuracy, mcc or kappa; with `multilabel` accuracy (of whole rows), macro_f1,
+        micro_f1 or hamming_loss. The default is accuracy, or micro_f1 with `multilabel`.
     progress : callable, optional
         Called with the share of the work done, in [0, 1].
 
@@ -141,51 +154,83 @@ def tune_can(
     >>> result.accuracy, result.nested_gain, result.options.threshold
     (0.75, 0.25, 0.9)
     """
-    values, found = check_scores(scores, kind=kind)
-    n_rows, n_classes = values.shape
-    y = check_labels(as_numpy(labels), n_classes=n_classes, n_rows=n_rows)
+    values, found = check_scores(scores, kind=kind, multilabel=multilabel)
+    n_rows, n_columns = values.shape
+    n_classes = 2 if multilabel else n_columns
+    task: TaskName = "multilabel" if multilabel else "binary" if n_classes == 2 else "multiclass"
+    judge = label_metric(metric or ("micro_f1" if multilabel else "accuracy"), task)
     settings = grid_settings(check_grid(grid, GRID), n_classes)
-    judge = label_metric(metric)
+    truth: NDArray[Any]
+    if multilabel:
+        truth = check_multilabels(as_numpy(labels), shape=(n_rows, n_columns))
+        y = np.where(truth.reshape(-1), PRESENT, 1 - PRESENT)
+        probs = as_numpy(two_class_rows(values, found))
+        features = as_numpy(label_log_odds(values, found))
+    else:
+        truth = y = check_labels(as_numpy(labels), n_classes=n_classes, n_rows=n_rows)
+        features = probs = as_numpy(probabilities(values, found))
     fixed = None if prior is None else class_prior(prior, n_classes=n_classes)
     bare = np.flatnonzero(np.bincount(y, minlength=n_classes) == 0)
-    if fixed is None and n_rows and len(bare):
+    if fixed is None and n_rows and len(bare) and not multilabel:
         msg = (
             f"{len(bare)} of {n_classes} classes have no label, class {bare[0]} first: they keep "
             "a small prior; pass the prior if it is known"
         )
         warnings.warn(coded("unseen-classes", msg), UserWarning, stacklevel=3)
-    probs = as_numpy(probabilities(values, found))
     plan = make_plan(
-        probs,
-        y,
+        features,
+        truth,
         n_folds=n_folds,
         n_repeats=n_repeats,
         seed=seed,
         learns_labels=fixed is None,
     )
 
-    evaluate = _Grid(probs, y, settings, fixed, seed, progress, plan.n_evaluations)
+    evaluate: Evaluate = _Grid(probs, y, settings, fixed, seed, progress, plan.n_evaluations)
+    base: NDArray[Any] = probs.argmax(axis=1)
+    if multilabel:
+        evaluate, base = _by_row(evaluate, n_columns), _label_matrix(base, n_columns)
     # The chains keep all cores busy; threads inside products would only wait for them.
     with one_blas_thread():
         return cross_validate(
             evaluate,
-            probs.argmax(axis=1),
-            y,
+            base,
+            truth,
             plan,
             settings,
             method="can",
-            n_classes=n_classes,
+            n_classes=n_columns,
             seed=seed,
             metric=judge,
         )
 
 
+def _by_row(evaluate: Evaluate, n_labels: int) -> Evaluate:
+    """An evaluation of n·m rows of two classes as one of n rows of m labels."""
+
+    def entries(rows: Rows) -> Rows:
+        each: Rows = rows[:, None] * n_labels + np.arange(n_labels)
+        return each.reshape(-1)
+
+    def evaluated(train: Rows, held: Rows) -> Decided:
+        return _label_matrix(evaluate(entries(train), entries(held)), n_labels)
+
+    return evaluated
+
+
+def _label_matrix(decided: Decided, n_labels: int) -> NDArray[np.bool_]:
+    """Classes (..., n·m) as labels (..., n, m)."""
+    return np.asarray((decided == PRESENT).reshape(*decided.shape[:-1], -1, n_labels))
+
+
 def grid_settings(grid: Mapping[str, tuple[Any, ...]], n_classes: int) -> list[CANOptions]:
     """The distinct points of a grid as checked options, the simplest first."""
-    options = (
+    options = [
         CANOptions(**dict(zip(grid, point, strict=True))).check(n_classes)
         for point in product(*grid.values())
-    )
+    ]
+    if n_classes == 2:  # there is no other k
+        options = [replace(each, top_k=2) for each in options]
     return sorted(dict.fromkeys(options), key=_complexity)
 
 
@@ -209,6 +254,29 @@ def _complexity(options: CANOptions) -> tuple[Any, ...]:
         -options.threshold,
         width,
     )
+
+
+def _of_two(
+    classes_of: Callable[[NDArray[Any]], NDArray[np.int64]], rows: NDArray[Any]
+) -> NDArray[np.int64]:
+    """Classes (d, k) of rows of two classes, which CAN leaves in the order of their probability.
+
+    So all rows between two that agree at every depth agree with them, and few must be computed.
+    """
+    values, first, back = np.unique(rows[:, 0], return_index=True, return_inverse=True)
+    known, cells = np.arange(0), [(0, len(values) - 1)]
+    found = np.zeros((0, len(values)), np.int64)
+    while cells:
+        between = [np.linspace(*ends, KNOTS).astype(np.int64) for ends in cells]
+        new = np.setdiff1d(np.concatenate(between), known)
+        decided = classes_of(rows[first[new]])
+        found = found if len(found) else np.zeros((len(decided), len(values)), np.int64)
+        found[:, new] = decided
+        known = np.union1d(known, new)
+        turns = (found[:, known[1:]] != found[:, known[:-1]]).any(axis=0) & (np.diff(known) > 1)
+        cells = [(int(known[at]), int(known[at + 1])) for at in np.flatnonzero(turns)]
+    left = known[np.searchsorted(known, np.arange(len(values)), side="right") - 1]
+    return found[:, left][:, back.reshape(-1)]
 
 
 @dataclass(frozen=True)
@@ -299,8 +367,12 @@ class _Grid:
             weights=None,
             dtype=self.probs.dtype,
         )
-        depths = reference.adjust(self.probs[held[job.places]], all_depths=True)
-        return np.asarray(depths.argmax(axis=2))
+        rows = self.probs[held[job.places]]
+
+        def classes_of(some: NDArray[Any]) -> NDArray[np.int64]:
+            return np.asarray(reference.adjust(some, all_depths=True).argmax(axis=2))
+
+        return classes_of(rows) if rows.shape[1] > 2 else _of_two(classes_of, rows)
 
     def _report(self, part: float) -> None:
         if self.progress is not None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from postproc.decisions.rules import Floats
-from postproc.scores.binary import POSITIVE
+from postproc.scores.binary_labels import POSITIVE
 
 
 class Counts(NamedTuple):

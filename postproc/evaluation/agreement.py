@@ -68,6 +68,24 @@ def chance_doubts(poor: Mapping[str, float], labels: str) -> list[str]:
     return [coded("chance", said)]
 
 
+def order_doubts(metrics: Sequence[str], classes: Sequence[str] | None) -> list[str]:
+    """Warn where a metric takes classes in their order, and their names are words."""
+    if "quadratic_kappa" not in metrics or classes is None or all(map(_is_number, classes)):
+        return []
+    said = (
+        f"quadratic_kappa takes classes in the order of the columns ({first_few(classes)}); if "
+        "they have no order, take kappa"
+    )
+    return [coded("order-of-classes", said)]
+
+
+def _is_number(name: str) -> bool:
+    try:
+        return math.isfinite(float(name))
+    except ValueError:
+        return False
+
+
 def unlabelled_doubts(
     name: str,
     classes: Sequence[str],

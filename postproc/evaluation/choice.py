@@ -4,7 +4,8 @@ Every method is tuned in the same way. Each row of the fit split is held out onc
 each setting predicts it. The gain of a setting is the share of rows it fixed less the share it
 broke or, for another metric, the mean of what each row adds to the gain to first order. `choose`
 picks a setting from these differences. The reported gain is that of the whole procedure, on outer
-folds whose labels took no part in the choice.
+folds whose labels took no part in the choice. Rows whose labels do not exclude each other are right
+if all their labels are.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.evaluation.folds import stratified_folds
+from postproc.evaluation.folds import label_folds, stratified_folds
 from postproc.evaluation.influence import Estimate, spread_of
 from postproc.evaluation.label_metrics import Measured
 from postproc.evaluation.paired import Comparison
-from postproc.evaluation.registry import METRICS, Metric, find_metric
+from postproc.evaluation.registry import METRICS, Metric, TaskName, find_metric
 from postproc.scores.checks import check_count, fail
 
 Rows = NDArray[np.int64]
-Decided = NDArray[Any]  # classes, or probabilities with one axis more
+#: Classes (n,), or probabilities (n, C); of m labels (n, m): booleans, or probabilities.
+Decided = NDArray[Any]
 Progress = Callable[[float], None]
 
 #: Fewest folds: one is the outer fold, one is held out, and one must be left for training.
@@ -41,7 +43,7 @@ class Evaluate(Protocol):
     """What each setting makes of held-out rows after a fit on the training rows."""
 
     def __call__(self, train: Rows, held: Rows) -> Decided:
-        """Classes (settings, held rows), or probabilities (settings, held rows, C).
+        """Classes (settings, held rows), or `Decided` of more axes.
 
         Labels of held-out rows have no part in them.
         """
@@ -82,9 +84,9 @@ class TuningResult:
     fold_candidates : tuple of (int or None)
         Choice of the rule without each outer fold, one repeat after another; shows its stability.
     rows, classes : int
-        Size of the fit split.
+        Size of the fit split; of multi-label rows the number of labels.
     accuracy : float
-        Accuracy of doing nothing.
+        Accuracy of doing nothing; of multi-label rows the share whose labels are all right.
     nested : Comparison
         Rows that the procedure fixed and broke on outer folds. Counts are averaged over repeats, so
         the interval is that of one repeat.
@@ -94,6 +96,8 @@ class TuningResult:
         The metric that settings are judged by.
     judged : Estimate or None
         The nested gain in a metric other than accuracy, averaged over repeats.
+    multilabel : bool
+        Whether rows have labels that do not exclude each other.
     """
 
     method: str
@@ -110,6 +114,7 @@ class TuningResult:
     seed: int
     metric: str = "accuracy"
     judged: Estimate | None = None
+    multilabel: bool = False
 
     @property
     def nested_gain(self) -> float:
@@ -120,6 +125,13 @@ class TuningResult:
     def nested_gain_ci(self) -> tuple[float, float]:
         """The 95 % interval of the nested gain."""
         return self.nested.gain_ci if self.judged is None else self.judged.interval
+
+    @property
+    def task(self) -> TaskName:
+        """What the columns are: classes that exclude each other, two of them, or labels."""
+        if self.multilabel:
+            return "multilabel"
+        return "binary" if self.classes == 2 else "multiclass"
 
     @property
     def reason(self) -> str:
@@ -146,6 +158,7 @@ class TuningResult:
             "method": self.method,
             "options": None if self.options is None else options_to_dict(self.options),
             "reason": self.reason,
+            "task": self.task,
             "rows": self.rows,
             "classes": self.classes,
             "accuracy": self.accuracy,
@@ -182,27 +195,31 @@ class Plan:
 
 def make_plan(
     features: NDArray[Any],
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
     *,
     n_folds: int,
     n_repeats: int,
     seed: int,
     learns_labels: bool,
 ) -> Plan:
-    """Assign rows to stratified folds; they do not depend on the order of the rows."""
+    """Assign rows to folds that do not depend on the order of the rows, stratified by class.
+
+    Labels are classes (n,), or zeros and ones (n, m).
+    """
     n_folds = check_count(n_folds, "n_folds", low=FEWEST_FOLDS)
     n_repeats = check_count(n_repeats, "n_repeats", low=1, high=MOST_REPEATS)
     seed = check_count(seed, "seed", low=0)
     if len(labels) < n_folds:
         fail("labels", f"as many as folds ({n_folds}) or more", f"{len(labels)} rows")
-    folds = [stratified_folds(features, labels, n_folds, seed + r) for r in range(n_repeats)]
+    deal = stratified_folds if labels.ndim == 1 else label_folds
+    folds = [deal(features, labels, n_folds, seed + r) for r in range(n_repeats)]
     return Plan(np.stack(folds), n_folds, learns_labels)
 
 
 def cross_validate(
     evaluate: Evaluate,
     base: Decided,
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
     plan: Plan,
     settings: list[Any],
     *,
@@ -213,9 +230,9 @@ def cross_validate(
 ) -> TuningResult:
     """Evaluate a grid, the simplest settings first, and choose from it by a metric.
 
-    `evaluate` is called with the numbers of training and held-out rows; `base`, shape (n,), are
-    the classes that doing nothing decides. Where the metric needs more than labels, both are
-    probabilities, with an axis of C classes. For the outer fold o, the inner evaluation of fold j
+    `evaluate` is called with the numbers of training and held-out rows; `base` is what doing
+    nothing decides: classes (n,), or probabilities where the metric needs more than these. Labels
+    are classes (n,), or zeros and ones (n, m). For the outer fold o, the inner evaluation of fold j
     trains on all other folds. It also serves the outer fold j with o held out, so each pair of
     folds is evaluated once.
     """
@@ -226,7 +243,7 @@ def cross_validate(
     candidates: list[int | None] = []
     for folds in plan.folds:
         members = [np.flatnonzero(folds == fold) for fold in range(plan.n_folds)]
-        kind = np.min_scalar_type(n_classes) if base.ndim == 1 else base.dtype
+        kind = np.min_scalar_type(n_classes) if base.dtype.kind == "i" else base.dtype
         after = np.empty((len(settings), *base.shape), kind)
         for fold, held in enumerate(members):
             after[:, held] = evaluate(np.flatnonzero(folds != fold), held)
@@ -247,10 +264,7 @@ def cross_validate(
             if chosen is not None:
                 own[held] = after[chosen, held]
         nested.append(own)
-    was_right, is_right = (
-        (each if base.ndim == 1 else each.argmax(axis=-1)) == labels
-        for each in (base, np.stack(nested))
-    )
+    was_right, is_right = (_right(each, labels) for each in (base, np.stack(nested)))
     fixed, broken = np.sum(is_right & ~was_right), np.sum(~is_right & was_right)
     counts = Comparison(n_rows, round(fixed / n_repeats), round(broken / n_repeats))
     candidate = choose(total)
@@ -276,24 +290,28 @@ def cross_validate(
         seed=seed,
         metric=metric.name,
         judged=judged,
+        multilabel=labels.ndim == 2,
     )
 
 
+def _right(decided: Decided, labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether rows are right, of several labels all of them; (..., n) of decisions (..., n)."""
+    if decided.dtype.kind == "f":
+        decided = decided.argmax(axis=-1) if labels.ndim == 1 else decided >= 0.5
+    right = decided == labels
+    return np.asarray(right if labels.ndim == 1 else right.all(axis=-1))
+
+
 def _gains(
-    metric: Metric,
-    labels: NDArray[np.int64],
-    base: Decided,
-    n_classes: int,
-    new: Decided,
-    rows: Rows,
+    metric: Metric, labels: NDArray[Any], base: Decided, n_classes: int, new: Decided, rows: Rows
 ) -> NDArray[Any]:
     """What each row adds to the gain of S settings over the base, to first order; (S, k)."""
     y, old = labels[rows], base[rows]
     if metric.name == "accuracy":
-        return np.asarray((new == y).view(np.int8) - (old == y).view(np.int8))
+        return np.asarray(_right(new, y).view(np.int8) - _right(old, y).view(np.int8))
 
     def measure(each: Decided) -> Measured:
-        if each.ndim == 2:
+        if metric.needs != "labels":
             return metric.measure(y, each)
         return metric.measure_decided(y, each, n_classes)
 

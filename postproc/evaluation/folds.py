@@ -13,6 +13,11 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
+def seed_from(*words: int) -> int:
+    """A seed that follows from some numbers; those of other numbers are independent of it."""
+    return int(np.random.SeedSequence(words).generate_state(1)[0])
+
+
 def stratified_folds(features: Floats, y: Ints, n_folds: int, seed: int) -> Ints:
     """Fold of each row, shape (n,), with every class spread evenly over the folds.
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.evaluation.tallies import weighted_counts
-from postproc.scores.binary import POSITIVE
+from postproc.scores.binary_labels import POSITIVE
 
 Classes = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]

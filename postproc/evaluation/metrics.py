@@ -29,7 +29,8 @@ class MetricAccumulator:
     """Collects the metrics of one model from consecutive blocks of its rows.
 
     Per row it keeps the label (8 bytes), the predicted class (4), its confidence (4 or 8), and the
-    values of `row_metrics` (8 each), metrics that need probabilities.
+    values of `row_metrics` (8 each), metrics that need probabilities. With `keeps_norms` logsumexp
+    of logits is kept, too.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class MetricAccumulator:
         name: str = "scores",
         first_row: int = 0,
         row_metrics: Sequence[Metric] = (),
+        keeps_norms: bool = False,
     ) -> None:
         self._classes = check_count(n_classes, "n_classes", low=2)
         self._kind = cast(Kind, check_choice(kind, "kind", KINDS))
@@ -50,7 +52,8 @@ class MetricAccumulator:
         if len(self._labels) == 0:
             fail("labels", "one label or more", "0 labels")
         self._predicted = np.empty(len(self._labels), np.int32)
-        self._row_metrics = row_metrics
+        self._row_metrics, self._keeps_norms = row_metrics, keeps_norms and kind == "logits"
+        self.norms: list[NDArray[Any]] = []  # logsumexp of logits, part by part
         self._values = np.empty((len(row_metrics), len(self._labels)))
         self._confidence: NDArray[Any] = np.empty(0)
         self._buffer: NDArray[Any] = np.empty((0, self._classes))
@@ -68,7 +71,6 @@ class MetricAccumulator:
             fail(self._name, rule, f"shape {block.shape}")
         if self._rows == 0:
             self._confidence = np.empty(len(self._labels), block.dtype)
-        self._check_finite(block)
         end = self._rows + len(block)
         labels = self._labels[self._rows : end]
         each = np.arange(len(block))
@@ -79,18 +81,23 @@ class MetricAccumulator:
             if self._buffer.dtype != block.dtype or len(self._buffer) < len(block):
                 self._buffer = np.empty_like(block)  # new pages for each block cost much time
             mass = self._buffer[: len(block)]
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 np.subtract(block, top[:, None], out=mass)
             true_mass = mass[each, labels].astype(np.float64)
             np.exp(mass, out=mass)
             totals = mass.sum(axis=1)
+            self._check_finite(block, totals)
+            if self._keeps_norms:
+                self.norms.append(top + np.log(totals))
             losses = np.log(totals.astype(np.float64)) - true_mass
             losses = np.minimum(losses, -math.log(LEAST_PROBABILITY))  # as for probabilities of 0
             confidence = 1 / totals
             shares = np.exp(true_mass) / totals
         else:
             mass = block
-            totals = block.sum(axis=1)
+            with np.errstate(invalid="ignore"):
+                totals = block.sum(axis=1)
+            self._check_finite(block, totals)
             self._check_rows(totals > 0, "a row of probabilities with a positive sum", block)
             confidence = top / totals
             shares = true / totals.astype(np.float64)
@@ -99,7 +106,7 @@ class MetricAccumulator:
 
         self._predicted[self._rows : end] = best
         self._confidence[self._rows : end] = confidence
-        self._top5 += len(block) - _count_outside(block, labels, best != labels)
+        self._top5 += len(block) - _count_outside(block, labels, true, best != labels)
         self._log_loss.append(float(losses.sum()))
         # Σ (p - e)² = Σ p² - p_y² + (1 - p_y)²; rounding must not take it below zero.
         briers = np.maximum(squares - shares**2, 0) + (1 - shares) ** 2
@@ -138,10 +145,10 @@ class MetricAccumulator:
         """The metrics of all rows."""
         return self.sums().result()
 
-    def _check_finite(self, block: NDArray[Any]) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            if np.isfinite(block.sum()):  # if the sum overflows, look closer
-                return
+    def _check_finite(self, block: NDArray[Any], totals: NDArray[Any]) -> None:
+        """Refuse what is not finite, which shows in the total mass of a row."""
+        if np.isfinite(totals).all():
+            return
         bad = ~np.isfinite(block)
         if self._kind == "logits":  # -inf is a probability of 0 beside a finite score
             bad &= (block != -np.inf) | ~np.isfinite(block.max(axis=1))[:, None]
@@ -233,6 +240,7 @@ class MeasureRows:
     name: str
     sizes: Sizes = DEFAULT_SIZES
     row_metrics: tuple[Metric, ...] = ()
+    keeps_norms: bool = False
 
     def __call__(self, rows: slice) -> MetricAccumulator:
         """Add all rows of a slice to a new accumulator."""
@@ -245,19 +253,21 @@ class MeasureRows:
             name=self.name,
             first_row=rows.start,
             row_metrics=self.row_metrics,
+            keeps_norms=self.keeps_norms,
         )
         for part in sub_blocks(rows, n_classes, self.sizes.cached):
             found.update(self.scores[part, :])
         return found
 
 
-def _count_outside(block: NDArray[Any], labels: NDArray[np.int64], wrong: NDArray[np.bool_]) -> int:
-    """Number of rows whose label is not among the TOP_K first by score, then by class."""
+def _count_outside(
+    block: NDArray[Any], labels: NDArray[np.int64], true: NDArray[Any], wrong: NDArray[np.bool_]
+) -> int:
+    """Number of rows whose label, of score `true`, is not among the TOP_K first."""
     if block.shape[1] <= TOP_K:
         return 0
     each = np.flatnonzero(wrong)
-    scores, y = block[each], labels[each, None]
-    true = np.take_along_axis(scores, y, axis=1)
+    scores, y, true = block[each], labels[each, None], true[each, None]
     ahead = _count(scores > true)
     inside = ahead < TOP_K
     outside = len(each) - int(np.count_nonzero(inside))
@@ -273,5 +283,5 @@ def _count_outside(block: NDArray[Any], labels: NDArray[np.int64], wrong: NDArra
 
 def _count(flags: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Number of flags set in each row."""
-    counts: NDArray[np.int32] = flags.sum(axis=1, dtype=np.int32)
-    return counts
+    narrow = np.uint8 if flags.shape[1] < 2**8 else np.int32
+    return np.asarray(flags.view(np.uint8).sum(axis=1, dtype=narrow), np.int32)

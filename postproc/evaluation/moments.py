@@ -144,8 +144,8 @@ class LabelTally:
     def _spread(self, value: float, influence: Floats, entries: _Entries) -> Spread:
         if self._grouped:
             return spread_of_sums(value, self._group_sums(influence, entries), 1.0)
-        squares = float(entries.squares @ influence**2)
-        fourths = float(entries.fourths @ influence**4)
+        squared = influence**2
+        squares, fourths = float(entries.squares @ squared), float(entries.fourths @ squared**2)
         return Spread.of(value, squares, fourths, self._rows, entries.total)
 
     def _group_sums(self, influence: Floats, entries: _Entries) -> Floats:

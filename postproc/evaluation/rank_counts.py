@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -44,7 +43,7 @@ ROWS = 4 * GRID_CELLS
 class Located(NamedTuple):
     """Cells of rows as contiguous columns, which class each row is of, and logsumexp of logits."""
 
-    cells: NDArray[np.intp]  # (C', b)
+    cells: NDArray[np.int16]  # (C', b), narrow so that they are moved fast
     labels: NDArray[np.int64]  # (b,)
     norms: NDArray[Any] | None  # (b,)
 
@@ -85,13 +84,13 @@ class RankRows:
     def cells(self, rows: slice, norms: NDArray[Any] | None = None) -> Located:
         """Cells of some rows; `norms` (b,) are those that an earlier call has found."""
         columns = slice(self.columns.start, self.columns.stop)
-        found = np.empty((len(self.columns), rows.stop - rows.start), np.intp)
+        found = np.empty((len(self.columns), rows.stop - rows.start), np.int16)
         sums = norms
         for part in sub_blocks(rows, self.scores.shape[1], self.sizes.cached):
             here = slice(part.start - rows.start, part.stop - rows.start)
             if self.kind != "logits":
                 probs = as_numpy(probabilities(self.scores[part, :], self.kind))
-                found[:, here] = grid_cells(probs[:, columns]).T
+                found[:, here] = grid_cells(probs[:, columns]).astype(np.int16).T
                 continue
             z = as_numpy(as_floating(self.scores[part, :]))
             if sums is None:
@@ -100,15 +99,15 @@ class RankRows:
                 top = z.max(axis=1)
                 mass = z - top[:, None]
                 sums[here] = top + np.log(np.exp(mass, out=mass).sum(axis=1))
-            found[:, here] = log_cells(z[:, columns], sums[here, None]).T
+            found[:, here] = log_cells(z[:, columns], sums[here, None]).astype(np.int16).T
         return Located(found, self.labels[rows].reshape(-1).astype(np.int64), sums)
 
-    def own_rows(self, labels: NDArray[np.int64]) -> list[NDArray[np.intp]]:
-        """Rows with the label of each ranked column."""
-        order = np.argsort(labels, kind="stable")
-        first, stop = self.columns.start, self.columns.stop
-        edges = np.searchsorted(labels[order], np.arange(first, stop + 1))
-        return [order[a:b] for a, b in pairwise(edges.tolist())]
+    def own_cells(self, found: Located) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows with the label of a ranked column, and their cells among those of all columns."""
+        places = found.labels - self.columns.start
+        rows = np.flatnonzero((places >= 0) & (places < len(self.columns)))
+        own = places[rows]
+        return rows, own * GRID_CELLS + found.cells[own, rows]
 
     def blocks(self, rows: slice) -> Iterator[slice]:
         """Slices of some rows that are located at once."""
@@ -141,7 +140,7 @@ class ConfidenceRows(RankRows):
     def cells(self, rows: slice, norms: NDArray[Any] | None = None) -> Located:
         """Cells of the confidences of some rows."""
         scores, right = self(rows)
-        return Located(grid_cells(scores).astype(np.intp), right, None)
+        return Located(grid_cells(scores).astype(np.int16), right, None)
 
 
 @dataclass(frozen=True)
@@ -196,13 +195,12 @@ class GridInfluences:
         for part in self.part.blocks(rows):
             here = slice(part.start - rows.start, part.stop - rows.start)
             looked_up = np.empty(part.stop - part.start, np.float32)
-            norms = None if self.norms is None else self.norms[part]
-            cells, labels, _ = self.part.cells(part, norms)
-            for place, own in enumerate(self.part.own_rows(labels)):
-                cell = cells[place]
-                for line, (of_negative, more) in zip(found[:, here], self.tables, strict=True):
-                    line += np.take(of_negative[place], cell, out=looked_up, mode="clip")
-                    line[own] += more[place, cell[own]]
+            located = self.part.cells(part, None if self.norms is None else self.norms[part])
+            rows_of, own = self.part.own_cells(located)
+            for line, (of_negative, more) in zip(found[:, here], self.tables, strict=True):
+                line[rows_of] += np.take(more, own)
+                for of_column, cell in zip(of_negative, located.cells, strict=True):
+                    line += np.take(of_column, cell, out=looked_up, mode="clip")
         return found.astype(np.float64)
 
 
@@ -213,29 +211,33 @@ class CountRows:
     part: RankRows
     units: Units
 
+    norms: NDArray[Any] | None = None  # (n,), logsumexp of logits where it is known
+
     def __call__(self, rows: slice) -> tuple[list[Cells], list[NDArray[Any]]]:
         """Cells of each column, and logsumexp of logits, part by part."""
-        norms = []
-        counts = [Cells(*np.zeros((2, GRID_CELLS))) for _ in self.part.columns]
+        norms, own = [], []
+        counts = np.zeros((len(self.part.columns), GRID_CELLS))
         for part in self.part.blocks(rows):
             weights = self.units[part].weights
-            cells, labels, sums = self.part.cells(part)
-            norms += [] if sums is None else [sums]
-            for cell, own, total in zip(cells, self.part.own_rows(labels), counts, strict=True):
-                mine = weighted_counts(
-                    cell[own], None if weights is None else weights[own], GRID_CELLS
-                )
-                total.positive[:] += mine
-                total.negative[:] += weighted_counts(cell, weights, GRID_CELLS) - mine
-        return counts, norms
+            known = None if self.norms is None else self.norms[part]
+            located = self.part.cells(part, known)
+            norms += [] if located.norms is None else [located.norms]
+            for cell, total in zip(located.cells, counts, strict=True):
+                total += np.bincount(cell, weights, minlength=GRID_CELLS)
+            rows_of, cells = self.part.own_cells(located)
+            own.append((cells, None if weights is None else weights[rows_of]))
+        of = np.concatenate([cells for cells, _ in own])
+        heavy = None if self.units.weights is None else np.concatenate([w for _, w in own])
+        positive = weighted_counts(of, heavy, counts.size).reshape(counts.shape)
+        return list(map(Cells, positive, counts - positive)), norms
 
 
 def log_cells(z: NDArray[Any], norms: NDArray[Any]) -> NDArray[Any]:
     """Cell of each logit (b, C'), rows with these logsumexp (b, 1); as whole numbers once cast."""
-    found = z - norms
-    found *= np.float32(STEPS / np.log(2))
-    found += np.float32(GRID_CELLS - 1)
-    return np.asarray(np.clip(found, 0, np.float32(GRID_CELLS - 1), out=found))
+    scale, last = np.float32(STEPS / np.log(2)), np.float32(GRID_CELLS - 1)
+    found = z * scale
+    found -= norms * scale - last
+    return np.asarray(np.clip(found, 0, last, out=found))
 
 
 def grid_cells(scores: NDArray[Any]) -> NDArray[np.integer[Any]]:
@@ -246,22 +248,31 @@ def grid_cells(scores: NDArray[Any]) -> NDArray[np.integer[Any]]:
     return bits
 
 
+def in_a_grid(shape: tuple[int, int]) -> bool:
+    """Whether the columns of scores (n, C) are counted in a grid, too many to be held."""
+    return shape[0] * len(ranked_columns(shape[1])) > EXACT
+
+
 def rank(
     part: RankRows,
     functions: Sequence[Callable[[Cells], Ranked]],
     units: Units,
     map_blocks: MapBlocks,
     *,
+    norms: NDArray[Any] | None = None,
     exact: int = EXACT,
 ) -> Ranking:
-    """Rank metrics of all columns with rows on both sides, and the curves of two classes."""
+    """Rank metrics of all columns with rows on both sides, and the curves of two classes.
+
+    `norms` (n,) are logsumexp of logits, where an earlier pass has found them.
+    """
     if part.scores.shape[0] * len(part.columns) <= exact:
         return _rank_held(part, functions, units, map_blocks)
     totals: list[Cells] = []
-    norms: list[NDArray[Any]] = []
-    keeps = part.scores.shape[0] <= KEPT_ROWS
-    for found, sums in map_blocks(CountRows(part, units), part.cuts(), "ranking"):
-        norms += sums if keeps else []
+    sums_of: list[NDArray[Any]] = []
+    keeps = norms is None and part.scores.shape[0] <= KEPT_ROWS
+    for found, sums in map_blocks(CountRows(part, units, norms), part.cuts(), "ranking"):
+        sums_of += sums if keeps else []
         for total, some in zip(totals, found, strict=bool(totals)):
             total.positive[:] += some.positive
             total.negative[:] += some.negative
@@ -271,7 +282,7 @@ def rank(
     return Ranking(
         tuple(_mean([each.value for each in of.values()]) for of in ranked),
         tuple(_mean([each.slack for each in of.values()]) for of in ranked),
-        GridInfluences.of(part, ranked, np.concatenate(norms) if norms else None),
+        GridInfluences.of(part, ranked, np.concatenate(sums_of) if sums_of else norms),
         curves_of(totals[0]) if len(totals) == len(able) == 1 and part.needs_both else None,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from postproc.evaluation import label_metrics, multilabel_metrics, ranking, row_losses
 from postproc.evaluation.influence import Estimate, spread_of
 from postproc.evaluation.label_metrics import Measured
-from postproc.scores.checks import fail
+from postproc.scores.checks import fail, meant
 
 Needs = Literal["labels", "probabilities", "scores", "confidence"]
 TaskName = Literal["multiclass", "binary", "multilabel"]
@@ -111,6 +112,10 @@ class Metric:
         value = sign * (new.value - base.value)
         return spread_of(value, moved, weights=weights, groups=groups).estimate()
 
+    def goodness(self, value: float) -> float:
+        """A value with its sign turned where less is better; what is not defined is worst."""
+        return -math.inf if math.isnan(value) else value if self.higher else -value
+
     def check_task(self, task: TaskName) -> None:
         """ValueError if the metric does not exist for a task."""
         if task not in self.tasks:
@@ -126,7 +131,8 @@ def find_metric(name: str) -> Metric:
             return known[name]
     match = re.fullmatch(r"top([1-9][0-9]{0,5})", str(name))
     if match is None:
-        fail("metric", f"one of {', '.join([*METRICS, 'f1', *MORE_NAMES])}", repr(name))
+        names = [*METRICS, "f1", *MORE_NAMES]
+        fail("metric", f"one of {', '.join(names)}", repr(name), meant(name, names))
     k = int(match[1])
     return Metric(
         name=name,
@@ -138,12 +144,17 @@ def find_metric(name: str) -> Metric:
     )
 
 
-def label_metric(name: str) -> Metric:
-    """The metric of a name, which must be one of decided labels; ValueError for others."""
+def label_metric(name: str, task: TaskName) -> Metric:
+    """The metric of a name, which must be one of what a task decides; ValueError for others."""
     metric = find_metric(name)
     if metric.needs != "labels":
-        able = ", ".join(each.name for each in METRICS.values() if each.needs == "labels")
-        fail("metric", f"one of predicted classes ({able})", name)
+        known = (METRICS | OF_ONE_TASK).values()
+        able = ", ".join(
+            each.name for each in known if each.needs == "labels" and task in each.tasks
+        )
+        what = "labels" if task == "multilabel" else "classes"
+        fail("metric", f"one of predicted {what} ({able})", name)
+    metric.check_task(task)
     return metric
 
 
@@ -231,12 +242,14 @@ METRICS: dict[str, Metric] = _metrics(
         ),
         Metric(
             "auc", "AUC",
-            "area under the ROC curve, mean of each class against the rest (of two: the second)",
+            "area under the ROC curve, tied scores count half, mean of each class against the rest "
+            "(of two: the second)",
             "scores", ranking.auc, several=True, tasks=_ALL,
         ),
         Metric(
             "average_precision", "AP",
-            "no interpolation, mean of each class against the rest (of two: the second)", "scores",
+            "no interpolation, tied scores at once, mean of each class against the rest (of two: "
+            "the second)", "scores",
             ranking.average_precision, several=True, tasks=_ALL,
         ),
         Metric(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files.reading import Reading
+from postproc.scores.binary_labels import WHOLE_FLOAT
 from postproc.scores.kinds import Kind
 from postproc.scores.names import check_text
 from postproc.scores.tables.columns import SCORE_KEYS
-from postproc.scores.tables.tables import is_integer, refuse
+from postproc.scores.tables.tables import refuse
 
 LABEL_KEYS = ("labels", "label", "y", "label_ids", "targets", "target", "targs", "y_true", "truth")
 
 #: Keys under which formats with keys hold names.
 NAME_KEYS = ("classes", "ids")
-
-#: A whole number as floats print it.
-WHOLE_FLOAT = re.compile(r"(-?\d+)\.0*")
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,7 @@ def id_array(values: Any) -> NDArray[np.str_] | None:
         array = array.astype(np.int64)
     names = _strings(array, "ids")
     # Whole numbers come as floats from tables that have lacked one somewhere.
-    if len(names) and all(is_integer(name) or WHOLE_FLOAT.fullmatch(name) for name in names):
+    if len(names) and all(map(WHOLE_FLOAT.fullmatch, names)):
         whole = np.array([WHOLE_FLOAT.sub(r"\1", name) for name in names], dtype=np.str_)
         return whole if len(set(whole.tolist())) == len(set(names.tolist())) else names
     return names

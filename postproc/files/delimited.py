@@ -270,7 +270,7 @@ def read_lines(path: Path) -> Contents:
         lines.pop()
     if "" in lines:
         refuse(f"line {lines.index('') + 1} must not be empty")
-    return Contents(text_array(lines))
+    return Contents(text_array(lines), header_or_label=True)
 
 
 def write_delimited(

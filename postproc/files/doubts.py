@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from postproc.files.shards import ShardSource
 from postproc.scores.arrays import as_floating, as_numpy
+from postproc.scores.binary_labels import POSITIVE
 from postproc.scores.codes import coded
 from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
@@ -65,7 +66,7 @@ def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str
     if predictions.multilabel:
         return _exclusive_doubts(predictions)
     if predictions.kind != "logits":
-        return []
+        return _top_doubts(predictions)
     if isinstance(predictions.scores, ShardSource):
         odd = _odd_shards(predictions, predictions.scores)
         if odd is not None:
@@ -90,6 +91,20 @@ def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str
     told = (
         f"{name} is read as logits since {value!s} lies outside [0, 1], but its rows sum to "
         f"{total}: {mend}"
+    )
+    return [coded("kind", told)]
+
+
+def _top_doubts(predictions: Predictions) -> list[str]:
+    """Say where no row of one column lies below 1/2, as none of a predicted class does."""
+    if predictions.column is None or predictions.n_rows < LEAST_ROWS:
+        return []
+    sample = np.concatenate([_rows(predictions, rows) for rows in _sampled(predictions)])
+    if sample[:, POSITIVE].min() < 0.5:
+        return []
+    told = (
+        f"{predictions.name}: no probability of the positive class lies below 1/2; are these the "
+        "scores of predicted classes?"
     )
     return [coded("kind", told)]
 

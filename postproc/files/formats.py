@@ -36,7 +36,7 @@ from postproc.files.records import read_records, write_records
 from postproc.files.table_contents import labels_of, scores_of
 from postproc.scores.checks import is_of_data
 from postproc.scores.tables.column_names import may_be_ids
-from postproc.scores.tables.tables import is_number, refuse
+from postproc.scores.tables.tables import Table, is_number, refuse
 
 #: Characters of another library's message that are shown: some quote what is in the file.
 MOST_SAID = 300
@@ -48,6 +48,18 @@ def read(path: Path, reading: Reading | None = None, *, labels: bool = False) ->
         contents = _READERS[suffix_of(path)](path, reading or Reading(), labels)
         _check_text(contents.values)
         return contents
+
+
+def read_table(path: Path) -> Table | None:
+    """Read a table as it stands, before it is decided what its columns hold; None for others."""
+    suffix = suffix_of(path).removesuffix(".gz")
+    with reading_of(path):
+        if suffix in (".csv", ".tsv") or (suffix == ".txt" and is_table(path)):
+            delimiter = "," if suffix == ".csv" else "\t"
+            return read_delimited(path, delimiter=delimiter, as_text=lambda name: False)
+        if suffix in (".jsonl", ".json"):
+            return read_records(path)
+        return read_parquet(path) if suffix == ".parquet" else None
 
 
 @contextmanager
@@ -137,12 +149,7 @@ def _read_delimited(path: Path, reading: Reading, labels: bool, *, delimiter: st
 
 
 def _read_records(path: Path, reading: Reading, labels: bool) -> Contents:
-    table = read_records(path)
-    if not labels and not {"resps", "filtered_resps"}.isdisjoint(table.names):
-        refuse(
-            "it looks like a sample log of lm-evaluation-harness; turn it into predictions with "
-            "postproc convert --layout lm-eval"
-        )
+    table = read_records(path, labels=labels)
     return (labels_of if labels else scores_of)(table, reading)
 
 

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
-from postproc.files.contents import WHOLE_FLOAT, Contents
+from postproc.files.contents import Contents
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
-from postproc.scores.binary import binary_labels, plain_text
+from postproc.scores.binary_labels import WORDS, binary_labels, plain_text
 from postproc.scores.checks import check_choice, check_label_rows, check_labels, fail
 from postproc.scores.codes import coded
 from postproc.scores.names import check_unique, first_few, matching_order, some
+from postproc.scores.tables.column_names import is_suspect
 from postproc.scores.tables.tables import is_integer, is_number
 
 PathLike = str | os.PathLike[str]
@@ -115,7 +116,7 @@ def load_labels(
     Warns
     -----
     ReadingWarning
-        If labels are unknown and count as wrong.
+        If labels are unknown and count as wrong, or are of rows without predictions.
     """
     check_choice(unknown, "unknown", ("error", "wrong"))
     found = resolve_path(path, LABEL_SUFFIXES)
@@ -124,8 +125,13 @@ def load_labels(
     contents = _from_one_hot(contents, n_classes, name)
     values = one_column(contents, classes, name)
     if ids is not None and contents.ids is not None:
-        values = values[look_up(contents.ids, ids, f"ids of {name}")]
-    elif predicted is not None:
+        rows = look_up(contents.ids, ids, f"ids of {name}")
+        is_label = plain_text(values) != "" if values.dtype.kind in "UST" else slice(None)
+        tell_unused(contents.ids[is_label], ids, name, predicted)
+        values = values[rows]
+    elif ids is not None:
+        tell_by_place(name)
+    if predicted is not None and (ids is None or contents.ids is None):
         if len(values) != len(predicted):
             rule = f"as long as the predictions ({len(predicted)} rows)"
             fail(name, rule, f"{len(values)} labels")
@@ -147,6 +153,12 @@ def load_labels(
         labels = _count_unknown(labels, values, n_classes, name)
     check = check_label_rows if mapped else check_labels
     return check(labels, n_classes=n_classes + is_wrong, n_rows=n_rows, name=name)
+
+
+def tell_by_place(name: str) -> None:
+    """Say that rows without ids are matched by their place with predictions that have some."""
+    said = f"{name} has no row ids: its rows are assumed to be in the order of the predictions"
+    warnings.warn(coded("by-position", said), ReadingWarning, stacklevel=3)
 
 
 def _check_filled(values: NDArray[Any], name: str) -> None:
@@ -214,15 +226,20 @@ def label_names(path: PathLike, reading: Reading | None = None) -> set[str]:
     """Names of all labels in a file, whole numbers as text."""
     found = resolve_path(path, LABEL_SUFFIXES)
     contents = formats.read(found, reading, labels=True)
-    values = np.unique(rows := one_column(contents, None, str(found)))
-    if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
-        values = values.astype(np.int64)
-    names = {WHOLE_FLOAT.sub(r"\1", name) for name in values.astype(np.str_).tolist()}
+    rows = one_column(contents, None, str(found))
+    names = set(plain_text(np.unique(rows)).tolist())
     heading = str(rows[0]) if contents.header_or_label and len(rows) else None
     return names - ({heading} if heading not in rows[1:] else set())
 
 
-def one_column(contents: Contents, classes: Sequence[str] | None, name: str) -> NDArray[Any]:
+def one_column(
+    contents: Contents,
+    classes: Sequence[str] | None,
+    name: str,
+    *,
+    of: str = "labels",
+    chosen: str = "--label-column",
+) -> NDArray[Any]:
     """The values of a file with one label a row, less the heading of its column."""
     values = np.asarray(contents.values)
     if values.ndim == 2 and values.shape[1] == 1:
@@ -232,14 +249,27 @@ def one_column(contents: Contents, classes: Sequence[str] | None, name: str) -> 
         if contents.is_table and values.ndim == 2:
             named = contents.classes
             which = f" ({first_few(named, 5)})" if named else ""
-            mend = f"name one of its columns{which} with --label-column"
-        if values.ndim == 2 and _is_several(values):
+            mend = f"name one of its columns{which} with {chosen}"
+        if of == "labels" and values.ndim == 2 and _is_several(values):
             mend += ", or " * bool(mend) + "declare --multilabel if each is a label of its own"
-        fail(name, "labels, one a row", f"shape {values.shape}", mend)
-    if contents.header_or_label and classes is not None and len(values):
-        is_label = values[0] in classes or is_number(values[0])
-        values = values if is_label else values[1:]
+        fail(name, f"{of}, one a row", f"shape {values.shape}", mend)
+    if contents.header_or_label and len(values) and not is_number(values[0]):
+        if classes is None:
+            has_heading = _has_heading(values)
+        else:
+            has_heading = values[0] not in classes and (contents.is_table or is_suspect(values[0]))
+        values = values[1:] if has_heading else values
     return values
+
+
+def _has_heading(values: NDArray[Any]) -> bool:
+    """Whether the first of some texts is none like the others: numbers, or words for yes and no."""
+    first, *rest = np.char.lower(values.astype(np.str_)).tolist()
+    words = set(rest)
+    others = next((pair for pair in WORDS if words and words <= set(pair)), None)
+    return (others is not None and first not in others) or (
+        bool(rest) and all(map(is_number, rest))
+    )
 
 
 def _is_several(values: NDArray[Any]) -> bool:
@@ -314,6 +344,25 @@ def look_up(have: NDArray[np.str_], want: NDArray[np.str_], name: str) -> NDArra
         wanted = set(want.tolist())
         check_unique([value for value in have.tolist() if value in wanted], name)
     return np.array([position[value] for value in want.tolist()], dtype=np.int64)
+
+
+def tell_unused(
+    have: NDArray[np.str_],
+    want: NDArray[np.str_],
+    name: str,
+    predicted: NDArray[np.bool_] | None = None,
+) -> None:
+    """Say which labels are of rows without predictions: a file of a fold may be missing.
+
+    Rows that `predicted` leaves out have been told of.
+    """
+    if len(have) <= len(want if predicted is None else predicted):
+        return
+    wanted = set(want.tolist())
+    unused = [each for each in have.tolist() if each not in wanted]
+    few = some(unused)
+    said = f"{name}: {len(unused)} of {len(have)} labels are of rows without predictions ({few})"
+    warnings.warn(coded("read", said), ReadingWarning, stacklevel=4)
 
 
 def order_of(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from postproc.files.dialects import lines_of
 from postproc.scores.checks import check_choice, fail
+from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
 
 Normalize = Literal["none", "bytes", "tokens"]
@@ -29,6 +30,10 @@ ROUNDING = 1e-2
 IDS, LABELS = ("id", "doc_id", "custom_id", "index"), ("label", "target", "truth", "answer")
 
 
+#: What to do where a log holds no labels.
+OWN_LABELS = "omit --labels-out and give a file of labels of your own"
+
+
 class Converted(NamedTuple):
     """Predictions and, if the file holds them, labels as class numbers, (n,)."""
 
@@ -36,12 +41,15 @@ class Converted(NamedTuple):
     labels: NDArray[np.int64] | None
 
 
-def read_lm_eval(path: str | os.PathLike[str], *, normalize: Normalize = "none") -> Converted:
+def read_lm_eval(
+    path: str | os.PathLike[str], *, normalize: Normalize = "none", labelled: bool = False
+) -> Converted:
     """Log-likelihoods of choices from a sample log of lm-evaluation-harness, as logits (n, C).
 
     They are divided by nothing, the UTF-8 bytes of a choice, or its number of tokens, if records
     have a field `tokens`. Questions of fewer than C choices have -inf. Choices that all questions
-    share are class names. Labels are None unless every `target` is a choice: number, text, letter.
+    share are class names. Labels are None unless every `target` is a choice: number, text, letter;
+    with `labelled`, one that is none is an error.
     """
     check_choice(normalize, "normalize", ("none", "bytes", "tokens"))
     path = Path(path)
@@ -63,6 +71,9 @@ def read_lm_eval(path: str | os.PathLike[str], *, normalize: Normalize = "none")
         rows.append(likelihoods / _lengths(record, choices, len(likelihoods), normalize, where))
         texts.append(choices)
         found.append(_place(record, choices, rows[-1]))
+        if labelled and found[-1] is None:
+            rule = "a record whose `target` is one of its choices: its number, text or letter"
+            fail(where, rule, _shown(record.get("target")), OWN_LABELS)
         ids.append(str(record.get("doc_id", len(ids))))
     scores = np.full((len(rows), max(map(len, rows))), -np.inf)
     for row, values in zip(scores, rows, strict=True):
@@ -80,6 +91,7 @@ def read_logprobs(
     *,
     classes: Sequence[str] | None = None,
     missing: Missing = "spread",
+    labelled: bool = False,
 ) -> Converted:
     """Top-k log-probabilities of answer tokens, one record a line, as logits (n, C).
 
@@ -88,13 +100,15 @@ def read_logprobs(
     response of OpenAI, or a line of its batches, the first token of the first choice counts. Blanks
     around tokens are dropped and the probabilities of equal tokens are added. Classes are the
     answers in order, by default all tokens in order of appearance. An answer that a row does not
-    list gets an equal share of the probability that is left, or zero.
+    list gets an equal share of the probability that is left, or zero. Labels are None unless every
+    record has an answer as its label; with `labelled`, a record without one is an error.
     """
     check_choice(missing, "missing", ("spread", "zero"))
     path = Path(path)
-    rows, truths, ids = [], [], []
+    rows, truths, ids, lines = [], [], [], []
     for number, record in _records(path):
-        rows.append(_tokens(record, f"{path}, line {number}"))
+        lines.append(f"{path}, line {number}")
+        rows.append(_tokens(record, lines[-1]))
         truths.append(next((record[key] for key in LABELS if key in record), None))
         ids.append(next((str(record[key]) for key in IDS if key in record), None))
     answers = list(dict.fromkeys(token for row in rows for token in row))
@@ -108,6 +122,11 @@ def read_logprobs(
             row[absent] = math.log(rest / len(absent))
     places = {answer: place for place, answer in enumerate(answers)}
     found = [places.get(str(truth).strip()) for truth in truths]
+    if labelled and None in found:
+        without = found.index(None)
+        fields = "`label`, `target`, `truth` or `answer`"
+        rule = f"a record with one of the answers {first_few(answers)} in a field {fields}"
+        fail(lines[without], rule, _shown(truths[without]), OWN_LABELS)
     labels = None if None in found else np.array(found, dtype=np.int64)
     predictions = Predictions.check(
         scores,
@@ -117,6 +136,19 @@ def read_logprobs(
         name=str(path),
     )
     return Converted(predictions, labels)
+
+
+def layout_of(record: Any) -> Literal["lm-eval", "logprobs"] | None:
+    """Which of the two layouts a record clearly has; None for others, and for plain mappings."""
+    if not isinstance(record, dict):
+        return None
+    if "resps" in record or "filtered_resps" in record:
+        return "lm-eval"
+    if not {"response", "choices"} & record.keys():
+        return None
+    first = _first_token(record)
+    has_tokens = isinstance(first, list) and first and isinstance(first[0], dict)
+    return "logprobs" if has_tokens and "logprob" in first[0] else None
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -136,6 +168,11 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, record
     if not found:
         fail(str(path), "one or more JSON objects, one a line", "none")
+
+
+def _shown(value: Any) -> str:
+    """A value that is no label, or the lack of one, for messages."""
+    return "none" if value is None else repr(str(value)[:40])
 
 
 def _likelihoods(record: dict[str, Any], where: str) -> NDArray[np.float64]:

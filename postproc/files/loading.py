@@ -30,7 +30,7 @@ from postproc.scores.one_hot import from_labels
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import Picked, Source, as_source
 from postproc.scores.tables.column_names import drop_affixes
-from postproc.scores.tables.columns import SAMPLE_ROWS, odd_columns
+from postproc.scores.tables.suspects import SAMPLE_ROWS, odd_columns
 
 PathLike = str | os.PathLike[str]
 

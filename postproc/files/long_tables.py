@@ -6,17 +6,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files.contents import Contents, id_array, text_array
+from postproc.scores.rounding import decimals_of
 from postproc.scores.tables.choice import ColumnChoice
 from postproc.scores.tables.column_names import is_suspect, listed
-from postproc.scores.tables.columns import chosen_columns, find_ids, named_column
-from postproc.scores.tables.tables import Table, as_floats, refuse
+from postproc.scores.tables.columns import chosen_columns
+from postproc.scores.tables.id_columns import find_ids, named_column
+from postproc.scores.tables.tables import Table, all_differ, as_floats, refuse
+
+#: The columns of a long table.
+NEEDED = (
+    "a long table needs one column of ids (--id-column), one of class names (--label-column) and "
+    "one of scores (--columns)"
+)
 
 
 def contents_of_long(table: Table, reading: ColumnChoice) -> Contents:
-    """The scores of a long table: rows and classes in the order in which they first appear."""
+    """The scores of a long table: rows and classes in the order in which they first appear.
+
+    Rows with one line may be of two classes, which are then sorted; they need no ids.
+    """
     ids, classes, scores = _find_columns(table, reading)
-    row_names, rows = _numbered(table.text(ids))
     class_names, columns = _numbered(table.text(classes))
+    if len(class_names) == 2 and (ids is None or all_differ(table.columns[ids])):
+        return _own_class_only(table, ids, class_names, columns, scores)
+    if ids is None:
+        refuse(f"{NEEDED}, got {listed(table.names)}")
+    row_names, rows = _numbered(table.text(ids))
     shape = len(row_names), len(class_names)
     places = rows * shape[1] + columns
     counts = np.bincount(places, minlength=shape[0] * shape[1])
@@ -39,8 +54,38 @@ def contents_of_long(table: Table, reading: ColumnChoice) -> Contents:
     )
 
 
-def _find_columns(table: Table, reading: ColumnChoice) -> tuple[int, int, int]:
-    """The columns of ids, of class names and of scores."""
+def _own_class_only(
+    table: Table,
+    ids: int | None,
+    class_names: list[str],
+    columns: NDArray[np.int64],
+    scores: int,
+) -> Contents:
+    """Both probabilities of rows that hold one of them, that of the class that is named."""
+    p = table.numbers(scores)
+    outside = (p < 0) | (p > 1)
+    if outside.any():
+        row = int(np.argmax(outside))
+        refuse(
+            f"{table.where(row)}, column {table.names[scores]!r} must be a probability, as each "
+            f"row holds one of two classes, got {p[row]!s}"
+        )
+    rest = np.round(1 - p, min(decimals_of(p), 15))
+    values = np.stack([rest, rest], axis=1)
+    values[np.arange(len(p)), columns] = p
+    order = np.argsort(class_names)
+    return Contents(
+        values[:, order],
+        tuple(class_names[c] for c in order),
+        None if ids is None else id_array(text_array(table.text(ids))),
+        is_table=True,
+        notes=(*table.notes, "each row holds the score of one of two classes"),
+        id_heading="id" if ids is None else table.names[ids],
+    )
+
+
+def _find_columns(table: Table, reading: ColumnChoice) -> tuple[int | None, int, int]:
+    """The columns of ids, if there is one, of class names and of scores."""
     classes = named_column(table, reading.label_column)
     chosen = chosen_columns(table, reading.columns, classes)
     named = [*chosen[0], *chosen[1]]
@@ -52,11 +97,8 @@ def _find_columns(table: Table, reading: ColumnChoice) -> tuple[int, int, int]:
         if as_floats(table.columns[c]) is not None and not is_suspect(table.names[c])
     ]
     names = [c for c in left if c not in numbers] if classes is None else [classes]
-    if ids is None or len(names) != 1 or len(numbers) != 1:
-        refuse(
-            "a long table needs one column of ids (--id-column), one of class names "
-            f"(--label-column) and one of scores (--columns), got {listed(table.names)}"
-        )
+    if len(names) != 1 or len(numbers) != 1:
+        refuse(f"{NEEDED}, got {listed(table.names)}")
     return ids, names[0], numbers[0]
 
 

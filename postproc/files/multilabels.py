@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
-from postproc.files.labels import PathLike, look_up, order_of, to_numbers
+from postproc.files.labels import (
+    PathLike,
+    look_up,
+    order_of,
+    tell_by_place,
+    tell_unused,
+    to_numbers,
+)
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.scores.checks import fail
@@ -69,14 +76,18 @@ def load_multilabels(
     Warns
     -----
     ReadingWarning
-        Where lists of names are read.
+        Where lists of names are read, or labels are of rows without predictions.
     """
     found = resolve_path(path, LABEL_SUFFIXES)
     contents = formats.read(found, reading, labels=True)
     name, values = str(found), np.asarray(contents.values)
     if ids is not None and contents.ids is not None:
         values = values[look_up(contents.ids, ids, f"ids of {name}")]
-    elif predicted is not None and len(values) == len(predicted):
+        tell_unused(contents.ids, ids, name, predicted)
+    elif ids is not None:
+        tell_by_place(name)
+    is_by_place = ids is None or contents.ids is None
+    if is_by_place and predicted is not None and len(values) == len(predicted):
         values = values[predicted]
     if values.ndim == 1 or values.shape[1:] == (1,):
         cells = values.reshape(-1).astype(np.str_).tolist()

@@ -12,7 +12,7 @@ from postproc.files import formats
 from postproc.files.labels import one_column, order_of, to_integers, to_numbers
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading
-from postproc.scores.binary import binary_labels
+from postproc.scores.binary_labels import binary_labels
 from postproc.scores.checks import check_number, fail
 from postproc.scores.prior import PriorKind, class_prior, multilabel_prior
 from postproc.scores.tables.tables import is_number

@@ -22,7 +22,7 @@ class Reading(ColumnChoice):
         every column that may hold anything else is an error.
     id_column, label_column : str, optional
         The columns of a table that hold row names and labels: a name or a pattern of one. A label
-        column is never read as a score.
+        column is never read as a score. The `id_column` "-" says that no column holds ids.
     key : str, optional
         The array to read from an `.npz`, `.safetensors` or `.pt` file.
     kind : {"logits", "probs", "votes"}, optional
@@ -37,7 +37,6 @@ class Reading(ColumnChoice):
         Rows may share an id, as those that are pooled do; an error otherwise.
     predicted_labels : bool
         A file may hold predicted labels in place of scores: one column of names or whole numbers.
-
     long : bool
         A table has a line for each row and class; `label_column` names the column of classes.
 

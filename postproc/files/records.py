@@ -12,17 +12,35 @@ import numpy as np
 from postproc.files.contents import Contents
 from postproc.files.delimited import header_of
 from postproc.files.dialects import lines_of, open_text
+from postproc.files.json_tables import rows_of
+from postproc.files.llm import layout_of
 from postproc.scores.tables.tables import Column, Table, refuse
 
 #: What a list that is a record of its own is called.
 LIST_NAME = "scores"
 
 
-def read_records(path: Path) -> Table:
-    """Read named scores, lists of scores, or both, with whatever stands beside them."""
+#: What the layouts of `postproc convert` are.
+LOGS = {
+    "lm-eval": "a sample log of lm-evaluation-harness",
+    "logprobs": "responses with log-probabilities of tokens",
+}
+
+
+def read_records(path: Path, *, labels: bool = False) -> Table:
+    """Read named scores, lists of scores, or both, with whatever stands beside them.
+
+    Logs of language models, which may hold `labels`, are no tables of scores.
+    """
     lines: list[int] = []
     cells: dict[str, list[Any]] = {}
     for line, record in _records(path):
+        layout = None if lines or labels else layout_of(record)
+        if layout is not None:
+            refuse(
+                f"it looks like {LOGS[layout]}; turn it into predictions with "
+                f"postproc convert --layout {layout}"
+            )
         row = _row(record)
         if lines and row.keys() != cells.keys():
             unlike = sorted(row.keys() ^ cells.keys())
@@ -42,15 +60,17 @@ def read_records(path: Path) -> Table:
 
 
 def _records(path: Path) -> Iterator[tuple[int, Any]]:
-    """Line numbers and records; blank lines are skipped. Of a `.json` file, those of its array."""
+    """Numbers and records of lines that are not blank; of a `.json` file, of its array or table."""
     with open_text(path) as file:
         if path.suffix.lower() == ".json":
             try:
                 records = json.load(file)
             except ValueError:
                 refuse("it must be one array of records; for one record a line call it .jsonl")
+            if isinstance(records, dict):
+                records = rows_of(records)
             if not isinstance(records, list):
-                refuse("it must be an array of records, one a row")
+                refuse("it must be an array of records, one a row, or an object of columns")
             yield from enumerate(records, start=1)
             return
         for number, text in enumerate(lines_of(file), start=1):

@@ -8,15 +8,10 @@ from numpy.typing import NDArray
 from postproc.files.contents import Contents, id_array, text_array
 from postproc.files.long_tables import contents_of_long
 from postproc.files.reading import Reading
+from postproc.scores.tables.choice import NO_COLUMN
 from postproc.scores.tables.column_names import is_suspect, is_truth, listed
-from postproc.scores.tables.columns import (
-    SCORE_KEYS,
-    Roles,
-    chosen_columns,
-    find_ids,
-    find_roles,
-    named_column,
-)
+from postproc.scores.tables.columns import SCORE_KEYS, Roles, chosen_columns, find_roles
+from postproc.scores.tables.id_columns import find_ids, named_column
 from postproc.scores.tables.named_lists import in_class_order
 from postproc.scores.tables.tables import MISSING, Table, as_floats, is_list, is_text, refuse
 
@@ -130,8 +125,10 @@ def labels_of(table: Table, reading: Reading) -> Contents:
         refuse(f"it has no column {reading.label_column!r} of labels, got {listed(table.names)}")
     ids = None
     if table.has_header and len(table.names) > 1:
-        lenient = reading if named_column(table, reading.id_column) is not None else Reading()
-        ids, _ = find_ids(table, lenient, taken={label} - {None})
+        has_ids = (
+            named_column(table, reading.id_column) is not None or reading.id_column == NO_COLUMN
+        )
+        ids, _ = find_ids(table, reading if has_ids else Reading(), taken={label} - {None})
     elif table.has_header and table.names[0].lower() == "id":
         refuse("it has no column of labels")
     columns = [c for c in range(len(table.names)) if c != ids] if label is None else [label]

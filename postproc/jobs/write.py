@@ -154,7 +154,7 @@ def _write_at_once(
             yield _finite(block, rows)
         verify()
 
-    _remove(output.partial)
+    shutil.rmtree(output.partial, ignore_errors=True)
     save_blocks(
         output.path,
         computed(),
@@ -201,21 +201,18 @@ def _restore(output: Output, warn: Callable[[str], None]) -> None:
 
 def _begin(output: Output, target: AnyTarget, job: Mapping[str, Any]) -> Journal:
     """A new journal, and an empty target."""
-    _remove(output.partial)
+    shutil.rmtree(output.partial, ignore_errors=True)
     output.partial.mkdir()
     try:
         target.create()
         return Journal.begin(output.partial / "journal.jsonl", job)
     except BaseException:
-        _remove(output.partial)
+        shutil.rmtree(output.partial, ignore_errors=True)
         raise
 
 
 def _is_in_place(
-    output: Output,
-    target: AnyTarget,
-    cuts: Sequence[slice],
-    journal: Journal,
+    output: Output, target: AnyTarget, cuts: Sequence[slice], journal: Journal
 ) -> bool:
     """Whether the output took its name just before the job was killed."""
     if not output.path.exists() or not journal.finished.keys() >= set(range(len(cuts))):
@@ -238,11 +235,7 @@ def _is_there(target: AnyTarget, rows: slice, journal: Journal, number: int) -> 
 
 
 def _fill(
-    engine: Engine,
-    part: WritePart,
-    cuts: Sequence[slice],
-    journal: Journal,
-    watch: Watch,
+    engine: Engine, part: WritePart, cuts: Sequence[slice], journal: Journal, watch: Watch
 ) -> None:
     """Compute the blocks that are missing or damaged."""
     todo = []
@@ -335,8 +328,4 @@ def _reason(error: BaseException, output: Output) -> str:
 def _discard(output: Output, journal: Journal) -> None:
     """Remove what is left, unless another job has taken it over."""
     if journal.is_ours:
-        _remove(output.partial)
-
-
-def _remove(path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(output.partial, ignore_errors=True)

@@ -26,6 +26,7 @@ class Block(NamedTuple):
     sums: MetricSums | None
     predicted: NDArray[np.int32] | None
     values: NDArray[np.float64]  # (k, b), of metrics that are means of them
+    norms: tuple[NDArray[Any], ...] = ()  # logsumexp of logits in the order of the file
 
 
 class Entry(NamedTuple):
@@ -43,6 +44,7 @@ class Found(NamedTuple):
     labels: LabelTally | None = None
     own: Moments | None = None
     gained: Moments | None = None  # over the baseline
+    norms: tuple[NDArray[Any], ...] = ()  # logsumexp of logits in the order of the file
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class MeasuredRows:
     def __call__(self, rows: slice) -> Block:
         """Those of a slice of rows."""
         found = self.part(rows)  # its buffer is freed for the next model
-        return Block(found.sums(), found.predicted, found.values)
+        return Block(found.sums(), found.predicted, found.values, tuple(found.norms))
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,13 @@ def pass_over(
     models: list[Callable[[slice], Block]] = []
     totals: list[Found] = []
     for part, rows in entries:
-        sums = None
+        sums, norms = None, tuple[NDArray[Any], ...]()
         if rows is not None:
-            sums, predicted, values = _hold(part, shape, map_blocks, sizes)
+            sums, predicted, values, norms = _hold(part, shape, map_blocks, sizes)
             held = None if predicted is None else predicted[rows]
             part = HeldRows(held, values[:, rows])
         models.append(part)
-        totals.append(Found(sums))
+        totals.append(Found(sums, norms=norms))
     width = n_classes * -(-len(models) // MODELS_A_BLOCK)
     compare = CompareRows(tuple(models), labels, units, n_classes, tallies)
     for found in map_blocks(compare, row_cuts(n_rows, width, sizes), "measuring"):
@@ -151,7 +153,7 @@ class CompareRows:
         if len(block.values):
             own = Moments(block.values, units)
             gained = None if base is None else Moments(block.values - base.values, units)
-        return Found(block.sums, switches, tally, own, gained)
+        return Found(block.sums, switches, tally, own, gained, block.norms)
 
 
 def _hold(
@@ -161,18 +163,21 @@ def _hold(
     cuts = row_cuts(*shape, sizes)
     total: MetricSums | None = None
     predicted: list[NDArray[np.int32]] = []
-    values = []
+    values: list[NDArray[np.float64]] = []
+    norms: list[NDArray[Any]] = []
     for block in map_blocks(part, cuts, "measuring"):
         total = _joined(total, block.sums)
         values.append(block.values)
+        norms += block.norms
         if block.predicted is not None:
             predicted.append(block.predicted)
     held = np.concatenate(predicted) if predicted else None
-    return Block(total, held, np.concatenate(values, axis=1))
+    return Block(total, held, np.concatenate(values, axis=1), tuple(norms))
 
 
 def _merged(total: Found, some: Found) -> Found:
-    return Found(*map(_joined, total, some))
+    joined = Found(*map(_joined, total[:-1], some[:-1]))
+    return joined._replace(norms=total.norms + some.norms)
 
 
 def _joined(total: Any, some: Any) -> Any:

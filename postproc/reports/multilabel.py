@@ -17,7 +17,7 @@ from postproc.evaluation.registry import Metric, find_metric
 from postproc.reports import plots, text
 from postproc.reports.checks import check_groups, check_models, check_weights
 from postproc.reports.html import render_page, summary_of
-from postproc.reports.numbers import MetricResult, known
+from postproc.reports.numbers import MetricResult, lines_of
 from postproc.reports.shown import ShownReport
 from postproc.reports.tables import Cell, Table, count, metric_table, named, number, percent, points
 from postproc.scores.arrays import as_numpy
@@ -87,7 +87,10 @@ class MultilabelReport(ShownReport[MultilabelModel]):
         models = [model.to_dict() for model in self.models]
         if per_class:
             for shown, model in zip(models, self.models, strict=True):
-                shown["per_label"] = self._labels_of(model)
+                names = ("support", "predicted", "precision", "recall", "f1")
+                columns = {name: getattr(model.labels, name) for name in names}
+                columns["average_precision"] = model.average_precision
+                shown["per_label"] = lines_of("label", self.classes, columns)
         return {
             "rows": self.rows,
             "classes": len(self.classes),
@@ -131,22 +134,6 @@ class MultilabelReport(ShownReport[MultilabelModel]):
             gain_plot=plots.gain_plot(self, key="gains") if self.compared else None,
             labels=[self._label_table(model) for model in self.compared or self.models],
         )
-
-    def _labels_of(self, model: MultilabelModel) -> list[dict[str, Any]]:
-        """Metrics of every label as JSON types."""
-        found = model.labels
-        return [
-            {
-                "label": name,
-                "support": int(found.support[j]),
-                "predicted": int(found.predicted[j]),
-                "precision": known(found.precision[j]),
-                "recall": known(found.recall[j]),
-                "f1": known(found.f1[j]),
-                "average_precision": known(model.average_precision[j]),
-            }
-            for j, name in enumerate(self.classes)
-        ]
 
     def _label_table(self, model: MultilabelModel) -> Table:
         """Every label of one model, with its changes relative to the baseline."""
@@ -246,8 +233,10 @@ def multilabel_report(
     y = check_label_matrix(labels, aligned[0])
     wanted = [each if isinstance(each, Metric) else find_metric(each) for each in metrics]
     check_unique([metric.name for metric in wanted], "metrics")
-    for metric in wanted:
+    for at, metric in enumerate(wanted):
         metric.check_task("multilabel")
+        heading, definition = MEANINGS.get(metric.name, (metric.heading, metric.definition))
+        wanted[at] = replace(metric, heading=heading, definition=definition)
         if metric.several and not ((y != y[0]).any()):
             fail("labels", f"zeros and ones of a label or more for {metric.name}", "one value each")
     units = Units(
@@ -255,19 +244,13 @@ def multilabel_report(
         None if groups is None else check_groups(groups, len(y)),
     )
     return MultilabelReport(
-        models=_measured(aligned, y, [_meant(metric) for metric in wanted], units),
+        models=_measured(aligned, y, wanted, units),
         classes=names or tuple(map(str, range(first.n_classes))),
         rows=len(y),
         asked=tuple(metric.name for metric in wanted),
         groups=None if units.groups is None else int(units.groups.max()) + 1,
         weighted=units.weights is not None,
     )
-
-
-def _meant(metric: Metric) -> Metric:
-    """A metric of the registry, called by what it is for labels."""
-    heading, definition = MEANINGS.get(metric.name, (metric.heading, metric.definition))
-    return replace(metric, heading=heading, definition=definition)
 
 
 def _measured(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -290,17 +290,11 @@ class ReportNumbers(Compared[ModelReport]):
 
     def _class_dicts(self, name: str) -> list[dict[str, Any]]:
         changes = self.class_changes(name)
-        columns: dict[str, list[Any]] = {
-            "class": list(self.classes),
-            "support": changes.metrics.support.tolist(),
-            "precision": _nullable(changes.metrics.precision),
-            "recall": _nullable(changes.metrics.recall),
-            "f1": _nullable(changes.metrics.f1),
-        }
+        names = ("support", "precision", "recall", "f1")
+        columns = {each: getattr(changes.metrics, each) for each in names}
         if self[name].comparison is not None:
-            columns["fixed"] = changes.fixed.tolist()
-            columns["broken"] = changes.broken.tolist()
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+            columns |= {"fixed": changes.fixed, "broken": changes.broken}
+        return lines_of("class", self.classes, columns)
 
 
 def known(value: float | None) -> float | None:
@@ -315,5 +309,10 @@ def _limits(limits: tuple[float, float] | None) -> list[float | None] | None:
     return [known(limit) for limit in limits]
 
 
-def _nullable(values: NDArray[np.float64]) -> list[float | None]:
-    return [None if np.isnan(value) else float(value) for value in values]
+def lines_of(
+    kind: str, names: Sequence[str], columns: Mapping[str, NDArray[Any]]
+) -> list[dict[str, Any]]:
+    """Columns of classes or labels line by line, as JSON types."""
+    values = [c.tolist() if c.dtype.kind == "i" else map(known, c) for c in columns.values()]
+    lines = zip(names, *values, strict=True)
+    return [dict(zip((kind, *columns), line, strict=True)) for line in lines]

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.evaluation.reliability import ReliabilityBins
 from postproc.reports.numbers import Compared, ModelReport, ReportNumbers
 from postproc.reports.svg import (
     AXIS_ROOM,
@@ -134,9 +133,11 @@ def reliability_plot(report: ReportNumbers, model: ModelReport, *, key: str) -> 
             continue
         bins = drawn.metrics.reliability
         chart.line(bins.confidence.tolist(), bins.accuracy.tolist(), f"{style} thin")
-        for place in zip(bins.confidence.tolist(), bins.accuracy.tolist(), strict=True):
+        pairs = list(zip(bins.confidence.tolist(), bins.accuracy.tolist(), strict=True))
+        for place in pairs:
             chart.mark(*place, style, shape)
-        says.append(f"{drawn.name}: {_bins(bins)}")
+        shares = ", ".join(f"{percent(c)} and {percent(a)}" for c, a in pairs)
+        says.append(f"{drawn.name}: {shares}")
     return chart.plot(
         key,
         "Reliability diagram: accuracy of rows by confidence",
@@ -197,8 +198,3 @@ def _count_chart(
     """A chart of counts: whole ticks, those left of zero without their sign."""
     ticks = sorted({round(tick) for tick in Scale(*limits, 0, 1).ticks()})
     return list_chart(names, limits, label, ticks=ticks, text=lambda tick: f"{abs(tick):,.0f}")
-
-
-def _bins(bins: ReliabilityBins) -> str:
-    pairs = zip(bins.confidence, bins.accuracy, strict=True)
-    return ", ".join(f"{percent(c)} and {percent(a)}" for c, a in pairs)

@@ -21,7 +21,7 @@ from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import check_label_rows, fail, fail_type
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
-from postproc.scores.names import FOLDS, check_unique, matching_order
+from postproc.scores.names import COMMON, FOLDS, check_unique, matching_order
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import as_source
 
@@ -148,12 +148,14 @@ def accuracy_report(
     """
     checked = check_models(predictions, baseline, kinds)
     first = checked[0]
-    y = check_label_rows(labels, n_classes=first.n_classes, n_rows=first.n_rows)
-    if len(y) == 0:
-        fail("labels", "one label or more", "0 labels")
     known_classes = (model.classes for model in checked if model.classes is not None)
     known_ids = (model.ids for model in checked if model.ids is not None)
     ids = next(known_ids, None)
+    for model in checked:
+        _check_rows(model, first, ids)
+    y = check_label_rows(labels, n_classes=first.n_classes, n_rows=first.n_rows)
+    if len(y) == 0:
+        fail("labels", "one label or more", "0 labels")
     class_names = next(known_classes, None) if classes is None else tuple(map(str, classes))
     if class_names is not None and len(class_names) != first.n_classes:
         fail("classes", f"{first.n_classes} names, one a column", f"{len(class_names)} names")
@@ -191,6 +193,15 @@ def _check_metrics(metrics: object, n_classes: int) -> list[Metric]:
     return found
 
 
+def _check_rows(model: Predictions, first: Predictions, ids: NDArray[np.str_] | None) -> None:
+    """Check that a model is as long as the first; the error names the ids that it lacks."""
+    if model.n_rows == first.n_rows:
+        return
+    if model.ids is not None and ids is not None:
+        matching_order(model.ids, ids, f"ids of {model.name}", mend=COMMON, others=FOLDS)
+    fail(model.name, f"as long as `{first.name}` ({first.n_rows} rows)", f"{model.n_rows} rows")
+
+
 def _align(
     model: Predictions,
     first: Predictions,
@@ -205,8 +216,6 @@ def _align(
             matching_order(model.classes, classes, f"class names of {model.name}")
         rule = f"an array of {first.n_classes} classes like `{first.name}`"
         fail(model.name, rule, f"{model.n_classes} columns")
-    if model.n_rows != first.n_rows:
-        fail(model.name, f"as long as `{first.name}` ({first.n_rows} rows)", f"{model.n_rows} rows")
     scores, only = model.align(classes=classes).scores, model.labels_only
     rows = None
     if model.ids is not None and ids is not None:  # reading rows in their file's order is fast

@@ -14,9 +14,18 @@ from postproc.evaluation.influence import Estimate, Spread, corrected
 from postproc.evaluation.metrics import MeasureRows
 from postproc.evaluation.moments import Moments, Units
 from postproc.evaluation.paired import Comparison, holm
-from postproc.evaluation.rank_counts import ConfidenceRows, HeldInfluences, Ranking, RankRows, rank
+from postproc.evaluation.rank_counts import (
+    KEPT_ROWS,
+    ConfidenceRows,
+    HeldInfluences,
+    Ranking,
+    RankRows,
+    in_a_grid,
+    rank,
+)
 from postproc.evaluation.registry import METRICS, Metric, find_metric
 from postproc.evaluation.reliability import ReliabilityBins
+from postproc.evaluation.sums import Metrics
 from postproc.reports.measure import Entry, Found, MeasuredRows, RankedRows, pass_over
 from postproc.reports.numbers import MetricResult, ModelReport
 from postproc.scores.blocks import MapBlocks, Sizes, in_order
@@ -52,6 +61,7 @@ class _Judged:
     """The sums of one model."""
 
     found: Found
+    metrics: Metrics
     ranks: _Ranks  # of classes, or of two for their curves
     trust: _Ranks  # of the confidence
 
@@ -81,8 +91,13 @@ def model_reports(
         for needs in ("probabilities", "scores", "confidence")
     )
     shape = models[0].scores.shape
+    counts = bool(of_ranks) and in_a_grid(shape) and shape[0] <= KEPT_ROWS
+    measures = [
+        MeasureRows(m.scores, m.labels, m.kind, m.name, sizes, tuple(of_rows), counts)
+        for m in models
+    ]
     found = pass_over(
-        [Entry(MeasuredRows(_measure(model, of_rows, sizes)), model.rows) for model in models],
+        [Entry(MeasuredRows(part), m.rows) for part, m in zip(measures, models, strict=True)],
         labels, shape, units, map_blocks, sizes,
         tallies=not units.are_rows
         or any(m.needs == "labels" for m in metrics.values() if m.name != "accuracy"),
@@ -90,10 +105,13 @@ def model_reports(
     _check_labels(found[0], asked)
     ranks = trust = [_Ranks()] * len(models)
     if of_ranks or (shape[1] == 2 and not only):
-        ranks = _rank_all(RankRows, models, of_ranks, labels, units, map_blocks, sizes)
+        norms = [np.concatenate(each.norms) if each.norms else None for each in found]
+        ranks = _rank_all(RankRows, models, of_ranks, labels, units, map_blocks, sizes, norms)
     if of_trust:
-        trust = _rank_all(ConfidenceRows, models, of_trust, labels, units, map_blocks, sizes)
-    judged = list(map(_Judged, found, ranks, trust))
+        none = [None] * len(models)
+        trust = _rank_all(ConfidenceRows, models, of_trust, labels, units, map_blocks, sizes, none)
+    metrics_of = [each.sums.result() for each in found if each.sums is not None]  # all have rows
+    judged = list(map(_Judged, found, metrics_of, ranks, trust))
     comparisons = [
         None if each.found.switches is None else each.found.switches.compare(shape[0])
         for each in judged
@@ -120,12 +138,13 @@ def _rank_all(
     units: Units,
     map_blocks: MapBlocks,
     sizes: Sizes,
+    norms: Sequence[NDArray[Any] | None],
 ) -> list[_Ranks]:
     """Rank all models, and sum the influences on some metrics, the baseline first."""
     functions = [metric.function for metric in metrics]
     every = [
-        rank(make(m.scores, m.labels, m.kind, sizes), functions, m.units, map_blocks)
-        for m in models
+        rank(make(m.scores, m.labels, m.kind, sizes), functions, m.units, map_blocks, norms=known)
+        for m, known in zip(models, norms, strict=True)
     ]
     if not metrics:
         return [_Ranks(ranking) for ranking in every]
@@ -137,10 +156,6 @@ def _rank_all(
     return list(map(_Ranks, every, found))
 
 
-def _measure(model: Aligned, of_rows: Sequence[Metric], sizes: Sizes) -> MeasureRows:
-    return MeasureRows(model.scores, model.labels, model.kind, model.name, sizes, tuple(of_rows))
-
-
 def _report(
     model: Aligned,
     judged: _Judged,
@@ -149,7 +164,7 @@ def _report(
 ) -> ModelReport:
     found, ranking = judged.found, judged.ranks.ranking
     assert found.sums is not None  # there is at least one row
-    metrics = found.sums.result()
+    metrics = judged.metrics
     if model.labels_only:
         nothing = ReliabilityBins(np.array([metrics.rows]), np.full(1, np.nan), np.full(1, np.nan))
         unknown: dict[str, Any] = {
@@ -186,8 +201,7 @@ def _accuracies(
     corrected_p = iter(holm([each.p_value for each in comparisons if each is not None]))
     results = []
     for each, comparison in zip(judged, comparisons, strict=True):
-        assert each.found.sums is not None  # there is at least one row
-        metrics = each.found.sums.result()
+        metrics = each.metrics
         if comparison is None:
             results.append(MetricResult(metric, metrics.accuracy, metrics.accuracy_ci))
             continue

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from postproc.evaluation.changes import ClassChanges
 from postproc.evaluation.registry import Metric
 from postproc.reports.numbers import Compared, ModelReport, ReportNumbers
 
@@ -255,20 +254,15 @@ def class_table(report: ReportNumbers, model: ModelReport) -> Table:
     if compared:
         columns += ("F1 change", "fixed", "broken")
         note += f" Changes relative to {report.baseline.name}."
-    rows = (
-        _class_row(name, changes, j, compared=compared) for j, name in enumerate(report.classes)
-    )
+    found, rows = changes.metrics, []
+    for j, name in enumerate(report.classes):
+        shares = (found.precision[j], found.recall[j], found.f1[j])
+        cells = [named(name), count(found.support[j]), *(number(v, percent) for v in shares)]
+        if compared:
+            cells.append(number(found.f1[j] - changes.before.f1[j], points))
+            cells += [count(changes.fixed[j]), count(changes.broken[j])]
+        rows.append(tuple(cells))
     return Table(f"Classes: {model.name}", columns, tuple(rows), note)
-
-
-def _class_row(name: str, changes: ClassChanges, j: int, *, compared: bool) -> tuple[Cell, ...]:
-    metrics = changes.metrics
-    shares = (metrics.precision, metrics.recall, metrics.f1)
-    cells = (named(name), count(metrics.support[j]), *(number(v[j], percent) for v in shares))
-    if not compared:
-        return cells
-    gain = float(metrics.f1[j] - changes.before.f1[j])
-    return (*cells, number(gain, points), count(changes.fixed[j]), count(changes.broken[j]))
 
 
 def confusion_table(report: ReportNumbers, model: ModelReport) -> Table:

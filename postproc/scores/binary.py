@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import array_api_compat as api
 import numpy as np
-from numpy.typing import NDArray
 
 from postproc.scores.arrays import Array, as_floating
-from postproc.scores.checks import fail
-from postproc.scores.names import some
+from postproc.scores.binary_labels import POSITIVE
 from postproc.scores.sources import Derived
-
-#: Where the positive class stands among the two classes, as in scikit-learn's `predict_proba`.
-POSITIVE = 1
-
-WHOLE_NUMBER = re.compile(r"-?\d+")
-
-#: Words and numbers that labels of two classes are written in: negative, positive.
-WORDS = (("0", "1"), ("false", "true"), ("no", "yes"), ("-1", "1"))
 
 
 @dataclass(frozen=True)
@@ -87,67 +75,3 @@ class TwoColumns(Derived):
     def signature(self) -> dict[str, Any]:
         """That of the column, and how it is read."""
         return {**self.source.signature(), "one column of": self.kind}
-
-
-def binary_labels(
-    values: NDArray[Any], *, positive: str | None, heading: str | None, name: str
-) -> NDArray[Any]:
-    """Labels of two classes without names as 0 and 1, from words, -1 and 1, or the positive name.
-
-    Numbers that are no such labels are left to later checks.
-    """
-    plain = positive is None and heading != "0" and values.dtype.kind in "iu" and values.size
-    if plain and values.min() >= 0 and values.max() <= 1:
-        return values  # perhaps a memory map, which stays one
-    text = plain_text(values)
-    found = list(dict.fromkeys(text.tolist()))
-    if positive is None and heading in found and len(found) == 2:
-        positive = heading
-    if positive in found:
-        return np.asarray(text == positive, np.int64)
-    lower = np.char.lower(text)
-    known = set(lower.tolist())
-    for words in WORDS:
-        if known <= set(words):
-            return np.asarray(lower == words[1], np.int64)
-    if len(found) != 2 and all(map(WHOLE_NUMBER.fullmatch, found)):
-        return values
-    shown = some(found)
-    says = f"none of which is {positive!r}, " if positive is not None else ""
-    mend = f"{says}say which class the column scores with positive= (--positive NAME)"
-    if len(found) == 2:
-        mend += ", or name both, the negative one first, in classes.txt or with --classes"
-    return fail(name, "0 and 1, true and false, yes and no, or -1 and 1", shown, mend)
-
-
-def two_names(found: Iterable[str], positive: str | None) -> tuple[str, str] | None:
-    """Names of labels of two classes, the negative one first; None of numbers, or if unknown."""
-    names = sorted(found)
-    if len(names) != 2 or any(WHOLE_NUMBER.fullmatch(name) for name in names):
-        return None
-    if positive not in names:
-        words = next((pair for pair in WORDS if {n.lower() for n in names} == set(pair)), None)
-        positive = words and next(name for name in names if name.lower() == words[POSITIVE])
-    return None if positive is None else (names[names.index(positive) - 1], positive)
-
-
-def plain_text(values: NDArray[Any]) -> NDArray[np.str_]:
-    """Labels as text; whole floats as integers."""
-    if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
-        values = values.astype(np.int64)
-    return np.char.strip(values.astype(np.str_))
-
-
-def name_classes(
-    classes: Sequence[str] | None, positive: str | None, heading: str | None, name: str
-) -> tuple[str, str] | None:
-    """Names of both classes, the negative one first; None where either is unknown."""
-    if classes is None:
-        return None
-    names = tuple(map(str, classes))
-    if len(names) != 2:
-        fail(f"class names of {name}", "two for one column, which is binary", f"{len(names)} names")
-    scored = positive or (heading if heading in names else names[POSITIVE])
-    if scored not in names:
-        fail("positive", f"one of the classes {', '.join(names)}", repr(scored))
-    return names[names.index(scored) - 1], scored

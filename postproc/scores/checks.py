@@ -6,6 +6,7 @@ import math
 import numbers
 import re
 from collections.abc import Collection
+from difflib import get_close_matches
 from linecache import getline
 from traceback import walk_tb
 from typing import Any, NoReturn
@@ -104,16 +105,19 @@ def check_count(value: object, name: str, *, low: int, high: int | None = None) 
 def check_choice(value: object, name: str, choices: Collection[str]) -> str:
     """Return `value` if it is one of `choices`."""
     if not isinstance(value, str) or value not in choices:
-        fail(name, "one of " + ", ".join(f'"{choice}"' for choice in choices), repr(value))
+        listed = ", ".join(f'"{choice}"' for choice in choices)
+        fail(name, f"one of {listed}", repr(value), meant(value, choices))
     return value
 
 
+def meant(value: object, choices: Collection[str]) -> str:
+    """A question after what may have been mistyped; nothing where no choice is close."""
+    close = get_close_matches(value.lower(), choices, n=1) if isinstance(value, str) else []
+    return f"did you mean {close[0]!r}?" if close else ""
+
+
 def check_labels(
-    labels: Any,
-    *,
-    n_classes: int,
-    n_rows: int | None = None,
-    name: str = "labels",
+    labels: Any, *, n_classes: int, n_rows: int | None = None, name: str = "labels"
 ) -> NDArray[np.int64]:
     """Return labels, integers or floats of shape (n,) in 0..n_classes-1, as a new int64 array."""
     array = check_label_rows(labels, n_classes=n_classes, n_rows=n_rows, name=name)

@@ -185,16 +185,18 @@ CODES = {
     "same-rows": Code(
         "PP211",
         "Judged on the rows fitted to",
-        "A file of predictions is also given to `--fit`.",
+        "Predictions hold rows that `--fit` holds too, or that a saved model was fitted to.",
         "A gain on the rows that a method was fitted to does not carry over to others.",
         "Fit to other labelled rows.",
     ),
     "leakage": Code(
         "PP212",
-        "Fit rows that the model has seen",
-        "Mean confidence on the target lies far below the accuracy on the fit split.",
-        "The model was probably trained on the fit rows, or its scores are not log-odds.",
-        "Fit to rows that no model was trained on.",
+        "Fit rows that the model may have seen",
+        "Mean confidence on the target, also after a temperature, lies far below the accuracy "
+        "on the fit split.",
+        "The model was trained on the fit rows, or the rows of the target are harder: of classes "
+        "that the model knows less well, or of another kind.",
+        "Fit to rows that no model was trained on. If these are, nothing need be done.",
     ),
     "lost-ids": Code(
         "PP213",
@@ -232,6 +234,13 @@ CODES = {
         "The words that were inserted or kept tell a model the labels.",
         "Use such variants for training only; to judge by variants, learn the roles from other "
         "texts with `--fit`.",
+    ),
+    "order-of-classes": Code(
+        "PP218",
+        "Order of named classes",
+        "`quadratic_kappa` is asked of classes whose names are words.",
+        "It counts how far apart two classes are, by the order of the columns.",
+        "Put the columns in their order (`--classes`); take `kappa` if classes have none.",
     ),
     "converged": Code(
         "PP301",
@@ -327,12 +336,23 @@ CODES = {
     "exact-zeros": Code(
         "PP314",
         "Exact zeros",
-        "More than 1 % of the probabilities that a method is fitted on are exactly 0.",
+        "More than 10 % of the probabilities that a method is fitted on are exactly 0.",
         "Votes of few neighbours or trees, rounding and hard labels give such zeros, also to "
         "classes that turn out true. In logarithms they, and lower probabilities of later rows, "
         "count as half of the least positive one of the fit rows.",
         "Nothing need be done. Smoothed probabilities, (votes + 1) / (k + C), are as good; more "
         "digits are better than few.",
+    ),
+    "not-label-shift": Code(
+        "PP315",
+        "More than class frequencies differ",
+        "No class frequencies explain the means of the target's calibrated probabilities and of "
+        "their square roots: the rest is more than 7 times the sampling noise, and 15 % of the "
+        "difference.",
+        "Adaptation assumes that rows of one class look alike in the fit rows and in the target. "
+        "They do not, so the estimated frequencies are wrong. `postproc auto` does not adapt then.",
+        "Check that the same model made both files, from rows that were prepared alike. If the "
+        "rows themselves have changed, label some new ones and fit to them.",
     ),
     "argument": Code(
         "PP401",

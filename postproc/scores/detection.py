@@ -80,7 +80,8 @@ def examine(
     is_narrow = narrow or _bits(array) < 32
     tolerance = SUM_TOLERANCE_FLOAT16 if is_narrow else SUM_TOLERANCE
     values = array.detach() if api.is_torch_array(array) else array  # floats leave the graph
-    exact = max(EXACT_SUM, array.shape[1] * (1e-2 if is_narrow else _epsilon(array)))
+    epsilon = float(np.finfo(np.float32 if _bits(array) <= 32 else np.float64).eps)
+    exact = max(EXACT_SUM, array.shape[1] * (1e-2 if is_narrow else epsilon))
     check = CheckRows(values, name, tolerance, exact, multilabel or one_column, sizes)
     found = Found()
     cuts = row_cuts(array.shape[0], array.shape[1], sizes)
@@ -137,7 +138,8 @@ def decide(found: Found, declared: Kind | None, check: CheckRows, array: Array) 
     one_sum = math.isfinite(high) and high - low <= SHARED_SUM * high
     if found.above is not None:
         if one_sum and abs(high - 100) <= 1:
-            fail(check.name, clearly, "rows that sum to 100, like percentages", VOTES)
+            mend = f"{VOTES}; beside files of logits, write it anew first: postproc convert --votes"
+            fail(check.name, clearly, "rows that sum to 100, like percentages", mend)
         if one_sum and found.n_rows > 1:
             got = f"rows that all sum to {high:g}, like votes"
             if abs(high - 1) <= SHARED_SUM:
@@ -241,7 +243,3 @@ def _bits(array: Array) -> int:
     xp = api.array_namespace(array)
     floating = xp.isdtype(array.dtype, "real floating")
     return int(xp.finfo(array.dtype).bits) if floating else 64
-
-
-def _epsilon(array: Array) -> float:
-    return float(np.finfo(np.float32 if _bits(array) <= 32 else np.float64).eps)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.arrays import Array
-from postproc.scores.binary import POSITIVE, as_column, two_columns
+from postproc.scores.binary import as_column, two_columns
+from postproc.scores.binary_labels import POSITIVE
 from postproc.scores.checks import fail
 from postproc.scores.kinds import LEAST_PROBABILITY
 from postproc.scores.predictions import Predictions

@@ -20,6 +20,9 @@ ABSTAIN = "abstain"
 #: What to do about ids that are all others.
 FOLDS = "postproc pool puts files of folds together"
 
+#: What to do about ids that some lack.
+COMMON = "keep only the rows that all models have"
+
 
 def positions(have: Names, want: Names) -> Positions:
     """Position in `have` of each name in `want`; -1 for a name that is not there."""
@@ -56,10 +59,16 @@ def matching_order(
     if missing and extra:
         fail(name, rule, f"{some(extra)} instead of {some(missing)}", others)
     if extra:
-        fail(name, rule, f"{some(extra)} in addition", mend)
+        fail(name, rule, f"{_counted(extra)} in addition", mend)
     if missing and not may_lack:
-        fail(name, rule, f"all but {some(missing)}", mend)
+        fail(name, rule, f"all but {_counted(missing)}", mend)
     return order
+
+
+def _counted(names: Sequence[Any]) -> str:
+    """The first few names in quotes and, if there are more, how many there are."""
+    listed = some(names)
+    return listed if len(names) <= 3 else f"{listed} ({len(names):,} in all)"
 
 
 def check_unique(names: Sequence[str], name: str, mend: str = "") -> None:

@@ -12,22 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.arrays import Array, as_floating, sigmoid
-from postproc.scores.binary import POSITIVE, OneColumn, is_one_column, name_classes
+from postproc.scores.binary import OneColumn, is_one_column
+from postproc.scores.binary_labels import POSITIVE, name_classes
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_blocks, row_cuts
 from postproc.scores.checks import check_choice, fail
 from postproc.scores.frames.arguments import takes_frames
-from postproc.scores.kinds import (
-    LOG_LEAST,
-    Kind,
-    check_scores,
-    log_probabilities,
-    probabilities,
-)
-from postproc.scores.names import FOLDS, Names, check_text, check_unique, matching_order
+from postproc.scores.kinds import LOG_LEAST, Kind, check_scores, log_probabilities, probabilities
+from postproc.scores.names import COMMON, FOLDS, Names, check_text, check_unique, matching_order
 from postproc.scores.sources import Picked, as_source
 
 MissingClass = Literal["error", "zero"]
 Task = Literal["multiclass", "binary", "multilabel"]
+
+#: What to do about ids that repeat.
+REPEATED = (
+    "postproc pool makes one row of those that share an id; of a table, --id-column names another "
+    "column of ids, or - for none"
+)
 
 #: The class of labels that are none of the classes.
 UNKNOWN_CLASS = "(unknown)"
@@ -118,13 +119,7 @@ class Predictions:
         if not multilabel and is_one_column(given):
             column = OneColumn(flat=np.ndim(given) == 1)
         return cls.named(
-            scores,
-            found,
-            classes=classes,
-            ids=ids,
-            name=name,
-            multilabel=multilabel,
-            column=column,
+            scores, found, classes=classes, ids=ids, name=name, multilabel=multilabel, column=column
         )
 
     @classmethod
@@ -156,7 +151,7 @@ class Predictions:
         if row_names is not None:
             if row_names.ndim != 1:
                 fail(f"ids of {name}", "one-dimensional", f"shape {row_names.shape}")
-            mend = "" if repeated_ids else "postproc pool makes one row of those that share an id"
+            mend = "" if repeated_ids else REPEATED
             _check_names(row_names, n_rows, f"ids of {name}", "row", repeated_ids, mend)
         return cls(
             scores,
@@ -288,9 +283,8 @@ class Predictions:
         if ids is None:
             ids = self.ids
         elif self.ids is not None:
-            mend = "keep only the rows that all models have"
             what = f"ids of {self.name}"
-            rows = matching_order(self.ids, ids, what, like=like, mend=mend, others=FOLDS)
+            rows = matching_order(self.ids, ids, what, like=like, mend=COMMON, others=FOLDS)
         elif len(ids) != self.n_rows:
             fail(self.name, f"an array of {len(ids)} rows like {like}", f"{self.n_rows} rows")
         scores = self.scores

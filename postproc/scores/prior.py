@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,15 +138,9 @@ def _detect(array: NDArray[Any], n_classes: int, name: str) -> PriorKind:
         return "labels"
     if ((array >= n_classes) | (array < 0)).any():
         return "counts"
-    return cast(
-        PriorKind,
-        fail(
-            name,
-            "clearly labels or clearly counts",
-            f"{n_classes} integers that could be either",
-            'declare the kind: kind="labels" or kind="counts" (--prior-kind)',
-        ),
-    )
+    got = f"{n_classes} integers that could be either"
+    mend = 'declare the kind: kind="labels" or kind="counts" (--prior-kind)'
+    return fail(name, "clearly labels or clearly counts", got, mend)
 
 
 #: Priors of larger numbers are scaled before they are summed.

@@ -22,7 +22,7 @@ from postproc.scores.kinds import LOG_LEAST
 NEAR = 1e-4
 
 #: Larger shares of zeros are worth a warning.
-MANY = 0.01
+MANY = 0.1
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,16 @@ def find_zeros(blocks: Iterable[Array]) -> Zeros:
     n_zeros = n_all = 0
     least = 0.0
     for logs in blocks:
-        xp = api.array_namespace(logs)
-        is_zero = xp.abs(logs - LOG_LEAST) < NEAR
-        n_zeros += int(xp.count_nonzero(is_zero))
         n_all += math.prod(logs.shape)
-        if n_all:
-            least = min(least, float(xp.min(xp.where(is_zero, 0.0, logs))))
+        if not math.prod(logs.shape):
+            continue
+        xp = api.array_namespace(logs)
+        lowest = float(xp.min(logs))
+        if lowest < LOG_LEAST + NEAR:  # else one pass is enough
+            is_zero = xp.abs(logs - LOG_LEAST) < NEAR
+            n_zeros += int(xp.count_nonzero(is_zero))
+            lowest = float(xp.min(xp.where(is_zero, 0.0, logs)))
+        least = min(least, lowest)
     half = least - math.log(2.0)
     return Zeros(n_zeros / n_all, half) if n_zeros and half > LOG_LEAST else Zeros()
 

@@ -35,6 +35,7 @@ from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
 from postproc.shift.bbse import N_BOOTSTRAP, one_hot_winners, solve_confusion
 from postproc.shift.evidence import NoShiftTest, PredictionMoments, compare_moments
+from postproc.shift.misfit import ClassMoments, LabelShiftFit, fit_frequencies, score_functions
 from postproc.shift.prior import MAX_ITER, TOLERANCE, PriorEstimate, estimate_prior, evidence_counts
 from postproc.shift.reweight import match_columns, prior_factors
 from postproc.shift.streaming import (
@@ -60,6 +61,8 @@ class Adaptation:
     prior: PriorEstimate  # estimated class prior of the target
     factors: Floats  # (C,): column factors of the calibrated probabilities
     can: CANModel | None = None  # used instead of the factors
+    #: How well class frequencies explain the shift; None in adapters of the first release.
+    fit: LabelShiftFit | None = None
 
 
 class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -95,6 +98,8 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
         The fitted calibration; None if there is none.
     moments_ : PredictionMoments
         Moments of the calibrated out-of-fold predictions; their mean is the source prior.
+    class_moments_ : ClassMoments
+        Moments of their functions within classes, for whether label shift explains a target.
     unseen_ : ndarray of int
         Classes without a label in `fit`.
     held_out_, labels_ : ndarray of shape (m, C) and (m,), or None
@@ -175,6 +180,7 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
         self.unseen_ = unseen_classes(labels, given.n_classes)
         held_out = np.exp(logs)
         self.moments_ = PredictionMoments.of(held_out)
+        self.class_moments_ = ClassMoments.of(held_out, labels)
         self.held_out_: Floats | None = None
         self.labels_: Ints | None = None
         self.reference_: Floats | None = None
@@ -243,9 +249,13 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
             factors = match_columns(sums, prior.prior, self.strength)
         else:
             factors = prior_factors(source, prior.prior)
-        for doubt in self._doubts(test, prior, moments.n_rows):
+        fit = None
+        if hasattr(self, "class_moments_"):
+            functions = target_moments(read, map_blocks, "checking the shift", score_functions)
+            fit = fit_frequencies(functions, self.class_moments_, prior.prior)
+        for doubt in self._doubts(test, prior, moments.n_rows, fit):
             warnings.warn(doubt, UserWarning, stacklevel=5)
-        return Adaptation(test, prior, factors, can)
+        return Adaptation(test, prior, factors, can, fit)
 
     def _adapt(self, rows: CalibratedRows) -> Adaptation:
         """Adapt to a target in memory."""
@@ -264,7 +274,7 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
         if self.held_out_ is not None and self.labels_ is not None:
             fit, seed = self.held_out_, self.random_state
             if not self.soft:
-                moments = target_moments(read, map_blocks, "counting classes", winners=True)
+                moments = target_moments(read, map_blocks, "counting classes", one_hot_winners)
                 fit = one_hot_winners(fit)
             return solve_confusion(moments, fit, self.labels_, n_bootstrap=N_BOOTSTRAP, seed=seed)
         source = self.moments_.mean
@@ -275,9 +285,13 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
             pseudo = evidence_counts(moments, self.moments_, source)
         return estimate_prior(likelihood, source, pseudo, max_iter=MAX_ITER, tol=TOLERANCE)
 
-    def _doubts(self, test: NoShiftTest, prior: PriorEstimate, n_rows: int) -> Iterator[str]:
+    def _doubts(
+        self, test: NoShiftTest, prior: PriorEstimate, n_rows: int, fit: LabelShiftFit | None
+    ) -> Iterator[str]:
         """Reasons not to trust the result."""
         n_classes = self.n_features_in_
+        if fit is not None and fit.is_refuted:
+            yield fit.doubt("adapting may lower accuracy")
         if test.p_value >= 0.05:
             yield coded(
                 "no-shift",

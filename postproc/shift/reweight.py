@@ -135,12 +135,7 @@ def joint_normalization(
 
 
 def match_columns(
-    sums: Likelihood,
-    prior: Floats,
-    power: float,
-    *,
-    max_iter: int = 1000,
-    tol: float = 1e-8,
+    sums: Likelihood, prior: Floats, power: float, *, max_iter: int = 1000, tol: float = 1e-8
 ) -> Floats:
     """Pure core of `joint_normalization`: column factors (C,) from sums over probabilities."""
     factors = np.ones(len(prior))

@@ -32,7 +32,6 @@ from postproc.scores.arrays import Array, as_numpy, beside
 from postproc.scores.blocks import MapBlocks
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import NpySource
-from postproc.shift.bbse import one_hot_winners
 from postproc.shift.evidence import PredictionMoments
 from postproc.shift.prior import Likelihood
 from postproc.shift.reweight import scale_columns
@@ -66,8 +65,8 @@ class CalibratedRows:
         return as_numpy(self.probabilities(rows)), {}
 
 
-def _same(logs: Array) -> Array:
-    return logs
+def _same(rows: Any) -> Any:
+    return rows
 
 
 @dataclass(frozen=True)
@@ -153,17 +152,18 @@ def in_temporary_file(
 
 
 def target_moments(
-    read: ReadRows, map_blocks: MapBlocks, what: str, *, winners: bool = False
+    read: ReadRows, map_blocks: MapBlocks, what: str, function: Callable[[Floats], Floats] = _same
 ) -> PredictionMoments:
-    """Moments of the predictions of the whole target, or of the classes that these predict."""
-    moments = map_blocks(partial(_moments, read, winners), read.cuts, what)
+    """Moments of the predictions of the whole target, or of a function of its rows."""
+    moments = map_blocks(partial(_moments, read, function), read.cuts, what)
     found: PredictionMoments = reduce(PredictionMoments.merge, moments)
     return found
 
 
-def _moments(read: ReadRows, winners: bool, rows: slice) -> PredictionMoments:
-    probs = as_numpy(read(rows))
-    return PredictionMoments.of(one_hot_winners(probs) if winners else probs)
+def _moments(
+    read: ReadRows, function: Callable[[Floats], Floats], rows: slice
+) -> PredictionMoments:
+    return PredictionMoments.of(function(as_numpy(read(rows))))
 
 
 def target_likelihood(

@@ -5,8 +5,10 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.gains.prepare import main
+from ensemble.training.batches import calibrated_log_loss
 from postproc.files import RunDirectory
 
 
@@ -44,6 +46,18 @@ def test_a_run_directory_with_snapshots(texts, tmp_path, run_cli):
     assert "after the task token-type" in said
     assert "torch" in meta["versions"]
     run_cli("ensemble", "weights", tmp_path / "run", "-o", tmp_path / "weights.npy")
+
+
+def test_the_epoch_that_is_best_on_val_is_kept(texts, tmp_path):
+    noise = ["--label-noise", "0.2", "--noise-in", "train", "val"]
+    make(texts, tmp_path / "run", "--models", "cnn", "--snapshots", *noise)
+    run = RunDirectory.open(tmp_path / "run")
+    y = torch.tensor(run.labels("val"))
+    losses = {
+        p.name: calibrated_log_loss(torch.tensor(p.scores), y) for p in run.predictions("val")
+    }
+    assert min(losses, key=losses.get) == "cnn"
+    assert len(losses) > 3
 
 
 def test_out_of_fold(texts, tmp_path):

@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks.training import tasks
 from benchmarks.training.__main__ import main
+from benchmarks.training.cells import ENCODERS
 from benchmarks.training.methods import METHODS, classifier_settings
-from benchmarks.training.tables import interval
+from benchmarks.training.tables import interval, print_tables
 from benchmarks.training.tasks import load, synthetic, varied
 from ensemble.training import TrainingOptions
 
@@ -23,6 +25,7 @@ def test_cells_are_run_once_and_shown(tmp_path, capsys):
     assert "a synthetic task" in first.err
     assert "**synthetic, 20 % wrong labels**" in first.out
     assert first.out.count("| fgm | 1 |") == 2
+    assert first.out.count("| fgm | 2 | 2 |") == 1  # over both settings
     main([*WORDS, "--results", str(file)])
     assert capsys.readouterr().out == first.out
     assert len(file.read_text().splitlines()) == 4
@@ -50,8 +53,20 @@ def test_shots_and_noise():
     assert [where[t] for t in few.texts["train"]] == few.labels["train"].tolist()
     noisy = varied(task, shots=None, noise=0.2, seed=1)
     assert (noisy.labels["train"] != task.labels["train"]).sum() == 40
-    assert noisy.labels["val"] is task.labels["val"]
-    assert few.unlabelled == task.texts["train"]
+    assert few.unlabelled == noisy.texts["train"] == task.texts["train"]
+    assert noisy.texts["test"] == task.texts["test"]
+    assert [len(noisy.labels[split]) for split in ("stop", "val")] == [12, 38]
+    assert sorted(noisy.texts["stop"] + noisy.texts["val"]) == sorted(task.texts["val"])
+    val = dict(zip(task.texts["val"], task.labels["val"], strict=True))
+    for split in ("stop", "val"):
+        assert [val[t] for t in noisy.texts[split]] == noisy.labels[split].tolist()
+
+
+def test_rows_are_drawn_class_by_class(monkeypatch):
+    monkeypatch.setattr(tasks, "ROWS", 100)
+    fewer = varied(synthetic(), shots=None, noise=0.0, seed=1)
+    assert np.bincount(fewer.labels["train"]).tolist() == [20] * 5
+    assert fewer.unlabelled == fewer.texts["train"]
 
 
 def test_methods_by_name():
@@ -65,6 +80,26 @@ def test_methods_by_name():
     assert classifier_settings(["accumulate=2", "vda=.5"])["virtual_augmentation"] == 0.5
     assert classifier_settings([], "shuffle")["pretraining"] == "shuffle"
     assert all(classifier_settings([name]) != plain for name in METHODS)
+
+
+def test_gains_are_paired_by_setting_and_seed(capsys):
+    def row(method, noisy, seed, accuracy):
+        found = dict.fromkeys((*ENCODERS, "weights", "devil"), accuracy)
+        key = {"task": "t", "few": False, "noisy": noisy, "seed": seed, "method": method}
+        return {**key, "accuracy": found, "seconds": 2.0 + (method == "fgm")}
+
+    rows = [
+        *(row("plain", noisy, seed, 50 + seed) for noisy in (False, True) for seed in range(3)),
+        *(row("fgm", False, seed, 51 + 2 * seed) for seed in range(3)),  # gains 1, 2 and 3
+        row("fgm", True, 1, 41),  # loses 10
+        row("fgm", True, 9, 99),  # has no pair
+    ]
+    print_tables(rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert "| fgm | 3 |" + " +2.00 [-0.48, +4.48] |" * 3 + " 1.5 × |" in lines
+    assert "| fgm | 1 |" + " -10.00 |" * 3 + " 1.5 × |" in lines
+    published = METHODS["fgm"].published
+    assert "| fgm | 2 | 4 |" + " -4.00 |" * 3 + f" 1.5 × | {published} |" in lines
 
 
 def test_interval_by_hand():

@@ -323,6 +323,10 @@ def test_bench_and_run_directories(task, run_cli):
     assert {cell["method"] for cell in json.loads(said)["results"]} >= {"temperature", "soft"}
     run_cli("ensemble", "soft", "run", "-o", "out.npy")
     assert np.load("out.npy").shape == (N,)
+    words = [*words, "--metric", "auc", "-o", "auc.jsonl"]
+    said = json.loads(run_cli("bench", "run", *words, "--json", "--jobs", "1").stdout)
+    assert not said["errors"]
+    assert {cell["metric"] for cell in said["results"]} == {"auc"}
 
 
 @pytest.mark.slow

@@ -296,6 +296,8 @@ def test_width_of_the_output(here, run_cli, dtype, output):
 
 @pytest.mark.parametrize("suffix", [".npz", ".csv", ".tsv", ".parquet", ".safetensors", ".pt"])
 def test_names_and_ids_go_through(here, run_cli, suffix):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
     ids, names = [f"r {i}" for i in range(200)], ["a", "b,c", "[red]d", "é", "20"]
     save_predictions("in.csv", np.load("preds.npy"), classes=names, ids=ids)
     run_cli("can", "in", *UNIFORM, "-o", f"out{suffix}")

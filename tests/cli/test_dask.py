@@ -53,7 +53,7 @@ def here(tmp_path, monkeypatch):
         np.save(f"{name}.npy", logits)
         np.save(f"{name}.val.npy", logits[:200] + 0.1)
     shifted = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels)[:100]])
-    np.save("shifted.npy", 2 * logits[shifted])
+    np.save("shifted.npy", logits[shifted])
     Path("shards").mkdir()
     for number, part in enumerate(np.split(logits, [170, 171, 400])):
         np.save(f"shards/part-{number:05d}.npy", part)
@@ -70,7 +70,7 @@ WRITING = {
     "weights": ("ensemble", "weights", "a.npy", "b.npy", *FIT_TWO),
     "calibrate": ("calibrate", "a.npy", *FIT, "--labels", "labels.npy"),
     "adapt": ("adapt", "a.npy", *FIT),
-    "auto": ("auto", "shifted.npy", *FIT),
+    "auto": ("auto", "shifted.npy", "--fit", "c.val.npy", "--fit-labels", "labels.val.npy"),
     "apply": ("apply", "saved.json", "a.npy", "b.npy"),
 }
 READING = {

@@ -75,6 +75,9 @@ def test_one_column_is_decided_in_the_names_of_its_labels(
     plain = np.array(wanted)[(p > 0.5).astype(int)]
     assert set(found) <= set(wanted)
     assert np.mean(plain == found) > 0.7
+    run_cli("decide", "p.csv", *words, "-o", "s.csv", "--save", "m.json", "--quiet")
+    run_cli("apply", "m.json", "p.csv", "-o", "again.csv", "--quiet")
+    assert Path("again.csv").read_text() == Path("l.csv").read_text()
     run_cli("decide", "p.csv", *words, "-o", "i.csv", "--integers", "--quiet")
     assert {row["label"] for row in rows_of("i.csv")} <= {"0", "1"}
 
@@ -249,3 +252,17 @@ def test_one_column_is_two_classes(task, run_cli):
     run_cli("calibrate", "one.csv", *fit, "-o", "c.csv", "--labels-out", "c.txt", "--integers")
     calibrated = np.loadtxt("c.csv", delimiter=",", skiprows=1, usecols=1)
     assert Path("c.txt").read_text().split() == (calibrated > 0.5).astype(int).astype(str).tolist()
+
+
+def test_the_threshold_of_two_classes_is_printed(task, run_cli):
+    rng = np.random.default_rng(0)
+    y = (rng.random(2000) < 0.1).astype(int)
+    p = 1 / (1 + np.exp(-(3 * y - 3.5) - rng.normal(size=2000)))
+    np.save("p.npy", p)
+    np.save("y.npy", y)
+    words = ("decide", "p.npy", "--metric", "f1", "--fit", "p.npy", "--fit-labels", "y.npy")
+    found = json.loads(run_cli(*words, "-o", "l.npy", "--json").stdout)
+    assert found["improved"]
+    np.testing.assert_array_equal(np.load("l.npy"), p > found["threshold"])
+    said = run_cli(*words, "-o", "again.npy").stdout
+    assert f"threshold of the positive class: {found['threshold']:.4f}" in said

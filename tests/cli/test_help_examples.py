@@ -107,6 +107,7 @@ def files(tmp_path, monkeypatch):
     for name, records in (("samples", logs), ("answers", named)):
         Path(f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in records))
     Path("choices.txt").write_text("A\nB\nC\n")
+    Path("names.txt").write_text("\n".join(NAMES))
 
 
 @pytest.mark.parametrize("command", [*each_example()])

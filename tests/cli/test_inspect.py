@@ -90,6 +90,44 @@ def test_one_bad_file_stops_all(here, run_cli):
     assert (result.stdout, result.stderr) == ("", "Error: missing.npy: no such file\n")
 
 
+def test_columns_in_doubt_are_shown(here, run_cli):
+    rows = [f"{7 + i},{40 + i % 3},{'mf'[i % 2]},0.{i + 1}," for i in range(5)]
+    (here / "t.csv").write_text("\n".join(["visit,age,sex,score,none", *rows]))
+    (here / "votes.csv").write_text("cat,dog\n1,3\n2,2\n")
+    result = run_cli("inspect", "t.csv", "preds", "votes.csv", code=1)
+    lines = result.stdout.splitlines()
+    assert lines[0] == "preds.npy"
+    assert [line.split()[1:] for line in lines if "visit" in line or "sex" in line] == [
+        ["whole", "numbers", "from", "7", "to", "11", "7,", "8,", "9,", "..."],
+        ["text,", "2", "different", "m,", "f,", "m,", "..."],
+    ]
+    assert "5 rows, 5 columns" in lines
+    assert any("no finite numbers" in line for line in lines)
+    wanted = (
+        "an array of 2 x 2, float64, whole numbers from 1 to 3; sums of rows: whole numbers from"
+    )
+    assert f"{wanted} 4 to 4" in lines
+    first, second = result.stderr.splitlines()
+    assert first.startswith("Error: t.csv: cannot be read: the column 'sex'")
+    assert second.startswith("Error: `votes.csv` must be clearly logits or clearly probabilities")
+    only = run_cli("inspect", "t.csv", "--json", code=1)
+    assert (only.stdout, only.stderr) == ("", f"{first}\n")
+
+
+def test_records_lists_and_wide_tables_are_outlined(here, run_cli):
+    records = [{"truth": "a", "p": [0.5, 0.5], "q": [1, 2], "odd": [["x"]]}] * 3
+    (here / "r.jsonl").write_text("\n".join(map(json.dumps, records)))
+    shown = run_cli("inspect", "r.jsonl", code=1).stdout
+    assert "lists of 2 numbers" in shown
+    assert "neither numbers nor text" in shown
+    names = [f"c{i}" for i in range(40)]
+    cells = ",".join(f"0.{i + 1}" for i in range(40))
+    (here / "w.csv").write_text(f"{','.join(names)},label\n{cells},a\n{cells},a\n")
+    assert "  and 11 more columns" in run_cli("inspect", "w.csv", code=1).stdout
+    (here / "broken.csv").write_text("a,b\n1,2\n3\n")
+    assert run_cli("inspect", "broken.csv", code=1).stdout == ""
+
+
 def test_declared_kind_and_classes(here, run_cli, probs):
     np.save("half.npy", probs / 2)
     message = run_cli("inspect", "half", code=1).stderr

@@ -133,6 +133,55 @@ def test_sample_logs_become_predictions_and_labels(tmp_path, monkeypatch, run_cl
     assert report["models"][0]["accuracy"] == pytest.approx(0.5)
 
 
+def test_arrays_get_ids_and_class_names(task, run_cli):
+    probs, _ = task
+    np.save("bare.npy", probs)
+    ids = [f"r{i}" for i in range(60)]
+    write("truth.csv", ["id", "label"], [[each, "rose"] for each in ids])
+    Path("names.txt").write_text("\n".join(NAMES))
+    words = ["convert", "bare.npy", "--classes", "names.txt", "--ids"]
+    run_cli(*words, "truth.csv", "-o", "named.csv")
+    found = load_predictions("named.csv")
+    assert (found.classes, found.ids.tolist()) == (tuple(NAMES), ids)
+    np.testing.assert_allclose(found.scores, probs, atol=1e-12)
+    assert "does not keep row ids" in run_cli(*words, "truth.csv", "-o", "named.npy").stderr
+    Path("few.txt").write_text("r0\nr1\n")
+    said = run_cli(*words, "few.txt", "-o", "few.csv", code=1).stderr
+    assert "`ids of few.txt` must be one for each of the 60 rows of bare.npy, got 2" in said
+    Path("same.txt").write_text("r0\n" * 60)
+    said = run_cli(*words, "same.txt", "-o", "same.csv", code=1).stderr
+    assert "must be unique, got 'r0' more than once" in said
+
+
+def test_ids_of_a_file_replace_those_that_repeat(task, run_cli):
+    probs, _ = task
+    rows = [[f"p{i // 2}", *map(repr, map(float, row))] for i, row in enumerate(probs)]
+    write("patients.csv", ["patient_id", *NAMES], rows)
+    Path("ids.txt").write_text("".join(f"r{i}\n" for i in range(60)))
+    assert "must be unique" in run_cli("convert", "patients.csv", "-o", "x.csv", code=1).stderr
+    run_cli("convert", "patients.csv", "--ids", "ids.txt", "-o", "x.csv")
+    assert load_predictions("x.csv").ids.tolist() == [f"r{i}" for i in range(60)]
+
+
+def test_the_record_without_a_label_is_named(tmp_path, monkeypatch, run_cli):
+    monkeypatch.chdir(tmp_path)
+    records = [
+        {"doc_id": i, "target": "neither" if i == 2 else 0, "resps": [[-1.0], [-2.0]]}
+        for i in range(4)
+    ]
+    Path("s.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    words = ["convert", "s.jsonl", "--layout", "lm-eval", "-o", "p.npz"]
+    said = run_cli(*words, "--labels-out", "y.txt", code=1).stderr
+    assert "`s.jsonl, line 3` must be a record whose `target` is one of its choices" in said
+    assert "got 'neither'; omit --labels-out" in said
+    assert not Path("p.npz").exists()
+    run_cli(*words)
+    Path("t.jsonl").write_text('{"A": -0.1, "label": "A"}\n\n{"A": -0.3}\n')
+    words = ["convert", "t.jsonl", "--layout", "logprobs", "--labels-out", "t.txt"]
+    said = run_cli(*words, code=1).stderr
+    assert "`t.jsonl, line 3` must be a record with one of the answers A in a field `label`" in said
+
+
 def test_one_softmax_too_many_is_undone(task, run_cli):
     probs, _ = task
     np.save("twice.npy", softmax(probs))
@@ -160,8 +209,19 @@ def test_files_of_folds_are_said_to_be_put_together_by_pool(task, run_cli):
 
 def test_sample_logs_are_said_to_be_converted(tmp_path, run_cli):
     record = {"doc_id": 0, "filtered_resps": [[-1.0, False], [-2.0, False]], "target": 0}
-    (tmp_path / "s.jsonl").write_text(json.dumps(record) + "\n")
-    assert "--layout lm-eval" in run_cli("inspect", tmp_path / "s.jsonl", code=1).stderr
+    named = {f"gen_args_{i}": {"arg_0": "q", "arg_1": f" {i}"} for i in range(2)}
+    top = [{"token": "A", "logprob": -0.1}, {"token": "B", "logprob": -3.0}]
+    choice = {"logprobs": {"content": [{**top[0], "top_logprobs": top}]}}
+    logs = [
+        ("lm-eval", record),
+        ("lm-eval", {**record, "arguments": named}),
+        ("logprobs", {"choices": [choice]}),
+        ("logprobs", {"custom_id": "q", "response": {"body": {"choices": [choice]}}}),
+    ]
+    for layout, each in logs:
+        (tmp_path / "s.jsonl").write_text(json.dumps(each) + "\n")
+        said = run_cli("inspect", tmp_path / "s.jsonl", code=1).stderr
+        assert f"postproc convert --layout {layout}" in said
 
 
 #: Commands that take labels, each with the option for them, for rows to fit to and for the target.

@@ -117,7 +117,11 @@ def test_version(run_cli):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["nonsense"], "Error: No such command 'nonsense'."),
+        (["nonsense"], "Error: No such command 'nonsense'"),
+        (["convrt"], "Error: No such command 'convrt'; did you mean 'convert'?"),
+        (["calibrate", "a.npy", "--method", "temprature"], "; did you mean 'temperature'?"),
+        (["ensemble", "Stacking", "a.npy"], "; did you mean 'stack'?"),
+        (["report", "a.npy", "--metric", "log-loss"], "; did you mean 'log_loss'?"),
         (["can"], "Error: Missing argument 'PREDS'."),
         (["can", "a.npy"], "Error: Missing option '--prior'."),
         (

@@ -40,6 +40,7 @@ def task(tmp_path, monkeypatch):
 ALL = ["--fit", "a.val.{}", "--fit", "b.val.{}", "--fit-labels", "y.val.{y}"]
 FIT = ["--fit", "a.val.{}", "--fit-labels", "y.val.{y}"]
 MEMBERS = ["a.test.{}", "b.test.{}"]
+LEARNED = ("weights", "blend", "calibrated", "greedy", "gumbel", "stack", "bagging", "ytuning")
 WRITING = {
     "can": ["can", "a.test.{}", "--prior", "y.val.npy"],
     "calibrate": ["calibrate", "a.test.{}", *FIT],
@@ -48,10 +49,7 @@ WRITING = {
     "auto": ["auto", *MEMBERS, *ALL],
     "auto f1": ["auto", *MEMBERS, *ALL, "--metric", "micro_f1"],
     **{m: ["ensemble", m, *MEMBERS] for m in ("soft", "hard", "log", "median", "rank")},
-    **{
-        m: ["ensemble", m, *MEMBERS, *ALL]
-        for m in ("weights", "blend", "calibrated", "greedy", "stack", "bagging")
-    },
+    **{m: ["ensemble", m, *MEMBERS, *ALL] for m in LEARNED},
 }
 SAVED = [name for name in WRITING if name != "can"]
 LABELS = {"array.npy": "npy", "table.csv": "csv", "arrays.npz": "lists.csv"}
@@ -160,6 +158,40 @@ def test_bench_counts_the_labels_of_drawn_rows(task, run_cli):
     assert "2 or more for multi-label tasks" in run_cli(*words, "--overwrite", code=1).output
 
 
+TUNED = {"can": ["--alpha", "1,2", "--iterations", "1,3"], "greedy": ["--bags", "1"]}
+
+
+@pytest.mark.parametrize("method", TUNED)
+def test_tuning_gives_the_same_in_every_format_and_is_applied(task, run_cli, method):
+    found, members = [], "ab" if method == "greedy" else "a"
+    for form in FORMATS:
+        files = [f"{m}.val.{form}" for m in members]
+        words = [*files, "--labels", f"y.val.{LABELS[form]}", "--multilabel", *TUNED[method]]
+        said = run_cli("tune", method, *words, "--folds", "3", "-o", f"{form}.json", "--json")
+        found.append(json.loads(said.stdout))
+    assert found[0]["task"] == "multilabel"
+    assert found[0]["metric"] == "micro_f1"
+    assert (found[0]["rows"], found[0]["classes"]) == (N, 4)
+    for each in found[1:]:
+        assert each["nested_gain"] == pytest.approx(found[0]["nested_gain"])
+        assert each["options"] == found[0]["options"]
+    said = run_cli(
+        "tune", method, *words, "--folds", "3", "-o", "other.json", "--metric", "accuracy"
+    )
+    assert f"{N} rows x 4 labels, probs" in said.stdout
+    assert "; exact match of " in said.stdout
+    test = [f"{m}.test.table.csv" for m in members]
+    if method == "can":
+        how = ["can", *test, "--prior", "y.val.npy", "--config", "table.csv.json", "--multilabel"]
+    else:
+        how = ["apply", "table.csv.json", *test, "--by-order"]
+    run_cli(*how, "-o", "out.csv", "--labels-out", "tags.csv")
+    out = load_predictions("out.csv", multilabel=True)
+    assert out.classes == tuple(NAMES)
+    assert out.ids[0] == "test0"
+    assert Path("tags.csv").read_text().startswith("id,labels\ntest0,")
+
+
 def test_inspect_pool_and_convert(task, run_cli):
     said = json.loads(run_cli("inspect", "a.test.table.csv", "--multilabel", "--json").stdout)
     (found,) = said["predictions"]
@@ -234,16 +266,9 @@ def test_thresholds_for_a_metric_are_saved_and_judged(task, run_cli):
 #: What is wrong whatever the files hold (exit code 2), and with these files (1).
 WRONG = {
     ("ensemble", "devil", *MEMBERS, *ALL): "exclude each other for the Devil's Advocate",
-    (
-        "tune",
-        "can",
-        "a.val.{}",
-        "--labels",
-        "y.val.npy",
-        "--prior",
-        "uniform",
-    ): "report --multilabel",
-    ("tune", "greedy", *MEMBERS, "--labels", "y.val.npy"): "tune is for classes that exclude",
+    ("tune", "can", "a.val.{}", "--labels", "y.val.npy", "--metric", "auc"): "micro_f1, hamming_",
+    ("tune", "can", "a.val.{}", "--labels", "y.val.npy", "--metric", "mcc"): "multilabel pred",
+    ("tune", "greedy", *MEMBERS, "--labels", "y.val.npy", "--metric", "top3"): "multilabel pred",
     ("decide", "a.test.{}", "--sets", "0.9", *FIT): "--sets is for classes that exclude each other",
     ("decide", "a.test.{}", "--coverage", "0.9"): "--coverage is for classes that exclude",
     ("decide", "a.test.{}", "--metric", "kappa", *FIT): "one of macro_f1, micro_f1 with",
@@ -256,8 +281,8 @@ WRONG = {
     ("ensemble", "soft", *MEMBERS, "--votes"): "votes",
     ("ensemble", "greedy", *MEMBERS, *ALL, "--metric", "kappa"): "multilabel predictions",
 }
-DATA = [words for words in WRONG if words[1] in ("devil", "greedy") or words[0] == "report"]
-DATA = [words for words in DATA if words[0] != "tune"]
+DATA = [words for words in WRONG if words[1] in ("devil", "greedy")]
+DATA += [words for words in WRONG if words[0] in ("report", "tune")]
 DATA += [words for words in WRONG if words[-1] in ("--votes", "x.txt")]
 
 

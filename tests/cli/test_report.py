@@ -327,3 +327,20 @@ def test_the_page_shows_curves_of_two_classes(run, folder):
     assert "Precision-recall curve of class 1" in page
     run("old", "--labels", "y", "--html", "seven.html")
     assert "ROC curve" not in (folder / "seven.html").read_text()
+
+
+def test_the_first_ids_that_a_model_lacks_are_named(run, folder):
+    probs, ids = softmax(np.load(folder / "old.npy")), [f"r{i}" for i in range(200)]
+    for name, n_rows in (("all", 200), ("few", 195)):
+        save_predictions(folder / f"{name}.csv", probs[:n_rows], ids=ids[:n_rows])
+    labelled = [f"{each},{label}" for each, label in zip(ids, np.load("y.npy"), strict=True)]
+    (folder / "y.csv").write_text("\n".join(["id,label", *labelled]))
+    rule = "must be those of the other models, in any order, got"
+    for files, got in (
+        (("all.csv", "few.csv"), "all but 'r195', 'r196', 'r197', ... (5 in all)"),
+        (("few.csv", "all.csv"), "'r195', 'r196', 'r197', ... (5 in all) in addition"),
+    ):
+        said = run(*files, "--labels", "y.csv", code=1).stderr
+        assert f"{rule} {got}; keep only the rows that all models have" in said
+    said = run("old.npy", "few.csv", "--labels", "y.csv", code=1).stderr
+    assert "`few` must be as long as `old` (200 rows), got 195 rows" in said

@@ -12,7 +12,7 @@ from postproc import softmax
 from postproc.can.options import CANOptions, load_can_options, save_can_options
 from postproc.can.tuning import tune_can
 
-KEYS = ["method", "options", "reason", "rows", "classes", "accuracy", "metric"]
+KEYS = ["method", "options", "reason", "task", "rows", "classes", "accuracy", "metric"]
 KEYS += [
     "nested_gain",
     "nested_gain_ci",

@@ -32,6 +32,14 @@ def test_it_names_every_command_and_method():
     assert {field.name for field in fields(TrainingOptions)} <= named
 
 
+def test_the_overview_of_commands_is_that_of_the_help():
+    from cli.main import COMMANDS
+
+    page = (ROOT / "docs" / "reference" / "commands" / "index.md").read_text(encoding="utf-8")
+    rows = re.findall(r'^\| <a id="(\w+)"></a>`\1` \| (.+) \|$', page, re.MULTILINE)
+    assert dict(rows) == COMMANDS
+
+
 def test_the_picture_is_drawn_from_the_tables():
     script = runpy.run_path(ROOT / "docs" / "pictures" / "gain_and_loss.py")
     assert script["PICTURE"].read_text(encoding="utf-8") == script["picture"]()
@@ -43,8 +51,22 @@ def test_the_picture_is_drawn_from_the_tables():
     ids=lambda page: page.relative_to(ROOT).as_posix(),
 )
 def test_links_lead_somewhere(page):
-    """Relative links; those to pages that only the site has are checked when it is built."""
+    """Relative links, and the headings or marks in pages that they name, here as on the site."""
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
-    for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
-        made = "://" in link or "reference/" in link or page.parent.name in ("gallery", "python")
-        assert made or (page.parent / link).exists(), link
+    for link, place in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", text):
+        if "://" in link:
+            continue
+        target = page.parent / link if link else page
+        assert target.exists(), link
+        if place:
+            assert place in places(target), f"{link}#{place}"
+
+
+def places(page):
+    """What a link may name in a page: its headings as GitHub and the site write them, and marks."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    marks = re.findall(r'<a id="(\w+)">', text)
+    return {re.sub(r"[^\w -]", "", each.lower()).strip().replace(" ", "-") for each in headings} | {
+        *marks
+    }

@@ -230,7 +230,7 @@ def test_hardly_any_rows(method, n_rows, fit_split, target_split):
             ensemble.GreedySelection(metric="loss"),
             "`metric` must be one of accuracy, balanced_accuracy, macro_f1, micro_f1, mcc, kappa, "
             "quadratic_kappa, log_loss, brier, auc, average_precision, aurc, f1, "
-            "topK, cost:FILE, got 'loss'",
+            "topK, cost:FILE, got 'loss'; did you mean 'log_loss'?",
         ),
         (ensemble.GreedySelection(n_steps=0), "`n_steps` must be an integer >= 1, got 0"),
         (ensemble.GreedySelection(n_bags=0), "`n_bags` must be an integer >= 1, got 0"),

@@ -10,7 +10,6 @@ from sklearn.metrics import roc_auc_score
 
 from ensemble import Voting, load_model, rank_vote, save_model
 from ensemble.base import combine_all
-from ensemble.column_ranks import mid_ranks
 from ensemble.members import check_members
 from postproc import softmax
 from postproc.scores.blocks import Sizes
@@ -37,7 +36,6 @@ def test_ranks_are_those_of_scipy(n_rows, n_classes, seed, weighted):
     found = rank_vote(members, weights=weights, over="rows")
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     np.testing.assert_allclose(found.sum(axis=1), 1)
-    np.testing.assert_array_equal(mid_ranks(members[0][:, 0]), rankdata(members[0][:, 0]))
 
 
 def test_auc_of_two_classes_is_that_of_the_mean_rank():

@@ -17,7 +17,8 @@ _SORTED_TOGETHER = 8
 class TokenBatches:
     """Batches of numbers of words (n, L) and of labels (n,), no longer than their longest text.
 
-    Shuffled ones have an order of their own each time, and texts of similar length in a batch.
+    Texts of similar length lie together. Shuffled batches have an order of their own each time; the
+    others go by length.
     """
 
     tokens: torch.Tensor
@@ -28,17 +29,18 @@ class TokenBatches:
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Go through all rows once."""
-        order = torch.arange(len(self.y))
-        if self.shuffle:
-            order = self._shuffled()
+        order = self._shuffled() if self.shuffle else self._lengths().argsort(stable=True)
         for rows in order.split(self.size):
             tokens = self.tokens[rows]
             yield cropped(tokens), self.y[rows]
 
+    def _lengths(self) -> torch.Tensor:
+        return (self.tokens != PADDING).sum(dim=1)
+
     def _shuffled(self) -> torch.Tensor:
         """A random order in which texts of similar length lie together."""
         order = torch.randperm(len(self.y), generator=self.generator)
-        lengths = (self.tokens != PADDING).sum(dim=1)
+        lengths = self._lengths()
         chunks = order.split(_SORTED_TOGETHER * self.size)
         order = torch.cat([chunk[lengths[chunk].argsort(stable=True)] for chunk in chunks])
         batches = order.split(self.size)

@@ -33,8 +33,9 @@ ENCODERS: dict[str, Callable[..., TextEncoder]] = {
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # untyped
     """A small text encoder, trained from scratch.
 
-    A share of the rows, the inner rows, say when to stop: after `patience` epochs without progress
-    of their log-loss after temperature scaling. The epoch with the least is kept.
+    Validation rows, or a share of the rows where there are none, say when to stop: after `patience`
+    epochs without progress of their log-loss after temperature scaling. The epoch with the least is
+    kept.
 
     Parameters
     ----------
@@ -58,12 +59,14 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     learning_rate : float
         Step > 0 of Adam.
     inner : float
-        Share of the rows, in (0, .5], that are inner rows; one of each class at least where it has
-        two.
+        Share of the rows, in (0, .5], that say when to stop where there are no validation rows; one
+        of each class at least where it has two.
+    length : int
+        Words >= 1 of a text that are read.
     snapshots : bool
         Keep a classifier of every epoch's end.
     progress : callable, optional
-        Called after each epoch with its number and the log-loss on the inner rows.
+        Called after each epoch with its number and the log-loss on the rows that say when to stop.
     seed : int
         Seed of everything random.
 
@@ -76,7 +79,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     vocabulary_ : Vocabulary
         The words that it knows.
     log_losses_ : list of float
-        Log-loss on the inner rows after temperature scaling, before each epoch and after the last.
+        Their log-loss after temperature scaling, before each epoch and after the last.
     best_epoch_ : int
         The epoch that is kept; 0 is the start.
     snapshots_ : list of TextClassifier
@@ -96,6 +99,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         batch_size: int = 64,
         learning_rate: float = 5e-3,
         inner: float = 0.1,
+        length: int = 64,
         snapshots: bool = False,
         progress: Callable[[int, float], None] | None = None,
         seed: int = 0,
@@ -110,11 +114,19 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.inner = inner
+        self.length = length
         self.snapshots = snapshots
         self.progress = progress
         self.seed = seed
 
-    def fit(self, texts: Sequence[str], y: Any, unlabelled: Sequence[str] = ()) -> Self:
+    def fit(
+        self,
+        texts: Sequence[str],
+        y: Any,
+        unlabelled: Sequence[str] = (),
+        *,
+        valid: tuple[Sequence[str], Any] | None = None,
+    ) -> Self:
         """Learn vocabulary and weights.
 
         Parameters
@@ -125,6 +137,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
             Labels of two or more classes.
         unlabelled : sequence of str
             More texts for the vocabulary and for the pre-training.
+        valid : pair of a sequence of str and an array-like, optional
+            Texts and labels that say when to stop; those of classes that `y` lacks are left out.
 
         Raises
         ------
@@ -134,7 +148,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         check_choice(self.encoder, "encoder", tuple(ENCODERS))
         if self.pretraining is not None:
             check_choice(self.pretraining, "pretraining", TASKS)
-        for name in ("epochs", "patience", "batch_size", "pretrain_epochs"):
+        for name in ("epochs", "patience", "batch_size", "pretrain_epochs", "length"):
             check_count(getattr(self, name), name, low=1)
         check_number(self.learning_rate, "learning_rate", low=0.0, open_low=True)
         check_number(self.inner, "inner", low=0.0, high=0.5, open_low=True)
@@ -149,19 +163,23 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
             fail("y", f"as long as `texts` ({len(texts)})", f"{len(labels)} labels")
         if len(self.classes_) < 2:
             fail("y", "labels of two classes or more", f"{len(self.classes_)}")
-        self.vocabulary_ = Vocabulary.of([*texts, *unlabelled])
+        self.vocabulary_ = Vocabulary.of([*texts, *unlabelled], length=self.length)
         tokens = self.vocabulary_.encode(texts)
-        held = torch.as_tensor(inner_rows(labels, self.inner, self.seed))
-        if not held.any():
-            fail("y", "labels with two rows or more of some class", "one row a class")
-        labels = torch.as_tensor(labels)
-        train = TokenBatches(tokens[~held], labels[~held], self.batch_size, shuffle=True)
-        valid = TokenBatches(tokens[held], labels[held], 512)
-        everything = self.vocabulary_.encode([*texts, *unlabelled])
+        if valid is None:
+            inner = inner_rows(labels, self.inner, self.seed)
+            if not inner.any():
+                fail("y", "labels with two rows or more of some class", "one row a class")
+            judged = TokenBatches(tokens[inner], torch.as_tensor(labels[inner]), 512)
+            tokens, labels = tokens[~inner], labels[~inner]
+        else:
+            judged = self._valid(*valid)
+        train = TokenBatches(tokens, torch.as_tensor(labels), self.batch_size, shuffle=True)
         options = TrainingOptions() if self.options is None else self.options
         with torch.random.fork_rng([]):
             torch.manual_seed(self.seed)
             module = self._encoder()
+            if self.pretraining is not None or self.virtual_augmentation is not None:
+                everything = self.vocabulary_.encode([*texts, *unlabelled])
             if self.pretraining is not None:
                 self._pretrain(module, everything, self.pretraining)
             if self.virtual_augmentation is not None:
@@ -173,7 +191,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
                     weight=self.virtual_augmentation,
                 )
                 options = replace(options, virtual_augmentation=virtual)
-        self._train(module, options, train, valid)
+        self._train(module, options, train, judged)
         return self
 
     def decision_function(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -185,9 +203,12 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
             Texts.
         """
         tokens = self.vocabulary_.encode(texts)
-        rows = TokenBatches(tokens, torch.zeros(len(tokens), dtype=torch.long), 512)
+        batches = TokenBatches(tokens, torch.arange(len(tokens)), 512)
+        logits = np.empty((len(tokens), len(self.classes_)), np.float32)
         with torch.no_grad():
-            return np.concatenate([self.module_(batch).numpy() for batch, _ in rows])
+            for batch, rows in batches:
+                logits[rows.numpy()] = self.module_(batch).numpy()
+        return logits
 
     def predict(self, texts: Sequence[str]) -> NDArray[Any]:
         """Labels of the highest logits, shape (n,).
@@ -199,8 +220,22 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         """
         return np.asarray(self.classes_[self.decision_function(texts).argmax(axis=1)])
 
+    def _valid(self, texts: Sequence[str], y: Any) -> TokenBatches:
+        """Rows that say when to stop, of the classes that are known."""
+        tokens = self.vocabulary_.encode(check_texts(texts, "valid[0]"))
+        labels = np.asarray(y)
+        if labels.shape != (len(tokens),):
+            got = f"labels of shape {labels.shape}"
+            fail("valid", f"as many labels as texts ({len(tokens)})", got)
+        known = np.isin(labels, self.classes_)
+        if not known.any():
+            fail("valid", "labels of which some are in `y`", "none of them")
+        numbers = torch.as_tensor(np.searchsorted(self.classes_, labels[known]))
+        return TokenBatches(tokens[torch.as_tensor(known)], numbers, 512)
+
     def _encoder(self) -> TextEncoder:
-        return ENCODERS[self.encoder](len(self.vocabulary_), len(self.classes_))
+        sizes = {"length": self.length} if self.encoder == "transformer" else {}
+        return ENCODERS[self.encoder](len(self.vocabulary_), len(self.classes_), **sizes)
 
     def _pretrain(
         self, module: TextEncoder, tokens: torch.Tensor, task: Task
@@ -220,7 +255,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         module: TextEncoder,
         options: TrainingOptions,
         train: TokenBatches,
-        valid: TokenBatches,
+        judged: TokenBatches,
     ) -> None:
         self.snapshots_: list[Self] = []
 
@@ -239,11 +274,13 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
             discussion_epochs=0,
             patience=self.patience,
             calibrated=True,
-            optimizer=lambda parameters: torch.optim.Adam(parameters, self.learning_rate),
+            optimizer=lambda parameters: torch.optim.Adam(
+                parameters, self.learning_rate, fused=True
+            ),
             progress=after,
             options=options,
             seed=self.seed,
-        ).fit(train, valid)
+        ).fit(train, judged)
         self.log_losses_ = [losses[0] for losses in trainer.history_["pretraining"]]
         self.best_epoch_ = int(np.argmin(self.log_losses_))
         self.module_ = module.eval()

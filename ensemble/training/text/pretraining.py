@@ -30,7 +30,8 @@ def pretrain(
     """
     generator = torch.Generator().manual_seed(torch.initial_seed() % 2**32)
     head = nn.Linear(module.width, n_targets(task, vocabulary))
-    optimizer = torch.optim.Adam([*module.parameters(), *head.parameters()], learning_rate)
+    parameters = [*module.parameters(), *head.parameters()]
+    optimizer = torch.optim.Adam(parameters, learning_rate, fused=True)
     batches = TokenBatches(tokens, tokens[:, 0], batch_size, shuffle=True, generator=generator)
     module.train()
     for _ in range(epochs):

@@ -12,17 +12,25 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
+from postproc.scores.binary_labels import binary_labels
 from postproc.scores.codes import coded
 from postproc.scores.frames.frame import Frame
 from postproc.scores.frames.labels import (
     Ids,
     as_numbers,
+    holds_lists_of_names,
     is_text,
     match_rows,
     read_labels,
     read_prior,
 )
-from postproc.scores.frames.native import check_default, is_native, open_native
+from postproc.scores.frames.native import (
+    as_name,
+    check_default,
+    is_native,
+    open_native,
+    series_like,
+)
 from postproc.scores.names import some
 
 #: Types of arguments without names.
@@ -72,7 +80,7 @@ def takes_frames(
                 return function(*bound.args, **bound.kwargs)
             call = _Call(given, function.__name__ == "fit", stacked)
             call.read_scores(scores)
-            call.read_labels(belongs)
+            call.read_labels(belongs, tables=scores)
             call.read_priors(priors)
             for option in ("classes", "ids"):
                 if option in signature.parameters and given.get(option) is None:
@@ -129,8 +137,11 @@ class _Call:
             self.ids = next(iter(self.ids_of.values()), None)
         self.n_classes = next((_width(value) for value in read.values()), 0)
 
-    def read_labels(self, belongs: Mapping[str, str]) -> None:
-        """Replace labels by class numbers, in the order of the rows that they belong to."""
+    def read_labels(self, belongs: Mapping[str, str], tables: Sequence[str]) -> None:
+        """Replace labels by class numbers, in the order of the rows that they belong to.
+
+        Only arguments among `tables` hold scores.
+        """
         for name, scores in belongs.items():
             value = self.given.get(name)
             if value is None:
@@ -143,7 +154,17 @@ class _Call:
                     self.ids_of[scores] = found.ids
                     for frame in self.frames_of.get(scores, ()):
                         check_default(frame.native, found.ids, frame.name)
+            is_one = scores in tables and self._is_one_column(scores)
+            if self.classes is None and is_text(value) and is_one:
+                first = next(iter(self.frames_of.get(scores, ())), None)
+                heading = as_name(first.columns[0]) if first is not None and first.columns else None
+                value = binary_labels(np.asarray(value), positive=None, heading=heading, name=name)
             self.given[name] = as_numbers(value, self.classes, name)
+
+    def _is_one_column(self, name: str) -> bool:
+        """Whether an argument holds binary scores in one column."""
+        first: Any = next(_leaves(self.given.get(name)), ())
+        return len(shape := np.shape(first)) == 1 or shape[1:] == (1,)
 
     def read_priors(self, names: Sequence[str]) -> None:
         """Replace priors by class name by arrays in the order of the classes."""
@@ -164,7 +185,9 @@ class _Call:
             return result
         if returns == "scores" or values.ndim == 2:
             return model.with_scores(values)
-        return model.with_classes(values) if returns == "classes" else model.with_rows(values, name)
+        if returns == "classes":
+            return model.with_classes(values)
+        return series_like(model.native, values, name)
 
     def _known_classes(self, leaves: Sequence[Any]) -> Sequence[str] | None:
         """Those of the fitted object, else those given, else those of the first named table."""
@@ -198,7 +221,7 @@ def _is_plain(value: Any) -> bool:
 
 def _concerns(value: Any) -> bool:
     """Whether an argument is or holds a table in memory, or labels or shares by name."""
-    if is_native(value) or is_text(value):
+    if is_native(value) or is_text(value) or holds_lists_of_names(value):
         return True
     if isinstance(value, Mapping):
         entries = list(value.values())

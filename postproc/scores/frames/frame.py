@@ -93,10 +93,6 @@ class Frame:
             return series_like(self.native, values, self.native.name or "score")
         return with_columns(self.native, self.columns, values)
 
-    def with_rows(self, values: NDArray[Any], name: str) -> Any:
-        """A Series of one value a row, shape (n,)."""
-        return series_like(self.native, values, name)
-
     def with_classes(self, numbers: NDArray[np.int64]) -> Any:
         """A Series of predicted classes: their names, or their numbers where they have none."""
         values: NDArray[Any] = numbers

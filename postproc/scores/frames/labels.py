@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from postproc.scores.frames.native import (
 )
 from postproc.scores.names import matching_order, positions, some
 from postproc.scores.tables.choice import ColumnChoice
-from postproc.scores.tables.columns import find_ids
+from postproc.scores.tables.id_columns import find_ids
 from postproc.scores.tables.tables import as_floats, is_number
 
 Ids = NDArray[np.str_] | None
@@ -73,8 +73,11 @@ def match_rows(labels: Labels, wanted: Ids, name: str) -> NDArray[Any]:
 def as_numbers(values: Any, classes: Sequence[str] | None, name: str) -> Any:
     """Labels as class numbers where they are names of classes; all others as they are.
 
-    Numbers are names, too, where a class other than class j is called j.
+    Numbers are names, too, where a class other than class j is called j. Lists of names, one a
+    row, become zeros and ones, (n, m).
     """
+    if holds_lists_of_names(values):
+        return _one_column_a_name(values, classes, name)
     if not is_text(values):
         if classes is None or not (_has_numbers(classes) or "True" in classes):
             return values
@@ -95,18 +98,41 @@ def as_numbers(values: Any, classes: Sequence[str] | None, name: str) -> Any:
     return numbers
 
 
+def holds_lists_of_names(values: Any) -> bool:
+    """Whether labels are a list of lists or sets of text: the names that each row has."""
+    if not isinstance(values, list | tuple) or not values:
+        return False
+    if not all(isinstance(names, list | tuple | set | frozenset) for names in values):
+        return False
+    first = next((label for names in values for label in names), None)
+    return isinstance(first, str)
+
+
+def _one_column_a_name(
+    rows: Sequence[Collection[str]], classes: Sequence[str] | None, name: str
+) -> NDArray[np.int8]:
+    """Zeros and ones, (n, m), of the names of each row."""
+    if classes is None:
+        mend = "class names come from named columns or `classes`"
+        fail(name, "zeros and ones where classes have no names", "lists of names", mend)
+    index = {label: column for column, label in enumerate(classes)}
+    matrix = np.zeros((len(rows), len(classes)), dtype=np.int8)
+    for row, names in enumerate(rows):
+        for label in names:
+            if label not in index:
+                fail(f"{name}[{row}]", f"names among {some(classes)}", repr(label))
+            matrix[row, index[label]] = 1
+    return matrix
+
+
 def is_text(values: Any) -> bool:
     """Whether labels are text: an array of strings, or a list that begins with one."""
     if isinstance(values, list | tuple):
         return bool(values) and isinstance(values[0], str)
     return isinstance(values, np.ndarray) and (
-        values.dtype.kind in "UT" or (values.dtype.kind == "O" and any_text(values))
+        values.dtype.kind in "UT"
+        or (values.dtype.kind == "O" and any(isinstance(v, str) for v in values.ravel().tolist()))
     )
-
-
-def any_text(values: NDArray[Any]) -> bool:
-    """Whether objects hold text."""
-    return any(isinstance(value, str) for value in values.ravel().tolist())
 
 
 def read_prior(value: Any, classes: Sequence[str] | None, n_classes: int, name: str) -> Any:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+#: Given as the column of ids, this says that there is none.
+NO_COLUMN = "-"
+
 
 @dataclass(frozen=True)
 class ColumnChoice:
-    """The columns of scores, ids and labels: names or patterns; a declared kind chooses a list."""
+    """The columns of scores, ids and labels: names or patterns; a declared kind chooses a list.
+
+    The `id_column` "-" says that no column holds ids.
+    """
 
     columns: tuple[str, ...] = ()
     id_column: str | None = None

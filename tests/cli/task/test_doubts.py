@@ -80,7 +80,7 @@ def test_rows_that_are_fitted_to_and_judged_are_told(run_cli, name):
 
 def test_a_target_that_few_rows_speak_for_is_doubted(run_cli):
     rng = np.random.default_rng(0)
-    np.save("a.test.npy", 6 * np.eye(C)[np.zeros(N, int)] + 0.1 * rng.normal(size=(N, C)))
+    np.save("a.test.npy", 2 * np.eye(C)[np.zeros(N, int)] + rng.normal(size=(N, C)))
     labels = np.r_[np.zeros(4, int), rng.integers(1, C, N - 4)]
     np.save("labels.val.npy", labels)
     np.save("a.val.npy", 2 * np.eye(C)[labels] + rng.normal(size=(N, C)))
@@ -107,3 +107,33 @@ def test_few_rows_tell_nothing():
     assert not is_chance(0.0, LEAST_ROWS - 1)
     assert not is_chance(np.nan, 1000)
     assert not is_chance(2.0, 1000)
+
+
+@pytest.mark.parametrize("name", LEARN)
+def test_a_saved_model_knows_the_rows_that_it_was_fitted_to(run_cli, name):
+    words = LEARN[name]
+    members = words[words.index("--fit") + 1 : words.index("--fit-labels")]
+    members = [word for word in members if word != "--fit"]
+    run_cli(*words, "-o", "out.npy", "--save", "model.json", "--overwrite")
+    said = "PREDS are also fitted to"
+    again = run_cli("apply", "model.json", *members, "-o", "again.npy", "--overwrite", "--by-order")
+    assert said in again.stderr
+    targets = [member.replace("val", "test") for member in members]
+    other = run_cli("apply", "model.json", *targets, "-o", "again.npy", "--overwrite", "--by-order")
+    assert said not in other.stderr
+
+
+def test_rows_fitted_to_among_others_are_counted(run_cli):
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.ones(C), N)
+    ids = np.array([f"r{row}" for row in range(N)])
+    np.savez("all.npz", probs=probs, ids=ids)
+    np.savez("part.npz", probs=probs[5:45], ids=ids[5:45])
+    np.save("y.npy", rng.integers(0, C, 40))
+    words = ("--fit", "part.npz", "--fit-labels", "y.npy", "-o", "out.npz", "--overwrite")
+    assert (
+        f"40 of the {N} rows of PREDS are also fitted to"
+        in run_cli("calibrate", "all.npz", *words).stderr
+    )
+    np.savez("part.npz", probs=probs[-40:], ids=ids[5:45])  # the names of other rows
+    assert "also fitted to" not in run_cli("calibrate", "all.npz", *words).stderr

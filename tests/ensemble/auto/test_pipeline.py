@@ -49,9 +49,21 @@ def test_a_shift_is_adapted_to_and_gains(fitted):
     assert np.abs(adapted.decision_.prior.prior - SHIFTED).sum() < 0.2
     gain = np.mean(adapted.predict([2 * x]) == y) - np.mean(x.argmax(axis=1) == y)
     assert gain > 0.02
+    assert not adapted.decision_.fit.is_refuted
+    assert "This assumes that rows of one class look alike" in adapted.summary_
     assert "Expected gain: +" in adapted.summary_
     assert adapted.summary_.endswith("allows for the choices made on these same rows.")
     np.testing.assert_array_equal(fitted.predict_proba([2 * x]), adapted.predict_proba([2 * x]))
+
+
+def test_what_class_frequencies_cannot_explain_is_not_adapted_to(fitted):
+    x, _ = task(500, np.full(5, 0.2), 22)
+    with pytest.warns(UserWarning, match="by more than class frequencies, which explain .*PP315"):
+        adapted = fitted.adapt_to([2 * x + [9.0, 0.0, 0.0, 0.0, 0.0]])
+    assert adapted.decision_.action != "adapt"
+    assert adapted.decision_.fit.is_refuted
+    assert "but not by class frequencies alone" in adapted.summary_
+    assert "re-weighted to the class frequencies" not in adapted.summary_
 
 
 def test_labels_of_the_target_are_no_argument():
@@ -61,7 +73,7 @@ def test_labels_of_the_target_are_no_argument():
 
 def test_order_of_rows_and_classes_does_not_matter(fit_split, fitted):
     scores, y = fit_split
-    target = task(300, SHIFTED, 23)[0]
+    target = 2 * task(300, SHIFTED, 23)[0]
     expected = fitted.predict_proba([target])
     rng = np.random.default_rng(0)
     rows, classes = rng.permutation(len(y)), np.array([3, 0, 4, 1, 2])
@@ -74,7 +86,7 @@ def test_order_of_rows_and_classes_does_not_matter(fit_split, fitted):
 
 
 def test_it_repeats_itself_and_survives_saving(tmp_path, fit_split, fitted):
-    target = task(300, SHIFTED, 24)[0]
+    target = 2 * task(300, SHIFTED, 24)[0]
     again = AutoPostprocessor(n_rehearsals=18).fit([fit_split[0]], fit_split[1])
     expected = fitted.predict_proba([target])
     np.testing.assert_array_equal(again.predict_proba([target]), expected)
@@ -136,6 +148,7 @@ def test_too_few_rows_are_left_alone():
     assert auto.adapt_to([x]).summary_.startswith("Nothing was done")
 
 
+@pytest.mark.filterwarnings("ignore:the scores of the target differ")
 @pytest.mark.parametrize("rows", [0, 1, 50])
 def test_no_row_one_row_and_equal_rows(fitted, rows):
     target = np.tile([[2.0, 1.0, 0.0, 0.0, -1.0]], (rows, 1))
@@ -162,8 +175,15 @@ def test_a_class_without_labels(fit_split):
 def test_training_predictions_are_suspected():
     x, y = task(300, np.full(4, 0.25), 0, distance=6.0)
     auto = AutoPostprocessor(n_rehearsals=6).fit([x], y)
-    with pytest.warns(UserWarning, match="must not be rows that the model was trained on"):
+    with pytest.warns(UserWarning, match="or the model was trained on the fit rows"):
         auto.adapt_to([task(300, np.full(4, 0.25), 1, distance=0.7)[0]])
+
+
+@pytest.mark.parametrize("scale", [0.02, 0.2])
+def test_cautious_models_are_not_suspected(scale):
+    x, y = task(300, np.full(4, 0.25), 0, distance=6.0)
+    target, _ = task(300, np.full(4, 0.25), 1, distance=6.0)
+    AutoPostprocessor(n_rehearsals=6).fit([scale * x], y).adapt_to([scale * target])
 
 
 def test_a_target_of_other_classes_is_refused(fitted):

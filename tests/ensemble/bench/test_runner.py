@@ -10,11 +10,12 @@ import pytest
 
 from ensemble import soft_vote
 from ensemble.bench.methods import METHODS, choose_methods
-from ensemble.bench.protocol import draw_seed
 from ensemble.bench.runner import Plan, _measure_in_worker, benchmark, check_settings
 from ensemble.bench.summary import summary_tables
 from ensemble.bench.tasks import find_tasks
-from postproc import draw_target
+from postproc import draw_target, softmax
+from postproc.evaluation.folds import seed_from
+from postproc.evaluation.registry import METRICS
 
 CHEAP = ("temperature", "bcts", "map", "true-prior")
 
@@ -54,7 +55,7 @@ def test_gains_in_another_metric_are_those_of_scikit_learn(tmp_path, make, lines
     soft = soft_vote([good, biased], kinds="logits").argmax(axis=1)
     (result,) = cells(found, "soft", shift="longtail:50")
     for draw, (value, before) in enumerate(zip(result.value, result.before, strict=True)):
-        rows = draw_target(y, "longtail:50", 200, draw_seed(0, draw), 3)
+        rows = draw_target(y, "longtail:50", 200, seed_from(0, draw), 3)
         assert value == pytest.approx(f1_score(y[rows], soft[rows], average="macro"))
         own = f1_score(y[rows], good[rows].argmax(axis=1), average="macro")
         assert before == pytest.approx(own)
@@ -70,10 +71,37 @@ def test_gains_in_another_metric_are_those_of_scikit_learn(tmp_path, make, lines
         benchmark(folder, **{**options, "metric": "mcc"}, output=tmp_path / "b.jsonl")
 
 
-def test_metrics_of_probabilities_and_single_draws_are_refused(tmp_path, make):
+@pytest.mark.parametrize("metric", ["log_loss", "brier", "auc", "average_precision", "aurc"])
+def test_gains_in_metrics_of_probabilities_are_those_of_the_registry(tmp_path, make, metric):
+    folder = make(tmp_path / "task", members=("good", "biased"))
+    methods = ("soft", "temperature", "em", "oracle", "best-single")
+    found = benchmark(folder, methods=methods, draws=3, rows=200, metric=metric)
+    assert not [each.error for each in found if each.error]
+    judge, y = METRICS[metric], np.load(folder / "labels.test.npy")
+    fit = np.load(folder / "labels.val.npy")
+    sign = 1 if judge.higher else -1
+    names = ("good", "biased")
+    probs = [softmax(np.load(folder / f"{name}.test.npy")) for name in names]
+    on_fit = [judge.measure(fit, softmax(np.load(folder / f"{n}.val.npy"))).value for n in names]
+    best = int(np.argmax(sign * np.array(on_fit)))
+    (result,) = cells(found, "soft", shift="none")
+    for draw, (value, before) in enumerate(zip(result.value, result.before, strict=True)):
+        rows = draw_target(y, "none", 200, seed_from(0, draw), 3)
+        wanted = judge.measure(y[rows], np.mean(probs, axis=0)[rows]).value
+        assert value == pytest.approx(wanted, rel=1e-6)
+        assert before == pytest.approx(judge.measure(y[rows], probs[best][rows]).value, rel=1e-6)
+    gains = sign * np.subtract(result.value, result.before)
+    assert result.gain == pytest.approx(gains.mean())
+    assert cells(found, "best-single", shift="none")[0].gains.tolist() == [0] * 3
+    assert min(cells(found, "oracle", shift="none")[0].gains) >= 0 or metric != "log_loss"
+
+
+def test_unknown_metrics_and_single_draws_are_refused(tmp_path, make):
     folder = make(tmp_path / "task")
-    with pytest.raises(ValueError, match="one of predicted classes"):
-        benchmark(folder, metric="log_loss")
+    with pytest.raises(ValueError, match="log_loss, brier"):
+        benchmark(folder, metric="loss")
+    with pytest.raises(ValueError, match="for multiclass predictions, got f1"):
+        benchmark(folder, metric="f1")
     with pytest.raises(ValueError, match="`draws` must be 2 or more for other metrics"):
         benchmark(folder, metric="macro_f1", draws=1)
 
@@ -143,7 +171,7 @@ def test_every_method_is_planned_once(make, tmp_path):
 
 
 def test_a_seed_has_draws_of_its_own():
-    seeds = {(s, d): draw_seed(s, d) for s in range(20) for d in range(20)}
+    seeds = {(s, d): seed_from(s, d) for s in range(20) for d in range(20)}
     assert len(set(seeds.values())) == 400
 
 

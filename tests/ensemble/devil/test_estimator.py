@@ -324,7 +324,10 @@ def test_no_share_without_controls(fit_split):
         ({"seeds": 0}, "`seeds` must be an integer >= 1, got 0"),
         ({"n_folds": 1}, "`n_folds` must be an integer >= 2, got 1"),
         ({"seed": -1}, "`seed` must be an integer >= 0, got -1"),
-        ({"device": "tpu"}, '`device` must be one of "cpu", "cuda", got \'tpu\''),
+        (
+            {"device": "tpu"},
+            "`device` must be one of \"cpu\", \"cuda\", got 'tpu'; did you mean 'cpu'?",
+        ),
     ],
 )
 def test_bad_parameters(options, message, fit_split):

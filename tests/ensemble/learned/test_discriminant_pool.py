@@ -130,3 +130,13 @@ def test_error_messages(options, message, fit_split):
     with pytest.raises(ValueError) as error:
         ensemble.DiscriminantPool(**options).fit(*fit_split)
     assert str(error.value) == message
+
+
+def test_a_member_of_shuffled_rows_has_no_weight():
+    rng = np.random.default_rng(0)
+    y = rng.integers(6, size=500)
+    shared = 2 * np.eye(6)[y] + rng.normal(size=(500, 6))
+    members = [shared + 1.2 * rng.normal(size=(500, 6)) for _ in range(8)]
+    members[3] = members[3][rng.permutation(500)]
+    weights = ensemble.DiscriminantPool().fit(members, y).member_weights_
+    assert weights[3] < 0.1 * np.median(weights)

@@ -100,3 +100,41 @@ def test_faults():
         tune_greedy(arrays, y, grid={"alpha": [1]})
     with pytest.raises(ValueError, match="`metric` must be one of accuracy"):
         tune_greedy(arrays, y, grid={"metric": ["gain"]})
+
+
+@pytest.mark.parametrize("name", ["accuracy", "micro_f1", "log_loss", "average_precision"])
+def test_gains_of_labels_against_a_loop(name):
+    rng = np.random.default_rng(2)
+    y = (rng.random((90, 4)) < [0.5, 0.4, 0.3, 0.2]).astype(int)
+    arrays = [
+        1 / (1 + np.exp(-strength * (2 * y - 1) - rng.normal(size=y.shape)))
+        for strength in (1.5, 0.2, 0.1)
+    ]
+    metric = find_metric(name)
+    grid = {"metric": ["micro_f1", "log_loss"], "n_bags": [1]}
+    result = tune_greedy(arrays, y, grid=grid, n_folds=3, metric=name, multilabel=True)
+    logits = np.stack([np.log(a) - np.log1p(-a) for a in arrays], axis=2)
+    folds = make_plan(logits, y, n_folds=3, n_repeats=1, seed=0, learns_labels=True).folds[0]
+    soft = metric.measure(y, np.mean(arrays, axis=0)).value
+    assert result.task == "multilabel"
+    for setting in result.settings:
+        probs = np.empty(y.shape)
+        for fold in range(3):
+            train, held = folds != fold, folds == fold
+            model = GreedySelection(**setting.options)
+            model.fit([a[train] for a in arrays], y[train], multilabel=True)
+            probs[held] = model.predict_proba([a[held] for a in arrays])
+        sign = 1 if metric.higher else -1
+        gain = sign * (metric.measure(y, probs).value - soft)
+        assert setting.gain == pytest.approx(gain, abs=1e-9)
+
+
+def test_labels_have_a_grid_and_metrics_of_their_own():
+    rng = np.random.default_rng(2)
+    y = (rng.random((60, 3)) < 0.4).astype(int)
+    arrays = [np.clip(0.6 * y + 0.4 * rng.random(y.shape), 0, 1) for _ in range(2)]
+    result = tune_greedy(arrays, y, n_folds=3, grid={"n_bags": [1]}, multilabel=True)
+    assert result.metric == "micro_f1"
+    assert [s.options["metric"] for s in result.settings] == ["micro_f1", "log_loss", "macro_f1"]
+    with pytest.raises(ValueError, match="for multilabel predictions, got kappa"):
+        tune_greedy(arrays, y, grid={"metric": ["kappa"]}, multilabel=True)

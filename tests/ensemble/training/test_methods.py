@@ -19,8 +19,7 @@ from ensemble.training import (
 from ensemble.training.adversarial import project, shifted, unit
 from ensemble.training.child_tuning import driven_child, driven_masks, free_mask
 from ensemble.training.contrastive import contrastive_loss
-from ensemble.training.flooding import flood
-from ensemble.training.levels import found_levels, turning_point
+from ensemble.training.flooding import flood, found_levels, turning_point
 from ensemble.training.steps import Stepper
 
 RNG = np.random.default_rng(0)
@@ -79,21 +78,43 @@ def test_pgd_by_hand(radius):
     assert torch.equal(w, W)
 
 
+@pytest.mark.parametrize("magnitude", [None, 0.0, 0.4, 30.0])
 @pytest.mark.parametrize("radius", [0.2, 0.5, 9.0])
-def test_freelb_by_hand(radius):
+def test_freelb_by_hand(radius, magnitude):
     w, loss = quadratic()
     torch.manual_seed(3)
-    (found,) = Adversarial("w", "freelb", radius, 0.3, 4).gradients(loss, [w], [w])
+    option = Adversarial("w", "freelb", radius, 0.3, 4, magnitude)
+    (found,) = option.gradients(loss, [w], [w])
     torch.manual_seed(3)
-    delta = 0.3 / np.sqrt(3) * (2 * torch.rand_like(W) - 1).numpy()
+    first = radius if magnitude is None else magnitude
+    delta = first / np.sqrt(3) * (2 * torch.rand_like(W) - 1).numpy()
     total = np.zeros(3)
     for _ in range(4):
-        delta *= min(1, radius / np.linalg.norm(delta))
+        delta *= min(1, radius / max(np.linalg.norm(delta), 1e-300))
         g = A.numpy() @ (W.numpy() + delta)
         total += g / 4
         delta = delta + 0.3 * g / np.linalg.norm(g)
     np.testing.assert_allclose(found, total, rtol=1e-12)
     assert torch.equal(w, W)
+
+
+def test_freelb_with_one_step_of_length_zero_is_plain_training():
+    w, loss = quadratic()
+    before = torch.get_rng_state()
+    (found,) = Adversarial("w", "freelb", 0.7, 0.0, 1).gradients(loss, [w], [w])
+    assert torch.equal(found, A @ W)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_first_point_of_freelb_has_a_magnitude_of_its_own():
+    w = nn.Parameter(torch.zeros(10_000, dtype=torch.double))
+    torch.manual_seed(0)
+    seen = []
+    Adversarial("w", "freelb", 2.0, 0.0, 1, magnitude=1.5).gradients(
+        lambda: seen.append(w.detach().clone()) or w.sum(), [w], [w]
+    )
+    assert seen[0].abs().max() <= 0.015
+    assert seen[0].norm().item() == pytest.approx(1.5 / np.sqrt(3), rel=0.02)  # uniform
 
 
 def test_units_and_projections_of_zero():
@@ -202,6 +223,7 @@ def test_a_free_child_of_all_weights_is_plain_training():
         (lambda: Adversarial("w", "bim"), '`method` must be one of "fgm", "pgd", "freelb", got'),
         (lambda: Adversarial("w", radius=-1), r"`radius` must be in \[0, inf\), got -1"),
         (lambda: Adversarial("w", n_steps=0), "`n_steps` must be an integer >= 1, got 0"),
+        (lambda: Adversarial("w", magnitude=-1), r"`magnitude` must be in \[0, inf\), got -1"),
         (lambda: ChildTuning(share=0), r"`share` must be in \(0, 1\], got 0"),
         (lambda: ChildTuning("F"), '`method` must be one of "free", "driven"'),
         (lambda: Contrastive(len, temperature=0), "`temperature` must be in"),

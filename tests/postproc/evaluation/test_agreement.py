@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from postproc.evaluation.agreement import unlabelled_doubts
+from postproc.evaluation.agreement import order_doubts, unlabelled_doubts
 
 NAMES = ["a", "b", "c"]
 
@@ -25,3 +25,11 @@ def test_a_class_that_may_lack_labels_by_chance_is_in_no_doubt():
     assert unlabelled_doubts("m", NAMES, *few) == []
     none = np.array([50, 0, 50]), np.array([50, 0, 50]), np.array([50, 0, 50])
     assert unlabelled_doubts("m", NAMES, *none) == []
+
+
+def test_only_words_are_doubted_to_be_in_order():
+    (said,) = order_doubts(["accuracy", "quadratic_kappa"], ["low", "high"])
+    assert "in the order of the columns (low, high)" in said
+    assert order_doubts(["quadratic_kappa"], ["1", "2", "3.5"]) == []
+    assert order_doubts(["quadratic_kappa"], None) == []
+    assert order_doubts(["kappa"], ["low", "high"]) == []

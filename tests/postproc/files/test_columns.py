@@ -19,7 +19,8 @@ from postproc.scores.tables.column_names import (
     is_suspect,
     is_truth,
 )
-from postproc.scores.tables.columns import find_roles, odd_columns
+from postproc.scores.tables.columns import find_roles
+from postproc.scores.tables.suspects import odd_columns
 from postproc.scores.tables.tables import Table
 from tests.postproc.files import fuzz
 
@@ -347,3 +348,28 @@ def test_names_of_labels_and_of_what_stands_beside_logits():
     assert [is_extra(name) for name in names] == [True] * 2 + [False] * 2
     names = ("y_true", "Actual class", "label", "y_pred")
     assert [is_truth(name) for name in names] == [True] * 2 + [False] * 2
+
+
+def test_no_column_holds_ids_if_the_user_says_so(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("orchid,rose\n0.25,0.75\n0.5,0.5\n")
+    found = load_predictions(path, reading=Reading(id_column="-"))
+    assert (found.ids, found.classes) == (None, ("orchid", "rose"))
+
+
+def test_a_column_of_ids_that_is_not_there_is_an_error(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("id,cat,dog\na,0.25,0.75\nb,0.5,0.5\n")
+    with pytest.raises(ValueError, match="no column 'key' of ids"):
+        load_predictions(path, reading=Reading(id_column="key"))
+
+
+def test_ids_that_are_not_read_are_told_of(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("visit,age,cat,dog\n7,40,0.2,0.8\n9,40,0.6,0.4\n8,41,0.5,0.5\n")
+    told = r"row ids are lost if 'visit' holds them; if so, use --id-column visit \[PP201\]$"
+    with pytest.warns(ReadingWarning, match=told):
+        assert load_predictions(path, reading=Reading(columns=("cat", "dog"))).ids is None
+    for column, ids in (("visit", ["7", "9", "8"]), ("-", None)):
+        found = load_predictions(path, reading=Reading(columns=("cat", "dog"), id_column=column))
+        assert (found.ids if ids is None else found.ids.tolist()) == ids

@@ -157,3 +157,10 @@ def test_scores_that_fall_in_every_row_are_told(many, n_last):
     assert any("top-k lists" in told for told in order_doubts(found))
     scores[-1] = scores[-1, ::-1]
     assert order_doubts(Predictions.check(scores, name="a.npy")) == []
+
+
+@pytest.mark.parametrize(("lowest", "told"), [(0.5, 1), (0.49, 0)])
+def test_one_column_of_the_highest_probabilities_is_told(lowest, told):
+    column = np.r_[lowest, np.random.default_rng(0).uniform(0.5, 1, N_ROWS)]
+    assert len(doubts(column)) == told
+    assert doubts(column[:10]) == []  # by chance

@@ -153,8 +153,10 @@ def test_labels_are_looked_up_in_a_table_with_more_rows_and_columns(tmp_path):
     path = _write(tmp_path / "y.csv", text)
     ids = np.array(["1", "3"])
     options = {"n_classes": 2, "n_rows": 2, "classes": ["cat", "dog"], "ids": ids}
+    told = r"y.csv: 1 of 3 labels are of rows without predictions \('7'\) \[PP201\]$"
     for column in ("truth", "tr*"):
-        found = load_labels(path, reading=Reading(label_column=column), **options)
+        with pytest.warns(ReadingWarning, match=told):
+            found = load_labels(path, reading=Reading(label_column=column), **options)
         assert found.tolist() == [0, 1]
     with pytest.raises(ValueError) as caught:
         load_labels(path, **options)
@@ -478,3 +480,33 @@ def test_mapped_labels_that_are_looked_up_by_name(tmp_path):
     np.save(tmp_path / "y.npy", np.array([20, 10, 20]))
     found = load_labels(tmp_path / "y.npy", n_classes=2, classes=["10", "20"], mapped=True)
     assert found.tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("heading", "rows", "expected"),
+    [
+        ("y", ["2", "0", "1"], [2, 0, 1]),
+        ("target", ["2.0", "0.0", "1.0"], [2, 0, 1]),
+    ],
+)
+def test_lines_of_numbers_may_have_a_heading(tmp_path, heading, rows, expected):
+    path = _write(tmp_path / "y.txt", _lines(rows, [heading]))
+    assert load_labels(path, n_classes=3).tolist() == expected
+
+
+@pytest.mark.parametrize("rows", [["0", "1", "1"], ["0.0", "1.0", "1.0"], ["no", "yes", "yes"]])
+@pytest.mark.parametrize("heading", [[], ["churn"]])
+def test_labels_of_two_classes_as_lines(tmp_path, heading, rows):
+    path = _write(tmp_path / "y.txt", _lines(rows, heading))
+    assert load_labels(path, n_classes=2).tolist() == [0, 1, 1]
+
+
+def test_lines_of_names_may_have_a_heading(tmp_path):
+    path = _write(tmp_path / "y.txt", _lines(["dog", "cat"], ["label"]))
+    assert load_labels(path, n_classes=3, classes=NAMES).tolist() == [1, 0]
+
+
+def test_a_name_of_no_class_is_no_heading(tmp_path):
+    path = _write(tmp_path / "y.txt", _lines(["dig", "dog", "cat"]))
+    with pytest.raises(ValueError, match=r"row 0.*'dig'"):
+        load_labels(path, n_classes=3, classes=NAMES)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from postproc import load_predictions
-from postproc.files.reading import Reading
+from postproc.files.reading import Reading, ReadingWarning
 
 CLASSES = ("cat", "dog", "owl")
 
@@ -61,3 +61,32 @@ def test_the_error_of_a_long_table_names_the_layout(probs, tmp_path):
     path = write(tmp_path / "long.csv", lines_of(probs), "id,class,score")
     with pytest.raises(ValueError, match="use postproc convert --layout long"):
         load_predictions(path)
+
+
+@pytest.mark.parametrize("header", ["id,label,score", "label,score"])
+def test_one_of_two_classes_a_row_gives_both(tmp_path, header):
+    rows = [("NEG", "0.75"), ("POS", "0.875"), ("NEG", "0.6")]
+    lines = [",".join((f"r{at}", *row) if "id" in header else row) for at, row in enumerate(rows)]
+    path = write(tmp_path / "top.csv", lines, header)
+    with pytest.raises(ValueError, match="use postproc convert --layout long"):
+        load_predictions(path)
+    with pytest.warns(ReadingWarning, match="the score of one of two classes"):
+        found = load_predictions(path, reading=Reading(long=True))
+    assert found.classes == ("NEG", "POS")
+    assert np.array_equal(found.scores, [[0.75, 0.25], [0.125, 0.875], [0.6, 0.4]])
+    assert (found.ids is None) == ("id" not in header)
+
+
+def test_one_of_several_classes_a_row_is_no_prediction(tmp_path):
+    lines = ["r0,cat,0.5", "r1,dog,0.7", "r2,owl,0.4"]
+    path = write(tmp_path / "top.csv", lines, "id,label,score")
+    with pytest.raises(ValueError, match=r"save the scores of all classes \(top_k=None"):
+        load_predictions(path)
+    with pytest.raises(ValueError, match="got 0 lines for 'r0' and 'dog'"):
+        load_predictions(path, reading=Reading(long=True))
+
+
+def test_one_of_two_logits_does_not_give_the_other(tmp_path):
+    path = write(tmp_path / "top.csv", ["r0,NEG,0.5", "r1,POS,1.5"], "id,label,score")
+    with pytest.raises(ValueError, match=r"line 3, column 'score' must be a probability.*got 1\.5"):
+        load_predictions(path, reading=Reading(long=True))

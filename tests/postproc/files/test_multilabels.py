@@ -17,7 +17,7 @@ KNOWN = {"classes": NAMES, "ids": IDS, "shape": (4, 3)}
 
 def write(path, cells, other="a"):
     lines = [f'{name},"{cell}"' for name, cell in zip(IDS[::-1], cells[::-1], strict=True)]
-    path.write_text("\n".join(["id,labels", f"other,{other}", *lines]) + "\n")
+    path.write_text("\n".join(["id,labels", *lines]) + "\n")
 
 
 @pytest.mark.parametrize("mark", ["|", ";", ","])
@@ -40,6 +40,12 @@ def test_lists_with_spaces_and_in_json(tmp_path):
         with pytest.warns(ReadingWarning, match="in JSON"):
             found = load_multilabels(tmp_path / name, **KNOWN)
         np.testing.assert_array_equal(found, WANTED)
+
+
+def test_labels_of_rows_without_predictions_are_told_of(tmp_path):
+    (tmp_path / "y.csv").write_text("id,a,b c,d\nr9,0,0,0\nr0,0,0,1\nr1,0,0,0\nr2,1,0,0\nr3,0,0,1")
+    with pytest.warns(ReadingWarning, match=r"1 of 5 labels are of rows without predictions"):
+        load_multilabels(tmp_path / "y.csv", **KNOWN)
 
 
 def test_a_list_of_one_column_among_others(tmp_path):

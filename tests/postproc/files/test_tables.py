@@ -226,7 +226,8 @@ def test_other_encodings_are_refused(tmp_path, encoding):
         (
             "id,a,b\n7,.5,.5\n7,.5,.5\n",
             "`ids of {}` must be unique, got '7' more than once; "
-            "postproc pool makes one row of those that share an id",
+            "postproc pool makes one row of those that share an id; of a table, --id-column names "
+            "another column of ids, or - for none",
         ),
     ],
 )

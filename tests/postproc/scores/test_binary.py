@@ -6,7 +6,8 @@ from scipy.special import expit
 
 import ensemble
 import postproc
-from postproc.scores.binary import TwoColumns, binary_labels, two_columns, winners
+from postproc.scores.binary import TwoColumns, two_columns, winners
+from postproc.scores.binary_labels import binary_labels
 from postproc.scores.blocks import Sizes
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import NpySource

@@ -18,6 +18,7 @@ from postproc.scores.kinds import two_class_rows
 from tests.postproc.shuffled import Shuffled
 
 VOTES = 'declare kind="votes" (--votes), which divides each row by its sum'
+PERCENT = f"{VOTES}; beside files of logits, write it anew first: postproc convert --votes"
 LOGITS = 'kind="logits" (--logits)'
 MULTILABEL = "if each column is a label of its own, declare multilabel=True (--multilabel)"
 STACK = (
@@ -244,8 +245,8 @@ def test_minus_infinity_of_a_label_of_its_own(library):
 @pytest.mark.parametrize(
     ("rows", "got", "mend"),
     [
-        ([[40, 60], [1.5, 98.5]], "rows that sum to 100, like percentages", VOTES),
-        ([[33.3, 33.3, 33.3]], "rows that sum to 100, like percentages", VOTES),
+        ([[40, 60], [1.5, 98.5]], "rows that sum to 100, like percentages", PERCENT),
+        ([[33.3, 33.3, 33.3]], "rows that sum to 100, like percentages", PERCENT),
         ([[4, 8], [2.5, 9.5]], "rows that all sum to 12, like votes", f"{VOTES}, or {LOGITS}"),
         ([[7, 0], [3, 1]], "whole numbers >= 0, like counts of votes", f"{VOTES}, or {LOGITS}"),
         (
@@ -372,7 +373,9 @@ def test_what_is_no_scores(scores, error, message):
 def test_kinds_that_there_are_not(kind):
     with pytest.raises(ValueError) as caught:
         check_scores([[0.5, 0.5]], kind=kind)
-    assert str(caught.value) == f'`kind` must be one of "logits", "probs", "votes", got {kind!r}'
+    asked = "; did you mean 'probs'?" if kind == "Probs" else ""
+    rule = 'must be one of "logits", "probs", "votes"'
+    assert str(caught.value) == f"`kind` {rule}, got {kind!r}{asked}"
 
 
 def test_multilabel_columns_are_problems_of_their_own():

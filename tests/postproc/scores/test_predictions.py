@@ -64,7 +64,8 @@ def test_two_names_alike_or_too_few(probs):
         (
             {"ids": [5, 5, *range(18)]},
             "`ids of p` must be unique, got '5' more than once; "
-            "postproc pool makes one row of those that share an id",
+            "postproc pool makes one row of those that share an id; of a table, --id-column names "
+            "another column of ids, or - for none",
         ),
         (
             {"ids": np.arange(20)[:, None]},

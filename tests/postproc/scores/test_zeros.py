@@ -53,6 +53,6 @@ def test_nothing_changes_where_probabilities_are_lower_than_zeros_count():
 
 
 def test_few_zeros_are_no_warning():
-    warn_of_zeros([Zeros(0.01, -3.0)], ["scores"], stacklevel=1)
-    with pytest.warns(UserWarning, match=r"0.05 in scores \(2% of them\) \[PP314\]"):
-        warn_of_zeros([Zeros(0.02, math.log(0.05))], ["scores"], stacklevel=1)
+    warn_of_zeros([Zeros(0.1, -3.0)], ["scores"], stacklevel=1)
+    with pytest.warns(UserWarning, match=r"0.05 in scores \(20% of them\) \[PP314\]"):
+        warn_of_zeros([Zeros(0.2, math.log(0.05))], ["scores"], stacklevel=1)

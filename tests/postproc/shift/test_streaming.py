@@ -95,7 +95,7 @@ def test_sums_do_not_depend_on_cuts_or_device(task, device, step):
         joint_normalization(probs, source, strength=0.7),
         atol=1e-9,
     )
-    winners = target_moments(read, over, "", winners=True)
+    winners = target_moments(read, over, "", one_hot_winners)
     hard = solve_confusion(winners, one_hot_winners(fit), y[:300], n_bootstrap=2, seed=0)
     expected = bbse_prior(probs, fit, y[:300], soft=False, n_bootstrap=2)
     np.testing.assert_allclose(hard.prior, expected.prior, atol=1e-12)

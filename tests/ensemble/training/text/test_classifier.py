@@ -13,6 +13,7 @@ from ensemble.training import (
     TrainingOptions,
     VirtualAugmentation,
 )
+from ensemble.training.batches import calibrated_log_loss
 from ensemble.training.text import TextClassifier, Vocabulary
 from ensemble.training.text.classifier import inner_rows
 from ensemble.training.text.encoders import TextCNN
@@ -52,9 +53,10 @@ def test_every_encoder_learns(encoder):
 
 
 def test_the_kept_epoch_is_judged_after_temperature_scaling():
-    model = TextClassifier(**QUICK, snapshots=True).fit(TEXTS, Y)
-    held = inner_rows(np.unique(Y, return_inverse=True)[1], 0.1, 0)
-    texts, y = [t for t, inner in zip(TEXTS, held, strict=True) if inner], Y[held]
+    wrong = np.where(np.arange(len(Y)) % 7, Y, np.roll(Y, 1))  # so that none is right on all rows
+    model = TextClassifier(**QUICK, snapshots=True).fit(TEXTS, wrong)
+    held = inner_rows(np.unique(wrong, return_inverse=True)[1], 0.1, 0)
+    texts, y = [t for t, inner in zip(TEXTS, held, strict=True) if inner], wrong[held]
     labels = np.searchsorted(model.classes_, y)
     for epoch, snapshot in enumerate(model.snapshots_, 1):
         z = snapshot.decision_function(texts).astype(np.float64)
@@ -63,6 +65,44 @@ def test_the_kept_epoch_is_judged_after_temperature_scaling():
     kept = model.snapshots_[model.best_epoch_ - 1]
     np.testing.assert_array_equal(kept.decision_function(texts), model.decision_function(texts))
     assert len(model.snapshots_) == len(model.log_losses_) - 1
+
+
+def test_validation_rows_say_when_to_stop_and_no_row_is_spared():
+    texts, y = toy(60, seed=1)
+    rolled = np.roll(np.array(["bird", "cat", "dog"]), 1)[
+        np.searchsorted(["bird", "cat", "dog"], y)
+    ]
+    right = TextClassifier(**QUICK, snapshots=True).fit(TEXTS, Y, valid=(texts, y))
+    wrong = TextClassifier(**QUICK, snapshots=True).fit(TEXTS, Y, valid=(texts, rolled))
+    for model, labels in ((right, y), (wrong, rolled)):
+        numbers = np.searchsorted(model.classes_, labels)
+        for epoch, snapshot in enumerate(model.snapshots_, 1):
+            z = torch.as_tensor(snapshot.decision_function(texts))
+            judged = calibrated_log_loss(z, torch.as_tensor(numbers))
+            assert model.log_losses_[epoch] == pytest.approx(judged, abs=1e-5)
+    assert right.best_epoch_ > wrong.best_epoch_
+    first, other = right.snapshots_[0], wrong.snapshots_[0]  # the rows that are trained on
+    np.testing.assert_array_equal(first.decision_function(texts), other.decision_function(texts))
+    unknown = right.fit(TEXTS, Y, valid=([*texts, "a cow"], [*y, "cow"]))
+    assert unknown.log_losses_ == right.log_losses_
+
+
+def test_wrong_validation_rows_are_named():
+    with pytest.raises(ValueError, match=r"`valid` must be as many labels as texts \(2\), got"):
+        TextClassifier().fit(TEXTS, Y, valid=(["a", "b"], ["cat"]))
+    with pytest.raises(ValueError, match="`valid` must be labels of which some are in `y`"):
+        TextClassifier().fit(TEXTS, Y, valid=(["a", "b"], ["cow", "owl"]))
+    with pytest.raises(TypeError, match=r"`valid\[0\]` must be a sequence of strings"):
+        TextClassifier().fit(TEXTS, Y, valid=("a b", ["cat", "dog"]))
+
+
+@pytest.mark.parametrize("encoder", ["cnn", "transformer"])
+def test_only_so_many_words_are_read(encoder):
+    short = TextClassifier(encoder, epochs=1, length=2).fit(TEXTS, Y)
+    found = short.decision_function(["w1 cat", "w1 cat dog dog dog"])
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+    longer = TextClassifier(encoder, epochs=1, length=100).fit([*TEXTS, "cat " * 90], [*Y, "cat"])
+    assert longer.decision_function(["dog " * 80]).shape == (1, 3)
 
 
 def test_training_options_are_heard_and_differ():
@@ -137,6 +177,7 @@ def test_inner_rows():
         ({"pretraining": "next"}, "`pretraining` must be"),
         ({"epochs": 0}, "`epochs` must be"),
         ({"inner": 0.6}, "`inner` must be"),
+        ({"length": 0}, "`length` must be"),
     ],
 )
 def test_wrong_settings(settings, message):

@@ -4,6 +4,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 import torch
+from torch import nn
 
 from ensemble.training.text import BidirectionalGRU, TextCNN, Transformer
 from postproc import embedding_dimension
@@ -52,6 +53,55 @@ def test_every_parameter_has_a_gradient(encoder):
 
 def test_two_dropout_masks_give_two_representations(encoder):
     assert not torch.equal(*(encoder.train().represent(TOKENS) for _ in range(2)))
+
+
+def test_convolutions_are_torchs_own():
+    torch.manual_seed(0)
+    encoder = TextCNN(40, 3, n_maps=5, widths=(1, 2, 3, 4)).eval()
+    x = encoder.embedding(TOKENS[:1])
+    maps = [c(x.transpose(1, 2))[:, :, :5] for c in encoder.convolutions]
+    wanted = torch.cat(maps, dim=1).relu().transpose(1, 2)
+    torch.testing.assert_close(encoder.word_states(TOKENS[:1])[0], wanted)
+    logits = encoder.output(wanted.amax(dim=1))
+    torch.testing.assert_close(encoder(TOKENS[:1]), logits)
+
+
+def test_recurrent_units_are_torchs_own_on_texts_without_padding():
+    torch.manual_seed(0)
+    encoder = BidirectionalGRU(40, 3).eval()
+    states, _ = encoder.word_states(TOKENS)
+    for row, text in enumerate(TOKENS):
+        words = text[text != 0]
+        wanted = encoder.units(encoder.embedding(words)[None])[0][0]
+        torch.testing.assert_close(states[row, : len(words)], wanted)
+
+
+@pytest.mark.parametrize("n_layers", [1, 2])
+def test_layers_of_attention_are_torchs_own_on_texts_without_padding(n_layers):
+    torch.manual_seed(0)
+    encoder = Transformer(40, 3, n_layers=n_layers).eval()
+    layer = nn.TransformerEncoderLayer(48, 4, 96, batch_first=True, norm_first=True)
+    stack = nn.TransformerEncoder(layer, n_layers, enable_nested_tensor=False).eval()
+    for own, layer in zip(stack.layers, encoder.layers, strict=True):
+        own.load_state_dict(layer.state_dict())
+    states, _ = encoder.word_states(TOKENS)
+    for row, text in enumerate(TOKENS):
+        words = text[text != 0]
+        placed = encoder.project(encoder.embedding(words)) + encoder.positions[: len(words)]
+        torch.testing.assert_close(states[row, : len(words)], stack(placed[None])[0])
+
+
+def test_embeddings_lose_the_same_features_in_all_words_of_a_text():
+    encoder = BidirectionalGRU(40, 3, dropout=0.5).train()
+    seen = []
+    encoder.states = lambda embedded, inside: seen.append(embedded) or embedded
+    torch.manual_seed(0)
+    encoder.word_states(TOKENS[[0, 0]])
+    lost = seen[0] == 0
+    assert torch.equal(lost.all(dim=1), lost.any(dim=1))
+    assert not torch.equal(lost[0], lost[1])
+    kept = torch.where(lost, 0.0, 2 * encoder.embedding(TOKENS[[0, 0]]))
+    torch.testing.assert_close(seen[0], kept)
 
 
 def test_order_matters_but_to_none_of_width_one():

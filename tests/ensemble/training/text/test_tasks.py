@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ensemble.training.text import Vocabulary
+from ensemble.training.text import Vocabulary, tasks
 from ensemble.training.text.tasks import (
     IGNORED,
     TASKS,
@@ -17,6 +17,7 @@ from ensemble.training.text.tasks import (
     target_table,
     word_type,
 )
+from ensemble.training.text.vocabulary import MASK
 
 WORDS = ("!", "12", "apple", "the", "zebra", "ä")
 VOCABULARY = Vocabulary(WORDS)
@@ -101,3 +102,29 @@ def test_tables_by_hand():
     assert first == [28, 28, 28, 27, 26, 0, 19, 25, 28]
     assert target_table("masked", VOCABULARY).tolist() == list(range(9))
     assert (word_type("_"), word_type("☂"), first_character("é")) == (3, 2, 28)
+
+
+#: For one text, "the cat sat on 12 mats": which words are chosen first, which words are drawn.
+BY_HAND = {
+    "shuffle": (["mats", "cat", "sat", "on", "12", "the"], [1, 0, 0, 0, 0, 1]),
+    "random": (["the", "cat", "sat", "on", "12", "on"], [0, 0, 0, 0, 0, 1]),
+    "shuffle-random": (["mats", "cat", "cat", "on", "12", "the"], [1, 0, 2, 0, 0, 1]),
+    "token-type": (["the", "cat", "sat", "on", "12", None], [IGNORED] * 5 + [3]),
+    "first-character": (["the", "cat", "sat", "on", "12", None], [IGNORED] * 5 + [12]),
+    "masked": (["the", "cat", "sat", "on", "12", None], [IGNORED] * 5 + ["mats"]),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_inputs_and_targets_by_hand(task, monkeypatch):
+    words = ["the", "cat", "sat", "on", "12", "mats"]
+    vocabulary = Vocabulary.of([" ".join(words)], least=1)
+    number = {word: vocabulary.encode([word]).item() for word in words} | {None: MASK}
+    drawn = torch.tensor([[number[word] for word in ["12", "12", "cat", "12", "12", "on"]]])
+    order = torch.tensor([[5, 0, 2, 1, 3, 4]])  # "mats" first, then "the", then "sat"
+    monkeypatch.setattr(tasks, "_random_order", lambda *_: order)
+    monkeypatch.setattr(tasks, "_drawn", lambda *_: drawn)
+    inputs, targets = corrupt(task, vocabulary.encode([" ".join(words)]), vocabulary, generator())
+    wanted_inputs, wanted_targets = BY_HAND[task]
+    assert inputs.tolist() == [[number[word] for word in wanted_inputs]]
+    assert targets.tolist() == [[number.get(target, target) for target in wanted_targets]]

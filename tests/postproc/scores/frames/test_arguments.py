@@ -14,6 +14,7 @@ import torch
 from ensemble import LearnedLogPool, check_members, pool_rows, soft_vote
 from postproc import (
     CAN,
+    MultilabelCalibration,
     Predictions,
     TemperatureScaling,
     accuracy_report,
@@ -26,6 +27,7 @@ from postproc import (
     load_predictions,
     log_softmax,
     multilabel_prior,
+    multilabel_report,
     reliability_bins,
     save_predictions,
     softmax,
@@ -265,6 +267,23 @@ def test_labels_of_several_columns_are_matched_by_name(frame):
     np.testing.assert_allclose(multilabel_prior(truth), [1 / 3, 2 / 3])
 
 
+@pytest.mark.parametrize("kind", [list, tuple, set])
+def test_lists_of_names_are_columns_of_zeros_and_ones(frame, kind):
+    has = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [1, 0, 0]])
+    names = [kind(np.array(CLASSES)[row == 1].tolist()) for row in has]
+    found = MultilabelCalibration().fit(frame, names)
+    wanted = MultilabelCalibration().fit(frame, has)
+    np.testing.assert_array_equal(found.predict_proba(P), wanted.predict_proba(P))
+    report = multilabel_report({"a": P}, names, classes=CLASSES)
+    assert report.to_text() == multilabel_report({"a": P}, has, classes=CLASSES).to_text()
+    with pytest.raises(ValueError, match=r"lists of names; class names come from named columns"):
+        MultilabelCalibration().fit(P, names)
+    with pytest.raises(
+        ValueError, match=r"y\[1\]` must be names among 'cat', 'dog', 'owl', got 'elk'"
+    ):
+        MultilabelCalibration().fit(frame, [*names[:1], kind(["elk"]), *names[2:]])
+
+
 def test_functions_of_labels_alone_match_rows_by_index():
     labels = pd.Series(np.array(CLASSES)[Y], index=IDS)
     shuffled = labels.sample(frac=1, random_state=1)
@@ -339,3 +358,19 @@ def test_arrays_load_no_library_of_tables():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("column", [P[:, 0], P[:, :1], pd.DataFrame({"p": P[:, 0]})])
+@pytest.mark.parametrize("words", [("no", "yes"), ("False", "True"), ("0", "1")])
+def test_words_are_labels_of_one_column(column, words):
+    truth = (Y == 0).astype(int)
+    found = TemperatureScaling().fit(column, np.array(words)[truth])
+    assert found.temperature_ == TemperatureScaling().fit(column, truth).temperature_
+
+
+def test_the_name_of_one_column_is_its_positive_label():
+    column, truth = pd.DataFrame({"spam": P[:, 0]}), (Y == 0).astype(int)
+    found = TemperatureScaling().fit(column, np.array(["ham", "spam"])[truth])
+    assert found.temperature_ == TemperatureScaling().fit(column, truth).temperature_
+    with pytest.raises(ValueError, match="must be 0 and 1, true and false"):
+        TemperatureScaling().fit(column, np.array(["ham", "eggs"])[truth])
