@@ -275,6 +275,7 @@ def test_class_names(tmp_path):
 MULTI = np.array([[1, 0, 0], [0, 1, 1]])
 
 
+@pytest.mark.filterwarnings("ignore:.*has no row ids")
 @pytest.mark.parametrize(
     ("name", "write"),
     [
