@@ -191,9 +191,11 @@ class ZarrTarget:
         return zlib.crc32(np.ascontiguousarray(self._open("r")[rows]).data)
 
     def flush(self) -> None:
-        """Flush all chunks."""
+        """Flush all chunks, and remove those that a killed job has left unfinished."""
         for file in self.path.rglob("*"):
-            if file.is_file():
+            if file.suffix == ".partial":
+                file.unlink()
+            elif file.is_file():
                 flush(file)
 
     def _open(self, mode: str) -> Any:

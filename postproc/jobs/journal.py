@@ -40,10 +40,12 @@ class Journal:
 
     @classmethod
     def begin(cls, path: Path, job: Mapping[str, Any]) -> Journal:
-        """Start a journal for a job, given as JSON types."""
+        """Start a journal for a job, given as JSON types; it is there with its whole first line."""
         token = uuid.uuid4().hex
         head = {"journal": JOURNAL_VERSION, "token": token, "job": job}
-        path.write_text(json.dumps(head) + "\n", encoding="utf-8")
+        started = path.with_suffix(".new")
+        started.write_text(json.dumps(head) + "\n", encoding="utf-8")
+        started.rename(path)
         return cls(path, token)
 
     @classmethod

@@ -21,6 +21,16 @@ def test_differences_are_named(old, new, said):
     assert difference(old, new) == said
 
 
+def test_a_journal_is_there_with_its_whole_first_line(tmp_path, monkeypatch):
+    def killed(*paths):
+        raise SystemExit
+
+    monkeypatch.setattr("pathlib.Path.rename", killed)
+    with pytest.raises(SystemExit):
+        Journal.begin(tmp_path / "journal.jsonl", {})
+    assert not (tmp_path / "journal.jsonl").exists()
+
+
 def test_statistics_pass_through_the_journal_unchanged(tmp_path):
     stats = {
         "n": 3,

@@ -313,6 +313,15 @@ def test_other_errors_keep_finished_blocks_or_leave_nothing(out, error):
         assert [path.name for path in out.path.parent.iterdir()] == [out.path.name]
 
 
+def test_a_chunk_that_a_killed_job_was_writing_is_removed(tmp_path):
+    pytest.importorskip("zarr")
+    out = output(tmp_path / "out.zarr")
+    stop(out)
+    (out.partial / "rows.zarr" / "c" / "0" / "0.3e23a62f.partial").write_bytes(b"x")
+    check(out, run(Rows(), out, resume=True))
+    assert not list(out.path.rglob("*.partial"))
+
+
 def test_containers_that_are_damaged_or_missing_are_made_again(out):
     stop(out)
     (rows,) = out.partial.glob("rows*")
