@@ -30,9 +30,8 @@ Weights = NDArray[np.float64]
 
 
 def linear_pool(probs: Sequence[Array], weights: Weights) -> Array:
-    """Σ_m w_m P_m, in float32 if all P_m are; a damaged model may hold weights below 0."""
-    if min(map(float, weights)) < 0:
-        fail("weights", "at least 0", f"{min(map(float, weights)):.3g}")
+    """Σ_m w_m P_m, in float32 if all P_m are."""
+    _check_weights(weights)
     xp = api.array_namespace(*probs)
     narrow = all(p.dtype == xp.float32 for p in probs)
     return _weighted_sum(probs, weights, dtype=xp.float32 if narrow else None)
@@ -45,6 +44,7 @@ def log_linear_pool(logs: Sequence[Array], weights: Weights) -> Array:
 
 def median_pool(probs: Sequence[Array], weights: Weights) -> Array:
     """Weighted median of the members for each row and class, scaled to sum to 1."""
+    _check_weights(weights)
     xp = api.array_namespace(*probs)
     values = xp.stack([xp.astype(p, xp.float64) for p in probs])
     order = xp.argsort(values, axis=0)
@@ -69,6 +69,7 @@ def rank_pool(probs: Sequence[Array], weights: Weights, tie: Tie, draws: Array |
     """Weighted mean of the Borda points of each class, scaled to sum to 1."""
     from scipy.stats import rankdata
 
+    _check_weights(weights)
     xp = api.array_namespace(*probs)
     # One point for each class below it, half a point for each class tied with it.
     ranks = [rankdata(as_numpy(p), axis=1) - 1 for p in probs]
@@ -85,11 +86,18 @@ def majority(
     draws: Array | None,
 ) -> Array:
     """Shares of the votes, Σ_m w_m one-hot(winner of m), from M arrays `winners` of shape (k,)."""
+    _check_weights(weights)
     xp = api.array_namespace(*probs)
     classes = xp.arange(probs[0].shape[1], device=api.device(probs[0]))
     ballots = [w[:, None] == classes for w in winners]
     votes = _weighted_sum(ballots, weights)
     return _settle(votes, _support(probs, weights, votes, tie), tie, draws)
+
+
+def _check_weights(weights: Weights) -> None:
+    """Refuse weights below 0, which a damaged model may hold."""
+    if min(map(float, weights)) < 0:
+        fail("weights", "at least 0", f"{min(map(float, weights)):.3g}")
 
 
 def row_draws(rows: slice, seed: int) -> NDArray[np.float64]:

@@ -417,3 +417,12 @@ def test_bad_options(call, message):
     with pytest.raises(ValueError) as error:
         call(members_of())
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("method", ["soft", "hard", "median", "rank"])
+def test_weights_below_0_of_a_damaged_model_are_refused(method):
+    members = list(np.random.default_rng(0).dirichlet(np.ones(3), (2, 5)))
+    voting = ensemble.Voting(method).fit(members)
+    voting.member_weights_ = np.array([1.5, -0.5])
+    with pytest.raises(ValueError, match=r"`weights` must be at least 0, got -0\.5"):
+        voting.predict_proba(members)
