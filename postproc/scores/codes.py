@@ -242,6 +242,18 @@ CODES = {
         "It counts how far apart two classes are, by the order of the columns.",
         "Put the columns in their order (`--classes`); take `kappa` if classes have none.",
     ),
+    "saturated-logits": Code(
+        "PP219",
+        "Logits on another scale",
+        "In most rows sampled, logits are so far apart (over 36.8) that probabilities round to 0 "
+        "and 1.",
+        "Log-loss, Brier score and calibration error say nothing of such scores, nor does 1/2 as a "
+        "threshold. AUC and average precision rank logits of two classes and of labels as they "
+        "are; those of more classes tie.",
+        "`postproc calibrate SCORES --logits --fit ...` makes probabilities of scores on any "
+        "scale; `postproc ensemble rank SCORES --logits --over rows` ranks them in [0, 1]. Divide "
+        "log-odds that were multiplied by a factor.",
+    ),
     "converged": Code(
         "PP301",
         "Not converged",
