@@ -401,7 +401,8 @@ CODES = {
         "Classes or rows do not match",
         "Class names, row ids or shapes of two inputs differ.",
         "Nothing is averaged or compared across unlike rows or classes.",
-        "Correct the names or ids; `--missing-class zero` allows members that lack classes.",
+        "Correct the names or ids; `--missing-class zero` allows members that lack classes, "
+        "`--common-rows` keeps the rows that all files have.",
     ),
     "labels": Code(
         "PP406",
