@@ -112,12 +112,13 @@ def _as_members(
     """Checked members; the scores of a calibrator are one."""
     if isinstance(estimator, MemberEstimator):
         return check_members(scores, kinds=kinds, classes=classes, multilabel=multilabel)
-    if not isinstance(scores, Predictions):
-        kind: Any = getattr(estimator, "kind", None) if kinds is None else kinds
-        scores = Predictions.check(
-            scores, kind=kind, classes=classes, name="scores", multilabel=multilabel
-        )
-    return Members((scores,))
+    if isinstance(scores, Members):
+        return scores
+    kind: Any = getattr(estimator, "kind", None) if kinds is None else kinds
+    checked = Predictions.check(
+        scores, kind=kind, classes=classes, name="scores", multilabel=multilabel
+    )
+    return Members((checked,))
 
 
 def _folds(

@@ -56,7 +56,7 @@ def decide_file(
     if cost is not None and labels is not None and (labels >= target.n_classes).any():
         fail("labels", "those of the classes, as the table of costs has no others", "some others")
     notes = [] if y is None or rows is None else fit_doubts([rows], y)
-    notes += [] if rows is None else same_rows([target], [rows])
+    notes += [] if rows is None else same_rows([target], [rows], "fit to other labelled rows")
     decider, costs = None, None
     if cost is not None:
         table = load_costs(cost, n_classes=target.n_classes, classes=target.classes)

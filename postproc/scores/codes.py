@@ -187,7 +187,8 @@ CODES = {
         "Judged on the rows fitted to",
         "Predictions hold rows that `--fit` holds too, or that a saved model was fitted to.",
         "A gain on the rows that a method was fitted to does not carry over to others.",
-        "Fit to other labelled rows.",
+        "Fit to other labelled rows. `postproc calibrate`, `ensemble` and `auto` write honest "
+        "predictions of the rows of `--fit` with `--oof`: each by a fit to others.",
     ),
     "leakage": Code(
         "PP212",
