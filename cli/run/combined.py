@@ -67,9 +67,23 @@ def fit_and_combine(
     if members is None or held is None:
         return deliver(write_combined(what, notes), runner)
     outcome = write_combined(what, [*notes, *held.warnings])
+    outcome.summary["warnings"] += _one_adapted(outcome.summary)
     solo, made = combiner.solo_accuracy_, held.write(runner)
     report = _report(what, members, task.fit_loaded, held.labels, solo, made)
     return deliver(replace(outcome, held_out=report), runner)
+
+
+def _one_adapted(summary: dict[str, Any]) -> list[str]:
+    """Warn if a pipeline has adapted PREDS to a label shift, which the fit rows do not have."""
+    decision = summary.get("decision", {})
+    shifted = any(label["adapted"] for label in decision.get("shifted", ()))
+    if decision.get("action") != "adapt" and not shifted:
+        return []
+    said = (
+        "PREDS are adapted to label shift, and the out-of-fold predictions of --oof are not: what "
+        "is fitted to these does not hold for PREDS"
+    )
+    return [coded("unlike-scores", said)]
 
 
 @dataclass(frozen=True)

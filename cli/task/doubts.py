@@ -15,6 +15,7 @@ from ensemble.agreement import label_doubts, member_doubts
 from ensemble.members import Members
 from ensemble.saved import fitted_rows
 from postproc.evaluation.agreement import chance_doubts, is_chance, order_doubts, unlabelled_doubts
+from postproc.evaluation.alike import confidence_doubts
 from postproc.reports.report import AccuracyReport
 from postproc.scores.arrays import as_numpy
 from postproc.scores.codes import coded
@@ -38,6 +39,13 @@ def fit_doubts(members: Sequence[Predictions], y: Any, target: Members | None = 
 
 #: Commands that write honest predictions of rows that they are fitted to.
 CROSS_FITTING = "calibrate, ensemble and auto write honest predictions of such rows with --oof"
+
+
+def unlike_doubts(fitted: Predictions, y: Any, target: Predictions) -> list[str]:
+    """Warn if rows fitted to are not scored as the target is."""
+    if y.ndim == 2:
+        fitted, target, y = two_class(fitted), two_class(target), y.reshape(-1)
+    return confidence_doubts(fitted, y, target)
 
 
 def same_rows(

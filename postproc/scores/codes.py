@@ -243,6 +243,18 @@ CODES = {
         "It counts how far apart two classes are, by the order of the columns.",
         "Put the columns in their order (`--classes`); take `kappa` if classes have none.",
     ),
+    "unlike-scores": Code(
+        "PP219",
+        "Fit rows and target are not scored alike",
+        "Mean confidence of the rows of `--fit` and of PREDS differs by more than 0.03, four "
+        "standard errors, and what class frequencies explain; or only one of them is adapted to "
+        "label shift.",
+        "Class weights, thresholds and guarantees that are fitted to the one do not hold for the "
+        "other. What made the fit rows was fitted to them, or only one file is calibrated, "
+        "combined, adapted or a mean of several models.",
+        "Take out-of-fold predictions of what made PREDS (`--oof` of `postproc calibrate`, "
+        "`ensemble` and `auto`), or treat both files in the same way.",
+    ),
     "converged": Code(
         "PP301",
         "Not converged",

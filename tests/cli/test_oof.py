@@ -198,3 +198,16 @@ def test_ids_that_the_format_loses_and_classes_of_one_row_are_told(files, run_cl
     result = run_cli("ensemble", "weights", *TEST, *args)
     assert "oof.npy does not keep row ids" in result.stderr
     assert "1 of 3 classes have a single row ('c')" in result.stderr
+
+
+def test_auto_says_if_only_the_output_is_adapted_to_label_shift(files, run_cli):
+    rng = np.random.default_rng(0)
+    for split, prior in (("fit", [1 / 3] * 3), ("test", [0.8, 0.1, 0.1])):
+        y = rng.choice(3, 500, p=prior)
+        np.save(f"{split}.npy", 1.5 * np.eye(3)[y] + rng.normal(size=(500, 3)))
+        np.save(f"{split}_y.npy", y)
+    args = ["--fit", "fit.npy", "--fit-labels", "fit_y.npy", "-o", "o.npy", "--oof", "oof.npy"]
+    result = run_cli("auto", "test.npy", *args)
+    assert "PREDS are adapted to label shift" in result.stderr
+    result = run_cli("auto", "fit.npy", *args, "--overwrite")
+    assert "adapted to label shift" not in result.stderr
