@@ -276,7 +276,7 @@ def test_files_that_are_not_scored_alike_are_told(tmp_path, monkeypatch, run_cli
     for name, n in (("val", 400), ("test", 300)):
         y = rng.integers(0, 3, n)
         np.save(f"{name}_y.npy", y)
-        np.save(f"{name}.npy", 6 * np.eye(3)[y] + 3 * rng.normal(size=(n, 3)))
+        np.save(f"{name}.npy", 6 * np.eye(3)[y] + 5 * rng.normal(size=(n, 3)))
     fit = ("--fit", "val.npy", "--fit-labels", "val_y.npy")
     run_cli("calibrate", "test.npy", *fit, "-o", "cal.npy", "--oof", "oof.npy", "--quiet")
     np.save("probs.npy", softmax(np.load("val.npy")))
