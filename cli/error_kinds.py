@@ -25,6 +25,7 @@ ROOMS = {
     "postproc.scores.one_hot": "labels",
     "postproc.scores.predictions": "names",
     "postproc.scores.prior": "prior",
+    "postproc.scores.row_subsets": "names",
     "postproc.files": "content",
     "postproc.files.labels": "labels",
     "postproc.files.multilabels": "labels",
