@@ -38,6 +38,8 @@ def open_text(path: Path) -> Iterator[IO[str]]:
     with opener(path, "rb") as file:
         start = file.read(2)
     encoding = "utf-16" if start in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig"
+    if start.count(0) == 1:  # half of a letter in UTF-16 without its mark
+        encoding = "utf-16-be" if start[0] == 0 else "utf-16-le"
     with opener(path, "rt", newline="", encoding=encoding) as file:
         yield file
 

@@ -79,7 +79,7 @@ def reading_of(path: Path) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
-        return "it must be UTF-8 text"
+        return "it must be UTF-8 text; save it so, or use iconv -f latin1 -t utf-8"
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     if any(word in reason for word in ("allow_pickle", "Weights only", "Python objects in dtype")):
         return "it holds Python objects, and nothing is unpickled; save plain arrays instead"

@@ -18,9 +18,9 @@ from postproc.files.labels import CLASS_FILE, load_class_names
 from postproc.files.paths import LABEL_SUFFIXES, NAMED_SUFFIXES, PREDICTION_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.files.shards import find_shards, open_shards, shard_name
+from postproc.files.stacks import check_stack
 from postproc.files.zarr import ZarrSource, is_zarr
 from postproc.scores.binary import OneColumn, as_column, is_one_column
-from postproc.scores.binary_labels import POSITIVE
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
 from postproc.scores.codes import coded
@@ -29,7 +29,7 @@ from postproc.scores.kinds import Kind
 from postproc.scores.names import first_few
 from postproc.scores.one_hot import from_labels
 from postproc.scores.predictions import Predictions
-from postproc.scores.rounding import SUM_TOLERANCE, SUM_TOLERANCE_FLOAT16
+from postproc.scores.rounding import SUM_TOLERANCE_FLOAT16
 from postproc.scores.row_subsets import keep_rows
 from postproc.scores.sources import as_source
 from postproc.scores.tables.column_names import drop_affixes
@@ -151,10 +151,9 @@ def _load(
 ) -> list[Predictions]:
     """Load a file, and if it may be `stacked` all members of an (m, n, C) array."""
     found, contents = _open(path, reading)
-    notes = _Notes(str(found), list(contents.notes))
     if contents.values.ndim == 3 and len(contents.values) > 1:
-        _check_stack(contents.values.shape, str(found))
-        contents = _of_outputs(contents, notes) if reading.multilabel else contents
+        contents = check_stack(contents, str(found), multilabel=reading.multilabel)
+    notes = _Notes(str(found), list(contents.notes))
     if reading.predicted_labels and _holds_labels(contents, reading):
         loaded = [from_labels(np.ravel(contents.values), ids=contents.ids, name=str(found))]
     elif not stacked or contents.values.ndim != 3:
@@ -169,27 +168,6 @@ def _load(
             loaded.append(_checked(found, member, reading, classes, notes, mapped=mapped, how=how))
     notes.say()
     return loaded
-
-
-def _check_stack(shape: tuple[int, ...], name: str) -> None:
-    """Refuse an array (m, n, C) of more members than rows: rows probably stand first."""
-    if shape[0] > shape[1]:
-        mend = "put rows second, with numpy.moveaxis"
-        if 1 in shape[1:]:
-            mend = f"save scores.squeeze(axis={shape.index(1, 1)})"
-        rule = "a stack (members, rows, classes) of no more members than rows"
-        fail(name, rule, f"shape {shape}", f"{mend}, or give members as files of their own")
-
-
-def _of_outputs(contents: Contents, notes: _Notes) -> Contents:
-    """Scores (n, m) of m labels, where each has an (n, 2) array of scikit-learn's own."""
-    values = np.asarray(contents.values)
-    if values.shape[2] != 2 or not (abs(values.sum(axis=2) - 1) <= SUM_TOLERANCE).all():
-        return contents
-    notes.notes.append(
-        f"each of its {len(values)} arrays (n, 2) holds a label's two classes, which sum to 1"
-    )
-    return replace(contents, values=values[:, :, POSITIVE].T)
 
 
 def _holds_labels(contents: Contents, reading: Reading) -> bool:
