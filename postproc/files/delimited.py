@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from postproc.files.contents import Contents, check_expansion, text_array
 from postproc.files.dialects import (
+    LABEL_MARK,
     Dialect,
     has_label_header,
     is_decimal,
@@ -292,6 +293,8 @@ def read_lines(path: Path) -> Contents:
         lines.pop()
     if "" in lines:
         refuse(f"line {lines.index('') + 1} must not be empty")
+    if all(line.count(LABEL_MARK) == 1 and line.startswith(LABEL_MARK) for line in lines):
+        lines = [line.split()[0].removeprefix(LABEL_MARK) for line in lines]
     return Contents(text_array(lines), header_or_label=True)
 
 

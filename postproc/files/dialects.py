@@ -24,6 +24,11 @@ DELIMITERS = (",", ";", "\t", "|", " ")
 #: What Excel takes for a line that names the delimiter.
 SEPARATOR_LINE = re.compile(r"sep=.?")
 
+#: What fastText writes before a label, and a line of its predictions.
+LABEL_MARK = "__label__"
+MARKED = re.compile(rf"{LABEL_MARK}(\S+) ([\d.eE+-]+)")
+MARKED_LINE = re.compile(rf"{MARKED.pattern}(?: {MARKED.pattern})*")
+
 #: Characters of a line, and cells in it.
 LONGEST_LINE, MOST_CELLS = 2**24, 2**18
 
@@ -107,6 +112,12 @@ def sniff(path: Path, delimiter: str) -> Dialect:
 def is_table(path: Path) -> bool:
     """Whether lines have several cells, whatever separates them."""
     return any(_faults(Dialect(path, mark)) < inf for mark in DELIMITERS)
+
+
+def is_marked(path: Path) -> bool:
+    """Whether the first line holds labels with probabilities, as fastText writes them."""
+    with open_text(path) as file:
+        return MARKED_LINE.fullmatch(next(lines_of(file), "").strip()) is not None
 
 
 def _faults(dialect: Dialect) -> float:

@@ -11,9 +11,10 @@ import numpy as np
 
 from postproc.files.contents import Contents
 from postproc.files.delimited import header_of
-from postproc.files.dialects import lines_of, open_text
+from postproc.files.dialects import MARKED, MARKED_LINE, lines_of, open_text
 from postproc.files.json_tables import LIST_NAME, rows_of
 from postproc.files.llm import layout_of
+from postproc.scores.tables.suspects import ALL_CLASSES
 from postproc.scores.tables.tables import Column, Table, refuse
 
 #: What the layouts of `postproc convert` are.
@@ -40,7 +41,7 @@ def read_records(path: Path, *, labels: bool = False) -> Table:
         row = _row(record)
         if lines and row.keys() != cells.keys():
             unlike = sorted(row.keys() ^ cells.keys())
-            mend = "each row needs the scores of all classes (top_k=None in transformers)"
+            mend = f"each row needs the scores of all classes ({ALL_CLASSES})"
             got = f"got {unlike[0]!r} in one only"
             refuse(f"line {line} must have the keys of the first, {got}; {mend}")
         for name, value in row.items():
@@ -75,11 +76,23 @@ def _records(path: Path) -> Iterator[tuple[int, Any]]:
             yield from enumerate(records, start=1)
             return
         for number, text in enumerate(lines_of(file), start=1):
-            if text.strip():
+            if not text.strip():
+                continue
+            if path.suffix.lower() == ".txt":
+                yield number, _marked(text.strip(), number)
+            else:
                 try:
                     yield number, json.loads(text)
                 except (ValueError, RecursionError):
                     refuse(f"line {number} must be one JSON record")
+
+
+def _marked(text: str, line: int) -> Any:
+    """Labels and their probabilities in a line of fastText, as pipelines of transformers have."""
+    if MARKED_LINE.fullmatch(text) is None:
+        refuse(f"line {line} must hold labels with probabilities like the first, got {text[:40]!r}")
+    pairs = [{"label": name, "score": float(p)} for name, p in MARKED.findall(text)]
+    return pairs if len(pairs) > 1 else pairs[0]
 
 
 def _row(record: Any) -> dict[str, Any]:

@@ -28,6 +28,9 @@ SAMPLE_ROWS = 1000
 
 MOST_COLUMNS = 40
 
+#: How tools are asked for the scores of all classes.
+ALL_CLASSES = "top_k=None in transformers, k = -1 in fastText"
+
 #: Decimals of a column in all, from which it does not hold whole numbers only by chance.
 LEAST_DECIMALS = 6
 
@@ -179,7 +182,7 @@ def refuse_suspects(table: Table, reasons: dict[int, str], left: Sequence[int]) 
         mend += (
             "use postproc convert --layout long"
             if n_classes == 2
-            else "save the scores of all classes (top_k=None in transformers)"
+            else f"save the scores of all classes ({ALL_CLASSES})"
         )
     if table.in_memory:
         mend = f"give only the score columns{scores}"
