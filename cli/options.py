@@ -226,7 +226,8 @@ class Prior:
     GROUP: ClassVar = INPUT
 
     prior: str | None = given(
-        "Class prior of PREDS: a file of labels, counts or probabilities; `uniform`; numbers "
+        "Class prior of PREDS: a file of labels, counts or probabilities; a column of a table as "
+        "FILE:COLUMN; `uniform`; numbers "
         "separated by commas; or the share of the positive class of two.",
         metavar="SRC",
     )

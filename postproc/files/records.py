@@ -113,7 +113,7 @@ def _flat(record: Any) -> Iterator[tuple[str, Any]]:
     """Names and values of a record; those of objects inside of it are columns of their own."""
     while isinstance(record, list) and len(record) == 1 and isinstance(record[0], list):
         record = record[0]  # what pipelines of transformers give for a list of one text
-    if isinstance(record, list | int | float):
+    if isinstance(record, list | int | float | str):
         record = {LIST_NAME: record}
     if not isinstance(record, dict):
         refuse(f"a record must be an object or a list of scores, got {json.dumps(record)[:40]}")

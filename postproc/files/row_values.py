@@ -32,7 +32,7 @@ def load_row_values(
     file may have more; without ids those of rows that `Predictions.predicted` leaves out are left
     out, too.
     """
-    path, column = _file_and_column(path)
+    path, column = file_and_column(path)
     reading = replace(reading or Reading(), label_column=column)
     found = resolve_path(path, LABEL_SUFFIXES)
     contents = formats.read(found, reading, labels=True)
@@ -50,7 +50,7 @@ def load_row_values(
     return values, name
 
 
-def _file_and_column(path: PathLike) -> tuple[PathLike, str | None]:
+def file_and_column(path: PathLike) -> tuple[PathLike, str | None]:
     """The parts of `FILE:COLUMN`; a whole path that exists names no column."""
     file, colon, column = os.fspath(path).rpartition(":")
     is_whole = not colon or not file or not column or Path(path).exists() or os.sep in column

@@ -18,7 +18,7 @@ Positions = NDArray[np.int64]
 ABSTAIN = "abstain"
 
 #: What to do about ids that are all others.
-FOLDS = "postproc pool puts files of folds together"
+FOLDS = "write ids alike; if these are files of folds, postproc pool puts them together"
 
 #: What to do about ids that some lack.
 COMMON = (

@@ -480,7 +480,7 @@ Y = [1, 0]
             ),
             ValueError,
             "`ids of b` must be those of the other models, in any order, got '3' instead of "
-            "'1'; postproc pool puts files of folds together",
+            "'1'; write ids alike; if these are files of folds, postproc pool puts them together",
         ),
         (
             lambda: accuracy_report({"a": S}, Y).confusions("a", top=0),
