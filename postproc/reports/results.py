@@ -85,7 +85,9 @@ def model_reports(
         metrics = {m.name: m for m in shown if m.needs == "labels" or not only} | metrics
     for metric in metrics.values():
         if only and metric.needs != "labels":
-            fail("metric", f"one of predicted classes, as {only[0]} has only these", metric.name)
+            rule = f"one of predicted classes, as {only[0]} has only these"
+            mend = "if it holds scores, declare --logits or --probs (kinds=)"
+            fail("metric", rule, metric.name, mend)
     of_rows, of_ranks, of_trust = (
         [metric for metric in metrics.values() if metric.needs == needs]
         for needs in ("probabilities", "scores", "confidence")

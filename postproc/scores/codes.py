@@ -254,6 +254,15 @@ CODES = {
         "scale; `postproc ensemble rank SCORES --logits --over rows` ranks them in [0, 1]. Divide "
         "log-odds that were multiplied by a factor.",
     ),
+    "reversed": Code(
+        "PP220",
+        "Scores in reverse order",
+        "The AUC of two classes and its whole interval lie below 50 %.",
+        "Rows of the positive class tend to have lower scores than the others: a higher score may "
+        "mean safer. The AUC of the negated scores is 100 % less this one.",
+        "`--positive NAME` names the class that the column scores; negate logits, or take 1 - p, "
+        "where only some of several files are reversed. Check that rows are in the same order.",
+    ),
     "converged": Code(
         "PP301",
         "Not converged",
