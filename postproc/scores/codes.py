@@ -295,8 +295,10 @@ CODES = {
         "PP305",
         "No label shift",
         "The test of label shift is not significant (p >= 0.05).",
-        "There is nothing to adapt to, and adapting may lower accuracy.",
-        "Use `postproc calibrate` instead, or `postproc auto`, which decides.",
+        "The class prior of the target may be that of the fit rows; predictions that are adapted "
+        "to an estimate of it may be worse.",
+        "Use `postproc calibrate` instead, or `postproc auto`, which decides. If you want the "
+        "shares only, `--method em` estimates them from the target alone, with an interval.",
     ),
     "at-bound": Code(
         "PP306",
