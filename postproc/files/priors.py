@@ -9,12 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files import formats
 from postproc.files.contents import Contents, id_array
-from postproc.files.labels import one_column, order_of
-from postproc.files.paths import LABEL_SUFFIXES, resolve_path
+from postproc.files.labels import one_column, order_of, read_labels
 from postproc.files.reading import Reading
-from postproc.files.row_values import file_and_column
 from postproc.scores.binary_labels import binary_labels
 from postproc.scores.checks import check_number, fail
 from postproc.scores.label_numbers import to_integers, to_numbers
@@ -72,11 +69,7 @@ def load_prior(
     if n_classes == 2 and not multilabel and is_number(source) and not Path(source).exists():
         share = check_number(float(source), "prior", low=0.0, high=1.0)
         return class_prior([1 - share, share], n_classes=2, kind=kind or "vector")
-    path, column = file_and_column(source)
-    found = resolve_path(path, LABEL_SUFFIXES)
-    reading = replace(reading or Reading(), label_column=column)
-    contents = formats.read(found, reading, labels=True)
-    name = str(found)
+    name, contents = read_labels(source, reading)
     if multilabel and (contents.values.size != 2 or kind == "labels"):
         values = to_numbers(contents.values, name)
         return multilabel_prior(values[:, None] if values.ndim == 1 else values, name=name)
@@ -89,7 +82,8 @@ def load_prior(
     contents = _named_numbers(contents, names)
     values = one_column(contents, classes, name, chosen="FILE:COLUMN")
     if n_classes == 2 and classes is None and (len(values) != 2 or kind == "labels"):
-        values = binary_labels(values, positive=reading.positive, heading=None, name=name)
+        positive = None if reading is None else reading.positive
+        values = binary_labels(values, positive=positive, heading=None, name=name)
     if len(values) != n_classes or kind == "labels":
         values = to_integers(values, classes, n_classes, name)
     elif contents.ids is not None and set(contents.ids.tolist()) == set(names):

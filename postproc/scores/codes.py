@@ -267,6 +267,15 @@ CODES = {
         "Take out-of-fold predictions of what made PREDS (`--oof` of `postproc calibrate`, "
         "`ensemble` and `auto`), or treat both files in the same way.",
     ),
+    "reversed": Code(
+        "PP221",
+        "Scores in reverse order",
+        "The AUC of two classes and its whole interval lie below 50 %.",
+        "Rows of the positive class tend to have lower scores than the others: a higher score may "
+        "mean safer. The AUC of the negated scores is 100 % less this one.",
+        "`--positive NAME` names the class that the column scores; negate logits, or take 1 - p, "
+        "where only some of several files are reversed. Check that rows are in the same order.",
+    ),
     "converged": Code(
         "PP301",
         "Not converged",
@@ -299,8 +308,10 @@ CODES = {
         "PP305",
         "No label shift",
         "The test of label shift is not significant (p >= 0.05).",
-        "There is nothing to adapt to, and adapting may lower accuracy.",
-        "Use `postproc calibrate` instead, or `postproc auto`, which decides.",
+        "The class prior of the target may be that of the fit rows; predictions that are adapted "
+        "to an estimate of it may be worse.",
+        "Use `postproc calibrate` instead, or `postproc auto`, which decides. If you want the "
+        "shares only, `--method em` estimates them from the target alone, with an interval.",
     ),
     "at-bound": Code(
         "PP306",
