@@ -12,7 +12,7 @@ import numpy as np
 from postproc.files.contents import Contents
 from postproc.files.delimited import header_of
 from postproc.files.dialects import MARKED, MARKED_LINE, lines_of, open_text
-from postproc.files.json_tables import LIST_NAME, rows_of
+from postproc.files.json_tables import LIST_NAME, holds_array, rows_of
 from postproc.files.llm import layout_of
 from postproc.scores.tables.suspects import ALL_CLASSES
 from postproc.scores.tables.tables import Column, Table, refuse
@@ -60,8 +60,9 @@ def read_records(path: Path, *, labels: bool = False) -> Table:
 
 def _records(path: Path) -> Iterator[tuple[int, Any]]:
     """Numbers and records of lines that are not blank; of a `.json` file, of its array or table."""
+    is_array = holds_array(path)
     with open_text(path) as file:
-        if path.suffix.lower() == ".json":
+        if is_array:
             try:
                 records = json.load(file)
             except ValueError:

@@ -173,8 +173,9 @@ def refuse_suspects(table: Table, reasons: dict[int, str], left: Sequence[int]) 
         f"name the score columns{scores} with columns= (--columns), labels with label_column= "
         "(--label-column), ids with id_column= (--id-column)"
     )
-    if not rest and len(reasons) == 1:
-        mend = "report and ensemble hard read predicted labels; other methods need scores"
+    if not rest:
+        of = "" if len(reasons) == 1 else " of the column that columns= (--columns) names"
+        mend = f"report and ensemble hard read predicted labels{of}; other methods need scores"
     if len(rest) == 1 and _is_long(table, reasons):
         mend = "for a line for each row and class use postproc convert --layout long"
     elif len(rest) == 1 and (n_classes := _top_classes(table, reasons, left[0])):
