@@ -105,10 +105,10 @@ def largest_coverage(
     above = np.searchsorted(-falling, -falling[steps[:-1]], side="left")
     rows = np.append(np.unique(above[above >= steps[0]]), n_rows)
     place = np.searchsorted(rows, np.append(above, n_rows))
-    levels = np.bincount(place, weights=levels, minlength=len(rows))
+    added = np.bincount(place, weights=levels, minlength=len(rows))
     chances = bdtr(errors[rows - 1], rows, max_error)
     last, level, failed = 0, 0.0, []
-    for k, chance, more in zip(rows.tolist(), chances.tolist(), levels.tolist(), strict=True):
+    for k, chance, more in zip(rows.tolist(), chances.tolist(), added.tolist(), strict=True):
         level += more
         if chance <= level:
             last = k
