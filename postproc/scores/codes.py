@@ -372,7 +372,8 @@ CODES = {
     "exact-zeros": Code(
         "PP314",
         "Exact zeros",
-        "More than 10 % of the probabilities that a method is fitted on are exactly 0.",
+        "More than 10 % of the probabilities that a method is fitted on are exactly 0; of logits, "
+        "where a class of -inf turns out true in some row.",
         "Votes of few neighbours or trees, rounding and hard labels give such zeros, also to "
         "classes that turn out true. In logarithms they, and lower probabilities of later rows, "
         "count as half of the least positive one of the fit rows.",
