@@ -15,7 +15,7 @@ from sklearn.base import clone
 from ensemble.base import Kinds, MemberEstimator, as_labels
 from ensemble.learned.label_pool import log_odds_of
 from ensemble.members import Members, check_members
-from postproc.evaluation.folds import held_out, label_folds, stratified_folds
+from postproc.evaluation.folds import held_out, label_folds, random_folds
 from postproc.scores.arrays import Array, as_native
 from postproc.scores.checks import check_count, fail
 from postproc.scores.codes import coded
@@ -54,7 +54,7 @@ def out_of_fold(
     classes : sequence of C str, optional
         Class names; by default those that the scores have.
     n_folds : int
-        Number of folds >= 2, drawn so that every class is spread evenly over them.
+        Number of folds >= 2, drawn at random, whatever the order of the rows.
     seed : int
         Seed of the folds.
 
@@ -71,8 +71,8 @@ def out_of_fold(
     Warns
     -----
     UserWarning
-        If a class has a single row: what predicts it has seen no row of its class. Warnings of the
-        fits are not repeated; a fit to all rows gives them.
+        If all rows of a class are in one fold: what predicts them has seen no row of their class.
+        Warnings of the fits are not repeated; a fit to all rows gives them.
 
     Examples
     --------
@@ -124,26 +124,31 @@ def _as_members(
 def _folds(
     members: Members, labels: NDArray[np.int64], n_folds: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Fold of each row, (n,), and labels (n,) or (n, m); every class in as many folds as it can."""
+    """Fold of each row, (n,), and labels (n,) or (n, m)."""
     n_rows, n_classes = members.n_rows, members.n_classes
     if members.multilabel:
         if n_rows < 2:
             fail("scores", "arrays of 2 rows or more", f"{n_rows}")
         labels = labels.reshape(n_rows, n_classes)
         z = log_odds_of(members.two_class(), slice(0, labels.size), n_classes)
-        return label_folds(z, labels, n_folds, seed), labels
+        return label_folds(z, labels, min(n_folds, n_rows), seed), labels
     counts = np.bincount(labels, minlength=n_classes)
     if counts.max(initial=0) < 2:
         fail("y", "labels of which a class has 2 rows or more", f"{counts.max(initial=0)} at most")
-    alone = np.flatnonzero(counts == 1).tolist()
+    # Not stratified: a class bias is to be judged on class frequencies that it has not seen.
+    mean = members.log_tensor(slice(0, n_rows)).mean(axis=0)
+    folds = random_folds(mean, labels, min(n_folds, n_rows), seed)
+    spread = np.zeros((n_folds, n_classes), dtype=bool)
+    spread[folds, labels] = True
+    alone = np.flatnonzero(spread.sum(axis=0) == 1).tolist()
     if alone:
         shown = some([members[0].class_name(column) for column in alone])
         said = (
-            f"{len(alone)} of {n_classes} classes have a single row ({shown}): its out-of-fold "
-            "prediction is by a fit without its class"
+            f"{len(alone)} of {n_classes} classes have all their rows in one fold ({shown}): their "
+            "out-of-fold predictions are by a fit without their class"
         )
         warnings.warn(coded("unseen-classes", said), UserWarning, stacklevel=4)
-    return stratified_folds(members.log_tensor(slice(0, n_rows)), labels, n_folds, seed), labels
+    return folds, labels
 
 
 def _picked(members: Members, rows: NDArray[np.int64]) -> Members:
