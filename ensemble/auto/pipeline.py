@@ -206,6 +206,11 @@ class AutoPostprocessor(Pipeline):
         """
         return CombinedLogs(members, self.combiner_, self.best_, sizes)
 
+    @property
+    def part_weights_(self) -> dict[str, float]:
+        """Those of the combination."""
+        return {} if self.combiner_ is None else self.combiner_.part_weights_
+
     def _check_multilabel(self) -> None:
         rule = "of classes that exclude each other for AutoPostprocessor"
         fail("members", rule, "multi-label members", "use MultilabelPostprocessor")

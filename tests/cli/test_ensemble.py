@@ -64,6 +64,7 @@ def test_votes_write_probabilities_and_report(run, run_cli, method):
         "classes",
         "members",
         "judged_on",
+        "parts",
         "stacker_weight",
         "output",
         "saved",
@@ -291,3 +292,15 @@ def test_training_methods(run, run_cli, method):
 def test_training_methods_that_are_none(run, run_cli, method, training, message):
     output = run_cli("ensemble", method, ".", "--training", training, code=2).output
     assert message in output
+
+
+def test_parts_that_learn_from_all_members_have_rows_of_their_own(run, run_cli):
+    args = ["ensemble", "blend", *TEST, *FIT, *LABELS, "-o", "out.npy", "--save", "model.json"]
+    text = run_cli(*args).stdout
+    assert "(discriminant on all)" in text or "(kernel regression on all)" in text
+    found = json.loads(run_cli(*args, "--overwrite", "--json").stdout)
+    parts = {part["name"]: part["weight"] for part in found["parts"]}
+    assert set(parts) <= {"discriminant", "kernel regression"}
+    assert all(f"({name} on all)" in text and f"{w:.3f}" in text for name, w in parts.items())
+    again = json.loads(run_cli("apply", "model.json", *TEST, "-o", "x.npy", "--json").stdout)
+    assert again["parts"] == found["parts"]
