@@ -24,6 +24,7 @@ ROOMS = {
     "postproc.scores.names": "names",
     "postproc.scores.predictions": "names",
     "postproc.scores.prior": "prior",
+    "postproc.scores.row_subsets": "names",
     "postproc.files": "content",
     "postproc.files.labels": "labels",
     "postproc.files.multilabels": "labels",

@@ -155,6 +155,10 @@ class Inputs:
         type=Choice(["error", "zero"]),
         default="error",
     )
+    common_rows: bool = given(
+        "Keep only the rows that all files have, matched by id: those of PREDS and, among "
+        "themselves, of --fit."
+    )
     is_logits: bool | None = given(
         "Declare what the scores are.  [default: detected from their values]",
         "--logits/--probs",

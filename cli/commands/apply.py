@@ -128,6 +128,8 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
         )
     if runner.inputs.missing_class != "error":
         refuse(f"--missing-class is for ensembles, and {model.name} is not one")
+    if runner.inputs.common_rows:
+        refuse(f"--common-rows is for ensembles, and {model.name} is not one")
     classes = None if fitted.class_names_ is None else tuple(fitted.class_names_)
     nothing = np.empty((0, fitted.n_features_in_))
     like = Predictions(nothing, fitted.kind_, classes, name=model.name)

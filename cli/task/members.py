@@ -31,6 +31,7 @@ from postproc.scores.checks import fail
 from postproc.scores.codes import coded
 from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
+from postproc.scores.row_subsets import common_rows
 
 #: Endings of stems that name a split and not a model.
 SPLIT_ENDINGS = (".train", ".val", ".test")
@@ -130,6 +131,8 @@ def load_target(
 ) -> list[Predictions]:
     """Load files, or the test split of a run directory."""
     if run is not None:
+        if runner.inputs.common_rows:
+            refuse("--common-rows is for files; all models of a run directory have the same rows")
         return run.predictions("test")
     return load_members(paths, names, runner, like=like, predicted_labels=predicted_labels)
 
@@ -165,8 +168,24 @@ def load_members(
         loaded += found
         called += [name] if len(found) == 1 else [f"{name}[{m}]" for m in range(len(found))]
     loaded = with_labels_only(loaded, runner, next((each.classes for each in like), None))
+    if runner.inputs.common_rows:
+        loaded = _common(loaded, runner)
     warn(matched_by_position(loaded, like), quiet=runner.running.quiet)
     return [replace(model, name=name) for model, name in zip(loaded, called, strict=True)]
+
+
+def _common(loaded: list[Predictions], runner: Runner) -> list[Predictions]:
+    """Keep the rows that all have, and say how many are left out."""
+    common = common_rows(loaded)
+    left = [
+        f"{before.n_rows - after.n_rows:,} of {before.n_rows:,} rows of {before.name}"
+        for before, after in zip(loaded, common, strict=True)
+        if after.n_rows < before.n_rows
+    ]
+    if left:
+        said = f"{common[0].n_rows:,} rows are in all files; left out are {', '.join(left)}"
+        warn([coded("read", said)], quiet=runner.running.quiet)
+    return common
 
 
 def load_member_labels(
@@ -174,8 +193,9 @@ def load_member_labels(
 ) -> NDArray[Any]:
     """Load labels in the order of the first member that has row ids."""
     named = next((member for member in members if member.classes is not None), members[0])
-    ids = next((member.ids for member in members if member.ids is not None), None)
-    return labels_of(path, replace(named, ids=ids), runner, judges=judges)
+    rows = next((member for member in members if member.ids is not None), members[0])
+    own = replace(named, ids=rows.ids, predicted=rows.predicted)
+    return labels_of(path, own, runner, judges=judges)
 
 
 def open_run(paths: Sequence[str]) -> RunDirectory | None:

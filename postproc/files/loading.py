@@ -28,7 +28,8 @@ from postproc.scores.kinds import Kind
 from postproc.scores.names import first_few
 from postproc.scores.one_hot import from_labels
 from postproc.scores.predictions import Predictions
-from postproc.scores.sources import Picked, Source, as_source
+from postproc.scores.row_subsets import keep_rows
+from postproc.scores.sources import as_source
 from postproc.scores.tables.column_names import drop_affixes
 from postproc.scores.tables.suspects import SAMPLE_ROWS, odd_columns
 
@@ -287,13 +288,7 @@ def _without(predictions: Predictions, rows: NDArray[np.int64], notes: _Notes) -
         f"{len(rows)} of {predictions.n_rows} rows were never predicted and are left out, of "
         f"outputs too{where}"
     )
-    ids = None if predictions.ids is None else predictions.ids[predicted]
-    scores = predictions.scores
-    if isinstance(scores, Source):  # to be read when they are wanted
-        scores = Picked.of(scores, np.flatnonzero(predicted), None, 0.0)
-    else:
-        scores = scores[predicted]
-    return replace(predictions, scores=scores, ids=ids, predicted=predicted)
+    return keep_rows(predictions, predicted)
 
 
 def _class_names(

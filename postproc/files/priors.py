@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
-from postproc.files.labels import one_column, order_of, to_integers, to_numbers
+from postproc.files.labels import one_column, order_of
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading
 from postproc.scores.binary_labels import binary_labels
 from postproc.scores.checks import check_number, fail
+from postproc.scores.label_numbers import to_integers, to_numbers
 from postproc.scores.prior import PriorKind, class_prior, multilabel_prior
 from postproc.scores.tables.tables import is_number
 

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
-from postproc.files.labels import PathLike, look_up, one_column, tell_by_place, to_numbers
+from postproc.files.labels import PathLike, look_up, one_column, tell_by_place
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading
 from postproc.scores.checks import fail
+from postproc.scores.label_numbers import to_numbers
 
 
 def load_row_values(
@@ -39,8 +40,7 @@ def load_row_values(
     values = one_column(contents, None, name, of="values", chosen="FILE:COLUMN")
     if contents.header_or_label and len(values) == n_rows + 1:
         values = values[1:]
-    if ids is not None and contents.ids is None:
-        tell_by_place(name)
+    tell_by_place(name, ids, contents.ids)
     if ids is not None and contents.ids is not None:
         values = values[look_up(contents.ids, ids, f"ids of {name}")]
     elif predicted is not None and len(values) == len(predicted):

@@ -91,7 +91,7 @@ def model_reports(
         for needs in ("probabilities", "scores", "confidence")
     )
     shape = models[0].scores.shape
-    counts = bool(of_ranks) and in_a_grid(shape) and shape[0] <= KEPT_ROWS
+    counts = bool(of_ranks) and in_a_grid(shape) and shape[1] > 2 and shape[0] <= KEPT_ROWS
     measures = [
         MeasureRows(m.scores, m.labels, m.kind, m.name, sizes, tuple(of_rows), counts)
         for m in models

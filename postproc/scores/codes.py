@@ -244,8 +244,20 @@ CODES = {
         "It counts how far apart two classes are, by the order of the columns.",
         "Put the columns in their order (`--classes`); take `kappa` if classes have none.",
     ),
-    "unlike-scores": Code(
+    "saturated-logits": Code(
         "PP219",
+        "Logits on another scale",
+        "In most rows sampled, logits are so far apart (over 36.8) that probabilities round to 0 "
+        "and 1.",
+        "Log-loss, Brier score and calibration error say nothing of such scores, nor does 1/2 as a "
+        "threshold. AUC and average precision rank logits of two classes and of labels as they "
+        "are; those of more classes tie.",
+        "`postproc calibrate SCORES --logits --fit ...` makes probabilities of scores on any "
+        "scale; `postproc ensemble rank SCORES --logits --over rows` ranks them in [0, 1]. Divide "
+        "log-odds that were multiplied by a factor.",
+    ),
+    "unlike-scores": Code(
+        "PP220",
         "Fit rows and target are not scored alike",
         "Mean confidence of the rows of `--fit` and of PREDS differs by more than 0.03, four "
         "standard errors, and what class frequencies explain; or only one of them is adapted to "
@@ -403,7 +415,8 @@ CODES = {
         "Classes or rows do not match",
         "Class names, row ids or shapes of two inputs differ.",
         "Nothing is averaged or compared across unlike rows or classes.",
-        "Correct the names or ids; `--missing-class zero` allows members that lack classes.",
+        "Correct the names or ids; `--missing-class zero` allows members that lack classes, "
+        "`--common-rows` keeps the rows that all files have.",
     ),
     "labels": Code(
         "PP406",

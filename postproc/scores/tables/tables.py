@@ -10,8 +10,8 @@ from typing import Any, NoReturn, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-#: Cells, in lower case, that stand for a value that is missing.
-MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "<na>"))
+#: Cells, in lower case, that stand for a value that is missing, in SAS, Weka and spreadsheets too.
+MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "<na>", ".", "?", "#n/a", "#null!"))
 
 #: A number but for marks of thousands, a unit or the like.
 NEAR_NUMBER = re.compile(r"[+-]?[.,'_ ]*\d[\d.,'_ ]*%?|[+-]?0x[0-9a-f]+", re.IGNORECASE)

@@ -76,7 +76,7 @@ def test_the_warning_names_both_files_and_the_mend():
     (said,) = confidence_doubts(fit, y, target)
     assert said.startswith("fit.npy and preds.npy are not scored alike: mean confidence is 0.9")
     assert "--oof" in said
-    assert said.endswith("[PP219]")
+    assert said.endswith("[PP220]")
     few = Predictions.check(fit.scores[:40], kind="probs")
     assert not confidence_doubts(few, y[:40], target)
 

@@ -138,9 +138,10 @@ def test_results_do_not_depend_on_rows_or_blocks():
             np.testing.assert_allclose(two.results[name].ci, result.ci, rtol=1e-8)
 
 
-def test_a_grid_of_scores_stays_within_its_slack():
-    models, y, *_ = make(3, n=4000)
-    part = RankRows(models["base"].astype(np.float32), y, "logits")
+@pytest.mark.parametrize(("n_classes", "scale"), [(3, 1), (2, 1), (2, 30), (2, 1000)])
+def test_a_grid_of_scores_stays_within_its_slack(n_classes, scale):
+    models, y, *_ = make(n_classes, n=4000)
+    part = RankRows(scale * models["base"].astype(np.float32), y, "logits")
     for weights in (None, np.random.default_rng(0).uniform(0, 2, len(y))):
         exact = rank(part, [auc, average_precision], Units(weights), in_order)
         coarse = rank(part, [auc, average_precision], Units(weights), in_order, exact=0)
@@ -153,8 +154,9 @@ def test_a_grid_of_scores_stays_within_its_slack():
         np.testing.assert_allclose(*errors, rtol=0.01)
 
 
-def test_risk_coverage_areas_of_a_grid_stay_within_their_slack():
-    models, y, *_ = make(3, n=4000)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_risk_coverage_areas_of_a_grid_stay_within_their_slack(n_classes):
+    models, y, *_ = make(n_classes, n=4000)
     part = ConfidenceRows(models["base"].astype(np.float32), y, "logits")
     exact = rank(part, [risk_coverage_area], Units(), in_order)
     coarse = rank(part, [risk_coverage_area], Units(), in_order, exact=0)
@@ -163,6 +165,24 @@ def test_risk_coverage_areas_of_a_grid_stay_within_their_slack():
     rows = slice(0, len(y))
     errors = [each.influences(rows).std(axis=1) for each in (exact, coarse)]
     np.testing.assert_allclose(*errors, rtol=0.02)
+
+
+@pytest.mark.parametrize("name", ["auc", "average_precision", "aurc"])
+@pytest.mark.parametrize("shape", [(N,), (N, 1), (N, 2)])
+def test_two_classes_are_ranked_by_logits_on_any_scale(name, shape):
+    rng = np.random.default_rng(4)
+    y, noise = rng.integers(0, 2, N), rng.normal(0, 80, N)
+    scores = np.round(550 + 60 * y + noise)  # probabilities are all 1
+    given = np.stack([scores - 300, 2 * scores - 300], axis=1) if shape[-1] == 2 else scores
+    models = {"base": given.reshape(shape)}
+    mild = (scores - scores.min() + 1) / (np.ptp(scores) + 2)  # of the same order
+    if name == "aurc":
+        mild = (1 + mild) / 2  # all decided for the positive class, as above
+    wanted = find_metric(name).measure(y, np.stack([1 - mild, mild], axis=1))
+    found = accuracy_report(models, y, kinds="logits", metrics=[name]).models[0].results[name]
+    assert found.value == pytest.approx(wanted.value, abs=1e-12)
+    np.testing.assert_allclose(found.ci, find_metric(name).estimate(wanted).interval)
+    assert found.ci[1] - found.ci[0] > 0.02
 
 
 def test_risk_coverage_areas_are_paired_in_text_and_page():
