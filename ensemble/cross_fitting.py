@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import array_api_compat as api
@@ -22,7 +21,7 @@ from postproc.scores.codes import coded
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.names import some
 from postproc.scores.predictions import Predictions
-from postproc.scores.sources import Picked
+from postproc.scores.row_subsets import keep_rows
 
 
 @takes_frames("scores", labels={"y": "scores"}, returns="scores")
@@ -89,17 +88,20 @@ def out_of_fold(
     parts: list[Array] = []
     places: list[NDArray[np.int64]] = []
     for held in held_out(folds):
-        fitted, others = clone(estimator), np.flatnonzero(~held)
+        fitted = clone(estimator)
         places.append(np.flatnonzero(held))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            inside, outside = _picked(members, others), _picked(members, places[-1])
+            inside, outside = (
+                Members(tuple(keep_rows(member, kept) for member in members))
+                for kept in (~held, held)
+            )
             if isinstance(estimator, MemberEstimator):
-                fitted.fit(inside, labels[others])
+                fitted.fit(inside, labels[~held])
                 parts.append(fitted.predict_proba(outside))
             else:
                 fitted.kind = members.kinds[0]
-                fitted.fit(inside[0].scores[:], labels[others], classes=members.classes)
+                fitted.fit(inside[0].scores[:], labels[~held], classes=members.classes)
                 found = fitted.predict_proba(outside[0].scores[:])
                 parts.append(members[0].as_given(found))
     xp, order = api.array_namespace(parts[0]), np.argsort(np.concatenate(places))
@@ -149,18 +151,3 @@ def _folds(
         )
         warnings.warn(coded("unseen-classes", said), UserWarning, stacklevel=4)
     return folds, labels
-
-
-def _picked(members: Members, rows: NDArray[np.int64]) -> Members:
-    """The same members for some rows, read as they are needed."""
-    return Members(
-        tuple(
-            replace(
-                member,
-                scores=Picked.of(member.scores, rows, None, getattr(member.scores, "fill", 0.0)),
-                ids=None,
-                predicted=None,
-            )
-            for member in members
-        )
-    )

@@ -156,3 +156,11 @@ def test_every_calibrator_can_be_given():
             model = make_calibrator(name)
             assert isinstance(model, BaseEstimator)
             assert out_of_fold(model, two, y).shape == two.shape
+
+
+def test_classes_that_a_member_lacks_stay_without_probability():
+    a = postproc.Predictions.check(A, classes=["a", "b", "c"], name="a")
+    b = postproc.Predictions.check(B[:, :2], classes=["a", "b"], name="b")
+    members = ensemble.align_members([a, b], missing_class="zero")
+    found = out_of_fold(ensemble.Voting("soft"), members, Y)
+    np.testing.assert_allclose(found, ensemble.Voting("soft").fit(members).predict_proba(members))
