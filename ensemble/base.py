@@ -174,6 +174,11 @@ class MemberEstimator(ClassesMixin, BaseEstimator):  # type: ignore[misc]  # sci
                 fail(name, f"{fitted} as in fit", kind, mend)
         return checked
 
+    @property
+    def part_weights_(self) -> dict[str, float]:
+        """Weights of the parts that learn from all members, by name, where a method has some."""
+        return {}
+
     def _check_multilabel(self) -> None:
         """Refuse multi-label members, where a method does not hold for them."""
 
