@@ -63,6 +63,10 @@ class MemberEstimator(ClassesMixin, BaseEstimator):  # type: ignore[misc]  # sci
     #: Whether it works on logarithms, in which exact zeros must count as something.
     reads_logs = True
 
+    n_members_: int
+    n_classes_: int
+    names_: list[str]
+    kinds_: list[str]
     log_zeros_: list[float] | None = None
 
     member_weights_: NDArray[np.float64]
