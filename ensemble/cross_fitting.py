@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import array_api_compat as api
@@ -15,14 +14,14 @@ from sklearn.base import clone
 from ensemble.base import Kinds, MemberEstimator, as_labels
 from ensemble.learned.label_pool import log_odds_of
 from ensemble.members import Members, check_members
-from postproc.evaluation.folds import held_out, label_folds, stratified_folds
+from postproc.evaluation.folds import held_out, label_folds, random_folds
 from postproc.scores.arrays import Array, as_native
 from postproc.scores.checks import check_count, fail
 from postproc.scores.codes import coded
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.names import some
 from postproc.scores.predictions import Predictions
-from postproc.scores.sources import Picked
+from postproc.scores.row_subsets import keep_rows
 
 
 @takes_frames("scores", labels={"y": "scores"}, returns="scores")
@@ -54,7 +53,7 @@ def out_of_fold(
     classes : sequence of C str, optional
         Class names; by default those that the scores have.
     n_folds : int
-        Number of folds >= 2, drawn so that every class is spread evenly over them.
+        Number of folds >= 2, drawn at random, whatever the order of the rows.
     seed : int
         Seed of the folds.
 
@@ -71,8 +70,8 @@ def out_of_fold(
     Warns
     -----
     UserWarning
-        If a class has a single row: what predicts it has seen no row of its class. Warnings of the
-        fits are not repeated; a fit to all rows gives them.
+        If all rows of a class are in one fold: what predicts them has seen no row of their class.
+        Warnings of the fits are not repeated; a fit to all rows gives them.
 
     Examples
     --------
@@ -89,17 +88,20 @@ def out_of_fold(
     parts: list[Array] = []
     places: list[NDArray[np.int64]] = []
     for held in held_out(folds):
-        fitted, others = clone(estimator), np.flatnonzero(~held)
+        fitted = clone(estimator)
         places.append(np.flatnonzero(held))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            inside, outside = _picked(members, others), _picked(members, places[-1])
+            inside, outside = (
+                Members(tuple(keep_rows(member, kept) for member in members))
+                for kept in (~held, held)
+            )
             if isinstance(estimator, MemberEstimator):
-                fitted.fit(inside, labels[others])
+                fitted.fit(inside, labels[~held])
                 parts.append(fitted.predict_proba(outside))
             else:
                 fitted.kind = members.kinds[0]
-                fitted.fit(inside[0].scores[:], labels[others], classes=members.classes)
+                fitted.fit(inside[0].scores[:], labels[~held], classes=members.classes)
                 found = fitted.predict_proba(outside[0].scores[:])
                 parts.append(members[0].as_given(found))
     xp, order = api.array_namespace(parts[0]), np.argsort(np.concatenate(places))
@@ -124,38 +126,28 @@ def _as_members(
 def _folds(
     members: Members, labels: NDArray[np.int64], n_folds: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Fold of each row, (n,), and labels (n,) or (n, m); every class in as many folds as it can."""
+    """Fold of each row, (n,), and labels (n,) or (n, m)."""
     n_rows, n_classes = members.n_rows, members.n_classes
     if members.multilabel:
         if n_rows < 2:
             fail("scores", "arrays of 2 rows or more", f"{n_rows}")
         labels = labels.reshape(n_rows, n_classes)
         z = log_odds_of(members.two_class(), slice(0, labels.size), n_classes)
-        return label_folds(z, labels, n_folds, seed), labels
+        return label_folds(z, labels, min(n_folds, n_rows), seed), labels
     counts = np.bincount(labels, minlength=n_classes)
     if counts.max(initial=0) < 2:
         fail("y", "labels of which a class has 2 rows or more", f"{counts.max(initial=0)} at most")
-    alone = np.flatnonzero(counts == 1).tolist()
+    # Not stratified: a class bias is to be judged on class frequencies that it has not seen.
+    mean = members.log_tensor(slice(0, n_rows)).mean(axis=0)
+    folds = random_folds(mean, labels, min(n_folds, n_rows), seed)
+    spread = np.zeros((n_folds, n_classes), dtype=bool)
+    spread[folds, labels] = True
+    alone = np.flatnonzero(spread.sum(axis=0) == 1).tolist()
     if alone:
         shown = some([members[0].class_name(column) for column in alone])
         said = (
-            f"{len(alone)} of {n_classes} classes have a single row ({shown}): its out-of-fold "
-            "prediction is by a fit without its class"
+            f"{len(alone)} of {n_classes} classes have all their rows in one fold ({shown}): their "
+            "out-of-fold predictions are by a fit without their class"
         )
         warnings.warn(coded("unseen-classes", said), UserWarning, stacklevel=4)
-    return stratified_folds(members.log_tensor(slice(0, n_rows)), labels, n_folds, seed), labels
-
-
-def _picked(members: Members, rows: NDArray[np.int64]) -> Members:
-    """The same members for some rows, read as they are needed."""
-    return Members(
-        tuple(
-            replace(
-                member,
-                scores=Picked.of(member.scores, rows, None, getattr(member.scores, "fill", 0.0)),
-                ids=None,
-                predicted=None,
-            )
-            for member in members
-        )
-    )
+    return folds, labels

@@ -52,7 +52,8 @@ def apply_command(
     to which class prior.
 
     Members of an ensemble are recognized by the names of their files without suffix and split
-    (a.val.npy and a.test.npy are both a) and put in the order of MODEL. It is an error if members,
+    (a.val.npy and a.test.npy are both a, and oof_a.csv is test_a.csv) and put in the order of
+    MODEL. It is an error if members,
     classes or kinds differ from those of MODEL. If MODEL has a single member, its file may have
     any name.
     """

@@ -112,9 +112,7 @@ def write_combined(what: Combination, notes: Sequence[str] = ()) -> Outcome:
     with noting(said):
         adapted = model.adapt(checked, keep, **runner.blocks)
     outcome = _write(what, adapted, said)
-    stacker = getattr(model.combiner_, "stacker_weight_", None)
-    summary = {**outcome.summary, "stacker_weight": stacker, "decision": adapted.to_dict()}
-    return replace(outcome, summary=summary)
+    return replace(outcome, summary={**outcome.summary, "decision": adapted.to_dict()})
 
 
 def _write(what: Combination, combiner: Ensemble, notes: Sequence[str]) -> Outcome:
@@ -162,7 +160,12 @@ def _write(what: Combination, combiner: Ensemble, notes: Sequence[str]) -> Outco
             }
             for m, (name, kind) in enumerate(zip(members.names, members.kinds, strict=True))
         ],
-        "stacker_weight": getattr(combiner, "stacker_weight_", None),
+        "parts": [
+            {"name": name, "weight": weight}
+            for name, weight in combiner.part_weights_.items()
+            if weight > 0
+        ],
+        "stacker_weight": combiner.part_weights_.get("stacker"),
         "judged_on": None if solo is None else judged_on,
         "output": str(output),
         "saved": saved,
@@ -228,8 +231,8 @@ def _show(summary: dict[str, Any]) -> None:
     split = {"fit": "on the fit split, %", "target": "on these rows, %"}
     what = "labels right" if is_multilabel else "accuracy"
     heading = [] if judged is None else [f"{what} {split[judged]}"]
-    if summary["stacker_weight"] is not None:
-        rows.append(
-            ["(stacker on all)", "", f"{summary['stacker_weight']:.3f}", *("-" for _ in heading)]
-        )
+    rows += [
+        [f"({part['name']} on all)", "", f"{part['weight']:.3f}", *("-" for _ in heading)]
+        for part in summary["parts"]
+    ]
     print_table(["member", "kind", "weight", *heading], rows)

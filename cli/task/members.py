@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,11 +29,19 @@ from postproc.files.shards import find_shards
 from postproc.files.zarr import is_zarr
 from postproc.scores.checks import fail
 from postproc.scores.codes import coded
+from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
 from postproc.scores.row_subsets import common_rows
 
 #: Endings of stems that name a split and not a model.
 SPLIT_ENDINGS = (".train", ".val", ".test")
+
+#: A word for a split or for predictions, set apart at the start or the end of a name.
+SPLIT_WORD = re.compile(
+    r"^(?:oof|test|val|valid|train|fit|sub|submission|preds?)[_.-]+(?=.)"
+    r"|(?<=.)[_.-]+(?:oof|test|val|valid|train|fit|sub|submission|preds?)$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,8 @@ def load_task(
         fit_loaded, y = run.predictions("val"), run.labels("val")
     else:
         own = member_names(fit.fit_files)
-        if sorted(own) == sorted(names) and own != names:
+        order = matching_names(own, names)
+        if order is not None and order != names:
             refuse(
                 f"must be in the order of PREDS ({', '.join(names)}), got {', '.join(own)}", "--fit"
             )
@@ -91,6 +101,10 @@ def load_task_of(
         refuse(f"must be the {len(wanted)} members of {model}, got {len(loaded)}", "PREDS")
     if run is None and (by_order or len(wanted) == len(loaded) == 1):
         loaded = [replace(one, name=name) for one, name in zip(loaded, wanted, strict=True)]
+    same = matching_names([member.name for member in loaded], wanted)
+    if same is not None:
+        warn(_called_otherwise(loaded, same), quiet=runner.running.quiet)
+        loaded = [replace(one, name=name) for one, name in zip(loaded, same, strict=True)]
     labels = load_target_labels(loaded, run, runner)
     target, position = loaded, {member.name: member for member in loaded}
     if set(position) == set(wanted):
@@ -226,6 +240,34 @@ def member_names(paths: Sequence[str]) -> list[str]:
         for name in names
     ]
     return models if len(set(models)) == len(models) else names
+
+
+def matching_names(names: Sequence[str], wanted: Sequence[str]) -> list[str] | None:
+    """Which of the wanted names each name is, with or without words for splits; None if unclear."""
+    for shorten in (str, _without_split_words):
+        known = {shorten(name): name for name in wanted}
+        short = [shorten(name) for name in names]
+        if len(known) == len(wanted) and sorted(short) == sorted(known):
+            return [known[name] for name in short]
+    return None
+
+
+def _without_split_words(name: str) -> str:
+    """A name of a file, as oof_knn or knn-test, without words that differ between its splits."""
+    folder, _, own = name.rpartition("/")
+    while (shorter := SPLIT_WORD.sub("", own)) != own:
+        own = shorter
+    return f"{folder}/{own}" if folder else own
+
+
+def _called_otherwise(loaded: Sequence[Predictions], names: Sequence[str]) -> list[str]:
+    """Say which members are matched by names without words for splits."""
+    pairs = zip(loaded, names, strict=True)
+    found = [f"{one.name} is {name}" for one, name in pairs if one.name != name]
+    if not found:
+        return []
+    said = f"members are matched by their names without words for splits: {first_few(found)}"
+    return [coded("read", said)]
 
 
 def check_fit_usage(paths: Sequence[str], fit: Fit, method: str, *, learns: bool) -> None:

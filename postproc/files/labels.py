@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from postproc.files import formats
 from postproc.files.contents import Contents
 from postproc.files.paths import LABEL_SUFFIXES, check_table, file_and_column, resolve_path
-from postproc.files.reading import Reading, ReadingWarning
+from postproc.files.reading import Reading, ReadingWarning, UnusedLabelsWarning
 from postproc.scores.binary_labels import binary_labels, plain_text, word_pair
 from postproc.scores.checks import check_choice, check_label_rows, check_labels, fail
 from postproc.scores.codes import coded
@@ -332,7 +332,7 @@ def tell_unused(
     unused = [each for each in have.tolist() if each not in wanted]
     few = some(unused)
     said = f"{name}: {len(unused)} of {len(have)} labels are of rows without predictions ({few})"
-    warnings.warn(coded("read", said), ReadingWarning, stacklevel=4)
+    warnings.warn(coded("read", said), UnusedLabelsWarning, stacklevel=4)
 
 
 def order_of(

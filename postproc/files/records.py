@@ -32,8 +32,10 @@ def read_records(path: Path, *, labels: bool = False) -> Table:
     lines: list[int] = []
     cells: dict[str, list[Any]] = {}
     for line, record in _records(path):
-        layout = None if lines or labels else layout_of(record)
-        if layout is not None:
+        layout = None if lines and not labels else layout_of(record)
+        if layout == "lm-eval" and labels:  # what stands beside its questions and requests
+            record = {k: v for k, v in record.items() if not isinstance(v, dict | list)}
+        elif layout is not None and not labels:
             refuse(
                 f"it looks like {LOGS[layout]}; turn it into predictions with "
                 f"postproc convert --layout {layout}"

@@ -109,7 +109,8 @@ CODES = {
         "PP201",
         "Not read as it stands",
         "Columns or rows were left out, a common prefix of names was dropped, rows were "
-        "renormalized, or labels were recognized by their form.",
+        "renormalized, labels were recognized by their form, or members by names of files without "
+        "words such as oof and test.",
         "The message says what was done; it is given once for each file.",
         "Declare it: `--columns`, `--id-column`, `--label-column`, `--key`, `--classes`, "
         "`--probs`.",
@@ -372,7 +373,8 @@ CODES = {
     "exact-zeros": Code(
         "PP314",
         "Exact zeros",
-        "More than 10 % of the probabilities that a method is fitted on are exactly 0.",
+        "More than 10 % of the probabilities that a method is fitted on are exactly 0; of logits, "
+        "where a class of -inf turns out true in some row.",
         "Votes of few neighbours or trees, rounding and hard labels give such zeros, also to "
         "classes that turn out true. In logarithms they, and lower probabilities of later rows, "
         "count as half of the least positive one of the fit rows.",

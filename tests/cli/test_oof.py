@@ -197,7 +197,7 @@ def test_ids_that_the_format_loses_and_classes_of_one_row_are_told(files, run_cl
     args = [*FIT[:4], "--fit-labels", "rare.csv", "-o", "out.csv", "--oof", "oof.npy"]
     result = run_cli("ensemble", "weights", *TEST, *args)
     assert "oof.npy does not keep row ids" in result.stderr
-    assert "1 of 3 classes have a single row ('c')" in result.stderr
+    assert "1 of 3 classes have all their rows in one fold ('c')" in result.stderr
 
 
 def test_auto_says_if_only_the_output_is_adapted_to_label_shift(files, run_cli):

@@ -13,7 +13,7 @@ import postproc
 from ensemble import out_of_fold
 from ensemble.base import MemberEstimator
 from postproc.calibration.by_name import METHODS, make_calibrator
-from postproc.evaluation.folds import stratified_folds
+from postproc.evaluation.folds import random_folds
 
 RNG = np.random.default_rng(0)
 Y = RNG.integers(0, 3, 90)
@@ -24,7 +24,7 @@ PROBS = postproc.softmax(B)
 def naive(make, members, y, n_folds=5, seed=0):
     """A loop over the same folds, on arrays."""
     logs = np.stack([np.log(postproc.softmax(a) if a.min() < 0 else a) for a in members])
-    folds, out = stratified_folds(logs, y, n_folds, seed), np.empty(members[0].shape)
+    folds, out = random_folds(logs.mean(axis=0), y, n_folds, seed), np.empty(members[0].shape)
     for fold in range(n_folds):
         held = folds == fold
         model = make()
@@ -133,7 +133,9 @@ def test_labels_that_do_not_exclude_each_other():
 
 def test_a_class_of_one_row_is_told_and_of_no_two_rows_refused():
     y = np.where(np.arange(90) == 7, 2, Y % 2)
-    with pytest.warns(UserWarning, match=r"1 of 3 classes have a single row \('2'\).*PP302"):
+    with pytest.warns(
+        UserWarning, match=r"1 of 3 classes have all their rows in one fold \('2'\).*PP302"
+    ):
         out_of_fold(ensemble.LearnedLogPool(), [A, PROBS], y)
     with pytest.raises(ValueError, match="2 rows or more"):
         out_of_fold(postproc.TemperatureScaling(), A[:3], [0, 1, 2])
@@ -154,3 +156,11 @@ def test_every_calibrator_can_be_given():
             model = make_calibrator(name)
             assert isinstance(model, BaseEstimator)
             assert out_of_fold(model, two, y).shape == two.shape
+
+
+def test_classes_that_a_member_lacks_stay_without_probability():
+    a = postproc.Predictions.check(A, classes=["a", "b", "c"], name="a")
+    b = postproc.Predictions.check(B[:, :2], classes=["a", "b"], name="b")
+    members = ensemble.align_members([a, b], missing_class="zero")
+    found = out_of_fold(ensemble.Voting("soft"), members, Y)
+    np.testing.assert_allclose(found, ensemble.Voting("soft").fit(members).predict_proba(members))
