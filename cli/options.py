@@ -226,8 +226,8 @@ class Prior:
     GROUP: ClassVar = INPUT
 
     prior: str | None = given(
-        "Class prior of PREDS: a file of labels, counts or probabilities; `uniform`; numbers "
-        "separated by commas; or the share of the positive class of two.",
+        "Class prior of PREDS: a file of labels, counts or probabilities (FILE:COLUMN of a table); "
+        "`uniform`; numbers separated by commas; or the share of the positive class of two.",
         metavar="SRC",
     )
     prior_kind: Any = given(

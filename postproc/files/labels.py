@@ -275,9 +275,8 @@ def one_column(
     if values.ndim != 1:
         mend = ""
         if contents.is_table and values.ndim == 2:
-            named = contents.classes
-            which = f" ({first_few(named, 5)})" if named else ""
-            mend = f"name one of its columns{which} with {chosen}"
+            named = contents.classes or tuple(map(str, range(values.shape[1])))
+            mend = f"name one of its columns ({first_few(named, 5)}) with {chosen}"
         if of == "labels" and values.ndim == 2 and _is_several(values):
             mend += ", or " * bool(mend) + "declare --multilabel if each is a label of its own"
         fail(name, f"{of}, one a row", f"shape {values.shape}", mend)

@@ -21,6 +21,7 @@ from postproc.jobs.engine import map_blocks
 from postproc.reports.report import AccuracyReport, accuracy_report
 from postproc.reports.tables import points
 from postproc.scores.blocks import Sizes
+from postproc.scores.names import COMMON
 from tests.postproc.shuffled import Shuffled
 
 KEYS = [
@@ -493,7 +494,7 @@ Y = [1, 0]
             ),
             ValueError,
             "`ids of b` must be those of the other models, in any order, got '3' instead of "
-            "'1'; postproc pool puts files of folds together",
+            f"'1'; {COMMON}",
         ),
         (
             lambda: accuracy_report({"a": S}, Y).confusions("a", top=0),
