@@ -135,3 +135,41 @@ def test_scores_that_fall_where_labels_rise_are_told(table, run_cli):
     assert "[PP220]" in said
     assert "PP220" not in run_cli(*words, "--positive", "no", coded=True).stderr
     assert "PP220" not in run_cli("report", "march.csv:p_churn", *words[2:], coded=True).stderr
+
+
+def test_labels_and_costs_name_the_classes(table, run_cli):
+    fit = ("--fit", "march.csv:p_churn", "--fit-labels", "march.csv:churned")
+    named = "march.csv:p_churn: one column, read as probabilities of 'yes'"
+    assert named in run_cli("calibrate", "march.csv:p_churn", *fit, "-o", "c.csv").stderr
+    ran = run_cli("report", "march.csv:p_churn", "--labels", "march.csv:churned", "--per-class")
+    assert named in ran.stderr
+    assert "Calibration of class yes, which" in ran.stdout
+    assert "share of yes in the target" in run_cli(
+        "adapt", "march.csv:p_churn", *fit, "-o", "a.csv"
+    ).stdout  # fmt: skip
+    Path("costs.csv").write_text("true,no,yes\nno,0,1\nyes,5,0\n")
+    decided = run_cli("decide", "c.csv", "--cost", "costs.csv", "-o", "calls.csv")
+    assert "c.csv: one column, read as probabilities of 'yes'" in decided.stderr
+    assert set(np.loadtxt("calls.csv", str, delimiter=",", skiprows=1)[:, 1]) == {"no", "yes"}
+    assert Path("c.csv").read_text().startswith("customer_id,p_churn\n")
+    Path("costs.csv").write_text("true,ill,well\nill,0,9\nwell,1,0\n")
+    words = ("decide", "c.csv", "--cost", "costs.csv", "-o", "calls.csv", "--overwrite")
+    assert "--classes" in run_cli(*words, code=1).stderr  # which of the two is scored?
+    run_cli(*words, "--positive", "ill")
+    assert "well" in Path("calls.csv").read_text()
+
+
+def test_saved_deciders_know_the_names_of_the_labels(table, run_cli):
+    fit = ("--fit", "march.csv:p_churn", "--fit-labels", "march.csv:churned")
+    words = ("decide", "march.csv:p_churn", "--metric", "f1", *fit)
+    run_cli(*words, "-o", "one.csv", "--save", "m.json")
+    said = run_cli("apply", "m.json", "march.csv:p_churn", "-o", "two.csv", coded=True).stderr
+    assert Path("two.csv").read_text() == Path("one.csv").read_text()
+    assert "PP205" not in said
+
+
+def test_names_of_models_are_not_wrapped_where_there_is_room(table, run_cli):
+    run_cli("convert", "march.csv:p_churn", "-o", "march_calibrated.csv")
+    words = ("report", "march.csv:p_churn", "march_calibrated.csv", "--labels")
+    shown = run_cli(*words, "march.csv:churned", "--metric", "auc,log_loss,brier").stdout
+    assert "march_calibrated  " in shown.split("Metrics with intervals")[1]
