@@ -52,7 +52,8 @@ def apply_command(
     to which class prior.
 
     Members of an ensemble are recognized by the names of their files without suffix and split
-    (a.val.npy and a.test.npy are both a) and put in the order of MODEL. It is an error if members,
+    (a.val.npy and a.test.npy are both a, and oof_a.csv is test_a.csv) and put in the order of
+    MODEL. It is an error if members,
     classes or kinds differ from those of MODEL. If MODEL has a single member, its file may have
     any name.
     """
@@ -126,6 +127,8 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
         )
     if runner.inputs.missing_class != "error":
         refuse(f"--missing-class is for ensembles, and {model.name} is not one")
+    if runner.inputs.common_rows:
+        refuse(f"--common-rows is for ensembles, and {model.name} is not one")
     classes = None if fitted.class_names_ is None else tuple(fitted.class_names_)
     nothing = np.empty((0, fitted.n_features_in_))
     like = Predictions(nothing, fitted.kind_, classes, name=model.name)

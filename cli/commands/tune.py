@@ -91,7 +91,10 @@ Examples:
     prior_kind={},
 )
 @options.group(
-    Inputs, *options.READING, labels={"required": True, "help": "True labels of the rows of VAL."}
+    Inputs,
+    *options.READING,
+    common_rows={"help": "greedy: keep only the rows that all files have, matched by id."},
+    labels={"required": True, "help": "True labels of the rows of VAL."},
 )
 @options.group(Search)
 @options.group(
@@ -171,6 +174,8 @@ def _check_usage(method: str, paths: tuple[str, ...], search: Search) -> None:
         refuse(f"must be one file for can, got {len(paths)}", "VAL")
     if method == "can" and len(search.metric or ()) > 1:
         refuse(f"must be one metric for can, got {', '.join(search.metric)}", "--metric")
+    if method == "can" and options.flags_given("common_rows"):
+        refuse("--common-rows is for greedy, which takes several files")
     foreign = [name for other in PARAMETERS for name in PARAMETERS[other] if other != method]
     foreign = [name for name in foreign if name != "metric"]
     if method != "can":

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from cli.messages import echo, noting, print_table
 from cli.options import Fit, Inputs, Outputs, Running
+from cli.run.cross_fitted import cross_fit
 from cli.run.outcome import Outcome, deliver, save, size_of
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
 from cli.task.load import Report, compare, load, load_fit, load_judging_labels
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
+from ensemble import Members
 from postproc.calibration.by_name import name_of
 from postproc.calibration.calibrator import Calibrator
 from postproc.calibration.multilabel import MultilabelCalibration
@@ -56,7 +58,13 @@ def fit_and_write(
     with noting(said):
         estimator.fit(rows.scores, y, classes=rows.classes)
     notes = [*fit_doubts([rows], y), *said, *same_rows([target], [rows])]
+    held = cross_fit(estimator, Members((rows,)), y, runner)
+    notes += [] if held is None else held.warnings
     outcome = apply_to_file(estimator, target, labels, output, runner, notes=notes, fitted=[rows])
+    if held is not None:
+        models = {"as given": rows, "calibrated": held.write(runner)}
+        report = compare(models, y, rows.classes, runner, baseline="as given")
+        outcome = replace(outcome, held_out=report)
     return deliver(outcome, runner)
 
 

@@ -22,6 +22,7 @@ from postproc.evaluation.agreement import (
     reversed_doubts,
     unlabelled_doubts,
 )
+from postproc.evaluation.alike import confidence_doubts
 from postproc.reports.report import AccuracyReport
 from postproc.scores.arrays import as_numpy
 from postproc.scores.binary_labels import POSITIVE
@@ -44,10 +45,23 @@ def fit_doubts(members: Sequence[Predictions], y: Any, target: Members | None = 
     return doubts
 
 
-def same_rows(target: Sequence[Predictions], fitted: Sequence[Predictions]) -> list[str]:
+#: Commands that write honest predictions of rows that they are fitted to.
+CROSS_FITTING = "calibrate, ensemble and auto write honest predictions of such rows with --oof"
+
+
+def unlike_doubts(fitted: Predictions, y: Any, target: Predictions) -> list[str]:
+    """Warn if rows fitted to are not scored as the target is."""
+    if y.ndim == 2:
+        fitted, target, y = two_class(fitted), two_class(target), y.reshape(-1)
+    return confidence_doubts(fitted, y, target)
+
+
+def same_rows(
+    target: Sequence[Predictions], fitted: Sequence[Predictions], mend: str = CROSS_FITTING
+) -> list[str]:
     """Warn if rows that the result is for are also fitted to."""
     n_rows = target[0].n_rows
-    return _fitted_too(max(map(_in_common, target, fitted), default=0), n_rows)
+    return _fitted_too(max(map(_in_common, target, fitted), default=0), n_rows, mend)
 
 
 def seen_rows(model: Path, target: Sequence[Predictions]) -> list[str]:
@@ -57,14 +71,11 @@ def seen_rows(model: Path, target: Sequence[Predictions]) -> list[str]:
     return _fitted_too(n_rows if is_seen else 0, n_rows)
 
 
-def _fitted_too(count: int, n_rows: int) -> list[str]:
+def _fitted_too(count: int, n_rows: int, mend: str = CROSS_FITTING) -> list[str]:
     if not count:
         return []
     which = "PREDS are" if count == n_rows else f"{count:,} of the {n_rows:,} rows of PREDS are"
-    said = (
-        f"{which} also fitted to: a gain on them does not carry over to other rows; fit to other "
-        "labelled rows"
-    )
+    said = f"{which} also fitted to: a gain on them does not carry over to other rows; {mend}"
     return [coded("same-rows", said)]
 
 

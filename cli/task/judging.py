@@ -21,11 +21,11 @@ def judging_of(
 ) -> dict[str, Any]:
     """Arguments of `accuracy_report`; values of rows are in the order of the labels."""
     n_rows = members[0].n_rows
-    ids = next((member.ids for member in members if member.ids is not None), None)
+    named = next((member for member in members if member.ids is not None), members[0])
     rows: dict[str, Any] = {
         "n_rows": n_rows,
-        "ids": ids,
-        "predicted": members[0].predicted,
+        "ids": named.ids,
+        "predicted": named.predicted,
         "reading": Reading(id_column=runner.inputs.id_column),
     }
     found: dict[str, Any] = {}

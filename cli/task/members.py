@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,10 +28,20 @@ from postproc.files.paths import file_and_column, resolve_path
 from postproc.files.shards import find_shards
 from postproc.files.zarr import is_zarr
 from postproc.scores.checks import fail
+from postproc.scores.codes import coded
+from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
+from postproc.scores.row_subsets import common_rows
 
 #: Endings of stems that name a split and not a model.
 SPLIT_ENDINGS = (".train", ".val", ".test")
+
+#: A word for a split or for predictions, set apart at the start or the end of a name.
+SPLIT_WORD = re.compile(
+    r"^(?:oof|test|val|valid|train|fit|sub|submission|preds?)[_.-]+(?=.)"
+    r"|(?<=.)[_.-]+(?:oof|test|val|valid|train|fit|sub|submission|preds?)$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,8 @@ def load_task(
         fit_loaded, y = run.predictions("val"), run.labels("val")
     else:
         own = member_names(fit.fit_files)
-        if sorted(own) == sorted(names) and own != names:
+        order = matching_names(own, names)
+        if order is not None and order != names:
             refuse(
                 f"must be in the order of PREDS ({', '.join(names)}), got {', '.join(own)}", "--fit"
             )
@@ -89,6 +101,10 @@ def load_task_of(
         refuse(f"must be the {len(wanted)} members of {model}, got {len(loaded)}", "PREDS")
     if run is None and (by_order or len(wanted) == len(loaded) == 1):
         loaded = [replace(one, name=name) for one, name in zip(loaded, wanted, strict=True)]
+    same = matching_names([member.name for member in loaded], wanted)
+    if same is not None:
+        warn(_called_otherwise(loaded, same), quiet=runner.running.quiet)
+        loaded = [replace(one, name=name) for one, name in zip(loaded, same, strict=True)]
     labels = load_target_labels(loaded, run, runner)
     target, position = loaded, {member.name: member for member in loaded}
     if set(position) == set(wanted):
@@ -114,6 +130,8 @@ def load_target(
 ) -> list[Predictions]:
     """Load files, or the test split of a run directory."""
     if run is not None:
+        if runner.inputs.common_rows:
+            refuse("--common-rows is for files; all models of a run directory have the same rows")
         return run.predictions("test")
     return load_members(paths, names, runner, like=like, **how)
 
@@ -148,8 +166,24 @@ def load_members(
         loaded += found
         called += [name] if len(found) == 1 else [f"{name}[{m}]" for m in range(len(found))]
     loaded = with_labels_only(loaded, runner, next((each.classes for each in like), None))
+    if runner.inputs.common_rows:
+        loaded = _common(loaded, runner)
     warn(matched_by_position(loaded, like), quiet=runner.running.quiet)
     return [replace(model, name=name) for model, name in zip(loaded, called, strict=True)]
+
+
+def _common(loaded: list[Predictions], runner: Runner) -> list[Predictions]:
+    """Keep the rows that all have, and say how many are left out."""
+    common = common_rows(loaded)
+    left = [
+        f"{before.n_rows - after.n_rows:,} of {before.n_rows:,} rows of {before.name}"
+        for before, after in zip(loaded, common, strict=True)
+        if after.n_rows < before.n_rows
+    ]
+    if left:
+        said = f"{common[0].n_rows:,} rows are in all files; left out are {', '.join(left)}"
+        warn([coded("read", said)], quiet=runner.running.quiet)
+    return common
 
 
 def load_member_labels(
@@ -157,8 +191,9 @@ def load_member_labels(
 ) -> NDArray[Any]:
     """Load labels in the order of the first member that has row ids."""
     named = next((member for member in members if member.classes is not None), members[0])
-    ids = next((member.ids for member in members if member.ids is not None), None)
-    return labels_of(path, replace(named, ids=ids), runner, judges=judges)
+    rows = next((member for member in members if member.ids is not None), members[0])
+    own = replace(named, ids=rows.ids, predicted=rows.predicted)
+    return labels_of(path, own, runner, judges=judges)
 
 
 def open_run(paths: Sequence[str]) -> RunDirectory | None:
@@ -205,6 +240,34 @@ def member_names(paths: Sequence[str]) -> list[str]:
         for name in names
     ]
     return models if len(set(models)) == len(models) else names
+
+
+def matching_names(names: Sequence[str], wanted: Sequence[str]) -> list[str] | None:
+    """Which of the wanted names each name is, with or without words for splits; None if unclear."""
+    for shorten in (str, _without_split_words):
+        known = {shorten(name): name for name in wanted}
+        short = [shorten(name) for name in names]
+        if len(known) == len(wanted) and sorted(short) == sorted(known):
+            return [known[name] for name in short]
+    return None
+
+
+def _without_split_words(name: str) -> str:
+    """A name of a file, as oof_knn or knn-test, without words that differ between its splits."""
+    folder, _, own = name.rpartition("/")
+    while (shorter := SPLIT_WORD.sub("", own)) != own:
+        own = shorter
+    return f"{folder}/{own}" if folder else own
+
+
+def _called_otherwise(loaded: Sequence[Predictions], names: Sequence[str]) -> list[str]:
+    """Say which members are matched by names without words for splits."""
+    pairs = zip(loaded, names, strict=True)
+    found = [f"{one.name} is {name}" for one, name in pairs if one.name != name]
+    if not found:
+        return []
+    said = f"members are matched by their names without words for splits: {first_few(found)}"
+    return [coded("read", said)]
 
 
 def check_fit_usage(paths: Sequence[str], fit: Fit, method: str, *, learns: bool) -> None:

@@ -53,6 +53,7 @@ FILES = {
     "row_weights": "--row-weights",
     "order": "--order",
     "labels_out": "--labels-out",
+    "oof": "--oof",
 }
 
 
@@ -88,6 +89,7 @@ def output_path(source: str, runner: Runner) -> Path:
     check_unlocked(path)
     _check_save(runner.outputs, path)
     _check_labels_out(runner, path)
+    _check_oof(runner.outputs, path)
     return path
 
 
@@ -119,6 +121,17 @@ def _check_labels_out(runner: Runner, output: Path) -> None:
     if output.resolve() == path.resolve():
         refuse(f"must not be the output, {output}", "--labels-out")
     check_apart(path, option="--labels-out")
+
+
+def _check_oof(outputs: Outputs, output: Path) -> None:
+    """Check before anything is fitted that --oof can be written, and is no other file."""
+    if outputs.oof is None:
+        return
+    file = check_output(outputs.oof, overwrite=outputs.overwrite, suffixes=PREDICTION_SUFFIXES)
+    for other, called in ((output, "the output"), (outputs.labels_out, "--labels-out")):
+        if other is not None and other.resolve() == file.resolve():
+            refuse(f"must not be {called}, {other}", "--oof")
+    check_apart(file, option="--oof")
 
 
 def _default_path(source: str, suffix: str = ".npy") -> Path:

@@ -10,18 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.auto.combination import Candidate, CombinedLogs, choose_combination
+from ensemble.auto.combination import (
+    Candidate,
+    CombinedLogs,
+    OverCalibrated,
+    choose_combination,
+)
 from ensemble.auto.judge import Judge
 from ensemble.auto.learning import PSEUDO_ROWS, learn_policy
 from ensemble.auto.policy import Decision, Policy, leave_alone
 from ensemble.auto.summary import Combination, explain
 from ensemble.auto.target import FEWEST_FIT_ROWS, Adapted, Pipeline, warn_of_few_rows
-from ensemble.base import Kinds
+from ensemble.base import Ensemble, Kinds
 from ensemble.members import Members
 from postproc.jobs.engine import LocalEngine, map_blocks
 from postproc.scores.arrays import Array
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_cuts
-from postproc.scores.checks import check_count, check_number, fail
+from postproc.scores.checks import check_choice, check_count, check_number, fail
 from postproc.scores.frames.arguments import takes_frames
 from postproc.shift.streaming import ReadRows, in_temporary_file
 
@@ -64,6 +69,9 @@ class AutoPostprocessor(Pipeline):
     candidates_ : dict of str to Candidate
         How well each combination does out of fold. These results chose the combination, so they
         are too good for the one chosen; the gain in `decision_.expected` allows for that.
+    over_calibrated_ : OverCalibrated or None
+        Gain of a combination over the best member after `calibrate`, where the metric depends on
+        probabilities; None otherwise, and of the best member alone.
     policy_ : Policy or None
         What was learned about calibration and shifts; None if there were too few rows.
     member_weights_ : ndarray of shape (M,)
@@ -91,6 +99,13 @@ class AutoPostprocessor(Pipeline):
     """
 
     reads_logs = False  # where nothing is changed, zeros stay
+
+    combination_: str
+    combiner_: Ensemble | None
+    best_: int
+    candidates_: dict[str, Candidate]
+    policy_: Policy | None
+    over_calibrated_: OverCalibrated | None = None  # none in models of the first release
 
     def __init__(
         self,
@@ -179,6 +194,12 @@ class AutoPostprocessor(Pipeline):
             )
         return AdaptedPipeline(self, decision)
 
+    def check_saved(self) -> None:
+        """Refuse a best member that is none, and a combination without its gain."""
+        check_count(self.best_, "best_", low=0, high=self.n_members_ - 1)
+        if self.combiner_ is not None:
+            check_choice(self.combination_, "combination_", self.candidates_)
+
     def combined(self, members: Members, sizes: Sizes = DEFAULT_SIZES) -> CombinedLogs:
         """Log-probabilities of the combined members, before calibration.
 
@@ -196,6 +217,11 @@ class AutoPostprocessor(Pipeline):
         """
         return CombinedLogs(members, self.combiner_, self.best_, sizes)
 
+    @property
+    def part_weights_(self) -> dict[str, float]:
+        """Those of the combination."""
+        return {} if self.combiner_ is None else self.combiner_.part_weights_
+
     def _check_multilabel(self) -> None:
         rule = "of classes that exclude each other for AutoPostprocessor"
         fail("members", rule, "multi-label members", "use MultilabelPostprocessor")
@@ -211,14 +237,15 @@ class AutoPostprocessor(Pipeline):
             warn_of_few_rows(len(y))
             self.combination_, self.combiner_ = "best", None
             self.best_ = int(np.argmax(self.solo_accuracy_))
-            self.candidates_: dict[str, Candidate] = {}
-            self.policy_: Policy | None = None
+            self.candidates_ = {}
+            self.policy_ = None
         else:
             choice = choose_combination(
                 members, y, judge, min_z=options["min_z"], n_folds=n_folds, seed=seed
             )
             self.combination_, self.combiner_ = choice.name, choice.model
             self.best_, self.candidates_ = choice.best, choice.candidates
+            self.over_calibrated_ = choice.over_calibrated
             # The best member alone is compared with itself, not with the best of other folds.
             baseline = None if choice.model is None else choice.baseline
             self.policy_ = learn_policy(
@@ -271,7 +298,9 @@ class AdaptedPipeline(Adapted):
         self.decision = self.decision_ = decision
         way = pipeline.combination_
         gain = None if pipeline.combiner_ is None else pipeline.candidates_[way].gain
-        combination = Combination(pipeline.names_, pipeline.names_[pipeline.best_], way, gain)
+        names, over = pipeline.names_, pipeline.over_calibrated_
+        calibrated = None if over is None else (names[over.best], over.gain)
+        combination = Combination(names, names[pipeline.best_], way, gain, calibrated)
         self.summary_ = explain(combination, pipeline.policy_, decision)
 
     def to_dict(self) -> dict[str, Any]:
@@ -286,11 +315,15 @@ class AdaptedPipeline(Adapted):
             }
             for name, found in auto.candidates_.items()
         }
+        over = auto.over_calibrated_
         return {
             "metric": auto.metric,
             "combination": auto.combination_,
             "best_member": auto.names_[auto.best_],
             "candidates": candidates,
+            "best_calibrated_member": None if over is None else auto.names_[over.best],
+            "gain_over_calibrated": None if over is None else over.gain.gain,
+            "gain_over_calibrated_ci": None if over is None else list(over.gain.interval),
             **self.decision_.to_dict(),
             "summary": self.summary_,
         }

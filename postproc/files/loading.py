@@ -25,6 +25,7 @@ from postproc.files.paths import (
 )
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.files.shards import find_shards, open_shards, shard_name
+from postproc.files.stacks import check_stack
 from postproc.files.zarr import ZarrSource, is_zarr
 from postproc.scores.binary import OneColumn, as_column, is_one_column
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
@@ -35,7 +36,9 @@ from postproc.scores.kinds import Kind
 from postproc.scores.names import first_few
 from postproc.scores.one_hot import from_labels
 from postproc.scores.predictions import Predictions
-from postproc.scores.sources import Picked, Source, as_source
+from postproc.scores.rounding import SUM_TOLERANCE_FLOAT16
+from postproc.scores.row_subsets import keep_rows
+from postproc.scores.sources import as_source
 from postproc.scores.tables.column_names import drop_affixes
 from postproc.scores.tables.suspects import SAMPLE_ROWS, odd_columns
 
@@ -159,6 +162,8 @@ def _load(
     if column is not None:
         reading = replace(reading, columns=(column,))
     found, contents = _open(file, reading)
+    if contents.values.ndim == 3 and len(contents.values) > 1:
+        contents = check_stack(contents, str(found), multilabel=reading.multilabel)
     notes = _Notes(str(found), list(contents.notes))
     if column is not None:
         check_table(found, column)
@@ -248,7 +253,7 @@ def _checked(
         **how,
     )
     if verdict.kind == "logits" and not (kind or contents.kind or reading.multilabel or column):
-        _check_columns(source, notes.name)
+        _check_logits(source, notes.name)
     scores = source
     if isinstance(values, np.ndarray) and mapped:
         scores = np.asarray(values if column is None else source)
@@ -281,9 +286,18 @@ def _one_column(contents: Contents) -> tuple[OneColumn, Contents]:
     return column, replace(contents, values=as_column(values), classes=kept)
 
 
-def _check_columns(scores: Any, name: str) -> None:
-    """Refuse an array with columns without which all rows sum to 1: labels beside probabilities."""
-    odd = odd_columns(np.asarray(scores[:SAMPLE_ROWS], dtype=np.float64))
+def _check_logits(scores: Any, name: str) -> None:
+    """Refuse columns without which all rows sum to 1, and negative log-probabilities."""
+    sample = np.asarray(scores[:SAMPLE_ROWS], dtype=np.float64)
+    odd = odd_columns(sample)
+    if sample.min() >= 0 and (abs(np.exp(-sample).sum(axis=1) - 1) <= SUM_TOLERANCE_FLOAT16).all():
+        got = "rows of negative log-probabilities, in which lower is likelier"
+        fail(
+            name,
+            "scores in which higher is likelier",
+            got,
+            'save -scores, or declare kind="logits" (--logits)',
+        )
     if len(scores) > 1 and odd:
         listed = ", ".join(map(str, odd))
         got = f"an array whose rows sum to 1 without column {listed}"
@@ -302,13 +316,7 @@ def _without(predictions: Predictions, rows: NDArray[np.int64], notes: _Notes) -
         f"{len(rows)} of {predictions.n_rows} rows were never predicted and are left out, of "
         f"outputs too{where}"
     )
-    ids = None if predictions.ids is None else predictions.ids[predicted]
-    scores = predictions.scores
-    if isinstance(scores, Source):  # to be read when they are wanted
-        scores = Picked.of(scores, np.flatnonzero(predicted), None, 0.0)
-    else:
-        scores = scores[predicted]
-    return replace(predictions, scores=scores, ids=ids, predicted=predicted)
+    return keep_rows(predictions, predicted)
 
 
 def _class_names(

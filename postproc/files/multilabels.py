@@ -17,11 +17,11 @@ from postproc.files.labels import (
     read_labels,
     tell_by_place,
     tell_unused,
-    to_numbers,
 )
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.scores.checks import fail
 from postproc.scores.codes import coded
+from postproc.scores.label_numbers import to_numbers
 from postproc.scores.multilabel import check_label_matrix
 from postproc.scores.names import some
 from postproc.scores.predictions import Predictions
@@ -82,8 +82,7 @@ def load_multilabels(
     if ids is not None and contents.ids is not None:
         values = values[look_up(contents.ids, ids, f"ids of {name}")]
         tell_unused(contents.ids, ids, name, predicted)
-    elif ids is not None:
-        tell_by_place(name)
+    tell_by_place(name, ids, contents.ids)
     is_by_place = ids is None or contents.ids is None
     if is_by_place and predicted is not None and len(values) == len(predicted):
         values = values[predicted]

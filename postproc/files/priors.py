@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.labels import one_column, order_of, read_labels, to_integers, to_numbers
+from postproc.files.labels import one_column, order_of, read_labels
 from postproc.files.reading import Reading
 from postproc.scores.binary_labels import binary_labels
 from postproc.scores.checks import check_number, fail
+from postproc.scores.label_numbers import to_integers, to_numbers
 from postproc.scores.prior import PriorKind, class_prior, multilabel_prior
 from postproc.scores.tables.tables import is_number
 

@@ -11,6 +11,10 @@ class ReadingWarning(UserWarning):
     """Something was dropped, renormalized or skipped as a file was read."""
 
 
+class UnusedLabelsWarning(ReadingWarning):
+    """Labels are of rows without predictions: those of a table of more, or of a missing file."""
+
+
 @dataclass(frozen=True)
 class Reading(ColumnChoice):
     """Options of reading predictions and labels.

@@ -8,16 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.labels import (
-    PathLike,
-    look_up,
-    one_column,
-    read_labels,
-    tell_by_place,
-    to_numbers,
-)
+from postproc.files.labels import PathLike, look_up, one_column, read_labels, tell_by_place
 from postproc.files.reading import Reading
 from postproc.scores.checks import fail
+from postproc.scores.label_numbers import to_numbers
 
 
 def load_row_values(
@@ -38,8 +32,7 @@ def load_row_values(
     values = one_column(contents, None, name, of="values", chosen="FILE:COLUMN")
     if contents.header_or_label and len(values) == n_rows + 1:
         values = values[1:]
-    if ids is not None and contents.ids is None:
-        tell_by_place(name)
+    tell_by_place(name, ids, contents.ids)
     if ids is not None and contents.ids is not None:
         values = values[look_up(contents.ids, ids, f"ids of {name}")]
     elif predicted is not None and len(values) == len(predicted):

@@ -109,7 +109,8 @@ CODES = {
         "PP201",
         "Not read as it stands",
         "Columns or rows were left out, a common prefix of names was dropped, rows were "
-        "renormalized, or labels were recognized by their form.",
+        "renormalized, labels were recognized by their form, or members by names of files without "
+        "words such as oof and test.",
         "The message says what was done; it is given once for each file.",
         "Declare it: `--columns`, `--id-column`, `--label-column`, `--key`, `--classes`, "
         "`--probs`.",
@@ -187,7 +188,8 @@ CODES = {
         "Judged on the rows fitted to",
         "Predictions hold rows that `--fit` holds too, or that a saved model was fitted to.",
         "A gain on the rows that a method was fitted to does not carry over to others.",
-        "Fit to other labelled rows.",
+        "Fit to other labelled rows. `postproc calibrate`, `ensemble` and `auto` write honest "
+        "predictions of the rows of `--fit` with `--oof`: each by a fit to others.",
     ),
     "leakage": Code(
         "PP212",
@@ -254,8 +256,20 @@ CODES = {
         "scale; `postproc ensemble rank SCORES --logits --over rows` ranks them in [0, 1]. Divide "
         "log-odds that were multiplied by a factor.",
     ),
-    "reversed": Code(
+    "unlike-scores": Code(
         "PP220",
+        "Fit rows and target are not scored alike",
+        "Mean confidence of the rows of `--fit` and of PREDS differs by more than 0.03, four "
+        "standard errors, and what class frequencies explain; or only one of them is adapted to "
+        "label shift.",
+        "Class weights, thresholds and guarantees that are fitted to the one do not hold for the "
+        "other. What made the fit rows was fitted to them, or only one file is calibrated, "
+        "combined, adapted or a mean of several models.",
+        "Take out-of-fold predictions of what made PREDS (`--oof` of `postproc calibrate`, "
+        "`ensemble` and `auto`), or treat both files in the same way.",
+    ),
+    "reversed": Code(
+        "PP221",
         "Scores in reverse order",
         "The AUC of two classes and its whole interval lie below 50 %.",
         "Rows of the positive class tend to have lower scores than the others: a higher score may "
@@ -359,7 +373,8 @@ CODES = {
     "exact-zeros": Code(
         "PP314",
         "Exact zeros",
-        "More than 10 % of the probabilities that a method is fitted on are exactly 0.",
+        "More than 10 % of the probabilities that a method is fitted on are exactly 0; of logits, "
+        "where a class of -inf turns out true in some row.",
         "Votes of few neighbours or trees, rounding and hard labels give such zeros, also to "
         "classes that turn out true. In logarithms they, and lower probabilities of later rows, "
         "count as half of the least positive one of the fit rows.",
@@ -412,7 +427,8 @@ CODES = {
         "Classes or rows do not match",
         "Class names, row ids or shapes of two inputs differ.",
         "Nothing is averaged or compared across unlike rows or classes.",
-        "Correct the names or ids; `--missing-class zero` allows members that lack classes.",
+        "Correct the names or ids; `--missing-class zero` allows members that lack classes, "
+        "`--common-rows` keeps the rows that all files have.",
     ),
     "labels": Code(
         "PP406",

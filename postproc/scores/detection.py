@@ -153,6 +153,10 @@ def decide(found: Found, declared: Kind | None, check: CheckRows, array: Array) 
             got = "whole numbers >= 0, like counts of votes"
             fail(check.name, clearly, got, f"{VOTES}, or {LOGITS}")
         return "logits"
+    n_classes = array.shape[1]
+    if one_sum and n_classes > 2 and abs(high - n_classes + 1) <= SHARED_SUM:
+        got = f"rows that all sum to {high:g}, like 1 - probability"
+        fail(check.name, clearly, got, f"save 1 - scores if they are; else {VOTES}, or {LOGITS}")
     assert found.unlike is not None
     row, total = found.unlike
     got = f"values all in [0, 1] whose {row_name(array, row)} sums to {total:g}"

@@ -21,7 +21,10 @@ ABSTAIN = "abstain"
 FOLDS = "postproc pool puts files of folds together"
 
 #: What to do about ids that some lack.
-COMMON = "keep only the rows that all models have"
+COMMON = (
+    "--common-rows (in Python, align_members with common_rows=True) keeps only the rows that all "
+    "have"
+)
 
 
 def positions(have: Names, want: Names) -> Positions:
@@ -43,7 +46,7 @@ def matching_order(
     """Positions that take `have` to the order of `want`, shape (n,); None if it is in order.
 
     Errors call `have` by `name` and `want` by `like`, and list the first few names that differ,
-    with `mend` for names too few or too many, `others` for other names. With `may_lack`, names
+    with `mend` for names too few or too many, `others` where all are others. With `may_lack`, names
     that `have` lacks get the position -1.
     """
     if have is want:
@@ -57,7 +60,9 @@ def matching_order(
     known = set(wanted)
     extra = [value for value in names if value not in known]
     if missing and extra:
-        fail(name, rule, f"{some(extra)} instead of {some(missing)}", others)
+        share_some = bool((order >= 0).any())
+        mend = mend if others and share_some else others
+        fail(name, rule, f"{some(extra)} instead of {some(missing)}", mend)
     if extra:
         fail(name, rule, f"{_counted(extra)} in addition", mend)
     if missing and not may_lack:

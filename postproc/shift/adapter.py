@@ -24,6 +24,7 @@ from postproc.scores.checks import (
     check_count,
     check_labels,
     check_number,
+    check_saved,
     fail,
     fail_type,
 )
@@ -190,6 +191,17 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
             rows = CalibratedRows(Predictions(as_numpy(given.scores), given.kind), self.model_)
             self.reference_ = as_numpy(rows.probabilities(slice(0, given.n_rows)))
         return self
+
+    def check_saved(self) -> None:
+        """Refuse rows of the fit split that are none."""
+        n_classes = self.n_features_in_
+        check_saved(self.moments_.mean, "moments_", (n_classes,))
+        for probs in (self.held_out_, self.reference_):
+            if probs is not None:
+                check_saved(probs, "held_out_", (len(probs), n_classes))
+        if self.held_out_ is not None:
+            y = self.labels_
+            check_labels(y, n_classes=n_classes, n_rows=len(self.held_out_), name="labels_")
 
     @takes_frames("scores")
     def adapt_to(self, scores: Array) -> Adaptation:

@@ -132,9 +132,9 @@ def test_scores_that_fall_where_labels_rise_are_told(table, run_cli):
     said = run_cli(*words, coded=True).stderr
     assert "safe ranks rows the other way round: AUC is" in said
     assert "PP206" not in said
-    assert "[PP220]" in said
-    assert "PP220" not in run_cli(*words, "--positive", "no", coded=True).stderr
-    assert "PP220" not in run_cli("report", "march.csv:p_churn", *words[2:], coded=True).stderr
+    assert "[PP221]" in said
+    assert "PP221" not in run_cli(*words, "--positive", "no", coded=True).stderr
+    assert "PP221" not in run_cli("report", "march.csv:p_churn", *words[2:], coded=True).stderr
 
 
 def test_labels_and_costs_name_the_classes(table, run_cli):
