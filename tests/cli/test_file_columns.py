@@ -173,3 +173,18 @@ def test_names_of_models_are_not_wrapped_where_there_is_room(table, run_cli):
     words = ("report", "march.csv:p_churn", "march_calibrated.csv", "--labels")
     shown = run_cli(*words, "march.csv:churned", "--metric", "auc,log_loss,brier").stdout
     assert "march_calibrated  " in shown.split("Metrics with intervals")[1]
+
+
+def test_adapt_takes_groups_of_both_tables(table, run_cli):
+    fit = ("--fit", "march.csv:p_churn", "--fit-labels", "march.csv:churned")
+    words = ("adapt", "march.csv:p_churn", *fit, "--method", "em", "--json", "--overwrite")
+    with Path("accounts.csv").open("w", newline="") as file:
+        rows = enumerate(table["customer_id"].tolist())
+        csv.writer(file).writerows([["customer_id", "account"], *((i, n // 4) for n, i in rows)])
+    alone = json.loads(run_cli(*words, "-o", "a.npy").stdout)
+    groups = ("--groups", "accounts.csv:account", "--fit-groups", "accounts.csv:account")
+    grouped = json.loads(run_cli(*words, *groups, "-o", "b.npy").stdout)
+    assert grouped["prior"] == pytest.approx(alone["prior"])
+    assert (alone["groups"], grouped["groups"]) == (None, N_ROWS // 4)
+    assert grouped["prior_std"] >= alone["prior_std"]
+    assert "--multilabel" in run_cli(*words, *groups, "--multilabel", "-o", "c.npy", code=2).stderr
