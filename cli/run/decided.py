@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from cli.task.runner import Runner
 from postproc.decisions.costs import CostCheck, LeastCost, check_costs
 from postproc.decisions.decider import Decider
 from postproc.decisions.label_thresholds import LabelThresholds
-from postproc.decisions.rules import DecideRows, Rule, probabilities_of
+from postproc.decisions.rules import ABSTAINED, DecideRows, Rule, probabilities_of
 from postproc.decisions.sets import ConformalSets
 from postproc.decisions.thresholds import ClassWeights
 from postproc.evaluation.registry import find_metric
@@ -125,6 +127,8 @@ def write_decisions(
             target.scores.verify()
 
     layout = runner.outputs.layout(target, target.classes)
+    if runner.outputs.probability:
+        layout = replace(layout, probability=partial(_shown_probability, target))
     if target.multilabel or isinstance(decider, ConformalSets):
         save_many = save_multilabels if target.multilabel else save_sets
         save_many(output, blocks(), (target.n_rows, target.n_classes), layout)
@@ -149,6 +153,17 @@ def write_decisions(
         + lost_ids(target.ids, output, "-o x.csv, .jsonl or .parquet"),
     }
     return Outcome(summary, show_decisions)
+
+
+def _shown_probability(
+    target: Predictions, rows: slice, labels: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Probability of the positive class of two, else of the label, or of the likeliest class."""
+    probs = probabilities_of(target, rows)
+    if target.task == "binary":
+        return probs[:, target.positive_column]
+    shown = np.where(labels == ABSTAINED, probs.argmax(axis=1), labels)
+    return np.asarray(probs[np.arange(len(probs)), shown])
 
 
 def _gain(

@@ -188,3 +188,22 @@ def test_adapt_takes_groups_of_both_tables(table, run_cli):
     assert (alone["groups"], grouped["groups"]) == (None, N_ROWS // 4)
     assert min(np.subtract(grouped["prior_std"], alone["prior_std"])) > -1e-9
     assert "--multilabel" in run_cli(*words, *groups, "--multilabel", "-o", "c.npy", code=2).stderr
+
+
+def test_decisions_may_keep_their_probabilities(table, run_cli):
+    words = ("decide", "march.csv:p_churn", "--probability", "--overwrite")
+    run_cli(*words, "--labels", "march.csv:churned", "-o", "calls.csv")
+    lines = np.loadtxt("calls.csv", str, delimiter=",")
+    assert lines[0].tolist() == ["customer_id", "label", "probability"]
+    np.testing.assert_allclose(lines[1:, 2].astype(float), table["p_churn"])
+    np.testing.assert_array_equal(lines[1:, 1] == "yes", table["p_churn"] > 0.5)
+    run_cli(*words, "--columns-as", "probability:p,label:call", "-o", "calls.csv")
+    assert Path("calls.csv").read_text().startswith("customer_id,call,p\n")
+    assert "must be a table" in run_cli(*words, "-o", "calls.npy", code=1).stderr
+    three = np.random.default_rng(0).dirichlet([1, 1, 1], 50)
+    np.save("three.npy", three)
+    run_cli("decide", "three.npy", "--probability", "-o", "three.jsonl")
+    found = [json.loads(line) for line in Path("three.jsonl").read_text().splitlines()]
+    np.testing.assert_allclose([each["probability"] for each in found], three.max(axis=1))
+    for more in (("--multilabel",), ("--sets", "0.9", "--fit", "x", "--fit-labels", "y")):
+        assert "--probability is for" in run_cli(*words, *more, code=2).stderr
