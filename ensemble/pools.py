@@ -23,6 +23,9 @@ TIES = ("support", "lowest", "random")
 #: Votes that differ by less are tied, as sums of weights have rounding errors.
 TIE_TOLERANCE = 1e-7
 
+#: How far from 1 the sum of weights may lie by rounding.
+SUM_TOLERANCE = 1e-6
+
 #: The winner of a tie is raised above the other classes by this fraction.
 TIE_LIFT = 1e-6
 
@@ -95,9 +98,11 @@ def majority(
 
 
 def _check_weights(weights: Weights) -> None:
-    """Refuse weights below 0, which a damaged model may hold."""
-    if min(map(float, weights)) < 0:
-        fail("weights", "at least 0", f"{min(map(float, weights)):.3g}")
+    """Refuse weights that are no shares, which a damaged model may hold."""
+    if weights.min() < 0:
+        fail("weights", "at least 0", f"{weights.min():.3g}")
+    if abs(weights.sum() - 1) > SUM_TOLERANCE:
+        fail("weights", "a vector that sums to 1", f"{weights.sum():.6g}")
 
 
 def row_draws(rows: slice, seed: int) -> NDArray[np.float64]:

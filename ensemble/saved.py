@@ -40,6 +40,12 @@ ARRAYS = ".arrays.npz"
 #: Most numbers of a row that a model is tried on when it is loaded.
 MOST_TRIED = 10**7
 
+#: Most rows that are alike among these.
+MOST_ALIKE = 40
+
+#: The least logit that it is tried on.
+LEAST_LOGIT = -1e30
+
 #: Characters of the reason why a model is damaged: some quote an array.
 MOST_SAID = 300
 
@@ -229,9 +235,10 @@ def _read_arrays(file: Path, entry: Any) -> Arrays:
 
 
 def _try_out(model: Any) -> None:
-    """Check what a fitted model makes of three rows: even, uneven and certain; then of two.
+    """Check what a fitted model makes of rows: even, uneven, doubtful and certain ones, some alone.
 
-    An array that is the length of one of them would fit no other number of rows.
+    An array that is as long as there are rows would fit no other number of them. Many rows that are
+    alike have shifted, so that pipelines adapt to them.
     """
     if not (isinstance(model, Decider) or hasattr(model, "predict_proba")):
         fail("model", "an ensemble, a calibrator, an adapter or a decider", type(model).__name__)
@@ -240,13 +247,17 @@ def _try_out(model: Any) -> None:
     n_members = check_count(getattr(model, "n_members_", 1), "n_members_", low=1)
     n_columns = getattr(model, "n_classes_", getattr(model, "n_features_in_", None))
     n_classes = check_count(n_columns, "n_classes_", low=1, high=MOST_TRIED // n_members)
-    rows = np.full((3, n_classes), 1.0 / n_classes)
+    rows = np.full((4, n_classes), 1.0 / n_classes)
     rows[1, 0] += 1.0
     rows[2, 1:] = 1e-300
+    rows[3] = np.eye(1, n_classes)
     rows /= rows.sum(axis=1, keepdims=True)
+    if getattr(model, "multilabel_", False):
+        rows = np.concatenate([rows, np.full((1, n_classes), 0.5), 1 - rows])
+    n_alike = min(MOST_ALIKE, MOST_TRIED // (n_members * n_classes))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        for tried in (rows, rows[:2]):
+        for tried in (rows, rows[:2], rows[-1:].repeat(n_alike, axis=0)):
             _try_rows(model, tried)
 
 
@@ -255,12 +266,12 @@ def _try_rows(model: Any, rows: NDArray[np.float64]) -> None:
     if isinstance(model, MemberEstimator):
         turned = [np.roll(rows, m, axis=1) for m in range(len(model.kinds_))]  # they disagree
         given = zip(turned, model.kinds_, strict=True)
-        members = [each if kind == "probs" else np.log(each) for each, kind in given]
+        members = [each if kind == "probs" else _as_logits(each) for each, kind in given]
         if hasattr(model, "adapt_to"):
             model = model.adapt_to(members, kinds=model.kinds_)
         probs = model.predict_proba(members, kinds=model.kinds_)
     else:
-        own = rows if model.kind_ == "probs" else np.log(rows)
+        own = rows if model.kind_ == "probs" else _as_logits(rows)
         if isinstance(model, Decider):
             _try_decisions(model, own, rows)
             return
@@ -270,6 +281,11 @@ def _try_rows(model: Any, rows: NDArray[np.float64]) -> None:
             fail("model", "one that predicts probabilities", f"{probs.max():.3g}")
     elif not np.allclose(probs.sum(axis=1), 1.0, atol=1e-3) or not (probs >= 0).all():
         fail("model", "one whose predictions sum to 1", f"{probs.sum(axis=1)[0]:.3g}")
+
+
+def _as_logits(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logits whose softmax are probabilities, (n, C)."""
+    return np.maximum(np.log(rows), LEAST_LOGIT)
 
 
 def _try_decisions(model: Decider, scores: NDArray[Any], probs: NDArray[Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble.declared import check_declared
 from postproc.files.json_arrays import decode_array, encode_array
 from postproc.scores.checks import fail, fail_type
 
@@ -78,7 +79,7 @@ HOMES = {
 #: Names in saved models, of attributes that have other names.
 SAVED_AS = {"class_names_": "classes_"}
 
-#: Numbers in arrays of a model are smaller.
+#: Numbers of a model are smaller.
 LARGEST = 1e100
 
 Arrays = dict[str, NDArray[Any]]
@@ -147,6 +148,8 @@ def decode(value: Any, arrays: Arrays) -> Any:
     if isinstance(value, list):
         return [decode(item, arrays) for item in value]
     if not isinstance(value, dict):
+        if isinstance(value, int | float) and not abs(value) < LARGEST:
+            fail("model", f"made of numbers below {LARGEST:g}", "NaN or a larger one")
         return value
     if "type" in value:
         return _decode_object(value, arrays)
@@ -155,6 +158,8 @@ def decode(value: Any, arrays: Arrays) -> Any:
     if "float" in value:
         return float(value["float"])
     array = arrays[value["npz"]] if "npz" in value else decode_array(value)
+    if array.dtype.kind not in "fiubU" or (array.dtype.kind == "f" and array.dtype.itemsize > 8):
+        fail("model", "made of numbers of 64 bits or fewer, and text", f"dtype {array.dtype}")
     if array.dtype.kind == "f" and not (np.abs(array) < LARGEST).all():
         fail("model", f"made of numbers below {LARGEST:g}", "NaN or larger ones")
     return array
@@ -173,13 +178,14 @@ def _decode_object(value: dict[str, Any], arrays: Arrays) -> Any:
     }
     names = {saved: name for name, saved in SAVED_AS.items()}
     state = {names.get(key, key): decode(item, arrays) for key, item in value["state"].items()}
+    check_declared(kind, state)
     plain = is_dataclass(kind)  # in a variable, as mypy takes its kind for an instance
-    if plain:
-        return kind(**state)
-    model = kind(**parameters)
-    for key, item in state.items():
+    model = kind(**state) if plain else kind(**parameters)
+    for key, item in () if plain else state.items():
         if not key.endswith("_") or key.startswith("_"):
             fail("state", 'names that end in "_"', repr(key))
         infinite = key in getattr(kind, "infinite", ())
         setattr(model, key, np.asarray(item, dtype=np.float64) if infinite else item)
+    if state and hasattr(model, "check_saved"):
+        model.check_saved()
     return model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,25 @@ RUNS = ("digits", "digits_longtail")
 
 def make_run_directories(folder: Path, *, seed: int) -> dict[str, Path]:
     """Train classifiers on scikit-learn's digits, and save them on even and long-tailed targets."""
+    runs = {}
+    for name, arrays in predicted(seed).items():
+        run = folder / name
+        run.mkdir(parents=True, exist_ok=True)
+        for stem, array in arrays.items():
+            if stem.startswith("labels."):
+                _save_labels(run / f"{stem}.npy", array)
+            else:
+                save_predictions(run / f"{stem}.npy", array, overwrite=True)
+        names = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+        _write_text(run / "classes.txt", "\n".join(names) + "\n")
+        meta = {"name": name, "source": "scikit-learn load_digits", "seed": seed, "shots": SHOTS}
+        _write_text(run / "meta.json", json.dumps(meta, indent=2) + "\n")
+        runs[name] = run
+    return runs
+
+
+def predicted(seed: int) -> dict[str, dict[str, NDArray[Any]]]:
+    """Labels and predictions of each run directory, by the names of their files."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -41,21 +61,13 @@ def make_run_directories(folder: Path, *, seed: int) -> dict[str, Path]:
     shares = np.geomspace(1, 1 / TAIL, 10)[rng.permutation(10)]
     tail = test[rng.random(len(test)) < shares[labels[test]]]
     models = _train(images[train], labels[train], seed)
-    runs = {}
+    runs: dict[str, dict[str, NDArray[Any]]] = {}
     for name, target in zip(RUNS, (test, tail), strict=True):
-        run = folder / name
-        run.mkdir(parents=True, exist_ok=True)
-        _save_labels(run / "labels.train.npy", labels[train])
+        runs[name] = {"labels.train": labels[train]}
         for split, rows in (("val", val), ("test", target)):
-            _save_labels(run / f"labels.{split}.npy", labels[rows])
+            runs[name][f"labels.{split}"] = labels[rows]
             for model, predict in models.items():
-                probs = predict(images[rows]).astype(np.float32)
-                save_predictions(run / f"{model}.{split}.npy", probs, overwrite=True)
-        names = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-        _write_text(run / "classes.txt", "\n".join(names) + "\n")
-        meta = {"name": name, "source": "scikit-learn load_digits", "seed": seed, "shots": SHOTS}
-        _write_text(run / "meta.json", json.dumps(meta, indent=2) + "\n")
-        runs[name] = run
+                runs[name][f"{model}.{split}"] = predict(images[rows]).astype(np.float32)
     return runs
 
 

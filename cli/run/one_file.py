@@ -216,22 +216,34 @@ def _show_adapted(summary: dict[str, Any]) -> None:
     if summary["explained"] is not None and summary["p_value"] < 0.05:
         assumed += f"; class frequencies explain {100 * summary['explained']:.0f} % of the shift"
     echo(assumed)
-    share = summary["positive_share"]
+    share, assumed = summary["positive_share"], summary["strength"] > summary["rows"]
     if share is not None:
         low, high = share["ci"]
         echo(
-            f"share of {share['name']}: {percent(share['source'])} % in the fit rows, "
-            f"{percent(share['target'])} % in the target, 95 % interval {percent(low)} to "
-            f"{percent(high)}"
+            f"share of {share['name']} in the fit rows, by their mean calibrated prediction: "
+            f"{percent(share['source'])} %"
         )
-        return
-    shares = (summary[key] for key in ("source_prior", "prior", "prior_std"))
-    pairs = list(zip(summary["class_names"], *shares, strict=True))
-    moved = sorted(pairs, key=lambda pair: -abs(pair[2] - pair[1]))[:SHOWN]
-    rows = [[n, percent(s), percent(q), percent(e)] for n, s, q, e in moved]
-    title = "Classes with the largest change" if len(pairs) > SHOWN else ""
-    columns = ["class prior, %", "source (mean prediction)", "target", "standard error"]
-    print_table(columns, rows, title=title)
+        within = f"95 % interval {percent(low)} to {percent(high)}"
+        echo(
+            f"share of {share['name']} in the target: {percent(share['target'])} %, "
+            + ("mostly assumed to be that of the fit rows" if assumed else within)
+        )
+    else:
+        shares = (summary[key] for key in ("source_prior", "prior", "prior_std"))
+        pairs = list(zip(summary["class_names"], *shares, strict=True))
+        moved = sorted(pairs, key=lambda pair: -abs(pair[2] - pair[1]))[:SHOWN]
+        target = "target (mostly assumed)" if assumed else "target"
+        columns = ["class prior, %", "source (mean prediction)", target, "standard error"]
+        rows = [[n, percent(s), percent(q), percent(e)] for n, s, q, e in moved]
+        if assumed:  # the errors are those of an estimate from the target alone
+            columns, rows = columns[:-1], [row[:-1] for row in rows]
+        title = "Classes with the largest change" if len(pairs) > SHOWN else ""
+        print_table(columns, rows, title=title)
+    if assumed:
+        echo(
+            "no shift is clear, so the target keeps nearly the class prior of the fit rows; "
+            "--method em estimates it from the target alone"
+        )
 
 
 def _summarize_labels(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,17 @@ from cli.task.load import Report
 from ensemble.agreement import label_doubts, member_doubts
 from ensemble.members import Members
 from ensemble.saved import fitted_rows
-from postproc.evaluation.agreement import chance_doubts, is_chance, order_doubts, unlabelled_doubts
+from postproc.evaluation.agreement import (
+    chance_doubts,
+    is_chance,
+    order_doubts,
+    reversed_doubts,
+    unlabelled_doubts,
+)
 from postproc.evaluation.alike import confidence_doubts
 from postproc.reports.report import AccuracyReport
 from postproc.scores.arrays import as_numpy
+from postproc.scores.binary_labels import POSITIVE
 from postproc.scores.codes import coded
 from postproc.scores.multilabel import two_class
 from postproc.scores.predictions import Predictions
@@ -102,10 +110,15 @@ def report_doubts(report: Report | None) -> list[str]:
     """Warn of models in a report that agree with the labels no better than by chance."""
     if not isinstance(report, AccuracyReport):
         return []
+    turned = {
+        model.name: reversed_doubts(model.name, area.value, area.ci[1], report.classes[POSITIVE])
+        for model in report.models
+        if len(report.classes) == 2 and (area := model.results.get("auc"))
+    }
     poor = {
         model.name: model.metrics.accuracy
         for model in report.models
-        if is_chance(model.confusions.z_of_order(), report.rows)
+        if not turned.get(model.name) and is_chance(model.confusions.z_of_order(), report.rows)
     }
     first = report.models[0]
     found = first.confusions.class_metrics()
@@ -113,5 +126,6 @@ def report_doubts(report: Report | None) -> list[str]:
     return [
         *chance_doubts(poor, "the labels"),
         *unlabelled_doubts(first.name, report.classes, *counts),
+        *chain(*turned.values()),
         *order_doubts(report.asked, report.classes),
     ]

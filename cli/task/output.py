@@ -17,7 +17,7 @@ from cli.task.runner import Runner
 from postproc.files import check_output
 from postproc.files.decided import check_decision_path
 from postproc.files.labels import CLASS_FILE
-from postproc.files.paths import LABEL_SUFFIXES, PREDICTION_SUFFIXES
+from postproc.files.paths import LABEL_SUFFIXES, PREDICTION_SUFFIXES, file_and_column
 from postproc.files.rundir import SPLITS
 from postproc.files.shards import SHARD, find_shards
 from postproc.files.texts import WRITTEN_SUFFIXES
@@ -135,8 +135,9 @@ def _check_oof(outputs: Outputs, output: Path) -> None:
 
 
 def _default_path(source: str, suffix: str = ".npy") -> Path:
-    path = Path(source)
-    name = path.stem
+    file, column = file_and_column(source)
+    path = Path(file)
+    name = path.stem if column is None else f"{path.stem}.{column}"
     if path.is_dir():
         path = path.resolve()
         name = path.stem if path.suffix.lower() == ".zarr" else path.name
@@ -176,6 +177,7 @@ def check_apart(output: Path, *, option: str = "--output") -> None:
 
 def _named(text: str) -> list[Path]:
     """The files that a text names, found as when they are loaded."""
+    text, _ = file_and_column(text)
     # Any text, however long: functions of `os.path` find that there is no such file.
     if os.path.isfile(text):  # noqa: PTH113
         return [Path(text)]

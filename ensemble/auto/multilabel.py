@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from postproc.evaluation.folds import label_folds
 from postproc.evaluation.registry import Metric, find_metric
 from postproc.scores.arrays import Array
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_blocks
-from postproc.scores.checks import check_count, fail
+from postproc.scores.checks import check_choice, check_count, check_saved, fail
 from postproc.scores.frames.arguments import takes_frames
 
 #: What each combination is, in words.
@@ -38,6 +39,9 @@ class LabelCandidate:
     gain: float  # over the member that is best on the other folds, positive if better
     low: float  # interval of the gain, corrected for the number of candidates
     high: float
+
+    #: These may be infinite.
+    infinite = ("low", "high")
 
 
 class MultilabelPostprocessor(Pipeline):
@@ -98,7 +102,11 @@ class MultilabelPostprocessor(Pipeline):
 
     reads_logs = False  # where nothing is changed, zeros stay
 
+    best_: int
     maps_: LabelMaps | None
+    held_out_: Floats
+    labels_: NDArray[np.int8]
+    summary_: str
     combination_: str
     candidates_: dict[str, LabelCandidate]
 
@@ -106,6 +114,14 @@ class MultilabelPostprocessor(Pipeline):
         self.metric = metric
         self.n_folds = n_folds
         self.seed = seed
+
+    def check_saved(self) -> None:
+        """Refuse labels that are none, or are not those of the log-odds."""
+        check_saved(self.labels_, "labels_", (len(self.held_out_), self.n_classes_))
+        reach = {"low": -math.inf, "high": math.inf}
+        check_saved(self.held_out_, "held_out_", self.labels_.shape, **reach)
+        check_count(self.best_, "best_", low=0, high=self.n_members_ - 1)
+        check_choice(self.combination_, "combination_", WAYS)
 
     def to_dict(self) -> dict[str, Any]:
         """What was decided and why, as JSON's own types."""

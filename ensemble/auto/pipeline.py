@@ -21,12 +21,12 @@ from ensemble.auto.learning import PSEUDO_ROWS, learn_policy
 from ensemble.auto.policy import Decision, Policy, leave_alone
 from ensemble.auto.summary import Combination, explain
 from ensemble.auto.target import FEWEST_FIT_ROWS, Adapted, Pipeline, warn_of_few_rows
-from ensemble.base import Kinds
+from ensemble.base import Ensemble, Kinds
 from ensemble.members import Members
 from postproc.jobs.engine import LocalEngine, map_blocks
 from postproc.scores.arrays import Array
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, row_cuts
-from postproc.scores.checks import check_count, check_number, fail
+from postproc.scores.checks import check_choice, check_count, check_number, fail
 from postproc.scores.frames.arguments import takes_frames
 from postproc.shift.streaming import ReadRows, in_temporary_file
 
@@ -100,6 +100,11 @@ class AutoPostprocessor(Pipeline):
 
     reads_logs = False  # where nothing is changed, zeros stay
 
+    combination_: str
+    combiner_: Ensemble | None
+    best_: int
+    candidates_: dict[str, Candidate]
+    policy_: Policy | None
     over_calibrated_: OverCalibrated | None = None  # none in models of the first release
 
     def __init__(
@@ -189,6 +194,12 @@ class AutoPostprocessor(Pipeline):
             )
         return AdaptedPipeline(self, decision)
 
+    def check_saved(self) -> None:
+        """Refuse a best member that is none, and a combination without its gain."""
+        check_count(self.best_, "best_", low=0, high=self.n_members_ - 1)
+        if self.combiner_ is not None:
+            check_choice(self.combination_, "combination_", self.candidates_)
+
     def combined(self, members: Members, sizes: Sizes = DEFAULT_SIZES) -> CombinedLogs:
         """Log-probabilities of the combined members, before calibration.
 
@@ -226,8 +237,8 @@ class AutoPostprocessor(Pipeline):
             warn_of_few_rows(len(y))
             self.combination_, self.combiner_ = "best", None
             self.best_ = int(np.argmax(self.solo_accuracy_))
-            self.candidates_: dict[str, Candidate] = {}
-            self.policy_: Policy | None = None
+            self.candidates_ = {}
+            self.policy_ = None
         else:
             choice = choose_combination(
                 members, y, judge, min_z=options["min_z"], n_folds=n_folds, seed=seed

@@ -44,12 +44,10 @@ from numpy.typing import NDArray
 
 from ensemble.auto.judge import Judge, Outputs
 from ensemble.auto.rehearsal import PairedGain, Rehearsals, log_effect
-from postproc.calibration.affine import AffineMap, Floats, Ints, class_counts, identity_map
-from postproc.calibration.binary import LinearPoolMap
-from postproc.calibration.discriminant_pool import DiscriminantPoolMap
-from postproc.calibration.pooled import PooledMap
+from postproc.calibration.affine import Floats, Ints, class_counts, identity_map
 from postproc.scores.arrays import Array, as_numpy, beside
 from postproc.scores.blocks import MapBlocks, in_order
+from postproc.scores.checks import check_labels, check_saved
 from postproc.scores.codes import coded
 from postproc.shift.evidence import NoShiftTest, PredictionMoments, compare_moments
 from postproc.shift.misfit import (
@@ -86,7 +84,7 @@ SECONDING_Z = 1.0
 FEW_EFFECTIVE_ROWS = 20
 
 #: What calibrates log-probabilities.
-CalibratedMap = DiscriminantPoolMap | PooledMap | LinearPoolMap | AffineMap
+CalibratedMap = Callable[[Array], Array]
 
 #: Log-probabilities of the rows of a slice of the target, shape (k, C).
 Reader = Callable[[slice], Array]
@@ -113,7 +111,7 @@ class SurveyRows:
     """Sums over tempered rows: deviations from `middle`, their products, two confidences."""
 
     read: Reader
-    tempered: AffineMap
+    tempered: CalibratedMap
     middle: Floats
 
     def __call__(self, rows: slice) -> tuple[Floats, Floats, Floats]:
@@ -131,7 +129,7 @@ class SurveyRows:
 class Policy:
     """What the fit split taught: fitted maps, and the evidence for decisions on a target."""
 
-    tempered: AffineMap  # temperature scaling, which changes no class
+    tempered: CalibratedMap  # temperature scaling, which changes no class
     calibrated: CalibratedMap
     pooled: bool  # whether adaptation starts from the pooled calibrator, not from the temperature
     calibrates: bool  # whether the pooled calibrator may change classes where there is no shift
@@ -146,7 +144,18 @@ class Policy:
     min_z: float  # standard errors that a gain must exceed
     alpha: float  # level of the test of "no shift"
     metric: str = "accuracy"  # what gains are measured in
-    plain: AffineMap | None = None  # what is applied where nothing is done; None: `tempered`
+    plain: CalibratedMap | None = None  # what is applied where nothing is done; None: `tempered`
+
+    def check_saved(self) -> None:
+        """Refuse outputs on the fit split that are not those of its labels."""
+        shape = self.held_out.shape
+        check_saved(self.held_out, "held_out", (len(self.labels), *shape[1:]))
+        check_labels(self.labels, n_classes=shape[1], name="labels")
+        most = {"high": 1.0 + 1e-6 if self.judge.reads_probabilities else float(shape[1] - 1)}
+        outputs = shape if self.judge.reads_probabilities else shape[:1]
+        check_saved(self.baseline, "baseline", outputs, **most)
+        check_saved(self.classes_after, "classes_after", (2, *outputs), **most)
+        check_saved(self.moments.mean, "moments", shape[1:])
 
     @property
     def judge(self) -> Judge:
@@ -154,7 +163,7 @@ class Policy:
         return Judge.of(self.metric, self.held_out.shape[1])
 
     @property
-    def untouched(self) -> AffineMap:
+    def untouched(self) -> CalibratedMap:
         """What is applied where nothing is done."""
         return self.tempered if self.plain is None else self.plain
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from postproc.calibration.affine import Floats, Ints, class_counts
 from postproc.scores.arrays import row_sums
+from postproc.scores.checks import check_count, check_saved
 from postproc.shift.evidence import PredictionMoments, compare_moments
 from postproc.shift.prior import (
     Likelihood,
@@ -44,6 +45,9 @@ class PairedGain:
     gain: float
     std_error: float
     widest: float = 1.0  # the largest gain that is possible
+
+    #: These may be infinite.
+    infinite = ("widest",)
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -83,6 +87,21 @@ class Rehearsals:
     prior_gain: Floats | None = None
     prior_disagreement: Floats | None = None
     widest: float = 1.0  # the largest gain that is possible
+
+    #: These may be infinite.
+    infinite = ("widest",)
+
+    def check_saved(self) -> None:
+        """Refuse numbers that no rehearsals give."""
+        check_count(self.fit_rows, "fit_rows", low=1)
+        many, few = (len(self.pseudo_rows), len(self.log_effect)), (len(self.log_effect),)
+        check_saved(self.pseudo_rows, "pseudo_rows", many[:1], high=math.inf)
+        for name, shape in (("", many), ("calibration_", few), ("prior_", many)):
+            for what, low in (("gain", -math.inf), ("disagreement", 0.0)):
+                values = getattr(self, name + what)
+                if values is not None:
+                    check_saved(values, name + what, shape, low=low, high=math.inf)
+        check_saved(self.p_value, "p_value", few)
 
     def choose(self, size: float) -> tuple[int, PairedGain]:
         """Number of the candidate that did best in shifts of about `size`, and its gain."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import array_api_compat as api
 
 from postproc.scores.arrays import Array, log_softmax
+from postproc.scores.checks import check_number
 from postproc.scores.kinds import LOG_LEAST
 
 
@@ -29,6 +30,11 @@ class MixedMap:
     model: Callable[[Array], Array]
     mix: float  # ε = 1/(n + 1) after n fit rows
     log_zero: float = LOG_LEAST  # what exact zeros, and lower probabilities, count as
+
+    def check_saved(self) -> None:
+        """Refuse what is no share, and no logarithm of a probability."""
+        check_number(self.mix, "mix", low=0.0, high=1.0)
+        check_number(self.log_zero, "log_zero", high=0.0)
 
     def __call__(self, logs: Array) -> Array:
         """Calibrated log-probabilities, shape (n, C)."""

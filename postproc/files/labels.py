@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from postproc.files import formats
 from postproc.files.contents import Contents
-from postproc.files.paths import LABEL_SUFFIXES, resolve_path
-from postproc.files.reading import Reading, ReadingWarning
+from postproc.files.paths import LABEL_SUFFIXES, check_table, file_and_column, resolve_path
+from postproc.files.reading import Reading, ReadingWarning, UnusedLabelsWarning
 from postproc.scores.binary_labels import binary_labels, plain_text, word_pair
 from postproc.scores.checks import check_choice, check_label_rows, check_labels, fail
 from postproc.scores.codes import coded
@@ -120,9 +120,7 @@ def load_labels(
         If labels are unknown and count as wrong, or are of rows without predictions.
     """
     check_choice(unknown, "unknown", ("error", "wrong"))
-    found = resolve_path(path, LABEL_SUFFIXES)
-    contents = formats.read(found, reading, labels=True)
-    name = str(found)
+    name, contents = read_labels(path, reading)
     contents = _from_one_hot(contents, n_classes, name)
     values = one_column(contents, classes, name)
     if ids is not None and contents.ids is not None:
@@ -155,6 +153,17 @@ def load_labels(
     check = check_label_rows if mapped else check_labels
     is_unknown = is_wrong and bool(len(labels)) and labels.max() == n_classes
     return check(labels, n_classes=n_classes + is_unknown, n_rows=n_rows, name=name)
+
+
+def read_labels(path: PathLike, reading: Reading | None = None) -> tuple[str, Contents]:
+    """The name of a file, `FILE` or `FILE:COLUMN`, and the labels or values of rows it holds."""
+    file, column = file_and_column(path)
+    found = resolve_path(file, LABEL_SUFFIXES)
+    if column is None:
+        return str(found), formats.read(found, reading, labels=True)
+    check_table(found, column)
+    contents = formats.read(found, replace(reading or Reading(), label_column=column), labels=True)
+    return f"{found}:{column}", contents
 
 
 def tell_by_place(name: str, ids: Any, own: Any) -> None:
@@ -244,9 +253,8 @@ def _count_unknown(
 
 def label_names(path: PathLike, reading: Reading | None = None) -> set[str]:
     """Names of all labels in a file, whole numbers as text."""
-    found = resolve_path(path, LABEL_SUFFIXES)
-    contents = formats.read(found, reading, labels=True)
-    rows = one_column(contents, None, str(found))
+    name, contents = read_labels(path, reading)
+    rows = one_column(contents, None, name)
     names = set(plain_text(np.unique(rows)).tolist())
     heading = str(rows[0]) if contents.header_or_label and len(rows) else None
     return names - ({heading} if heading not in rows[1:] else set())
@@ -325,7 +333,7 @@ def tell_unused(
     unused = [each for each in have.tolist() if each not in wanted]
     few = some(unused)
     said = f"{name}: {len(unused)} of {len(have)} labels are of rows without predictions ({few})"
-    warnings.warn(coded("read", said), ReadingWarning, stacklevel=4)
+    warnings.warn(coded("read", said), UnusedLabelsWarning, stacklevel=4)
 
 
 def order_of(

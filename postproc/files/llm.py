@@ -17,7 +17,7 @@ from postproc.scores.checks import check_choice, fail
 from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
 
-Normalize = Literal["none", "bytes", "tokens"]
+Normalize = Literal["none", "characters", "bytes", "tokens"]
 Missing = Literal["spread", "zero"]
 
 #: Fields that hold the log-probabilities of a record, from the outermost to the innermost.
@@ -46,15 +46,18 @@ def read_lm_eval(
 ) -> Converted:
     """Log-likelihoods of choices from a sample log of lm-evaluation-harness, as logits (n, C).
 
-    They are divided by nothing, the UTF-8 bytes of a choice, or its number of tokens, if records
-    have a field `tokens`. Questions of fewer than C choices have -inf. Choices that all questions
-    share are class names. Labels are None unless every `target` is a choice: number, text, letter;
-    with `labelled`, one that is none is an error.
+    They are divided by nothing, the characters or UTF-8 bytes of a choice, or its number of tokens,
+    if records have a field `tokens`. Questions of fewer than C choices have -inf. Choices that all
+    questions share are class names, else letters or numbers in `doc`, if questions do not differ
+    in them. Labels are None unless every `target` is a choice: number, text, letter; with
+    `labelled`, one that is none is an error.
     """
-    check_choice(normalize, "normalize", ("none", "bytes", "tokens"))
+    check_choice(normalize, "normalize", ("none", "characters", "bytes", "tokens"))
     path = Path(path)
     rows: list[NDArray[np.float64]] = []
     texts: list[list[str]] = []
+    letters: list[list[str]] = []
+    positive: list[tuple[int, float]] = []
     found: list[int | None] = []
     ids: list[str] = []
     first_filter: Any = None
@@ -64,23 +67,33 @@ def read_lm_eval(
         if record.get("filter") != first_filter:
             continue  # the same questions once more, under another filter
         likelihoods = _likelihoods(record, where)
+        if not likelihoods.max() <= 0:
+            positive.append((number, float(likelihoods.max())))
         choices = _choices(record, len(likelihoods))
         if _is_doubled(record, choices):
             choices = choices[: len(choices) // 2]
             likelihoods = likelihoods[: len(choices)]
         rows.append(likelihoods / _lengths(record, choices, len(likelihoods), normalize, where))
         texts.append(choices)
+        letters.append(_letters(record, len(likelihoods)))
         found.append(_place(record, choices, rows[-1]))
         if labelled and found[-1] is None:
             rule = "a record whose `target` is one of its choices: its number, text or letter"
             fail(where, rule, _shown(record.get("target")), OWN_LABELS)
         ids.append(str(record.get("doc_id", len(ids))))
+    if positive:
+        line, value = positive[0]
+        rule = "log-likelihoods at or below 0 in every record"
+        where = f"the first on line {line}: {value:g}"
+        got = f"{len(positive)} of {len(rows)} records with others ({where})"
+        fail(str(path), rule, got, "evaluate these questions again, or leave their lines out")
     scores = np.full((len(rows), max(map(len, rows))), -np.inf)
     for row, values in zip(scores, rows, strict=True):
         row[: len(values)] = values
     shared = texts[0] if texts[0] and all(text == texts[0] for text in texts) else None
     if shared is not None and len(set(shared)) < len(shared):
         shared = None
+    shared = _shared_letters(letters) if shared is None else shared
     labels = None if None in found else np.array(found, dtype=np.int64)
     predictions = Predictions.check(scores, kind="logits", classes=shared, ids=ids, name=str(path))
     return Converted(predictions, labels)
@@ -190,8 +203,6 @@ def _likelihoods(record: dict[str, Any], where: str) -> NDArray[np.float64]:
             values.append(float(inner))
         except (TypeError, ValueError):
             fail(where, rule, f"the response {str(response)[:40]!r}")
-    if not all(value <= 0 for value in values):
-        fail(where, "log-likelihoods at or below 0", f"{values}")
     return np.array(values)
 
 
@@ -207,19 +218,39 @@ def _choices(record: dict[str, Any], n_choices: int) -> list[str]:
     return known if len(known) == n_choices else []
 
 
+def _letters(record: dict[str, Any], n_choices: int) -> list[str]:
+    """What the document calls its choices: letters or numbers, in a list `label`."""
+    doc = record.get("doc")
+    choices = doc.get("choices") if isinstance(doc, dict) else None
+    names = choices.get("label") if isinstance(choices, dict) else None
+    known = [str(name) for name in names] if isinstance(names, list) else []
+    return known if len(set(known)) == n_choices else []
+
+
+def _shared_letters(letters: list[list[str]]) -> list[str] | None:
+    """Those of the question with the most choices, if all others begin alike."""
+    longest = max(letters, key=len)
+    return longest if all(own and own == longest[: len(own)] for own in letters) else None
+
+
 def _lengths(
     record: dict[str, Any], choices: list[str], n_choices: int, normalize: str, where: str
 ) -> NDArray[np.float64]:
     """What the log-likelihood of each choice is divided by."""
     if normalize == "none":
         return np.ones(n_choices)
-    lengths: Any = [len(text.encode()) for text in choices]
+    lengths: Any = [len(text if normalize == "characters" else text.encode()) for text in choices]
     if normalize == "tokens":
         lengths = record.get("tokens")
     usable = isinstance(lengths, list) and len(lengths) == n_choices
     if not usable or not all(isinstance(x, int | float) and x > 0 for x in lengths):
-        needed = "texts in `arguments`" if normalize == "bytes" else "counts in a field `tokens`"
-        fail(where, f"a record whose choices have {needed}", "none", "use --normalize none")
+        needed, mend = "texts in `arguments`", "use --normalize none"
+        if normalize == "tokens":
+            needed = (
+                "counts in a field `tokens`, one list a record, which the harness does not write"
+            )
+            mend = "add them, or use --normalize bytes"
+        fail(where, f"a record whose choices have {needed}", "none", mend)
     return np.array(lengths, dtype=np.float64)
 
 

@@ -85,7 +85,10 @@ def check_number(
     rule = "a finite number" if math.isinf(low) else f"in {bounds}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         fail_type(name, rule, repr(value))
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond all floats
+        fail(name, rule, "a larger one")
     if not math.isfinite(number) or not low <= number <= high or (open_low and number == low):
         fail(name, rule, repr(value))
     return number
@@ -114,6 +117,21 @@ def meant(value: object, choices: Collection[str]) -> str:
     """A question after what may have been mistyped; nothing where no choice is close."""
     close = get_close_matches(value.lower(), choices, n=1) if isinstance(value, str) else []
     return f"did you mean {close[0]!r}?" if close else ""
+
+
+def check_saved(
+    values: NDArray[Any],
+    name: str,
+    shape: tuple[int, ...],
+    *,
+    low: float = 0.0,
+    high: float = 1.0 + 1e-6,
+) -> None:
+    """Refuse an array of a saved model of another shape, or with numbers outside [low, high]."""
+    if values.shape != shape:
+        fail(name, f"an array of shape {shape}", f"shape {values.shape}", "it is damaged")
+    if not ((values >= low) & (values <= high)).all():
+        fail(name, f"an array of numbers in [{low:g}, {high:g}]", "others", "it is damaged")
 
 
 def check_labels(

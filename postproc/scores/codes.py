@@ -268,6 +268,15 @@ CODES = {
         "Take out-of-fold predictions of what made PREDS (`--oof` of `postproc calibrate`, "
         "`ensemble` and `auto`), or treat both files in the same way.",
     ),
+    "reversed": Code(
+        "PP221",
+        "Scores in reverse order",
+        "The AUC of two classes and its whole interval lie below 50 %.",
+        "Rows of the positive class tend to have lower scores than the others: a higher score may "
+        "mean safer. The AUC of the negated scores is 100 % less this one.",
+        "`--positive NAME` names the class that the column scores; negate logits, or take 1 - p, "
+        "where only some of several files are reversed. Check that rows are in the same order.",
+    ),
     "converged": Code(
         "PP301",
         "Not converged",
@@ -300,8 +309,10 @@ CODES = {
         "PP305",
         "No label shift",
         "The test of label shift is not significant (p >= 0.05).",
-        "There is nothing to adapt to, and adapting may lower accuracy.",
-        "Use `postproc calibrate` instead, or `postproc auto`, which decides.",
+        "The class prior of the target may be that of the fit rows; predictions that are adapted "
+        "to an estimate of it may be worse.",
+        "Use `postproc calibrate` instead, or `postproc auto`, which decides. If you want the "
+        "shares only, `--method em` estimates them from the target alone, with an interval.",
     ),
     "at-bound": Code(
         "PP306",
@@ -362,7 +373,8 @@ CODES = {
     "exact-zeros": Code(
         "PP314",
         "Exact zeros",
-        "More than 10 % of the probabilities that a method is fitted on are exactly 0.",
+        "More than 10 % of the probabilities that a method is fitted on are exactly 0; of logits, "
+        "where a class of -inf turns out true in some row.",
         "Votes of few neighbours or trees, rounding and hard labels give such zeros, also to "
         "classes that turn out true. In logarithms they, and lower probabilities of later rows, "
         "count as half of the least positive one of the fit rows.",

@@ -21,7 +21,7 @@ class ClassesMixin:
     class_names_: list[str] | None
 
     #: Whether every column is a label of its own.
-    multilabel_ = False
+    multilabel_: bool = False
 
     @property
     def classes_(self) -> NDArray[Any]:

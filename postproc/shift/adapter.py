@@ -24,6 +24,7 @@ from postproc.scores.checks import (
     check_count,
     check_labels,
     check_number,
+    check_saved,
     fail,
     fail_type,
 )
@@ -191,6 +192,17 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
             self.reference_ = as_numpy(rows.probabilities(slice(0, given.n_rows)))
         return self
 
+    def check_saved(self) -> None:
+        """Refuse rows of the fit split that are none."""
+        n_classes = self.n_features_in_
+        check_saved(self.moments_.mean, "moments_", (n_classes,))
+        for probs in (self.held_out_, self.reference_):
+            if probs is not None:
+                check_saved(probs, "held_out_", (len(probs), n_classes))
+        if self.held_out_ is not None:
+            y = self.labels_
+            check_labels(y, n_classes=n_classes, n_rows=len(self.held_out_), name="labels_")
+
     @takes_frames("scores")
     def adapt_to(self, scores: Array) -> Adaptation:
         """Estimate the prior of a target, from all of its rows.
@@ -295,8 +307,8 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
         if test.p_value >= 0.05:
             yield coded(
                 "no-shift",
-                f"the target shows no label shift (p = {test.p_value:.2g}), so adapting may "
-                "lower accuracy",
+                f"the target shows no label shift (p = {test.p_value:.2g}): its class prior may "
+                "be that of the fit rows, and adapting predictions to another may make them worse",
             )
         if self.method in ("em", "bbse") and n_rows < FEW_ROWS * n_classes:
             rows = "1 row" if n_rows == 1 else f"{n_rows} rows"
@@ -310,7 +322,7 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
                 "few-rows",
                 f"the estimated prior rests on {prior.strength:.3g} pseudo-rows of the source "
                 f"prior and only {n_rows} rows of the target, so it is mostly assumed; its "
-                "standard errors are those of the rows alone",
+                "standard errors are those of the rows alone; method em estimates it from these",
             )
         if len(self.unseen_):
             shown = first_few(self.classes_[self.unseen_].tolist())

@@ -8,7 +8,7 @@ import numpy as np
 
 from postproc.calibration.affine import Floats
 from postproc.scores.arrays import Array, as_numpy
-from postproc.scores.checks import fail
+from postproc.scores.checks import check_count, check_saved, fail
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import check_scores, probabilities
 
@@ -26,6 +26,12 @@ class PredictionMoments:
     n_rows: int
     mean: Floats  # (C,)
     scatter: Floats  # sum of the outer products of the deviations from the mean, (C, C)
+
+    def check_saved(self) -> None:
+        """Refuse moments that no rows have."""
+        check_count(self.n_rows, "n_rows", low=1)
+        check_saved(self.mean, "mean", (len(self.mean),))
+        check_covariance(self.scatter, "scatter", len(self.mean), most=float(self.n_rows))
 
     @classmethod
     def of(cls, probs: Floats) -> PredictionMoments:
@@ -46,6 +52,12 @@ class PredictionMoments:
         mean = self.mean + apart * (other.n_rows / n_rows)
         between = np.outer(apart, apart) * (self.n_rows * other.n_rows / n_rows)
         return PredictionMoments(n_rows, mean, self.scatter + other.scatter + between)
+
+
+def check_covariance(values: Floats, name: str, size: int, *, most: float) -> None:
+    """Refuse a saved covariance of probabilities, (size, size), with numbers that none has."""
+    check_saved(values, name, (size, size), low=-most, high=most)
+    check_saved(np.diag(values), name, (size,), high=most)
 
 
 @dataclass(frozen=True)

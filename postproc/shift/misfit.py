@@ -8,13 +8,15 @@ this is so (an overidentified method of moments; Hansen 1982).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from postproc.calibration.affine import Floats, Ints, class_counts
+from postproc.scores.checks import check_saved
 from postproc.scores.codes import coded
-from postproc.shift.evidence import PredictionMoments
+from postproc.shift.evidence import PredictionMoments, check_covariance
 
 #: How many times the sampling noise the unexplained rest must be, and the share of the difference
 #: that frequencies must explain, for label shift to be refuted: chosen on synthetic tasks by
@@ -41,6 +43,13 @@ class ClassMoments:
     counts: Floats  # rows of each class and one, (C,)
     means: Floats  # (C, 2 C)
     within: Floats  # pooled covariance, (2 C, 2 C)
+
+    def check_saved(self) -> None:
+        """Refuse moments that no rows have."""
+        n = len(self.counts)
+        check_saved(self.counts, "counts", (n,), low=1.0, high=math.inf)
+        check_saved(self.means, "means", (n, 2 * n))
+        check_covariance(self.within, "within", 2 * n, most=float(self.counts.sum()))
 
     @classmethod
     def of(cls, probs: Floats, y: Ints) -> ClassMoments:

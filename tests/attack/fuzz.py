@@ -32,23 +32,19 @@ import ensemble
 import postproc
 from cli.main import main
 from cli.messages import is_expected
-from ensemble.base import MemberEstimator
 from ensemble.bench.protocol import CellKey
 from ensemble.bench.records import RecordsFile
 from postproc.can.options import load_can_options, save_can_options
-from postproc.decisions.decider import Decider
 from postproc.files.costs import load_costs
 from postproc.files.labels import load_class_names, load_ids
 from postproc.jobs.journal import Journal
 from postproc.scores.checks import fail, one_line
 from tests.attack.guided import MEMORY
+from tests.attack.models import KINDS, N_CLASSES, Kind, check_use
 from tests.ensemble.conftest import make_members
-from tests.ensemble.test_saved import MODELS, SINGLE
 
 #: Seconds of this process that reading a small file may take.
 MOST_SECONDS = 20
-#: Rows and classes that the models are fitted to: small models are read, and spoiled, fast.
-N_ROWS, N_CLASSES = 30, 3
 
 Content = dict[str, bytes]
 
@@ -223,82 +219,18 @@ SUBJECTS = {
 }
 
 
-def model(
-    name: str,
-    make: Callable[[], Any],
-    *,
-    inline: int,
-    n_classes: int = N_CLASSES,
-    options: dict[str, Any] | None = None,
-) -> Subject:
+def model(kind: Kind, inline: int) -> Subject:
     """A fitted model, which predicts probabilities or decides."""
-    members, y = make_members(seed=1, n_rows=N_ROWS, n_classes=n_classes)
-    stacks = isinstance(make(), MemberEstimator)
-    if name in MULTILABEL:
-        y = np.eye(n_classes, dtype=int)[y]
 
     def save(folder: Path) -> None:
-        fitted = make().fit(members if stacks else members[0], y, **(options or {}))
-        ensemble.save_model(fitted, folder / "m.json", most_inline=inline)
+        ensemble.save_model(kind.fitted(), folder / "m.json", most_inline=inline)
 
-    def read(folder: Path) -> None:
-        loaded = ensemble.load_model(folder / "m.json")
-        if not hasattr(loaded, "n_features_in_") and not hasattr(loaded, "n_classes_"):
-            return  # not fitted
-        target = members if hasattr(loaded, "n_members_") else members[0]
-        try:
-            if isinstance(loaded, Decider):
-                assert np.isin(loaded.predict(target), range(-1, n_classes)).all()
-                return
-            probs = np.asarray(loaded.predict_proba(target))
-        except (TypeError, ValueError) as error:  # of another kind, or of another number of columns
-            if not is_expected(error):
-                raise
-            return
-        assert np.isfinite(probs).all()
-        assert ((probs >= 0) & (probs <= 1 + 1e-6)).all()
-        assert getattr(loaded, "multilabel_", False) or np.allclose(probs.sum(axis=1), 1, atol=1e-3)
-
-    return Subject(save, read)
+    return Subject(save, lambda folder: check_use(ensemble.load_model(folder / "m.json"), kind))
 
 
-BINARY = {
-    "beta": postproc.BetaCalibration,
-    "binary": postproc.BinaryCalibration,
-    "quadratic": postproc.QuadraticScaling,
-    "venn-abers": postproc.VennAbersCalibration,
-}
-DECIDERS = {
-    "class weights": postproc.ClassWeights,
-    "thresholds": lambda: postproc.ClassWeights(metric="macro_f1"),
-    "selective": lambda: postproc.SelectiveClassifier(max_error=0.3),
-    "lac": postproc.ConformalSets,
-    "aps": lambda: postproc.ConformalSets(score="aps", per_class=True),
-}
-MULTILABEL = {
-    "labels": postproc.MultilabelCalibration,
-    "label shift": postproc.MultilabelShiftAdapter,
-    "label pool": ensemble.LabelPool,
-    "label auto": ensemble.MultilabelPostprocessor,
-    "label soft": lambda: ensemble.Voting("soft"),
-}
-for inline in (10**6, 0):
-    for name, maker in MULTILABEL.items():
-        options = {"multilabel": True} if isinstance(maker(), MemberEstimator) else None
-        what = f"model {name}{'' if inline else ' with arrays'}"
-        SUBJECTS[what] = model(name, maker, inline=inline, options=options)
-    for models, n_classes in (
-        (MODELS, N_CLASSES),
-        (SINGLE, N_CLASSES),
-        (BINARY, 2),
-        (DECIDERS, N_CLASSES),
-    ):
-        for name, maker in models.items():
-            what = f"model {name}{'' if inline else ' with arrays'}"
-            SUBJECTS[what] = model(name, maker, inline=inline, n_classes=n_classes)
-SUBJECTS["model auto"] = model(
-    "auto", lambda: ensemble.AutoPostprocessor(n_rehearsals=2), inline=10**6
-)
+for inline, how in ((10**6, ""), (0, " with arrays")):
+    for name, each in KINDS.items():
+        SUBJECTS[f"model {name}{how}"] = model(each, inline)
 
 #: Values in the place of others in JSON.
 HOSTILE: list[Any] = [None, True, -1, 0, 2, 10**30, 1e308, 1e-320, 0.5, "", "x", [], {}, [1]]

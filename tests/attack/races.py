@@ -110,8 +110,10 @@ class Race:
             commands.write_inputs(folder)
         words = commands.COMMANDS[name]
         commands.reverse(commands.source_of(words, commands.contents(self.other)))
-        self.words = sent_to(words, self.shared)
-        commands.run(self.words)  # so that children need import nothing
+        words = sent_to(words, self.shared)
+        self.words = {self.first: words, self.other: [*words, *commands.SEEDS.get(name, [])]}
+        for each in self.words.values():
+            commands.run(each)  # so that children need import nothing
         gc.collect()
         gc.freeze()  # and copy little of this process's memory
         self.results: list[Result] = []
@@ -126,7 +128,7 @@ class Race:
     def timed(self, folder: Path) -> tuple[float, float]:
         """How long the command takes, and how long since its first operation on a file."""
         begun = time.monotonic()
-        child, pipe = start(self.words, folder, self.shared)
+        child, pipe = start(self.words[folder], folder, self.shared)
         wait_until_it_writes(pipe)
         writes = time.monotonic()
         assert end_of(child, pipe) == commands.DONE, self.name
@@ -152,7 +154,7 @@ class Race:
         except Exception as error:
             self.expect(False, f"{what}: {error}")
         os.chdir(self.first)
-        code, error = commands.outcome(self.words)
+        code, error = commands.outcome(self.words[self.first])
         left = commands.contents(self.shared)
         self.expect(code == commands.DONE, f"{what}, then run again: exit {code} {error}")
         differ = [file for file in left if left[file] != self.results[0].get(file)]
@@ -179,7 +181,7 @@ class Race:
         folder = self.next_folder()
         self.killed()
         os.chdir(folder)
-        code, error = commands.outcome([*self.words, "--resume"])
+        code, error = commands.outcome([*self.words[folder], "--resume"])
         left = commands.contents(self.shared)
         self.expect(code == commands.DONE, f"killed and resumed: exit {code} {error}")
         self.expect(
@@ -192,9 +194,9 @@ class Race:
         """The exit code of a run that is killed, if it has not come to its end."""
         while_writing = self.rng.random() < 0.5
         after = -self.writing if while_writing else self.seconds
-        begun = start(
-            self.words, self.next_folder(), self.shared, after * self.rng.uniform(0.001, 1.0)
-        )
+        folder = self.next_folder()
+        seconds = after * self.rng.uniform(0.001, 1.0)
+        begun = start(self.words[folder], folder, self.shared, seconds)
         code = end_of(*begun)
         self.counts["killed"] += code == -signal.SIGKILL
         self.expect(code in (-signal.SIGKILL, commands.DONE), f"before a kill: exit {code}")
@@ -254,7 +256,7 @@ def attack(name: str, kills: int, pairs: int, rng: np.random.Generator) -> Count
         race = Race(name, Path(root), rng)
         while race.counts["killed"] < kills:
             race.kill()
-        writers = [Writer(race.words, folder) for folder in (race.first, race.other)]
+        writers = [Writer(words, folder) for folder, words in race.words.items()]
         for _ in range(pairs):
             race.pair(writers)
         for writer in reversed(writers):  # the second one holds the pipe of the first
@@ -269,6 +271,7 @@ def main(kills: int, pairs: int, seed: int, only: str) -> int:
     """Attack all commands; the number of faults."""
     warnings.simplefilter("ignore")
     time.process_time = lambda: 0.0  # which `bench` puts into pages
+    commands.remember_examples()
     rng, n_faults = np.random.default_rng(seed), 0
     for name in commands.COMMANDS:
         if only in ("", name):

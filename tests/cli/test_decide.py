@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -184,7 +185,11 @@ def test_metric_says_what_it_gains(task, run_cli):
 def test_nothing_guaranteed_is_said(task, run_cli):
     np.save("y.val.npy", (np.load("y.val.npy") + 1) % 3)
     found = run_cli("decide", "test.csv", "--max-error", "0.1", *FIT, "-o", "a.npy")
-    assert "no row is decided: not even among the most certain rows" in found.stderr
+    assert "no row is decided: an error of at most 0.1 is not shown" in found.stderr
+    assert re.search(
+        r"--fit, (\d+ of \d+ are wrong, which shows at most [01]\.\d+; ){2}", found.stderr
+    )
+    assert "a larger --max-error" in found.stderr
     assert (np.load("a.npy") == -1).all()
 
 

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from postproc.files import load_labels
 from postproc.files.llm import read_lm_eval, read_logprobs
+from postproc.files.reading import Reading
 
 
 def write(path, records):
@@ -91,6 +93,52 @@ def test_logs_of_questions_that_share_their_answers(tmp_path):
     record["arguments"] = [["one", "end"], ["two", "end"]]
     found, labels = read_lm_eval(write(tmp_path / "s.jsonl", [record]))
     assert (found.classes, labels.tolist()) == (None, [0])
+
+
+def lettered(number, letters, **more):
+    choices = {"text": [f"text {number}{letter}" for letter in letters], "label": list(letters)}
+    likelihoods = [-1.0 - place for place in range(len(letters))]
+    return sample(number, likelihoods, choices["text"], 1, doc={"choices": choices}, **more)
+
+
+def test_letters_of_choices_are_class_names_where_all_questions_agree(tmp_path):
+    log = write(tmp_path / "s.jsonl", [lettered(0, "ABCD"), lettered(1, "ABCDE")])
+    found, labels = read_lm_eval(log)
+    assert (found.classes, labels.tolist()) == (tuple("ABCDE"), [1, 1])
+    for other in (lettered(2, "1234"), sample(2, [-1, -2], ["x", "y"], 0)):
+        log = write(tmp_path / "s.jsonl", [lettered(0, "ABCD"), other])
+        assert read_lm_eval(log).predictions.classes is None
+
+
+def test_characters_are_no_bytes(tmp_path):
+    """acc_norm of the harness divides by characters."""
+    log = write(tmp_path / "s.jsonl", [sample(0, [-6, -6], ["né", "oui"], 0)])
+    scores = {
+        unit: read_lm_eval(log, normalize=unit).predictions.scores.tolist()
+        for unit in ("characters", "bytes")
+    }
+    assert scores == {"characters": [[-3, -2]], "bytes": [[-2, -2]]}
+
+
+def test_all_records_with_positive_log_likelihoods_are_counted(tmp_path):
+    rows = [[-1, -2], [-1, 0.5], [-1, -2], [np.nan, 0.25]]
+    records = [sample(number, row, "ab", 0) for number, row in enumerate(rows)]
+    message = (
+        r"must be log-likelihoods at or below 0 in every record, got 2 of 4 records with others "
+        r"\(the first on line 2: 0.5\); evaluate these questions again"
+    )
+    with pytest.raises(ValueError, match=message):
+        read_lm_eval(write(tmp_path / "s.jsonl", records))
+
+
+def test_targets_of_a_newer_log_are_labels(tmp_path):
+    arguments = {f"gen_args_{place}": {"arg_0": "q", "arg_1": " t"} for place in range(4)}
+    records = [lettered(number, "ABCD") | {"arguments": arguments} for number in range(3)]
+    log = write(tmp_path / "s.jsonl", records)
+    reading = Reading(label_column="target")
+    ids = np.array(["2", "0", "1"])
+    labels = load_labels(log, n_classes=4, classes=tuple("ABCD"), ids=ids, reading=reading)
+    assert labels.tolist() == [1, 1, 1]
 
 
 def test_tokens_are_a_field(tmp_path):
