@@ -22,6 +22,7 @@ ROOMS = {
     "postproc.scores.detection": "scores",
     "postproc.scores.kinds": "scores",
     "postproc.scores.names": "names",
+    "postproc.scores.one_hot": "labels",
     "postproc.scores.predictions": "names",
     "postproc.scores.prior": "prior",
     "postproc.scores.row_subsets": "names",

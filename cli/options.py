@@ -317,6 +317,11 @@ class Outputs:
     )
     overwrite: bool = given("Replace existing output.")
     save: Path | None = given("Save the fitted model to this file, for postproc apply.")
+    oof: Path | None = given(
+        "Also write out-of-fold predictions of the rows of --fit, each fifth of them by a fit to "
+        "the others, and compare them with what was given. They are what report, decide --fit and "
+        "a next ensemble take; the fit takes about six times as long."
+    )
     labels_out: Path | None = given(
         "Also write a file of labels, the likeliest class of each row (.csv, .npy, .txt, .jsonl, "
         ".parquet)."

@@ -7,7 +7,7 @@ from typing import Any
 
 from cli import options
 from cli.messages import refuse
-from cli.options import Fit, Inputs, Outputs, Running, given
+from cli.options import LABELS_OUT, Fit, Inputs, Outputs, Running, given
 from cli.parameter_types import Choice, Number
 from postproc.calibration.by_name import METHODS
 
@@ -54,7 +54,7 @@ Examples:
 @options.fit_options
 @options.group(Inputs, "labels", *options.READING)
 @options.group(Shift)
-@options.group(Outputs)
+@options.group(Outputs, "output", "overwrite", "save", *LABELS_OUT, "as_json")
 @options.group(Running)
 def adapt_command(
     predictions: str, fit: Fit, inputs: Inputs, shift: Shift, outputs: Outputs, running: Running

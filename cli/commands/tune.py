@@ -138,10 +138,10 @@ def tune_command(
     from cli.run.tuned import show_tuned, tune_can_file, tune_greedy_files, watching_tuning
     from cli.task.runner import Runner
     from postproc.files import check_output
-    from postproc.files.paths import resolve_path
+    from postproc.files.paths import file_and_column, resolve_path
 
     _check_usage(method, predictions, search)
-    source = resolve_path(predictions[0]).resolve()
+    source = resolve_path(file_and_column(predictions[0])[0]).resolve()
     target = outputs.output or source.with_name(f"{source.stem}.{method}.json")
     output = check_output(target, overwrite=outputs.overwrite, suffixes=(".json",))
     runner = Runner.of(inputs, outputs, running)

@@ -13,7 +13,7 @@ from cli.messages import note_written, noting
 from cli.options import Fit, Prior
 from cli.run.decisions import Tally, decision_doubts, fitted_summary, show_decisions
 from cli.run.outcome import Outcome, save, size_of
-from cli.task.doubts import fit_doubts, same_rows
+from cli.task.doubts import fit_doubts, same_rows, unlike_doubts
 from cli.task.load import label_reading, load, load_fit, load_judging_labels
 from cli.task.output import decision_path, lost_ids
 from cli.task.runner import Runner
@@ -55,8 +55,10 @@ def decide_file(
     labels = load_judging_labels(target, target, runner)
     if cost is not None and labels is not None and (labels >= target.n_classes).any():
         fail("labels", "those of the classes, as the table of costs has no others", "some others")
-    notes = [] if y is None or rows is None else fit_doubts([rows], y)
-    notes += [] if rows is None else same_rows([target], [rows])
+    notes = []
+    if rows is not None and y is not None:
+        notes += [*fit_doubts([rows], y), *unlike_doubts(rows, y, target)]
+    notes += [] if rows is None else same_rows([target], [rows], "fit to other labelled rows")
     decider, costs = None, None
     if cost is not None:
         table = load_costs(cost, n_classes=target.n_classes, classes=target.classes)

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from cli.messages import echo, noting, print_table
 from cli.options import Fit, Inputs, Outputs, Running
+from cli.run.cross_fitted import cross_fit
 from cli.run.outcome import Outcome, deliver, save, size_of
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
 from cli.task.load import Report, compare, load, load_fit, load_judging_labels
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
+from ensemble import Members
 from postproc.calibration.by_name import name_of
 from postproc.calibration.calibrator import Calibrator
 from postproc.calibration.multilabel import MultilabelCalibration
@@ -56,7 +58,13 @@ def fit_and_write(
     with noting(said):
         estimator.fit(rows.scores, y, classes=rows.classes)
     notes = [*fit_doubts([rows], y), *said, *same_rows([target], [rows])]
+    held = cross_fit(estimator, Members((rows,)), y, runner)
+    notes += [] if held is None else held.warnings
     outcome = apply_to_file(estimator, target, labels, output, runner, notes=notes, fitted=[rows])
+    if held is not None:
+        models = {"as given": rows, "calibrated": held.write(runner)}
+        report = compare(models, y, rows.classes, runner, baseline="as given")
+        outcome = replace(outcome, held_out=report)
     return deliver(outcome, runner)
 
 
@@ -208,22 +216,34 @@ def _show_adapted(summary: dict[str, Any]) -> None:
     if summary["explained"] is not None and summary["p_value"] < 0.05:
         assumed += f"; class frequencies explain {100 * summary['explained']:.0f} % of the shift"
     echo(assumed)
-    share = summary["positive_share"]
+    share, assumed = summary["positive_share"], summary["strength"] > summary["rows"]
     if share is not None:
         low, high = share["ci"]
         echo(
-            f"share of {share['name']}: {percent(share['source'])} % in the fit rows, "
-            f"{percent(share['target'])} % in the target, 95 % interval {percent(low)} to "
-            f"{percent(high)}"
+            f"share of {share['name']} in the fit rows, by their mean calibrated prediction: "
+            f"{percent(share['source'])} %"
         )
-        return
-    shares = (summary[key] for key in ("source_prior", "prior", "prior_std"))
-    pairs = list(zip(summary["class_names"], *shares, strict=True))
-    moved = sorted(pairs, key=lambda pair: -abs(pair[2] - pair[1]))[:SHOWN]
-    rows = [[n, percent(s), percent(q), percent(e)] for n, s, q, e in moved]
-    title = "Classes with the largest change" if len(pairs) > SHOWN else ""
-    columns = ["class prior, %", "source (mean prediction)", "target", "standard error"]
-    print_table(columns, rows, title=title)
+        within = f"95 % interval {percent(low)} to {percent(high)}"
+        echo(
+            f"share of {share['name']} in the target: {percent(share['target'])} %, "
+            + ("mostly assumed to be that of the fit rows" if assumed else within)
+        )
+    else:
+        shares = (summary[key] for key in ("source_prior", "prior", "prior_std"))
+        pairs = list(zip(summary["class_names"], *shares, strict=True))
+        moved = sorted(pairs, key=lambda pair: -abs(pair[2] - pair[1]))[:SHOWN]
+        target = "target (mostly assumed)" if assumed else "target"
+        columns = ["class prior, %", "source (mean prediction)", target, "standard error"]
+        rows = [[n, percent(s), percent(q), percent(e)] for n, s, q, e in moved]
+        if assumed:  # the errors are those of an estimate from the target alone
+            columns, rows = columns[:-1], [row[:-1] for row in rows]
+        title = "Classes with the largest change" if len(pairs) > SHOWN else ""
+        print_table(columns, rows, title=title)
+    if assumed:
+        echo(
+            "no shift is clear, so the target keeps nearly the class prior of the fit rows; "
+            "--method em estimates it from the target alone"
+        )
 
 
 def _summarize_labels(

@@ -43,6 +43,13 @@ def judging_of(
     return found
 
 
+def only_ranks(judging: Judging) -> bool:
+    """Whether all metrics asked for depend on the order of the scores alone."""
+    names = judging.metric or ()
+    ranks = [not n.startswith("cost:") and find_metric(n).needs == "scores" for n in names]
+    return bool(ranks) and all(ranks)
+
+
 def metric_of(name: str, n_classes: int, classes: Sequence[str] | None) -> Metric:
     """The metric of a name that `MetricName` has passed."""
     if not name.startswith("cost:"):

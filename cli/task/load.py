@@ -47,6 +47,7 @@ def load_each(
     quiet: bool | None = None,
     repeated_ids: bool = False,
     predicted_labels: bool = False,
+    any_scale: bool = False,
     long: bool = False,
     said: list[str] | None = None,
 ) -> list[Predictions]:
@@ -61,7 +62,11 @@ def load_each(
     options: dict[str, Any] = {
         "classes": None if inputs.classes is None else load_class_names(inputs.classes),
         "reading": replace(
-            inputs.reading, repeated_ids=repeated_ids, predicted_labels=predicted_labels, long=long
+            inputs.reading,
+            repeated_ids=repeated_ids,
+            predicted_labels=predicted_labels,
+            any_scale=any_scale,
+            long=long,
         ),
         "mapped": mapped,
         **({} if mapped else runner.blocks),
@@ -159,8 +164,9 @@ def with_labels_only(
         f"{few} {has} predicted labels only: probabilities would allow log-loss, Brier score, "
         "calibration error and soft votes"
     )
+    shared = share_classes(loaded, truth, known)
     warn([coded("labels-only", said)], quiet=runner.running.quiet)
-    return share_classes(loaded, truth, known)
+    return shared
 
 
 def label_reading(inputs: Inputs) -> Reading:

@@ -23,7 +23,7 @@ from cli.task.load import (
 from cli.task.runner import Runner
 from ensemble import Members, align_members
 from postproc.files import RunDirectory
-from postproc.files.paths import resolve_path
+from postproc.files.paths import file_and_column, resolve_path
 from postproc.files.shards import find_shards
 from postproc.files.zarr import is_zarr
 from postproc.scores.checks import fail
@@ -112,15 +112,14 @@ def load_target(
     run: RunDirectory | None,
     runner: Runner,
     like: Sequence[Predictions] = (),
-    *,
-    predicted_labels: bool = False,
+    **how: Any,
 ) -> list[Predictions]:
     """Load files, or the test split of a run directory."""
     if run is not None:
         if runner.inputs.common_rows:
             refuse("--common-rows is for files; all models of a run directory have the same rows")
         return run.predictions("test")
-    return load_members(paths, names, runner, like=like, predicted_labels=predicted_labels)
+    return load_members(paths, names, runner, like=like, **how)
 
 
 def load_target_labels(
@@ -138,10 +137,9 @@ def load_members(
     runner: Runner,
     *,
     like: Sequence[Predictions] = (),
-    mapped: bool = False,
-    predicted_labels: bool = False,
+    **how: Any,
 ) -> list[Predictions]:
-    """Load files, each under the name of its model; warn if only some have class names or ids.
+    """Load files as `load_each`, each under the name of its model; warn if only some have names.
 
     Members of an (m, n, C) array are called `name[0]`, `name[1]` and so on.
 
@@ -150,7 +148,7 @@ def load_members(
     loaded: list[Predictions] = []
     called: list[str] = []
     for path, name in zip(paths, names, strict=True):
-        found = load_each(path, runner, mapped=mapped, predicted_labels=predicted_labels)
+        found = load_each(path, runner, **how)
         loaded += found
         called += [name] if len(found) == 1 else [f"{name}[{m}]" for m in range(len(found))]
     loaded = with_labels_only(loaded, runner, next((each.classes for each in like), None))
@@ -204,9 +202,13 @@ def _is_array(folder: Path) -> bool:
 
 def file_names(paths: Sequence[str]) -> list[str]:
     """Short unique names of files: stems, with folders or suffixes only where needed."""
-    files = [Path(path).parts for path in paths]
+    given = [file_and_column(path) for path in paths]
+    files = [(*Path(file).parts, *([column] if column else ())) for file, column in given]
     longest = max(map(len, files))
-    stems = [(*parts[:-1], Path(parts[-1]).stem) for parts in files]
+    stems = [
+        (*Path(file).parent.parts, Path(file).stem, *([column] if column else ()))
+        for file, column in given
+    ]
     for candidates in (stems, files):
         for depth in range(1, longest + 1):
             names = ["/".join(parts[-depth:]) for parts in candidates]
@@ -236,7 +238,7 @@ def check_fit_usage(paths: Sequence[str], fit: Fit, method: str, *, learns: bool
     elif n_fit != len(paths):
         for path in paths:  # a mistyped run directory would be taken for a file
             if not Path(path).is_dir() and not find_shards(path):
-                resolve_path(path)
+                resolve_path(file_and_column(path)[0])
         refuse(
             f"{method} is fitted: --fit must be given once for each of the {len(paths)} files, "
             f"got {n_fit}"

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from postproc.files import formats
 from postproc.files.dialects import sniff
-from postproc.files.labels import PathLike, to_numbers
+from postproc.files.labels import PathLike
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path, suffix_of
 from postproc.scores.checks import fail
+from postproc.scores.label_numbers import to_numbers
 from postproc.scores.names import ABSTAIN, matching_order
 from postproc.scores.tables.tables import is_number
 

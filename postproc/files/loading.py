@@ -15,9 +15,17 @@ from numpy.typing import NDArray
 from postproc.files import formats
 from postproc.files.contents import Contents
 from postproc.files.labels import CLASS_FILE, load_class_names
-from postproc.files.paths import LABEL_SUFFIXES, NAMED_SUFFIXES, PREDICTION_SUFFIXES, resolve_path
+from postproc.files.paths import (
+    LABEL_SUFFIXES,
+    NAMED_SUFFIXES,
+    PREDICTION_SUFFIXES,
+    check_table,
+    file_and_column,
+    resolve_path,
+)
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.files.shards import find_shards, open_shards, shard_name
+from postproc.files.stacks import check_stack
 from postproc.files.zarr import ZarrSource, is_zarr
 from postproc.scores.binary import OneColumn, as_column, is_one_column
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
@@ -28,6 +36,7 @@ from postproc.scores.kinds import Kind
 from postproc.scores.names import first_few
 from postproc.scores.one_hot import from_labels
 from postproc.scores.predictions import Predictions
+from postproc.scores.rounding import SUM_TOLERANCE_FLOAT16
 from postproc.scores.row_subsets import keep_rows
 from postproc.scores.sources import as_source
 from postproc.scores.tables.column_names import drop_affixes
@@ -60,9 +69,10 @@ def load_predictions(
         `.npy`; `.npz`, `.safetensors` or `.pt`/`.pth` (tensors only, or a list of batches) with the
         key scores, logits, probs, predictions, probabilities or log_probs and optional classes and
         ids; a table with a column a class and optional ids: `.csv` or `.tsv` (also `.gz`),
-        `.parquet` or `.jsonl` (or with one column of lists). The suffix may be omitted. Or a Zarr
-        array, or a folder of shards `name-00000.npy`, `name-00001.npy` and so on, given as the
-        folder or as folder/name; the scores of both stay in their files until they are read.
+        `.parquet` or `.jsonl` (or with one column of lists), of which `FILE:COLUMN` is one column.
+        The suffix may be omitted. Or a Zarr array, or a folder of shards `name-00000.npy`,
+        `name-00001.npy` and so on, given as the folder or as folder/name; the scores of both stay
+        in their files until they are read.
     kind : {"logits", "probs", "votes"}, optional
         The declared kind; without it the key of the file or the values decide.
     classes : sequence of C str, optional
@@ -148,10 +158,18 @@ def _load(
     how: Mapping[str, Any],
 ) -> list[Predictions]:
     """Load a file, and if it may be `stacked` all members of an (m, n, C) array."""
-    found, contents = _open(path, reading)
+    file, column = file_and_column(path)
+    if column is not None:
+        reading = replace(reading, columns=(column,))
+    found, contents = _open(file, reading)
+    if contents.values.ndim == 3 and len(contents.values) > 1:
+        contents = check_stack(contents, str(found), multilabel=reading.multilabel)
     notes = _Notes(str(found), list(contents.notes))
+    if column is not None:
+        check_table(found, column)
+        notes.name += f":{column}"
     if reading.predicted_labels and _holds_labels(contents, reading):
-        loaded = [from_labels(np.ravel(contents.values), ids=contents.ids, name=str(found))]
+        loaded = [from_labels(np.ravel(contents.values), ids=contents.ids, name=notes.name)]
     elif not stacked or contents.values.ndim != 3:
         loaded = [_checked(found, contents, reading, classes, notes, mapped=mapped, how=how)]
     else:
@@ -231,10 +249,11 @@ def _checked(
         narrow=contents.narrow,
         rounded=contents.is_table,
         skip_unpredicted=reading.skip_unpredicted,
+        any_scale=reading.any_scale and bool(reading.columns),
         **how,
     )
     if verdict.kind == "logits" and not (kind or contents.kind or reading.multilabel or column):
-        _check_columns(source, notes.name)
+        _check_logits(source, notes.name)
     scores = source
     if isinstance(values, np.ndarray) and mapped:
         scores = np.asarray(values if column is None else source)
@@ -267,9 +286,18 @@ def _one_column(contents: Contents) -> tuple[OneColumn, Contents]:
     return column, replace(contents, values=as_column(values), classes=kept)
 
 
-def _check_columns(scores: Any, name: str) -> None:
-    """Refuse an array with columns without which all rows sum to 1: labels beside probabilities."""
-    odd = odd_columns(np.asarray(scores[:SAMPLE_ROWS], dtype=np.float64))
+def _check_logits(scores: Any, name: str) -> None:
+    """Refuse columns without which all rows sum to 1, and negative log-probabilities."""
+    sample = np.asarray(scores[:SAMPLE_ROWS], dtype=np.float64)
+    odd = odd_columns(sample)
+    if sample.min() >= 0 and (abs(np.exp(-sample).sum(axis=1) - 1) <= SUM_TOLERANCE_FLOAT16).all():
+        got = "rows of negative log-probabilities, in which lower is likelier"
+        fail(
+            name,
+            "scores in which higher is likelier",
+            got,
+            'save -scores, or declare kind="logits" (--logits)',
+        )
     if len(scores) > 1 and odd:
         listed = ", ".join(map(str, odd))
         got = f"an array whose rows sum to 1 without column {listed}"

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files import formats
-from postproc.files.labels import one_column, order_of, to_integers, to_numbers
-from postproc.files.paths import LABEL_SUFFIXES, resolve_path
+from postproc.files.labels import one_column, order_of, read_labels
 from postproc.files.reading import Reading
 from postproc.scores.binary_labels import binary_labels
 from postproc.scores.checks import check_number, fail
+from postproc.scores.label_numbers import to_integers, to_numbers
 from postproc.scores.prior import PriorKind, class_prior, multilabel_prior
 from postproc.scores.tables.tables import is_number
 
@@ -67,9 +66,7 @@ def load_prior(
     if n_classes == 2 and not multilabel and is_number(source) and not Path(source).exists():
         share = check_number(float(source), "prior", low=0.0, high=1.0)
         return class_prior([1 - share, share], n_classes=2, kind=kind or "vector")
-    found = resolve_path(source, LABEL_SUFFIXES)
-    contents = formats.read(found, reading, labels=True)
-    name = str(found)
+    name, contents = read_labels(source, reading)
     if multilabel and (contents.values.size != 2 or kind == "labels"):
         values = to_numbers(contents.values, name)
         return multilabel_prior(values[:, None] if values.ndim == 1 else values, name=name)

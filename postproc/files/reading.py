@@ -41,6 +41,8 @@ class Reading(ColumnChoice):
         Rows may share an id, as those that are pooled do; an error otherwise.
     predicted_labels : bool
         A file may hold predicted labels in place of scores: one column of names or whole numbers.
+    any_scale : bool
+        Only the order of scores matters: one of the `columns` may hold numbers on any scale.
     long : bool
         A table has a line for each row and class; `label_column` names the column of classes.
 
@@ -56,4 +58,5 @@ class Reading(ColumnChoice):
     skip_unpredicted: bool = False
     repeated_ids: bool = False
     predicted_labels: bool = False
+    any_scale: bool = False
     long: bool = False

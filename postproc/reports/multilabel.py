@@ -260,9 +260,18 @@ def _measured(
     found: list[dict[str, Measured]] = []
     of_labels = []
     for model in models:
-        probs = as_numpy(model.probabilities(slice(0, model.n_rows)))
-        found.append({each.name: each.measure(labels, probs, units.weights) for each in metrics})
-        of_labels.append((_counts(labels, probs >= 0.5), _precisions(labels, probs)))
+        every = slice(0, model.n_rows)
+        probs = as_numpy(model.probabilities(every))
+        # Logits order rows even where their probabilities round to the same 0 or 1.
+        ranked = as_numpy(model.scores[every, :]) if model.kind == "logits" else probs
+        of = {"scores": ranked}
+        found.append(
+            {
+                each.name: each.measure(labels, of.get(each.needs, probs), units.weights)
+                for each in metrics
+            }
+        )
+        of_labels.append((_counts(labels, probs >= 0.5), _precisions(labels, ranked)))
     results: list[dict[str, MetricResult]] = [{} for _ in models]
     how = {"weights": units.weights, "groups": units.groups}
     for metric in metrics:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,33 @@ class MetricResult:
         }
 
 
+class PositiveShare(NamedTuple):
+    """What share of the second of two classes a model predicts, and what share there is."""
+
+    predicted: Estimate
+    observed: Estimate
+    difference: Estimate  # predicted less observed
+
+    @property
+    def verdict(self) -> str:
+        """Whether the mean prediction differs from the share, by a t-test at 0.05."""
+        p_value = self.difference.p_value
+        if math.isnan(p_value) or p_value >= 1 - CONFIDENCE:
+            return "unclear"
+        return "too high" if self.difference.value > 0 else "too low"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers as JSON types; what is not defined is None."""
+        return {
+            "predicted": self.predicted.value,
+            "observed": self.observed.value,
+            "observed_ci": _limits(self.observed.interval),
+            "difference": self.difference.value,
+            "difference_ci": _limits(self.difference.interval),
+            "p_value": known(self.difference.p_value),
+        }
+
+
 @dataclass(frozen=True)
 class ModelReport:
     """One model of a report; what is relative to the baseline is None for the baseline itself."""
@@ -98,6 +125,7 @@ class ModelReport:
     confusions: Confusions = field(repr=False, compare=False)
     switches: Switches | None = field(repr=False, compare=False)
     curves: Curves | None = field(default=None, repr=False, compare=False)  # of two classes
+    positive: PositiveShare | None = None  # of two classes
     labels_only: bool = False  # what needs probabilities is unknown, NaN
 
     @property
@@ -142,6 +170,9 @@ class ModelReport:
             "p_value": known(accuracy.p_value),
             "p_holm": known(accuracy.p_holm),
             "risk_coverage_area": known(self.metrics.risk.area),
+            "positive": None
+            if self.positive is None or self.metrics.positive is None
+            else {**self.positive.to_dict(), "ece": self.metrics.positive.ece},
             "metrics": {name: result.to_dict() for name, result in self.results.items()},
         }
 

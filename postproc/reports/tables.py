@@ -85,6 +85,7 @@ def tables(report: ReportNumbers, *, per_class: bool = False) -> list[Table]:
         found.append(gain_table(report))
     if more_metrics(report):
         found.append(metric_table(report))
+    found += [calibration] if (calibration := positive_table(report)) else []
     if per_class:
         for model in report.compared or report.models:
             found += [class_table(report, model), confusion_table(report, model)]
@@ -151,6 +152,36 @@ def gain_table(report: ReportNumbers) -> Table:
         ("model", "gain", "95 % interval", "fixed", "broken", "p", "p (Holm)", "verdict"),
         rows,
         " ".join([note, *_detectable(report, ["accuracy"])]),
+    )
+
+
+def positive_table(report: ReportNumbers) -> Table | None:
+    """Whether probabilities of two classes meet the share of the second; None if only ranked."""
+    base, rows = report.baseline, []
+    if base.positive is None or all(base.results[n].metric.needs == "scores" for n in report.asked):
+        return None
+    for model in report.models:
+        found, bins = model.positive, model.metrics.positive
+        if found is not None and bins is not None:
+            rows.append(
+                (
+                    named(model.name),
+                    number(found.predicted.value, percent),
+                    number(found.difference.value, points),
+                    interval(found.difference.interval, points),
+                    named(found.verdict),
+                    number(bins.ece, percent),
+                )
+            )
+    name, observed = f"class {report.classes[1]}", base.positive.observed
+    return Table(
+        f"Calibration of {name}, which {percent(observed.value)} % of the rows are "
+        f"({interval(observed.interval, percent).text})",
+        ("model", "mean prediction", "difference", "95 % interval", "verdict", "ECE"),
+        tuple(rows),
+        f"Mean probability of {name} in per cent, its difference from the share of rows in points; "
+        f"called too high or too low if p of the t-test is below 0.05. ECE by the probability of "
+        f"{name}, 15 bins of equal mass.",
     )
 
 

@@ -99,11 +99,13 @@ def to_csv(report: ReportNumbers) -> str:
     lines = []
     for model in report.models:
         numbers = model.to_dict()
+        positive = numbers.pop("positive") or {}
         for name, result in numbers.pop("metrics").items():
             if name in report.asked and name != "accuracy":
                 numbers |= {
                     name if key == "value" else f"{name}_{key}": result[key] for key in result
                 }
+        numbers |= {f"positive_{key}": value for key, value in positive.items()}
         line: dict[str, Any] = {}
         for key, value in {
             **numbers,

@@ -146,8 +146,9 @@ def check_label_rows(
         bad = (result != block) | (result < 0) | (result >= n_classes)
         if bad.any():
             row = int(np.argmax(bad))
-            rule = f"an integer in 0..{n_classes - 1}"
-            fail(f"{name}[{rows.start + row}]", rule, block[row].item())
+            rule, got = f"an integer in 0..{n_classes - 1}", block[row].item()
+            mend = "" if got >= 0 else "leave rows without a label out of predictions and labels"
+            fail(f"{name}[{rows.start + row}]", rule, got, mend)
     return array
 
 

@@ -187,7 +187,8 @@ CODES = {
         "Judged on the rows fitted to",
         "Predictions hold rows that `--fit` holds too, or that a saved model was fitted to.",
         "A gain on the rows that a method was fitted to does not carry over to others.",
-        "Fit to other labelled rows.",
+        "Fit to other labelled rows. `postproc calibrate`, `ensemble` and `auto` write honest "
+        "predictions of the rows of `--fit` with `--oof`: each by a fit to others.",
     ),
     "leakage": Code(
         "PP212",
@@ -242,6 +243,39 @@ CODES = {
         "It counts how far apart two classes are, by the order of the columns.",
         "Put the columns in their order (`--classes`); take `kappa` if classes have none.",
     ),
+    "saturated-logits": Code(
+        "PP219",
+        "Logits on another scale",
+        "In most rows sampled, logits are so far apart (over 36.8) that probabilities round to 0 "
+        "and 1.",
+        "Log-loss, Brier score and calibration error say nothing of such scores, nor does 1/2 as a "
+        "threshold. AUC and average precision rank logits of two classes and of labels as they "
+        "are; those of more classes tie.",
+        "`postproc calibrate SCORES --logits --fit ...` makes probabilities of scores on any "
+        "scale; `postproc ensemble rank SCORES --logits --over rows` ranks them in [0, 1]. Divide "
+        "log-odds that were multiplied by a factor.",
+    ),
+    "unlike-scores": Code(
+        "PP220",
+        "Fit rows and target are not scored alike",
+        "Mean confidence of the rows of `--fit` and of PREDS differs by more than 0.03, four "
+        "standard errors, and what class frequencies explain; or only one of them is adapted to "
+        "label shift.",
+        "Class weights, thresholds and guarantees that are fitted to the one do not hold for the "
+        "other. What made the fit rows was fitted to them, or only one file is calibrated, "
+        "combined, adapted or a mean of several models.",
+        "Take out-of-fold predictions of what made PREDS (`--oof` of `postproc calibrate`, "
+        "`ensemble` and `auto`), or treat both files in the same way.",
+    ),
+    "reversed": Code(
+        "PP221",
+        "Scores in reverse order",
+        "The AUC of two classes and its whole interval lie below 50 %.",
+        "Rows of the positive class tend to have lower scores than the others: a higher score may "
+        "mean safer. The AUC of the negated scores is 100 % less this one.",
+        "`--positive NAME` names the class that the column scores; negate logits, or take 1 - p, "
+        "where only some of several files are reversed. Check that rows are in the same order.",
+    ),
     "converged": Code(
         "PP301",
         "Not converged",
@@ -274,8 +308,10 @@ CODES = {
         "PP305",
         "No label shift",
         "The test of label shift is not significant (p >= 0.05).",
-        "There is nothing to adapt to, and adapting may lower accuracy.",
-        "Use `postproc calibrate` instead, or `postproc auto`, which decides.",
+        "The class prior of the target may be that of the fit rows; predictions that are adapted "
+        "to an estimate of it may be worse.",
+        "Use `postproc calibrate` instead, or `postproc auto`, which decides. If you want the "
+        "shares only, `--method em` estimates them from the target alone, with an interval.",
     ),
     "at-bound": Code(
         "PP306",

@@ -295,8 +295,8 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
         if test.p_value >= 0.05:
             yield coded(
                 "no-shift",
-                f"the target shows no label shift (p = {test.p_value:.2g}), so adapting may "
-                "lower accuracy",
+                f"the target shows no label shift (p = {test.p_value:.2g}): its class prior may "
+                "be that of the fit rows, and adapting predictions to another may make them worse",
             )
         if self.method in ("em", "bbse") and n_rows < FEW_ROWS * n_classes:
             rows = "1 row" if n_rows == 1 else f"{n_rows} rows"
@@ -310,7 +310,7 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
                 "few-rows",
                 f"the estimated prior rests on {prior.strength:.3g} pseudo-rows of the source "
                 f"prior and only {n_rows} rows of the target, so it is mostly assumed; its "
-                "standard errors are those of the rows alone",
+                "standard errors are those of the rows alone; method em estimates it from these",
             )
         if len(self.unseen_):
             shown = first_few(self.classes_[self.unseen_].tolist())

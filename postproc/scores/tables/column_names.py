@@ -101,6 +101,11 @@ def is_truth(name: str) -> bool:
     return is_suspect(name) and bool(tokens & TRUTH or re.sub(r"[\W_]", "", name).lower() in TRUTH)
 
 
+def is_predicted(name: str) -> bool:
+    """Whether a suspect name is that of predicted classes."""
+    return is_suspect(name) and "pred" in name.lower()
+
+
 def may_be_ids(name: str, reading: ColumnChoice) -> bool:
     """Whether a column may hold ids or labels by its name, which are kept as they are written."""
     named = (reading.id_column, reading.label_column)

@@ -72,7 +72,8 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
             scores, ids = sorted([*scores, ids]), None  # votes for a class, perhaps
         doubtful = scores
     if any(not names[column] for column in scores):
-        refuse("each column must have a class name, got ''")
+        mend = "name it, or the score columns with columns= (--columns)"
+        refuse(f"each column must have a class name, got ''; {mend}")
     single = _single_column(table, doubtful)
     reasons = {} if single else dict(find_suspects(table, doubtful))
     questioned = frozenset(doubtful)
