@@ -20,6 +20,9 @@ WRITTEN = "postproc.written"
 #: Where it keeps the codes of --silence.
 SILENCED = "postproc.silenced"
 
+#: How much wider than wanted a table may be, where nothing says how wide the output is.
+LONG_NAMES = 60
+
 REPORT = (
     "This is a fault of postproc, not of your data: please report it with the traceback above "
     "[PP901]"
@@ -154,11 +157,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
 
 
 def print_report_tables(tables: Any, *, width: int) -> None:
-    """Print tables of a report: as wide as a terminal, or `width` characters elsewhere."""
+    """Print tables of a report: as wide as a terminal; elsewhere `width`, more for long names."""
     from postproc.reports.text import renderable, to_text
 
     if not sys.stdout.isatty():
-        echo(to_text(tables, width=width), nl=False)
+        echo(to_text(tables, width=width, widest=width + LONG_NAMES), nl=False)
         return
     from rich.console import Console
 

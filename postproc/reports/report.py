@@ -219,7 +219,7 @@ def _align(
     scores, only = model.align(classes=classes).scores, model.labels_only
     rows = None
     if model.ids is not None and ids is not None:  # reading rows in their file's order is fast
-        rows = matching_order(model.ids, ids, f"ids of {model.name}", others=FOLDS)
+        rows = matching_order(model.ids, ids, f"ids of {model.name}", mend=COMMON, others=FOLDS)
     if rows is None:
         own_labels = as_source(labels[:, None])  # a memory map is pickled by path
         return Aligned(scores, model.kind, model.name, own_labels, units, None, only)

@@ -60,13 +60,16 @@ def rich_table(table: Table) -> RichTable:
     return grid
 
 
-def to_text(shown: Iterable[Table], *, width: int) -> str:
-    """Tables as plain text."""
+def to_text(shown: Iterable[Table], *, width: int, widest: int = 0) -> str:
+    """Tables as plain text; those that need more than `width` may be as wide as `widest`."""
     from rich.console import Console
+    from rich.text import Text
 
-    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
+    size = max(width, widest)
+    console = Console(file=io.StringIO(), width=size, color_system=None, highlight=False)
     with console.capture() as capture:
-        console.print(renderable(shown))
+        for part in renderable(shown).renderables:
+            console.print(part, width=width if isinstance(part, Text) else None)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n") + "\n"
 
 

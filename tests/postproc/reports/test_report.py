@@ -241,7 +241,8 @@ def test_text_is_a_table_in_per_cent():
         "  old        90.00    59.58 to 98.21      89.90     0.3722   0.2040   12.00\n"
         "  new       100.00   72.25 to 100.00     100.00     0.0000   0.0000    0.00\n"
         "\n"
-        "Shares and ECE (expected calibration error) in per cent; log-loss in nats.\n"
+        "Shares and ECE (expected calibration error) in per cent; log-loss in nats. Calibrated "
+        "models with\nthese confidences would have an ECE of 0.00 to 23.60 by chance.\n"
         "\n"
         "Against old\n"
         "\n"
@@ -493,7 +494,8 @@ Y = [1, 0]
             ),
             ValueError,
             "`ids of b` must be those of the other models, in any order, got '3' instead of "
-            "'1'; postproc pool puts files of folds together",
+            "'1'; --common-rows (in Python, align_members with common_rows=True) keeps only the "
+            "rows that all have",
         ),
         (
             lambda: accuracy_report({"a": S}, Y).confusions("a", top=0),
