@@ -158,7 +158,7 @@ WIDER = 20
 
 
 def print_report_tables(tables: Any, *, width: int) -> None:
-    """Print tables of a report: as wide as a terminal, or `width` characters elsewhere."""
+    """Print tables of a report: as wide as a terminal; elsewhere `width`, more for long names."""
     from postproc.reports.text import renderable, to_text
 
     if not sys.stdout.isatty():

@@ -144,7 +144,6 @@ def test_memory_does_not_grow_with_the_rows(fitted, target):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert decision.action == "adapt"
-    print(peaks)
     assert peaks[1] < peaks[0] + 6e6  # threads that write may hold blocks on a busy machine
 
 
