@@ -330,6 +330,9 @@ class Outputs:
     columns_as: Any = given(
         "Headings of the columns of labels.", metavar="id:NAME,label:NAME", type=Renames()
     )
+    probability: bool = given(
+        "Write the probability beside each label: of the positive class of two, else of the label."
+    )
     as_json: bool = given("Print one JSON object and nothing else.", "--json")
 
     def layout(self, like: Predictions | Output, classes: Sequence[str] | None) -> Layout:

@@ -332,7 +332,7 @@ def _open(given: PathLike, reading: Reading) -> tuple[Path, Contents]:
         if path.is_dir():
             msg = (
                 f"{path}: must be a file, got a folder that is no Zarr array and holds no shards "
-                f"({SHARD_EXAMPLE}, ...)"
+                f"({SHARD_EXAMPLE}, part-000.npy, batch3.npy, ...)"
             )
             raise ValueError(msg)
         found = resolve_path(path, suffixes)

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from postproc.evaluation.moments import Units
 from postproc.evaluation.registry import Metric, find_metric
 from postproc.reports import text
-from postproc.reports.checks import check_groups, check_models, check_weights
+from postproc.reports.checks import check_models, check_weights
 from postproc.reports.html import report_page
 from postproc.reports.numbers import ModelReport, ReportNumbers
 from postproc.reports.results import Aligned, model_reports
 from postproc.reports.shown import ShownReport
 from postproc.reports.tables import Table, tables
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
-from postproc.scores.checks import check_label_rows, fail, fail_type
+from postproc.scores.checks import check_groups, check_label_rows, fail, fail_type
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.names import COMMON, FOLDS, check_unique, matching_order
