@@ -37,6 +37,7 @@ def test_tables_hold_ids_and_names(tmp_path, suffix):
     assert table(path) == [["id", "label"], *map(list, zip(IDS.tolist(), NAMES, strict=True))]
 
 
+@pytest.mark.filterwarnings("ignore:.*has no row ids")  # where the format keeps none
 @pytest.mark.parametrize("suffix", DECISION_SUFFIXES)
 def test_labels_can_be_read_as_labels(tmp_path, suffix):
     path = save_labels(tmp_path / f"y{suffix}", BLOCKS, 4, Layout(CLASSES, IDS))
