@@ -157,12 +157,16 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
     Console(width=width, highlight=False).print(rich_table(table))
 
 
+#: How much wider than the text around it a table may be where there is no terminal.
+WIDER = 20
+
+
 def print_report_tables(tables: Any, *, width: int) -> None:
-    """Print tables of a report: as wide as a terminal, or `width` characters elsewhere."""
+    """Print tables of a report: as wide as a terminal; elsewhere `width`, more for long names."""
     from postproc.reports.text import renderable, to_text
 
     if not sys.stdout.isatty():
-        echo(to_text(tables, width=width), nl=False)
+        echo(to_text(tables, width=width, wider=WIDER), nl=False)
         return
     from rich.console import Console
 

@@ -226,8 +226,8 @@ class Prior:
     GROUP: ClassVar = INPUT
 
     prior: str | None = given(
-        "Class prior of PREDS: a file of labels, counts or probabilities; `uniform`; numbers "
-        "separated by commas; or the share of the positive class of two.",
+        "Class prior of PREDS: a file of labels, counts or probabilities (FILE:COLUMN of a table); "
+        "`uniform`; numbers separated by commas; or the share of the positive class of two.",
         metavar="SRC",
     )
     prior_kind: Any = given(
@@ -329,6 +329,9 @@ class Outputs:
     integers: bool = given("Write labels as integers 0..C-1, not as class names.")
     columns_as: Any = given(
         "Headings of the columns of labels.", metavar="id:NAME,label:NAME", type=Renames()
+    )
+    probability: bool = given(
+        "Write the probability beside each label: of the positive class of two, else of the label."
     )
     as_json: bool = given("Print one JSON object and nothing else.", "--json")
 

@@ -115,7 +115,6 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
     from cli.task.load import in_order_of, load, load_judging_labels
     from cli.task.members import open_run
     from cli.task.output import decision_path, output_path
-    from ensemble.saved import label_names
     from postproc.decisions.decider import Decider
     from postproc.decisions.sets import ConformalSets
     from postproc.scores.checks import fail
@@ -147,9 +146,7 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
     labels = load_judging_labels(own, target, runner)
     notes = seen_rows(model, [target])
     if isinstance(fitted, Decider):
-        one_column = target.classes is None and target.column is not None
-        names = label_names(model) if one_column else None
-        outcome = write_decisions(fitted, None, target, labels, output, runner, names or None)
+        outcome = write_decisions(fitted, None, target, labels, output, runner)
         outcome.summary["warnings"] = notes + outcome.summary["warnings"]
         return outcome
     return apply_to_file(fitted, target, labels, output, runner, notes=notes)

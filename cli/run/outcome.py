@@ -63,9 +63,7 @@ def size_of(found: Predictions) -> dict[str, Any]:
     return {"rows": found.n_rows, "classes": found.n_classes, "kind": found.kind}
 
 
-def save(
-    model: Any, runner: Runner, fitted: Sequence[Predictions], names: Sequence[str] = ()
-) -> str | None:
+def save(model: Any, runner: Runner, fitted: Sequence[Predictions]) -> str | None:
     """Save a model fitted to some rows if --save asks for it; return its path for the summary."""
     from cli.task.doubts import digest_of
     from ensemble import save_model
@@ -75,6 +73,6 @@ def save(
         return None
     digests = [digest_of(member) for member in fitted]
     overwrite = runner.outputs.overwrite
-    save_model(model, path, overwrite=overwrite, fitted_rows=digests, label_names=names)
+    save_model(model, path, overwrite=overwrite, fitted_rows=digests)
     note_written(path)
     return str(path)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cli.options import Judging
 from cli.task.load import reading_notes
 from cli.task.runner import Runner
@@ -12,7 +15,8 @@ from postproc.evaluation.registry import Metric, cost_metric, find_metric
 from postproc.files.costs import load_costs
 from postproc.files.reading import Reading
 from postproc.files.row_values import load_row_values, load_row_weights
-from postproc.reports.checks import check_groups, check_weights
+from postproc.reports.checks import check_weights
+from postproc.scores.checks import check_groups
 from postproc.scores.predictions import Predictions
 
 
@@ -41,6 +45,19 @@ def judging_of(
             values, name = load_row_weights(judging.row_weights, **rows)
             found["row_weights"] = check_weights(values, n_rows, name)
     return found
+
+
+def groups_of(path: str, own: Predictions, runner: Runner) -> NDArray[np.int64]:
+    """Groups of the rows of predictions as numbers, (n,), from a file or a column of one."""
+    with reading_notes(quiet=runner.running.quiet):
+        values, name = load_row_values(
+            path,
+            n_rows=own.n_rows,
+            ids=own.ids,
+            predicted=own.predicted,
+            reading=Reading(id_column=runner.inputs.id_column),
+        )
+    return check_groups(values, own.n_rows, name)
 
 
 def only_ranks(judging: Judging) -> bool:

@@ -17,12 +17,14 @@ from cli.options import Fit, Inputs
 from cli.task.output import edges_of
 from cli.task.runner import Runner
 from postproc.files import load_class_names, load_labels, load_members, load_predictions
+from postproc.files.costs import decisions_in
 from postproc.files.doubts import kind_doubts, order_doubts
-from postproc.files.labels import label_names
+from postproc.files.labels import label_names, words_in
 from postproc.files.multilabels import load_multilabels_of
 from postproc.files.reading import Reading, ReadingWarning, UnusedLabelsWarning
 from postproc.reports.multilabel import MultilabelReport, multilabel_report
 from postproc.reports.report import AccuracyReport, accuracy_report
+from postproc.scores.binary_labels import POSITIVE, two_names
 from postproc.scores.checks import fail
 from postproc.scores.codes import coded
 from postproc.scores.names import first_few, matching_order, positions
@@ -73,6 +75,7 @@ def load_each(
     }
     with reading_notes(quiet=quiet, said=said):
         found = load_members(path, **options) if stacked else [load_predictions(path, **options)]
+    found = [_with_names(loaded, runner) for loaded in found]
     for loaded in found:
         shards = n_shards(loaded)
         if shards is not None and not quiet:  # nothing else shows that the last ones are missing
@@ -85,6 +88,21 @@ def load_each(
         doubts = kind_doubts(loaded, declared=inputs.reading.kind is not None)
         warn(doubts + order_doubts(loaded), quiet=quiet)
     return found
+
+
+def _with_names(loaded: Predictions, runner: Runner) -> Predictions:
+    """Give one column without class names those of the labels, or of a table of costs."""
+    if loaded.column is None or loaded.classes is not None:
+        return loaded
+    context = click.get_current_context()
+    reading = label_reading(runner.inputs)
+    names = context.meta.setdefault("names of two classes", {})
+    for option in ("labels", "fit_labels", "cost"):
+        path = context.params.get(option)
+        if path is not None and option not in names:
+            names[option] = decisions_in(path) if option == "cost" else words_in(path, reading)
+    pair = two_names(set().union(*names.values()), loaded.positive or loaded.heading)
+    return loaded if pair is None else replace(loaded, classes=pair, positive=pair[POSITIVE])
 
 
 @contextmanager
@@ -246,8 +264,8 @@ def matched_by_position(
     `like` are predictions of other rows, with the columns in the wanted order.
     """
     named = [model.name for model in (*like, *loaded) if _says_more_than_place(model)]
-    lack = [model.name for model in loaded if model.classes is None]
-    if like and all(model.classes is None for model in like):
+    lack = [model.name for model in loaded if model.classes is None and model.column is None]
+    if like and all(model.classes is None and model.column is None for model in like):
         lack += [model.name for model in like]
     said = _assumed(lack, named, "class names", "columns")
     named = [model.name for model in loaded if model.ids is not None]

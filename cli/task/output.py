@@ -50,6 +50,7 @@ FILES = {
     "by": "--by",
     "ids": "--ids",
     "groups": "--groups",
+    "fit_groups": "--fit-groups",
     "row_weights": "--row-weights",
     "order": "--order",
     "labels_out": "--labels-out",

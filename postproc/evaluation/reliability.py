@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln, xlogy
 
 from postproc.evaluation.tallies import Columns, run_starts, sums_of_runs, tally
 from postproc.scores.checks import check_count, fail
@@ -29,6 +30,18 @@ class ReliabilityBins:
         """Expected calibration error: mean distance of confidence and accuracy over the rows."""
         gaps = np.abs(self.accuracy - self.confidence)
         return float(np.sum(self.rows * gaps) / np.sum(self.rows))
+
+    @property
+    def ece_by_chance(self) -> float:
+        """The calibration error that is expected of a calibrated model with these confidences.
+
+        In a bin it is the mean absolute deviation of a binomial share (de Moivre).
+        """
+        n, p = self.rows, self.confidence
+        k = np.minimum(np.floor(n * p), n - 1)
+        ways = gammaln(n) - gammaln(k + 1) - gammaln(n - k)
+        chance = np.exp(ways + xlogy(k, p) + xlogy(n - 1 - k, 1 - p))
+        return float(np.sum(2 * n * p * (1 - p) * chance) / np.sum(n))
 
 
 @takes_frames(labels={"confidence": "confidence", "correct": "confidence"})

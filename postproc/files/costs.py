@@ -66,6 +66,24 @@ def load_costs(
     return values[order][:, [*np.array(at)[columns], *left]]
 
 
+def decisions_in(path: PathLike) -> set[str]:
+    """Names in the header of a table of costs, less those of abstaining and of a column in front.
+
+    Empty where it holds numbers alone, or cannot be read.
+    """
+    try:
+        found = resolve_path(path, LABEL_SUFFIXES)
+        if suffix_of(found) not in TABLES:
+            return set()
+        with formats.reading_of(found):
+            rows = [[cell.strip() for cell in cells] for _, cells in sniff(found, ",").rows()]
+    except (OSError, ValueError):
+        return set()
+    in_front = len(rows) > 1 and not is_number(rows[1][0])
+    names = rows[0][in_front:] if rows else []
+    return set() if any(map(is_number, names)) else set(names) - {ABSTAIN}
+
+
 def _load_array(path: Path, classes: Sequence[str] | None) -> NDArray[np.float64]:
     """Numbers without a header, or with names as their format keeps them."""
     contents = formats.read(path, labels=True)

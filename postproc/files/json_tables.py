@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+from postproc.files.dialects import lines_of, open_text
 from postproc.scores.rounding import SUM_TOLERANCE_FLOAT16
 
 #: The key of class names beside lists of scores.
@@ -13,6 +15,14 @@ CLASSES = "classes"
 
 #: What the only column is called of rows that are lists.
 LIST_NAME = "scores"
+
+
+def holds_array(path: Path) -> bool:
+    """Whether a file is one JSON document: by its suffix, or its first line, which opens a list."""
+    if path.suffix.lower() == ".json":
+        return True
+    with open_text(path) as file:
+        return next(lines_of(file), "").strip() == "["
 
 
 def rows_of(content: Mapping[str, Any]) -> list[Any] | None:

@@ -254,10 +254,25 @@ def _count_unknown(
 def label_names(path: PathLike, reading: Reading | None = None) -> set[str]:
     """Names of all labels in a file, whole numbers as text."""
     name, contents = read_labels(path, reading)
+    return label_names_of(contents, name)
+
+
+def label_names_of(contents: Contents, name: str) -> set[str]:
+    """Names of all labels that were read from a file."""
     rows = one_column(contents, None, name)
     names = set(plain_text(np.unique(rows)).tolist())
     heading = str(rows[0]) if contents.header_or_label and len(rows) else None
     return names - ({heading} if heading not in rows[1:] else set())
+
+
+def words_in(path: PathLike, reading: Reading | None = None) -> set[str]:
+    """Names of the labels in a file with one column of words; none where it holds anything else."""
+    try:
+        name, contents = read_labels(path, reading)
+        is_text = contents.values.dtype.kind in "UST" and contents.values.ndim == 1
+        return label_names_of(contents, name) if is_text else set()
+    except (OSError, TypeError, ValueError):  # told where the labels themselves are read
+        return set()
 
 
 def one_column(
@@ -275,9 +290,8 @@ def one_column(
     if values.ndim != 1:
         mend = ""
         if contents.is_table and values.ndim == 2:
-            named = contents.classes
-            which = f" ({first_few(named, 5)})" if named else ""
-            mend = f"name one of its columns{which} with {chosen}"
+            named = contents.classes or tuple(map(str, range(values.shape[1])))
+            mend = f"name one of its columns ({first_few(named, 5)}) with {chosen}"
         if of == "labels" and values.ndim == 2 and _is_several(values):
             mend += ", or " * bool(mend) + "declare --multilabel if each is a label of its own"
         fail(name, f"{of}, one a row", f"shape {values.shape}", mend)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,21 +13,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files.dialects import lines_of
+from postproc.files.json_arrays import read_json
+from postproc.files.json_tables import holds_array
 from postproc.scores.checks import check_choice, fail
 from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
+from postproc.scores.tables.column_names import ID_NAME
 
 Normalize = Literal["none", "characters", "bytes", "tokens"]
 Missing = Literal["spread", "zero"]
 
 #: Fields that hold the log-probabilities of a record, from the outermost to the innermost.
-NESTED = ("response", "body", "choices", "logprobs", "content", "top_logprobs")
+NESTED = ("response", "body", "outputs", "choices", "logprobs", "content", "top_logprobs")
 
 #: How far rounded probabilities may sum to more than 1.
 ROUNDING = 1e-2
 
 #: Fields that are ids or labels and never tokens.
-IDS, LABELS = ("id", "doc_id", "custom_id", "index"), ("label", "target", "truth", "answer")
+IDS, LABELS = ("custom_id", "id", "doc_id", "index"), ("label", "target", "truth", "answer")
+
+#: What tokenizers write for the blank before a token.
+BLANKS = str.maketrans("\u2581\u0120", "  ")
 
 
 #: What to do where a log holds no labels.
@@ -123,7 +129,7 @@ def read_logprobs(
         lines.append(f"{path}, line {number}")
         rows.append(_tokens(record, lines[-1]))
         truths.append(next((record[key] for key in LABELS if key in record), None))
-        ids.append(next((str(record[key]) for key in IDS if key in record), None))
+        ids.append(next((str(record[key]) for key in _id_keys(record)), None))
     answers = list(dict.fromkeys(token for row in rows for token in row))
     answers = answers if classes is None else [str(name) for name in classes]
     scores = np.full((len(rows), len(answers)), -np.inf)
@@ -133,6 +139,7 @@ def read_logprobs(
         rest = 1 - math.fsum(math.exp(value) for value in tokens.values())
         if absent and missing == "spread" and rest > 0:
             row[absent] = math.log(rest / len(absent))
+    _check_answers(rows, scores, answers, lines)
     places = {answer: place for place, answer in enumerate(answers)}
     found = [places.get(str(truth).strip()) for truth in truths]
     if labelled and None in found:
@@ -167,20 +174,54 @@ def layout_of(record: Any) -> Literal["lm-eval", "logprobs"] | None:
 def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line numbers, from 1, and the objects on them."""
     found = False
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(lines_of(file), start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except (json.JSONDecodeError, RecursionError):
-                fail(f"{path}, line {number}", "a JSON object", f"{line.strip()[:40]!r}")
-            if not isinstance(record, dict):
-                fail(f"{path}, line {number}", "a JSON object", f"{line.strip()[:40]!r}")
-            found = True
-            yield number, record
+    for number, record in _lines(path):
+        if not isinstance(record, dict):
+            fail(f"{path}, line {number}", "a JSON object", f"{str(record)[:40]!r}")
+        found = True
+        yield number, record
     if not found:
         fail(str(path), "one or more JSON objects, one a line", "none")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """Numbers and records of lines that are not blank, or of an array; text where it is no JSON."""
+    if holds_array(path):
+        content = read_json(path)
+        yield from enumerate(content if isinstance(content, list) else [content], start=1)
+        return
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(lines_of(file), start=1):
+            if line.strip():
+                try:
+                    yield number, json.loads(line)
+                except (json.JSONDecodeError, RecursionError):
+                    yield number, line.strip()
+
+
+def _id_keys(record: dict[str, Any]) -> list[str]:
+    """Fields of a record that hold its id, the surest first."""
+    others = [key for key in record if ID_NAME.fullmatch(key)]
+    return [key for key in (*IDS, *others) if isinstance(record.get(key), str | int)]
+
+
+def _check_answers(
+    rows: Sequence[Mapping[str, float]],
+    scores: NDArray[np.float64],
+    answers: Sequence[str],
+    lines: Sequence[str],
+) -> None:
+    """Refuse records of which most list no answer, or one that leaves none any probability."""
+    lists_none = [not tokens.keys() & set(answers) for tokens in rows]
+    bad = np.isneginf(scores).all(axis=1)
+    if 2 * sum(lists_none) > len(rows):
+        bad |= np.array(lists_none)
+    if bad.any():
+        at = int(np.argmax(bad))
+        rule, got = (
+            f"tokens with one of the answers {first_few(answers)}",
+            first_few(list(rows[at])),
+        )
+        fail(lines[at], rule, got, "give the answers as the tokens are written with --classes")
 
 
 def _shown(value: Any) -> str:
@@ -282,9 +323,14 @@ def _place(record: dict[str, Any], choices: list[str], row: NDArray[Any]) -> int
 
 def _tokens(record: dict[str, Any], where: str) -> dict[str, float]:
     """Log-probabilities by token."""
+    response = record.get("response", record)
+    body = response.get("body") if isinstance(response, dict) else None
+    if response is None or record.get("error") or (isinstance(body, dict) and body.get("error")):
+        fail(where, "a response", "an error", "ask again, or leave the line out")
     inner = _first_token(record)
     if inner is record:
-        inner = {k: v for k, v in record.items() if k not in (*IDS, *LABELS)}
+        aside = (*_id_keys(record), *LABELS)
+        inner = {k: v for k, v in record.items() if k not in aside}
     if isinstance(inner, list):
         pairs = [
             (item.get("token"), item.get("logprob")) if isinstance(item, dict) else (None, None)
@@ -293,13 +339,16 @@ def _tokens(record: dict[str, Any], where: str) -> dict[str, float]:
     else:
         pairs = list(inner.items()) if isinstance(inner, dict) else []
     tokens: dict[str, float] = {}
-    for token, value in pairs:
+    for given, found in pairs:
+        token, value = given, found
+        if isinstance(found, dict):  # vLLM names tokens by their numbers
+            token, value = found.get("decoded_token", given), found.get("logprob")
         if token is None or not isinstance(value, int | float) or isinstance(value, bool):
             mend = "keep the scores in a field `logprobs`"
-            fail(where, "a number for each token", f"{token!r}: {value!r}", mend)
+            fail(where, "a number for each token", f"{token!r}: {_shown(found)}", mend)
         if not value <= 0:
             fail(where, "log-probabilities at or below 0", f"{token!r}: {value}")
-        name = str(token).strip()
+        name = str(token).translate(BLANKS).strip()
         tokens[name] = float(np.logaddexp(tokens.get(name, -np.inf), value))
     if not tokens:
         fail(where, "a mapping of tokens to log-probabilities", "none")

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
+from postproc.files.class_names import class_names
 from postproc.files.contents import Contents
-from postproc.files.labels import CLASS_FILE, load_class_names
 from postproc.files.paths import (
     LABEL_SUFFIXES,
     NAMED_SUFFIXES,
@@ -39,7 +39,6 @@ from postproc.scores.predictions import Predictions
 from postproc.scores.rounding import SUM_TOLERANCE_FLOAT16
 from postproc.scores.row_subsets import keep_rows
 from postproc.scores.sources import as_source
-from postproc.scores.tables.column_names import drop_affixes
 from postproc.scores.tables.suspects import SAMPLE_ROWS, odd_columns
 
 PathLike = str | os.PathLike[str]
@@ -238,7 +237,7 @@ def _checked(
     if not reading.multilabel and is_one_column(values):
         column, contents = _one_column(contents)
         values = contents.values
-    names, order = _class_names(found, contents, classes, notes)
+    names, order = class_names(found, contents, classes, notes.name, notes.notes)
     if order is not None:
         values = values[:, order]
     source, verdict = examine(
@@ -319,44 +318,6 @@ def _without(predictions: Predictions, rows: NDArray[np.int64], notes: _Notes) -
     return keep_rows(predictions, predicted)
 
 
-def _class_names(
-    found: Path, contents: Contents, classes: Sequence[str] | None, notes: _Notes
-) -> tuple[Sequence[str] | None, list[int] | None]:
-    """Class names, and the order in which columns have to be taken for them."""
-    names: Sequence[str] | None = contents.classes
-    if names is None:
-        return (classes if classes is not None else _names_beside(found, contents.values)), None
-    beside = found.parent / CLASS_FILE
-    wanted = classes
-    if wanted is None and beside.is_file():
-        listed = load_class_names(beside)
-        short = drop_affixes(names, listed) if contents.is_table else names
-        wanted = listed if set(short) == set(listed) else None
-    if contents.is_table:
-        short = drop_affixes(names, wanted)
-        if tuple(short) != tuple(names):
-            prefix, suffix = _around(names[0], short[0])
-            what = " and ".join(
-                f"the {part} {text!r}"
-                for part, text in (("prefix", prefix), ("suffix", suffix))
-                if text
-            )
-            is_dropped = "is dropped" if not (prefix and suffix) else "are dropped"
-            notes.notes.append(f"{what} of its columns {is_dropped} from class names")
-            names = short
-    if classes is not None:
-        _check_same(names, classes, notes.name)
-    if wanted is None or tuple(wanted) == tuple(names):
-        return names, None
-    return tuple(wanted), [names.index(name) for name in wanted]
-
-
-def _around(name: str, short: str) -> tuple[str, str]:
-    """What stands before and behind a part of a name."""
-    start = name.rindex(short)
-    return name[:start], name[start + len(short) :]
-
-
 def _open(given: PathLike, reading: Reading) -> tuple[Path, Contents]:
     """The file, Zarr array or shards that a path names, and what is in them."""
     path, is_folder = Path(given), os.fspath(given).endswith(os.sep)
@@ -371,7 +332,7 @@ def _open(given: PathLike, reading: Reading) -> tuple[Path, Contents]:
         if path.is_dir():
             msg = (
                 f"{path}: must be a file, got a folder that is no Zarr array and holds no shards "
-                f"({SHARD_EXAMPLE}, ...)"
+                f"({SHARD_EXAMPLE}, part-000.npy, batch3.npy, ...)"
             )
             raise ValueError(msg)
         found = resolve_path(path, suffixes)
@@ -382,28 +343,3 @@ def _open(given: PathLike, reading: Reading) -> tuple[Path, Contents]:
         msg = f"{path}: both {fitting} fit this name; give the suffix, or a slash for the folder"
         raise ValueError(msg)
     return path, Contents(open_shards(path, shards))
-
-
-def _names_beside(path: Path, values: Any) -> tuple[str, ...] | None:
-    inside = path / CLASS_FILE  # of a folder of shards
-    beside = inside if inside.is_file() else path.parent / CLASS_FILE
-    if values.ndim != 2 or not beside.is_file():
-        return None
-    names = load_class_names(beside)
-    n_columns = values.shape[1]
-    if n_columns == 1 and len(names) != 1:  # binary, and not one label
-        n_columns = 2
-    if len(names) != n_columns:
-        fail(
-            str(beside),
-            f"as long as {path.name} has columns ({n_columns})",
-            f"{len(names)} names",
-            "give the names of this file with --classes, or move it",
-        )
-    return names
-
-
-def _check_same(in_file: Sequence[str], given: Sequence[str], name: str) -> None:
-    unlike = sorted(set(in_file).symmetric_difference(given))
-    if unlike:
-        fail(f"class names of {name}", "those given", f"{', '.join(unlike[:3])} on one side only")

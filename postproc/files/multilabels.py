@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -142,11 +144,10 @@ def _names_of(
     if not cell.strip():
         return []
     if is_json:
-        try:
-            listed = json.loads(cell)
-        except (ValueError, RecursionError):
-            listed = [cell]
-        return [str(each) for each in listed]
+        for read in (json.loads, ast.literal_eval):  # as Python prints lists, too
+            with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+                return [str(each) for each in read(cell)]
+        return [cell]
     if cell.strip() in known:
         return [cell.strip()]
     return [part for each in cell.split(separator) if (part := each.strip())]

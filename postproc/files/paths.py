@@ -82,7 +82,7 @@ def resolve_path(
     given = Path(path)
     known = ", ".join(suffixes)
     if given.is_file():
-        if suffix_of(given) not in suffixes:
+        if suffix_of(given) not in (NAMED_SUFFIXES if suffixes is LABEL_SUFFIXES else suffixes):
             got = f'"{given.suffix}"' if given.suffix else "no suffix"
             mend = ""
             if suffix_of(given) in PICKLES:

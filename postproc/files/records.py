@@ -12,7 +12,7 @@ import numpy as np
 from postproc.files.contents import Contents
 from postproc.files.delimited import header_of
 from postproc.files.dialects import MARKED, MARKED_LINE, lines_of, open_text
-from postproc.files.json_tables import LIST_NAME, rows_of
+from postproc.files.json_tables import LIST_NAME, holds_array, rows_of
 from postproc.files.llm import layout_of
 from postproc.scores.tables.suspects import ALL_CLASSES
 from postproc.scores.tables.tables import Column, Table, refuse
@@ -62,8 +62,9 @@ def read_records(path: Path, *, labels: bool = False) -> Table:
 
 def _records(path: Path) -> Iterator[tuple[int, Any]]:
     """Numbers and records of lines that are not blank; of a `.json` file, of its array or table."""
+    is_array = holds_array(path)
     with open_text(path) as file:
-        if path.suffix.lower() == ".json":
+        if is_array:
             try:
                 records = json.load(file)
             except ValueError:
@@ -115,7 +116,7 @@ def _flat(record: Any) -> Iterator[tuple[str, Any]]:
     """Names and values of a record; those of objects inside of it are columns of their own."""
     while isinstance(record, list) and len(record) == 1 and isinstance(record[0], list):
         record = record[0]  # what pipelines of transformers give for a list of one text
-    if isinstance(record, list | int | float):
+    if isinstance(record, list | int | float | str):
         record = {LIST_NAME: record}
     if not isinstance(record, dict):
         refuse(f"a record must be an object or a list of scores, got {json.dumps(record)[:40]}")

@@ -15,13 +15,13 @@ from postproc.evaluation.moments import Units
 from postproc.evaluation.per_class import ClassMetrics, metrics_of_counts
 from postproc.evaluation.registry import Metric, find_metric
 from postproc.reports import plots, text
-from postproc.reports.checks import check_groups, check_models, check_weights
+from postproc.reports.checks import check_models, check_weights
 from postproc.reports.html import render_page, summary_of
 from postproc.reports.numbers import MetricResult, lines_of
 from postproc.reports.shown import ShownReport
 from postproc.reports.tables import Cell, Table, count, metric_table, named, number, percent, points
 from postproc.scores.arrays import as_numpy
-from postproc.scores.checks import fail
+from postproc.scores.checks import check_groups, fail
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.multilabel import check_label_matrix

@@ -42,6 +42,7 @@ class MetricResult:
     p_holm: float | None = None  # corrected for the number of models compared
     detectable: float | None = None  # gain that would be found with 80 % power
     slack: float = 0.0  # by which the value may be off, where scores were counted in a grid
+    is_same: bool = False  # no row is counted otherwise than by the baseline
 
     @classmethod
     def of(
@@ -67,7 +68,7 @@ class MetricResult:
         """Whether the gain is real: its corrected p-value lies below 0.05."""
         if self.gain is None or self.p_holm is None:
             return "baseline"
-        if self.gain == 0 and self.gain_ci == (0.0, 0.0):
+        if self.is_same or (self.gain == 0 and self.gain_ci == (0.0, 0.0)):
             return "no change"
         if math.isnan(self.p_holm) or self.p_holm >= 1 - CONFIDENCE:
             return "unclear"
@@ -141,8 +142,6 @@ class ModelReport:
     @property
     def verdict(self) -> str:
         """Whether the gain in accuracy is real: its corrected p-value lies below 0.05."""
-        if self.comparison is not None and self.comparison.fixed == self.comparison.broken == 0:
-            return "no change"
         return self.accuracy.verdict
 
     def value(self, name: str) -> float:

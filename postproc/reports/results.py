@@ -227,6 +227,7 @@ def _accuracies(
             MetricResult(
                 metric, metrics.accuracy, metrics.accuracy_ci, comparison.gain, comparison.gain_ci,
                 comparison.p_value, next(corrected_p), Estimate(0.0, error, n).detectable,
+                is_same=changed == 0,
             )
         )  # fmt: skip
     return results

@@ -117,6 +117,13 @@ def score_table(report: ReportNumbers) -> Table:
     note = "Shares and ECE (expected calibration error) in per cent; log-loss in nats."
     if report.weighted:
         note += " All but ECE of weighted rows."
+    chances = [
+        percent(m.metrics.reliability.ece_by_chance) for m in report.models if not m.labels_only
+    ]
+    if chances:
+        low, high = min(chances, key=float), max(chances, key=float)
+        about = low if low == high else f"{low} to {high}"
+        note += f" Calibrated models with these confidences would have an ECE of {about} by chance."
     return Table(
         f"{report.rows:,} rows{_groups(report)}, {len(report.classes):,} classes",
         ("model", "accuracy", "95 % interval", *(heading for heading, _, _ in shown)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +11,8 @@ from numpy.typing import NDArray
 
 from postproc.scores.binary_labels import POSITIVE, WHOLE_FLOAT, plain_text, word_pair
 from postproc.scores.checks import fail
-from postproc.scores.names import first_few
+from postproc.scores.names import first_few, numbers_of
 from postproc.scores.tables.tables import is_integer, is_number
-
-#: A name that ends in a number, as `class_10` and `X3` do.
-NUMBERED = re.compile(r"(.*?)(\d+)")
 
 #: What to do about names of classes that differ from those of labels.
 RENAME = "name labels and classes alike; --classes gives names without what all columns share"
@@ -59,7 +55,7 @@ def to_integers(
     if len(set(names)) < len(names):
         names = list(classes or ())
     are_numbers = values.dtype.kind not in "UST" or all(map(is_number, values.astype(np.str_)))
-    numbers = _numbers_of(names)
+    numbers = numbers_of(names)
     by_name = any(is_number(each) and each != str(j) for j, each in enumerate(names))
     by_number = numbers is not None and not by_name and numbers != _places(n_classes)
     pair = word_pair(names) if len(names) == 2 else None
@@ -96,14 +92,6 @@ def _plain(name: str) -> str:
 def _places(n_classes: int) -> list[str]:
     """Numbers of the columns."""
     return list(map(str, range(n_classes)))
-
-
-def _numbers_of(names: Sequence[str]) -> list[str] | None:
-    """The different numbers that names with one beginning end in; None of other names."""
-    parts = [match.groups() for name in names if (match := NUMBERED.fullmatch(name))]
-    numbers = [str(int(number)) for _, number in parts]
-    is_alike = len(parts) == len(names) and len({start for start, _ in parts}) == 1
-    return numbers if is_alike and len(set(numbers)) == len(names) else None
 
 
 def _are_in_names(labels: Sequence[str], numbers: Sequence[str], name: str) -> bool:

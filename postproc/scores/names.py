@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -17,8 +18,11 @@ Positions = NDArray[np.int64]
 #: What a row is called that is given no class; its number is -1.
 ABSTAIN = "abstain"
 
+#: A name that ends in a number, as `class_10` and `X3` do.
+NUMBERED = re.compile(r"(.*?)(\d+)", re.DOTALL | re.ASCII)
+
 #: What to do about ids that are all others.
-FOLDS = "postproc pool puts files of folds together"
+FOLDS = "write ids alike; if these are files of folds, postproc pool puts them together"
 
 #: What to do about ids that some lack.
 COMMON = (
@@ -88,6 +92,23 @@ def check_text(names: Sequence[str], name: str = "names") -> None:
     bad = next((name for name in names if "\0" in name), None)
     if bad is not None:
         fail(name, "text without NUL characters", repr(bad[:40]))
+
+
+def numbers_of(names: Sequence[str]) -> list[str] | None:
+    """The different numbers that names with one beginning end in, as `x2`; None of other names."""
+    parts = [match.groups() for name in names if (match := NUMBERED.fullmatch(name))]
+    numbers = [str(int(number)) for _, number in parts]
+    is_alike = len(parts) == len(names) and len({start for start, _ in parts}) == 1
+    return numbers if is_alike and len(set(numbers)) == len(names) else None
+
+
+def order_by_number(names: Sequence[str]) -> list[int] | None:
+    """Positions that put names of the numbers 0..C-1 in order; None of others, or if in order."""
+    numbers = numbers_of(names) or []
+    wanted = list(map(str, range(len(names))))
+    if numbers == wanted or set(numbers) != set(wanted):
+        return None
+    return [numbers.index(number) for number in wanted]
 
 
 def first_few(names: Sequence[Any], most: int = 3) -> str:

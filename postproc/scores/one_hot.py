@@ -78,18 +78,20 @@ def share_classes(
     elif classes is None:
         for model in models:
             _check_known(model, set(truth))
-            _check_shared(model, set(truth))
+            _check_shared(model, set(truth), set(models[0].classes or ()))
         classes = _classes_of({*truth, *(c for model in models for c in model.classes or ())})
     like = scored[0].name if scored else "--classes"
     return [_with_classes(model, classes, like) if model.labels_only else model for model in models]
 
 
-def _check_shared(model: Predictions, truth: set[str]) -> None:
-    """Refuse predicted labels of which none is a true one, or that are all one larger."""
+def _check_shared(model: Predictions, truth: set[str], first: set[str]) -> None:
+    """Refuse predicted labels of which none is one of others, or that are all one larger."""
     own = set(model.classes or ())
     from_one = {str(int(name) + 1) for name in truth if name.isdecimal()}
-    if truth and (not truth & own or (len(own) == len(truth) and own == from_one)):
-        rule = f"named like the true ones ({some(sorted(truth))})"
+    others = truth or first
+    if not others & own or (len(own) == len(truth) and own == from_one):
+        whose = "the true ones" if truth else "those of the first file"
+        rule = f"named like {whose} ({some(sorted(others))})"
         mend = "name them alike in both files, or all classes with --classes if they are numbered"
         fail(f"labels of {model.name}", rule, some(sorted(own)), mend)
 

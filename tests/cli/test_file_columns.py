@@ -135,3 +135,75 @@ def test_scores_that_fall_where_labels_rise_are_told(table, run_cli):
     assert "[PP221]" in said
     assert "PP221" not in run_cli(*words, "--positive", "no", coded=True).stderr
     assert "PP221" not in run_cli("report", "march.csv:p_churn", *words[2:], coded=True).stderr
+
+
+def test_labels_and_costs_name_the_classes(table, run_cli):
+    fit = ("--fit", "march.csv:p_churn", "--fit-labels", "march.csv:churned")
+    named = "march.csv:p_churn: one column, read as probabilities of 'yes'"
+    assert named in run_cli("calibrate", "march.csv:p_churn", *fit, "-o", "c.csv").stderr
+    ran = run_cli("report", "march.csv:p_churn", "--labels", "march.csv:churned", "--per-class")
+    assert named in ran.stderr
+    assert "Calibration of class yes, which" in ran.stdout
+    assert "share of yes in the target" in run_cli(
+        "adapt", "march.csv:p_churn", *fit, "-o", "a.csv"
+    ).stdout  # fmt: skip
+    Path("costs.csv").write_text("true,no,yes\nno,0,1\nyes,5,0\n")
+    decided = run_cli("decide", "c.csv", "--cost", "costs.csv", "-o", "calls.csv")
+    assert "c.csv: one column, read as probabilities of 'yes'" in decided.stderr
+    assert set(np.loadtxt("calls.csv", str, delimiter=",", skiprows=1)[:, 1]) == {"no", "yes"}
+    assert Path("c.csv").read_text().startswith("customer_id,p_churn\n")
+    Path("costs.csv").write_text("true,ill,well\nill,0,9\nwell,1,0\n")
+    words = ("decide", "c.csv", "--cost", "costs.csv", "-o", "calls.csv", "--overwrite")
+    assert "--classes" in run_cli(*words, code=1).stderr  # which of the two is scored?
+    run_cli(*words, "--positive", "ill")
+    assert "well" in Path("calls.csv").read_text()
+
+
+def test_saved_deciders_know_the_names_of_the_labels(table, run_cli):
+    fit = ("--fit", "march.csv:p_churn", "--fit-labels", "march.csv:churned")
+    words = ("decide", "march.csv:p_churn", "--metric", "f1", *fit)
+    run_cli(*words, "-o", "one.csv", "--save", "m.json")
+    said = run_cli("apply", "m.json", "march.csv:p_churn", "-o", "two.csv", coded=True).stderr
+    assert Path("two.csv").read_text() == Path("one.csv").read_text()
+    assert "PP205" not in said
+
+
+def test_names_of_models_are_not_wrapped_where_there_is_room(table, run_cli):
+    run_cli("convert", "march.csv:p_churn", "-o", "march_calibrated.csv")
+    words = ("report", "march.csv:p_churn", "march_calibrated.csv", "--labels")
+    shown = run_cli(*words, "march.csv:churned", "--metric", "auc,log_loss,brier").stdout
+    assert "march_calibrated  " in shown.split("Metrics with intervals")[1]
+
+
+def test_adapt_takes_groups_of_both_tables(table, run_cli):
+    fit = ("--fit", "march.csv:p_churn", "--fit-labels", "march.csv:churned")
+    words = ("adapt", "march.csv:p_churn", *fit, "--method", "em", "--json", "--overwrite")
+    with Path("accounts.csv").open("w", newline="") as file:
+        rows = enumerate(table["customer_id"].tolist())
+        csv.writer(file).writerows([["customer_id", "account"], *((i, n // 4) for n, i in rows)])
+    alone = json.loads(run_cli(*words, "-o", "a.npy").stdout)
+    groups = ("--groups", "accounts.csv:account", "--fit-groups", "accounts.csv:account")
+    grouped = json.loads(run_cli(*words, *groups, "-o", "b.npy").stdout)
+    assert grouped["prior"] == pytest.approx(alone["prior"])
+    assert (alone["groups"], grouped["groups"]) == (None, N_ROWS // 4)
+    assert min(np.subtract(grouped["prior_std"], alone["prior_std"])) > -1e-9
+    assert "--multilabel" in run_cli(*words, *groups, "--multilabel", "-o", "c.npy", code=2).stderr
+
+
+def test_decisions_may_keep_their_probabilities(table, run_cli):
+    words = ("decide", "march.csv:p_churn", "--probability", "--overwrite")
+    run_cli(*words, "--labels", "march.csv:churned", "-o", "calls.csv")
+    lines = np.loadtxt("calls.csv", str, delimiter=",")
+    assert lines[0].tolist() == ["customer_id", "label", "probability"]
+    np.testing.assert_allclose(lines[1:, 2].astype(float), table["p_churn"])
+    np.testing.assert_array_equal(lines[1:, 1] == "yes", table["p_churn"] > 0.5)
+    run_cli(*words, "--columns-as", "probability:p,label:call", "-o", "calls.csv")
+    assert Path("calls.csv").read_text().startswith("customer_id,call,p\n")
+    assert "must be a table" in run_cli(*words, "-o", "calls.npy", code=1).stderr
+    three = np.random.default_rng(0).dirichlet([1, 1, 1], 50)
+    np.save("three.npy", three)
+    run_cli("decide", "three.npy", "--probability", "-o", "three.jsonl")
+    found = [json.loads(line) for line in Path("three.jsonl").read_text().splitlines()]
+    np.testing.assert_allclose([each["probability"] for each in found], three.max(axis=1))
+    for more in (("--multilabel",), ("--sets", "0.9", "--fit", "x", "--fit-labels", "y")):
+        assert "--probability is for" in run_cli(*words, *more, code=2).stderr

@@ -116,7 +116,9 @@ def test_unlike_ids_are_an_error():
         "rows that all have"
     )
     assert str(error.value) == message
-    with pytest.raises(ValueError, match="; postproc pool puts files of folds together"):
+    with pytest.raises(
+        ValueError, match="; write ids alike; if these are files of folds, postproc pool"
+    ):
         align_members([a, predictions(1, ids=[f"other{row}" for row in range(9)])])
     b = Predictions.check(np.full((8, 4), 0.25), ids=IDS[:-1], name="m1")
     with pytest.raises(ValueError) as error:

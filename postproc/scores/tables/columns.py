@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from postproc.scores.tables.choice import ColumnChoice
-from postproc.scores.tables.column_names import is_suspect, listed
+from postproc.scores.tables.column_names import is_suspect, listed, typed
 from postproc.scores.tables.id_columns import are_whole, ends_like_ids, find_ids, named_column
 from postproc.scores.tables.suspects import (
     find_suspects,
@@ -133,7 +133,7 @@ def _unread_ids(table: Table, read: Collection[int | None]) -> Iterator[str]:
         if c not in read and not is_suspect(name) and all_differ(table.columns[c])
     ]
     for name in [table.names[c] for c in left if are_whole(table, [c])][:1]:
-        yield f"row ids are lost if {name!r} holds them; if so, use --id-column {name}"
+        yield f"row ids are lost if {name!r} holds them; if so, use --id-column {typed([name])}"
 
 
 def _single_column(table: Table, among: Sequence[int]) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.rounding import SUM_TOLERANCE, decimals_of, rounding
-from postproc.scores.tables.column_names import PREFIX, is_extra, is_predicted, is_suspect
+from postproc.scores.tables.column_names import PREFIX, is_extra, is_predicted, is_suspect, typed
 from postproc.scores.tables.id_columns import are_whole, ends_like_ids, is_whole
 from postproc.scores.tables.tables import (
     Table,
@@ -171,13 +171,14 @@ def refuse_suspects(table: Table, reasons: dict[int, str], left: Sequence[int]) 
     named = [f"{table.names[column]!r} ({reason})" for column, reason in sorted(reasons.items())]
     what = "the column {} looks" if len(named) == 1 else "the columns {} look"
     rest = [table.names[column] for column in left]
-    scores = f" ({','.join(rest)})" if 1 <= len(rest) <= 5 else ""
+    scores = f" ({typed(rest)})" if 1 <= len(rest) <= 5 else ""
     mend = (
         f"name the score columns{scores} with columns= (--columns), labels with label_column= "
         "(--label-column), ids with id_column= (--id-column)"
     )
-    if not rest and len(reasons) == 1:
-        mend = "report and ensemble hard read predicted labels; other methods need scores"
+    if not rest:
+        of = "" if len(reasons) == 1 else " of the column that columns= (--columns) names"
+        mend = f"report and ensemble hard read predicted labels{of}; other methods need scores"
     if len(rest) == 1 and _is_long(table, reasons):
         mend = "for a line for each row and class use postproc convert --layout long"
     elif len(rest) == 1 and (n_classes := _top_classes(table, reasons, left[0])):

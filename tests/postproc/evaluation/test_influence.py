@@ -5,7 +5,13 @@ import pytest
 from scipy import stats
 from scipy.special import softmax
 
-from postproc.evaluation.influence import Estimate, corrected, spread_of, spread_of_sums
+from postproc.evaluation.influence import (
+    Estimate,
+    Spread,
+    corrected,
+    spread_of,
+    spread_of_sums,
+)
 from postproc.evaluation.registry import METRICS, find_metric
 
 N, C = 400, 3
@@ -153,3 +159,52 @@ def test_equal_models_and_undefined_ones():
     assert gains[1].p_holm is None
     assert gains[2].p_holm == pytest.approx(2 * gains[2].p_value)
     assert gains[0].p_holm == pytest.approx(gains[0].p_value)
+
+
+@pytest.mark.parametrize(
+    "deviations",
+    [
+        [1.0, -1.0],
+        [3.0] + 99 * [0.0],  # one unit makes all of the variance
+        [3.0, -2.0, 0.5] + 20 * [0.1],
+        [1.0, -1.0] * 5,  # of less kurtosis than normal ones
+        [2.0, -2.0, 1.0, -1.0, 0.5, -0.5, 0.0],
+    ],
+)
+def test_spreads_are_those_of_a_naive_loop(deviations):
+    n, squares, fourths = len(deviations), 0.0, 0.0
+    for each in deviations:
+        squares += each**2
+        fourths += each**4
+    kurtosis = n * fourths / squares**2
+    freedom = n - 1 if kurtosis <= 3 else min(2 * n / (kurtosis - 1) - 1, n - 1)
+    error = (freedom + 1) / freedom * (n - 1) / n * (squares * n / (n - 1)) ** 0.5 / (2 * n)
+    found = spread_of(0.1, np.array(deviations) / 2, weights=np.full(n, 2.0))
+    assert found == pytest.approx((0.1, error, freedom, n), rel=1e-12)
+
+
+def test_one_unit_has_no_spread_and_equal_ones_have_none():
+    one = spread_of(0.5, np.ones(1))
+    assert np.isnan(one.error)
+    assert (one.value, one.freedom, one.units) == (0.5, 0.0, 1)
+    assert all(map(np.isnan, one.estimate().interval))
+    assert spread_of(0.5, np.zeros(5)).error == 0
+
+
+def test_gains_by_rounding_are_none():
+    for value, error, expected in (
+        (9e-7, 1e-8, (0.0, 0.0)),
+        (1e-6, 1e-8, (1e-6, 1e-8)),
+        (9e-7, 1e-7, (9e-7, 1e-7)),  # the part of a row, ten times that, is no rounding
+    ):
+        found = Spread(value, error, 99.0, 100).estimate()
+        assert (found.value, found.standard_error) == expected
+        assert (found.units, found.df) == (100, 99.0)
+        bounded = Spread(value, error, 99.0, 100).estimate((0.0, 1.0))
+        assert (bounded.value, bounded.standard_error) == (value, error)
+
+
+def test_intervals_of_few_units_and_wide_ones():
+    low, high = Estimate(0.0, 1.0, 2).interval
+    assert (low, high) == pytest.approx((-12.7062, 12.7062), rel=1e-5)
+    assert Estimate(0.5, 1e4, 30, 0.0, 1.0).interval == (0.0, 1.0)

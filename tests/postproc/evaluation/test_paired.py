@@ -167,6 +167,13 @@ def test_comparison_derives_everything_from_counts():
     assert comparison.gain == 0.02
     assert comparison.gain_ci == paired_gain_interval(30, 10, 1000)
     assert comparison.p_value == mcnemar_exact(30, 10)
+    assert comparison.to_dict() == {
+        "gain": 0.02,
+        "gain_ci": [*paired_gain_interval(30, 10, 1000)],
+        "fixed": 30,
+        "broken": 10,
+        "p_value": mcnemar_exact(30, 10),
+    }
 
 
 @pytest.mark.parametrize(

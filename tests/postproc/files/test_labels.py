@@ -451,6 +451,21 @@ def test_priors_from_files(tmp_path, name, write):
     assert _prior(tmp_path / "q", classes=NAMES) == expected
 
 
+def test_counts_beside_names_of_classes_are_a_prior(tmp_path):
+    path = _write(tmp_path / "q.csv", "class,count\ndog,30\n[bold]bird,20\ncat,50\n")
+    assert load_prior(str(path), n_classes=3, classes=NAMES).tolist() == [0.5, 0.3, 0.2]
+
+
+def test_a_column_of_a_larger_table_is_a_prior(tmp_path):
+    path = _write(tmp_path / "q.csv", "id,text,label\n0,x,cat\n1,y,dog\n2,x,cat\n3,x,cat\n")
+    with pytest.raises(
+        ValueError, match=r"name one of its columns \(text, label\) with FILE:COLUMN"
+    ):
+        load_prior(str(path), n_classes=3, classes=NAMES)
+    found = load_prior(f"{path}:label", n_classes=3, classes=NAMES)
+    assert found.tolist() == [0.75, 0.25, 0]
+
+
 def test_columns_of_a_prior_follow_the_classes(tmp_path):
     path = _write(tmp_path / "q.csv", "x,y,z\n1,1,2\n")
     assert _prior(path) == SHARES  # without names there is only the order

@@ -21,6 +21,7 @@ from postproc.jobs.engine import map_blocks
 from postproc.reports.report import AccuracyReport, accuracy_report
 from postproc.reports.tables import points
 from postproc.scores.blocks import Sizes
+from postproc.scores.names import COMMON
 from tests.postproc.shuffled import Shuffled
 
 KEYS = [
@@ -241,7 +242,8 @@ def test_text_is_a_table_in_per_cent():
         "  old        90.00    59.58 to 98.21      89.90     0.3722   0.2040   12.00\n"
         "  new       100.00   72.25 to 100.00     100.00     0.0000   0.0000    0.00\n"
         "\n"
-        "Shares and ECE (expected calibration error) in per cent; log-loss in nats.\n"
+        "Shares and ECE (expected calibration error) in per cent; log-loss in nats. Calibrated "
+        "models with\nthese confidences would have an ECE of 0.00 to 23.60 by chance.\n"
         "\n"
         "Against old\n"
         "\n"
@@ -493,7 +495,7 @@ Y = [1, 0]
             ),
             ValueError,
             "`ids of b` must be those of the other models, in any order, got '3' instead of "
-            "'1'; postproc pool puts files of folds together",
+            f"'1'; {COMMON}",
         ),
         (
             lambda: accuracy_report({"a": S}, Y).confusions("a", top=0),
