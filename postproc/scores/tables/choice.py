@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 #: Given as the column of ids, this says that there is none.
@@ -21,4 +21,4 @@ class ColumnChoice:
     id_column: str | None = None
     label_column: str | None = None
     kind: Literal["logits", "probs", "votes"] | None = None
-    classes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = field(default=(), kw_only=True)
