@@ -111,6 +111,20 @@ def test_fitted_thresholds_are_those_of_the_loop(score):
         np.testing.assert_allclose(found, weighted_loop(own, y, coverage, np.ones(3)), atol=1e-15)
 
 
+def test_options_of_the_estimator_reach_its_thresholds():
+    probs, y = draw(np.random.default_rng(2), 200)
+    own = 1 - probs[np.arange(200), y]
+    plain, alone = (ConformalSets(coverage=0.9, per_class=per).fit(probs, y) for per in (0, 1))
+    wanted = [weighted_loop(own[y == j], y[y == j] * 0, 0.9, [1.0])[0] for j in range(3)]
+    np.testing.assert_allclose(alone.thresholds_, wanted)
+    assert len(set(plain.thresholds_)) == 1
+    kept, prior = y < 2, [0.3, 0.5, 0.2]  # a class of the prior has no row
+    found = ConformalSets(coverage=0.8, prior=prior).fit(probs[kept], y[kept]).thresholds_
+    counts = [(y == j).sum() for j in range(2)]
+    weights = [q * kept.sum() / n for q, n in zip(prior, [*counts, 1], strict=True)]
+    np.testing.assert_allclose(found, weighted_loop(own[kept], y[kept], 0.8, weights))
+
+
 @pytest.mark.parametrize("score", ["lac", "aps"])
 def test_sets_and_thresholds_are_those_of_mapie(score):
     pytest.importorskip("mapie")
