@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import traceback
 import warnings
@@ -19,6 +20,9 @@ WRITTEN = "postproc.written"
 
 #: Where it keeps the codes of --silence.
 SILENCED = "postproc.silenced"
+
+#: An argument of Python with the option that stands for it, which alone is meant here.
+ARGUMENT = re.compile(r"\b\w+=(?:\"[^\"]*\"|True)? \((--[^()]+)\)")
 
 REPORT = (
     "This is a fault of postproc, not of your data: please report it with the traceback above "
@@ -76,7 +80,7 @@ def said_of(error: Exception, more: str = "") -> str:
     from postproc.scores.checks import one_line
     from postproc.scores.codes import coded
 
-    return coded(kind_of(error), one_line(error) + more)
+    return coded(kind_of(error), ARGUMENT.sub(r"\1", one_line(error)) + more)
 
 
 def refuse(message: str, parameter: str = "") -> NoReturn:

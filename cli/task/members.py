@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from postproc.scores.codes import coded
 from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
 from postproc.scores.row_subsets import common_rows
+from postproc.scores.tables.suspects import DOUBT
 
 #: Endings of stems that name a split and not a model.
 SPLIT_ENDINGS = (".train", ".val", ".test")
@@ -161,15 +162,40 @@ def load_members(
     """
     loaded: list[Predictions] = []
     called: list[str] = []
+    doubts: list[ValueError] = []
     for path, name in zip(paths, names, strict=True):
-        found = load_each(path, runner, **how)
+        try:
+            found = load_each(path, runner, **how)
+        except ValueError as error:
+            if DOUBT not in str(error):
+                raise
+            doubts.append(error)  # all files whose columns are in doubt are named at once
+            continue
         loaded += found
         called += [name] if len(found) == 1 else [f"{name}[{m}]" for m in range(len(found))]
+    if doubts:
+        _raise_all(doubts)
     loaded = with_labels_only(loaded, runner, next((each.classes for each in like), None))
     if runner.inputs.common_rows:
         loaded = _common(loaded, runner)
     warn(matched_by_position(loaded, like), quiet=runner.running.quiet)
     return [replace(model, name=name) for model, name in zip(loaded, called, strict=True)]
+
+
+def _raise_all(doubts: Sequence[ValueError]) -> NoReturn:
+    """Name all files whose columns may be anything but scores, in one error."""
+    if len(doubts) == 1:
+        raise doubts[0]
+    each = (str(error).partition(DOUBT)[0].rpartition(" look")[0] for error in doubts)
+    named = "; ".join(each).replace(": cannot be read: ", ": ")
+    said = (
+        f"{named} look{DOUBT}; list the classes in a file for --classes, and the columns called so "
+        "are the scores; else name these with --columns"
+    )
+    try:
+        raise doubts[0]
+    except ValueError as error:
+        raise ValueError(said) from error
 
 
 def _common(loaded: list[Predictions], runner: Runner) -> list[Predictions]:

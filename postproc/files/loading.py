@@ -160,7 +160,7 @@ def _load(
     file, column = file_and_column(path)
     if column is not None:
         reading = replace(reading, columns=(column,))
-    found, contents = _open(file, reading)
+    found, contents = _open(file, replace(reading, classes=tuple(classes or ())))
     if contents.values.ndim == 3 and len(contents.values) > 1:
         contents = check_stack(contents, str(found), multilabel=reading.multilabel)
     notes = _Notes(str(found), list(contents.notes))

@@ -31,6 +31,8 @@ class Reading(ColumnChoice):
         The array to read from an `.npz`, `.safetensors` or `.pt` file.
     kind : {"logits", "probs", "votes"}, optional
         The declared kind; without it the key of the file or the values decide.
+    classes : tuple of str
+        The names of all classes, where they are known.
     multilabel : bool
         Columns do not exclude each other.
     positive : str, optional

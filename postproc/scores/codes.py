@@ -411,7 +411,8 @@ CODES = {
         "Which columns are scores?",
         "Columns of a table might be labels, predictions, folds or row numbers, or hold text.",
         "Which columns are scores is never guessed.",
-        "Name them with `--columns`, `--id-column` and `--label-column`.",
+        "Name them with `--columns`, `--id-column` and `--label-column`; or list the classes in a "
+        "file for `--classes`: columns called so, perhaps with a prefix, are the scores.",
     ),
     "scores": Code(
         "PP404",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -56,6 +57,9 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
     ids, named_ids = find_ids(table, reading, taken={labels} - {None})
     aside = {column for column in (labels, ids) if column is not None}
     exact, globbed = chosen_columns(table, reading.columns, labels)
+    called = [] if reading.columns else _called_as(table.names, reading.classes)
+    if called and not {labels, ids} & {*called}:
+        exact = called
     if exact or globbed:
         scores = [column for column in (*exact, *globbed) if column not in aside or column in exact]
         if ids in exact:
@@ -102,10 +106,23 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
             "(--columns 0,1,...)"
         )
     other = [names[c] for c in scores if c not in left] + [names[c] for c in named_ids - aside]
+    if called:
+        other = [name for c, name in enumerate(names) if c not in (*called, ids, labels)]
     notes = [f"no scores are read from {listed(other)}"] if other and not reading.columns else []
     if reading.columns and ids is None and reading.id_column is None:
         notes += _unread_ids(table, {*left, labels})
     return Roles(tuple(left), ids, labels, tuple(notes))
+
+
+def _called_as(names: Sequence[str], classes: Sequence[str]) -> list[int]:
+    """The columns called as the classes, with the same text around each; none if in doubt."""
+    if len(classes) < 2:
+        return []
+    first = re.compile(re.escape(classes[0]))
+    around = ((n[: m.start()], n[m.end() :]) for n in names for m in first.finditer(n))
+    called = ({f"{before}{each}{after}" for each in classes} for before, after in around)
+    found = [wanted for wanted in called if wanted <= set(names)]
+    return [c for c, name in enumerate(names) if name in found[0]] if len(found) == 1 else []
 
 
 def _unread_ids(table: Table, read: Collection[int | None]) -> Iterator[str]:

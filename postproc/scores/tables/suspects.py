@@ -23,6 +23,9 @@ from postproc.scores.tables.tables import (
     refuse,
 )
 
+#: What is said of columns in doubt.
+DOUBT = " like labels or ids, not scores"
+
 #: Rows that are looked at for columns without which rows sum to 1, and most columns that are.
 SAMPLE_ROWS = 1000
 
@@ -187,4 +190,4 @@ def refuse_suspects(table: Table, reasons: dict[int, str], left: Sequence[int]) 
         )
     if table.in_memory:
         mend = f"give only the score columns{scores}"
-    refuse(f"{what.format(', '.join(named))} like labels or ids, not scores; {mend}")
+    refuse(f"{what.format(', '.join(named))}{DOUBT}; {mend}")

@@ -496,7 +496,7 @@ def test_numbers_that_are_no_prior(source, message):
     assert str(caught.value) == message
 
 
-DECLARE = 'declare the kind: kind="labels" or kind="counts" (--prior-kind)'
+DECLARE = 'declare kind="labels" (--prior-kind labels) or kind="counts" (--prior-kind counts)'
 AS_LABELS = 'if it holds labels, declare kind="labels" (--prior-kind labels)'
 
 
