@@ -240,6 +240,8 @@ def _checked(
     names, order = class_names(found, contents, classes, notes.name, notes.notes)
     if order is not None:
         values = values[:, order]
+        if isinstance(values, np.ndarray):  # sums depend on the layout in memory
+            values = np.ascontiguousarray(values)
     source, verdict = examine(
         as_source(values),
         kind=kind or contents.kind,
