@@ -78,7 +78,7 @@ def rank_pool(probs: Sequence[Array], weights: Weights, tie: Tie, draws: Array |
     ranks = [rankdata(as_numpy(p), axis=1) - 1 for p in probs]
     points = [xp.asarray(r, device=api.device(p)) for r, p in zip(ranks, probs, strict=True)]
     votes = _weighted_sum(points, weights)
-    return _settle(votes, _support(probs, weights, votes, tie), tie, draws)
+    return _settle(votes, _support(probs, weights, votes, tie), draws)
 
 
 def majority(
@@ -94,7 +94,7 @@ def majority(
     classes = xp.arange(probs[0].shape[1], device=api.device(probs[0]))
     ballots = [w[:, None] == classes for w in winners]
     votes = _weighted_sum(ballots, weights)
-    return _settle(votes, _support(probs, weights, votes, tie), tie, draws)
+    return _settle(votes, _support(probs, weights, votes, tie), draws)
 
 
 def _check_weights(weights: Weights) -> None:
@@ -148,7 +148,7 @@ def _leaders(votes: Array) -> Array:
     return votes >= xp.max(votes, axis=1, keepdims=True) - TIE_TOLERANCE
 
 
-def _settle(votes: Array, support: Array | None, tie: Tie, draws: Array | None) -> Array:
+def _settle(votes: Array, support: Array | None, draws: Array | None) -> Array:
     """Scale votes to sum to 1 and raise the winner of every tie."""
     xp = api.array_namespace(votes)
     leaders = _leaders(votes)
@@ -158,7 +158,7 @@ def _settle(votes: Array, support: Array | None, tie: Tie, draws: Array | None) 
         ranked = xp.where(leaders, support, low)
         leaders = ranked >= xp.max(ranked, axis=1, keepdims=True) - TIE_TOLERANCE
     place = xp.zeros_like(counts)
-    if tie == "random" and draws is not None:
+    if draws is not None:
         place = xp.astype(xp.floor(as_native(as_numpy(draws), votes) * counts), xp.int64)
     order = xp.cumulative_sum(xp.astype(leaders, xp.int64), axis=1)
     winner = leaders & (order == place[:, None] + 1) & (counts > 1)[:, None]

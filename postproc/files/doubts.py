@@ -117,11 +117,14 @@ def _saturation_doubts(predictions: Predictions, sample: NDArray[np.floating]) -
     if predictions.column is not None and (finite.min() > 0 or finite.max() < 0):
         ends = "1" if finite.min() > 0 else "0"
     share = "all" if lost == 1 else f"{100 * lost:.0f} % of the"
+    ranks = predictions.multilabel or predictions.n_classes == 2
+    mend = "postproc calibrate makes probabilities of them"
+    if ranks:
+        mend = f"metrics of their order (auc, average_precision) hold; {mend}"
     told = (
         f"{predictions.name}: scores from {finite.min():g} to {finite.max():g} read as logits give "
-        f"probability {ends} for {share} rows sampled; if they are on another scale, only metrics "
-        "of their order (auc, average_precision) hold: postproc calibrate makes probabilities of "
-        "them, postproc ensemble rank --over rows scores in [0, 1]"
+        f"probability {ends} for {share} rows sampled, so log-loss and the like say nothing if "
+        f"they are on another scale; {mend}"
     )
     return [coded("saturated-logits", told)]
 

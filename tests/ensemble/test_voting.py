@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 import ensemble
 from ensemble.base import combine_all
-from ensemble.pools import TIE_LIFT, row_draws
+from ensemble.pools import TIE_LIFT, linear_pool, max_pool, row_draws
 from postproc import softmax
 from postproc.scores.blocks import Sizes
 
@@ -426,3 +426,26 @@ def test_weights_below_0_of_a_damaged_model_are_refused(method):
     voting.member_weights_ = np.array([1.5, -0.5])
     with pytest.raises(ValueError, match=r"`weights` must be at least 0, got -0\.5"):
         voting.predict_proba(members)
+
+
+def test_the_maximum_is_over_members_of_some_weight():
+    a, b, c = members_of()
+    for weights, counted in (([0.5, 0.5, 0.0], [a, b]), ([0.0, 0.2, 0.8], [b, c])):
+        highest = np.max(counted, axis=0)
+        wanted = highest / highest.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(max_pool([a, b, c], np.array(weights)), wanted, atol=1e-15)
+
+
+def test_the_linear_pool_is_as_wide_as_its_members():
+    members = [each.astype(np.float32) for each in members_of()]
+    weights = np.array([0.2, 0.3, 0.5])
+    assert linear_pool(members, weights).dtype == np.float32
+    assert linear_pool([members[0].astype(float), *members[1:]], weights).dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("weights", "rule"), [([1.2, -0.2], "at least 0"), ([0.5, 0.4], "a vector that sums to 1")]
+)
+def test_weights_of_pools_are_shares(weights, rule):
+    with pytest.raises(ValueError, match=f"`weights` must be {rule}, got"):
+        linear_pool(members_of(m=2), np.array(weights))

@@ -65,3 +65,13 @@ def test_the_fast_way_falls_back_on_the_loop():
 def test_bad_values_are_named():
     with pytest.raises(ValueError, match=r"`alpha` must be in \(0, 1000\], got 0.0"):
         alternating_normalization_loop(ROW, REFERENCE, PRIOR, alpha=0.0)
+
+
+def test_tensors_give_what_arrays_do_with_a_share_of_smoothing():
+    rows, reference = dirichlet(0, 3, 4), dirichlet(1, 6, 4)
+    options = {"iterations": 2, "smoothing": 0.1}
+    for call in (alternating_normalization_loop, alternating_normalization):
+        expected = call(rows, reference, [0.1, 0.2, 0.3, 0.4], **options)
+        tensors = map(torch.from_numpy, (rows, reference))
+        found = call(*tensors, [0.1, 0.2, 0.3, 0.4], **options)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from postproc import ConformalSets, Predictions
-from postproc.decisions.rules import DecideRows
+from postproc.decisions.rules import DecideRows, probabilities_of
 from postproc.decisions.sets import (
     ConformalRule,
     class_scores,
@@ -94,6 +94,35 @@ def test_per_class_thresholds_are_those_of_the_rows_of_each_class():
         )  # fmt: skip
         assert found[j] == alone[0]
     assert found[2] == np.inf
+
+
+@pytest.mark.parametrize("score", ["lac", "aps"])
+def test_fitted_thresholds_are_those_of_the_loop(score):
+    probs, y = draw(np.random.default_rng(1), 60, sharp=0.3)
+    probs = probabilities_of(Predictions(probs, "probs"))  # rounding changes the random shares
+    scores = aps_loop(probs, uniform_of(probs)) if score == "aps" else 1 - probs
+    own = []
+    for row, label in enumerate(y):
+        is_likeliest = probs[row, label] == max(probs[row])
+        # APS has the likeliest class in every set, so that it fits best of all.
+        own.append(0.0 if is_likeliest and score == "aps" else scores[row, label])
+    for coverage in (0.4, 0.9):
+        found = ConformalSets(coverage=coverage, score=score).fit(probs, y).thresholds_
+        np.testing.assert_allclose(found, weighted_loop(own, y, coverage, np.ones(3)), atol=1e-15)
+
+
+def test_options_of_the_estimator_reach_its_thresholds():
+    probs, y = draw(np.random.default_rng(2), 200)
+    own = 1 - probs[np.arange(200), y]
+    plain, alone = (ConformalSets(coverage=0.9, per_class=per).fit(probs, y) for per in (0, 1))
+    wanted = [weighted_loop(own[y == j], y[y == j] * 0, 0.9, [1.0])[0] for j in range(3)]
+    np.testing.assert_allclose(alone.thresholds_, wanted)
+    assert len(set(plain.thresholds_)) == 1
+    kept, prior = y < 2, [0.3, 0.5, 0.2]  # a class of the prior has no row
+    found = ConformalSets(coverage=0.8, prior=prior).fit(probs[kept], y[kept]).thresholds_
+    counts = [(y == j).sum() for j in range(2)]
+    weights = [q * kept.sum() / n for q, n in zip(prior, [*counts, 1], strict=True)]
+    np.testing.assert_allclose(found, weighted_loop(own[kept], y[kept], 0.8, weights))
 
 
 @pytest.mark.parametrize("score", ["lac", "aps"])

@@ -176,8 +176,9 @@ def test_scores_on_another_scale_declared_to_be_logits(library):
     scores[:2] = 308, 793
     (said,) = doubts(library(scores), "logits", declared=True)
     assert said.startswith(
-        "a.npy: scores from 308 to 793 read as logits give probability 1 for all rows sampled; "
-        "if they are on another scale, only metrics of their order (auc, average_precision) hold"
+        "a.npy: scores from 308 to 793 read as logits give probability 1 for all rows sampled, "
+        "so log-loss and the like say nothing if they are on another scale; "
+        "metrics of their order (auc, average_precision) hold; postproc calibrate"
     )
     assert said.endswith("[PP219]")
     assert "probability 0 for all" in doubts(-scores, "logits")[0]
@@ -189,6 +190,7 @@ def test_logits_far_apart_in_most_rows_of_many_classes_and_of_labels():
     scores = 200 * np.random.default_rng(1).normal(size=(500, N_CLASSES))
     (said,) = doubts(scores)
     assert "read as logits give probability 0 and 1 for" in said
+    assert "metrics of their order" not in said  # rows tie in them
     (said,) = kind_doubts(Predictions.check(scores, name="a.npy", multilabel=True))
     assert "[PP219]" in said
 
