@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cli.messages import note_written, noting
 from cli.options import Fit, Prior
-from cli.run.decisions import Tally, decision_doubts, fitted_summary, show_decisions
+from cli.run.decision_tally import Tally, decision_doubts, fitted_summary, show_decisions
 from cli.run.outcome import Outcome, save, size_of
 from cli.task.doubts import fit_doubts, same_rows, unlike_doubts
 from cli.task.load import load, load_fit, load_judging_labels
