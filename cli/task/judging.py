@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,40 +24,33 @@ def judging_of(
     judging: Judging, members: Sequence[Predictions], classes: Sequence[str] | None, runner: Runner
 ) -> dict[str, Any]:
     """Arguments of `accuracy_report`; values of rows are in the order of the labels."""
-    n_rows = members[0].n_rows
     named = next((member for member in members if member.ids is not None), members[0])
-    rows: dict[str, Any] = {
-        "n_rows": n_rows,
-        "ids": named.ids,
-        "predicted": named.predicted,
-        "reading": Reading(id_column=runner.inputs.id_column),
-    }
     found: dict[str, Any] = {}
     if judging.metric is not None:
         found["metrics"] = [
             metric_of(name, members[0].n_classes, classes) for name in judging.metric
         ]
-    with reading_notes(quiet=runner.running.quiet):
-        if judging.groups is not None:
-            values, name = load_row_values(judging.groups, **rows)
-            found["groups"] = check_groups(values, n_rows, name)
-        if judging.row_weights is not None:
-            values, name = load_row_weights(judging.row_weights, **rows)
-            found["row_weights"] = check_weights(values, n_rows, name)
+    if judging.groups is not None:
+        found["groups"] = groups_of(judging.groups, named, runner)
+    if judging.row_weights is not None:
+        values, name = _values_of(load_row_weights, judging.row_weights, named, runner)
+        found["row_weights"] = check_weights(values, named.n_rows, name)
     return found
 
 
 def groups_of(path: str, own: Predictions, runner: Runner) -> NDArray[np.int64]:
     """Groups of the rows of predictions as numbers, (n,), from a file or a column of one."""
-    with reading_notes(quiet=runner.running.quiet):
-        values, name = load_row_values(
-            path,
-            n_rows=own.n_rows,
-            ids=own.ids,
-            predicted=own.predicted,
-            reading=Reading(id_column=runner.inputs.id_column),
-        )
+    values, name = _values_of(load_row_values, path, own, runner)
     return check_groups(values, own.n_rows, name)
+
+
+def _values_of(
+    load: Callable[..., tuple[NDArray[Any], str]], path: str, own: Predictions, runner: Runner
+) -> tuple[NDArray[Any], str]:
+    """One value for each row of predictions, and the file's name."""
+    reading = Reading(id_column=runner.inputs.id_column)
+    with reading_notes(quiet=runner.running.quiet):
+        return load(path, n_rows=own.n_rows, ids=own.ids, predicted=own.predicted, reading=reading)
 
 
 def only_ranks(judging: Judging) -> bool:

@@ -242,13 +242,11 @@ def _is_array(folder: Path) -> bool:
 
 def file_names(paths: Sequence[str]) -> list[str]:
     """Short unique names of files: stems, with folders or suffixes only where needed."""
-    given = [file_and_column(path) for path in paths]
-    files = [(*Path(file).parts, *([column] if column else ())) for file, column in given]
+    pairs = map(file_and_column, paths)
+    given = [(Path(file), (column,) if column else ()) for file, column in pairs]
+    files = [(*file.parts, *column) for file, column in given]
     longest = max(map(len, files))
-    stems = [
-        (*Path(file).parent.parts, Path(file).stem, *([column] if column else ()))
-        for file, column in given
-    ]
+    stems = [(*file.parent.parts, file.stem, *column) for file, column in given]
     for candidates in (stems, files):
         for depth in range(1, longest + 1):
             names = ["/".join(parts[-depth:]) for parts in candidates]

@@ -11,7 +11,6 @@ import click
 from numpy.typing import NDArray
 
 from cli.messages import refuse
-from cli.options import Outputs
 from cli.parameter_types import FolderPath
 from cli.task.runner import Runner
 from postproc.files import check_output
@@ -85,13 +84,9 @@ def output_path(source: str, runner: Runner) -> Path:
         overwrite = True  # a job killed at its very end has left it; the job itself checks that
     if not isinstance(target, FolderPath) and path.suffix.lower() != ".zarr":
         check_output(path, overwrite=overwrite, suffixes=(*PREDICTION_SUFFIXES, ".zarr"))
-    _check_distinct(runner.outputs, path)
-    check_apart(path)
     check_target(path, overwrite=overwrite)
     check_unlocked(path)
-    _check_save(runner.outputs)
-    _check_labels_out(runner)
-    _check_oof(runner.outputs)
+    _check_more(runner, path)
     return path
 
 
@@ -100,9 +95,7 @@ def decision_path(source: str, runner: Runner, *, sets: bool = False) -> Path:
     target, outputs = runner.outputs.output, runner.outputs
     path = _default_path(source, ".csv") if target is None else getattr(target, "path", target)
     check_decision_path(path, overwrite=outputs.overwrite, sets=sets)
-    _check_distinct(outputs, path)
-    check_apart(path)
-    _check_save(outputs)
+    _check_more(runner, path)
     return Path(path)
 
 
@@ -115,30 +108,24 @@ def variants_path(source: str, runner: Runner) -> Path:
     return Path(path)
 
 
-def _check_distinct(outputs: Outputs, output: Path) -> None:
-    """Refuse one file for two outputs."""
+def _check_more(runner: Runner, output: Path) -> None:
+    """Check before anything is fitted that other outputs can be written, apart from all files."""
+    outputs, overwrite = runner.outputs, runner.outputs.overwrite
+    given = {"--save": outputs.save, "--labels-out": outputs.labels_out, "--oof": outputs.oof}
     taken = {output.resolve(): "the output"}
-    for flag in ("--save", "--labels-out", "--oof"):
-        path = getattr(outputs, flag[2:].replace("-", "_"))
+    for flag, path in given.items():
         if path is not None and (other := taken.setdefault(path.resolve(), flag)) != flag:
             refuse(f"must not be {other}, {path}", flag)
-
-
-def _check_labels_out(runner: Runner) -> None:
-    """Check before anything is fitted that --labels-out can be written, and is no input."""
-    path, overwrite = runner.outputs.labels_out, runner.outputs.overwrite
-    if path is None:
-        return
-    check_decision_path(path, overwrite=overwrite, sets=runner.inputs.multilabel)
-    check_apart(path, option="--labels-out")
-
-
-def _check_oof(outputs: Outputs) -> None:
-    """Check before anything is fitted that --oof can be written, and is no input."""
-    if outputs.oof is None:
-        return
-    file = check_output(outputs.oof, overwrite=outputs.overwrite, suffixes=PREDICTION_SUFFIXES)
-    check_apart(file, option="--oof")
+    check_apart(output)
+    for flag, path in given.items():
+        if path is None:
+            continue
+        if flag == "--labels-out":
+            check_decision_path(path, overwrite=overwrite, sets=runner.inputs.multilabel)
+        else:
+            suffixes = (".json",) if flag == "--save" else PREDICTION_SUFFIXES
+            check_output(path, overwrite=overwrite, suffixes=suffixes)
+        check_apart(path, option=flag)
 
 
 def _default_path(source: str, suffix: str = ".npy") -> Path:
@@ -207,14 +194,6 @@ def _is_part(file: Path, folder: Path) -> bool:
     is_split = any(f".{split}." in file.name for split in SPLITS)
     is_read = is_split or SHARD.fullmatch(file.name) is not None or file.name == CLASS_FILE
     return file.parent == folder and is_read
-
-
-def _check_save(outputs: Outputs) -> None:
-    """Check before anything is fitted that --save can be written, and is no input."""
-    if outputs.save is None:
-        return
-    file = check_output(outputs.save, overwrite=outputs.overwrite, suffixes=(".json",))
-    check_apart(file, option="--save")
 
 
 def output_like(path: Path, target: Predictions) -> Output:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,8 +68,7 @@ def fewest_rows(errors: int, max_error: float, confidence: float) -> int:
     return high
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(NamedTuple):
     """A test that stopped a sequence: so many rows, their errors, and the bound at its level."""
 
     rows: int
@@ -250,7 +250,7 @@ class SelectiveClassifier(Decider):
         elif wrong is not None and self.max_error is not None:
             found = largest_coverage(confidences, wrong, self.max_error, self.confidence)
             self.threshold_ = found.threshold
-            self.failed_ = [astuple(test) for test in found.failed]
+            self.failed_ = [tuple(test) for test in found.failed]
         accepted = confidences > self.threshold_
         self.accepted_ = int(np.count_nonzero(accepted))
         self.errors_ = None if wrong is None else int(np.count_nonzero(wrong & accepted))

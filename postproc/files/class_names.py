@@ -29,17 +29,16 @@ def class_names(
     if contents.is_table:
         short = drop_affixes(names, wanted)
         if tuple(short) != tuple(names):
-            prefix, suffix = _around(names[0], short[0])
-            what = " and ".join(
-                f"the {part} {text!r}"
-                for part, text in (("prefix", prefix), ("suffix", suffix))
-                if text
-            )
-            is_dropped = "is dropped" if not (prefix and suffix) else "are dropped"
-            notes.append(f"{what} of its columns {is_dropped} from class names")
+            prefix, _, suffix = names[0].rpartition(short[0])
+            around = (("prefix", prefix), ("suffix", suffix))
+            what = [f"the {part} {text!r}" for part, text in around if text]
+            is_dropped = "is dropped" if len(what) == 1 else "are dropped"
+            notes.append(f"{' and '.join(what)} of its columns {is_dropped} from class names")
             names = short
-    if classes is not None:
-        _check_same(names, classes, name)
+    unlike = sorted(set(names).symmetric_difference(names if classes is None else classes))
+    if unlike:
+        got = f"{', '.join(unlike[:3])} on one side only"
+        fail(f"class names of {name}", "those given", got)
     if wanted is None and (order := order_by_number(names)) is not None:
         notes.append("its columns are put in the order of their numbers")
         return tuple(names[column] for column in order), order
@@ -48,13 +47,8 @@ def class_names(
     return tuple(wanted), [names.index(name) for name in wanted]
 
 
-def _around(name: str, short: str) -> tuple[str, str]:
-    """What stands before and behind a part of a name."""
-    start = name.rindex(short)
-    return name[:start], name[start + len(short) :]
-
-
 def _names_beside(path: Path, values: Any) -> tuple[str, ...] | None:
+    """Class names in the folder of a file, or in one of shards."""
     inside = path / CLASS_FILE  # of a folder of shards
     beside = inside if inside.is_file() else path.parent / CLASS_FILE
     if values.ndim != 2 or not beside.is_file():
@@ -64,16 +58,7 @@ def _names_beside(path: Path, values: Any) -> tuple[str, ...] | None:
     if n_columns == 1 and len(names) != 1:  # binary, and not one label
         n_columns = 2
     if len(names) != n_columns:
-        fail(
-            str(beside),
-            f"as long as {path.name} has columns ({n_columns})",
-            f"{len(names)} names",
-            "give the names of this file with --classes, or move it",
-        )
+        rule = f"as long as {path.name} has columns ({n_columns})"
+        mend = "give the names of this file with --classes, or move it"
+        fail(str(beside), rule, f"{len(names)} names", mend)
     return names
-
-
-def _check_same(in_file: Sequence[str], given: Sequence[str], name: str) -> None:
-    unlike = sorted(set(in_file).symmetric_difference(given))
-    if unlike:
-        fail(f"class names of {name}", "those given", f"{', '.join(unlike[:3])} on one side only")

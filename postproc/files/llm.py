@@ -217,11 +217,9 @@ def _check_answers(
         bad |= np.array(lists_none)
     if bad.any():
         at = int(np.argmax(bad))
-        rule, got = (
-            f"tokens with one of the answers {first_few(answers)}",
-            first_few(list(rows[at])),
-        )
-        fail(lines[at], rule, got, "give the answers as the tokens are written with --classes")
+        rule = f"tokens with one of the answers {first_few(answers)}"
+        mend = "give the answers as the tokens are written with --classes"
+        fail(lines[at], rule, first_few(list(rows[at])), mend)
 
 
 def _shown(value: Any) -> str:
@@ -287,9 +285,7 @@ def _lengths(
     if not usable or not all(isinstance(x, int | float) and x > 0 for x in lengths):
         needed, mend = "texts in `arguments`", "use --normalize none"
         if normalize == "tokens":
-            needed = (
-                "counts in a field `tokens`, one list a record, which the harness does not write"
-            )
+            needed = "counts in a field `tokens`, which the harness does not write"
             mend = "add them, or use --normalize bytes"
         fail(where, f"a record whose choices have {needed}", "none", mend)
     return np.array(lengths, dtype=np.float64)

@@ -293,12 +293,8 @@ def _check_logits(scores: Any, name: str) -> None:
     odd = odd_columns(sample)
     if sample.min() >= 0 and (abs(np.exp(-sample).sum(axis=1) - 1) <= SUM_TOLERANCE_FLOAT16).all():
         got = "rows of negative log-probabilities, in which lower is likelier"
-        fail(
-            name,
-            "scores in which higher is likelier",
-            got,
-            'save -scores, or declare kind="logits" (--logits)',
-        )
+        mend = 'save -scores, or declare kind="logits" (--logits)'
+        fail(name, "scores in which higher is likelier", got, mend)
     if len(scores) > 1 and odd:
         listed = ", ".join(map(str, odd))
         got = f"an array whose rows sum to 1 without column {listed}"

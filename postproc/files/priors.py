@@ -102,10 +102,6 @@ def _named_numbers(contents: Contents, names: Sequence[str]) -> Contents:
     if values.shape == (len(names), 2):
         for column in (0, 1):
             if set(values[:, column].astype(np.str_).tolist()) == set(names):
-                return replace(
-                    contents,
-                    values=values[:, 1 - column],
-                    ids=id_array(values[:, column]),
-                    classes=None,
-                )
+                numbers, ids = values[:, 1 - column], id_array(values[:, column])
+                return replace(contents, values=numbers, ids=ids, classes=None)
     return contents
