@@ -84,10 +84,12 @@ def read_pt(path: Path, reading: Reading, labels: bool) -> Contents:
     for tensor in _tensors(loaded):
         if tensor.nbytes > max(2**20, tensor.untyped_storage().nbytes()):
             refuse("a tensor in it repeats few numbers without holding them; save tensor.clone()")
+    notes: list[str] = []
     if isinstance(loaded, list) and loaded and all(_is_parts(batch) for batch in loaded):
         loaded = _joined_parts(loaded)
     if _is_parts(loaded):  # what fastai's `get_preds` gives, or a `predict_step`
         loaded = _parts(loaded)
+        notes = ["its rows are named by the whole numbers beside the scores"] * ("ids" in loaded)
     if isinstance(loaded, list):
         loaded = _joined(loaded)
     if isinstance(loaded, torch.Tensor):
@@ -101,7 +103,7 @@ def read_pt(path: Path, reading: Reading, labels: bool) -> Contents:
     ids, said = row_names(loaded, lambda key: loaded[key], tensor)
     is_narrow = tensor.dtype == torch.bfloat16
     classes = class_tuple(loaded.get("classes"))
-    return Contents(as_numpy(tensor), classes, ids, kind, narrow=is_narrow, notes=said)
+    return Contents(as_numpy(tensor), classes, ids, kind, narrow=is_narrow, notes=(*notes, *said))
 
 
 def _is_parts(value: Any) -> bool:

@@ -44,7 +44,7 @@ def by_hand():
 def test_votes_are_those_of_the_shared_rows(here, run_cli, end):
     words = ("ensemble", "soft", f"one{end}", f"two{end}", "-o", "out.csv")
     refused = run_cli(*words, code=1)
-    assert "--common-rows (in Python" in refused.stderr
+    assert "; --common-rows keeps only the rows that all have" in refused.stderr
     result = run_cli(*words, "--common-rows")
     assert (
         f"45 rows are in all files; left out are 5 of 50 rows of one{end}, 10 of 55 rows of "
