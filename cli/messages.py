@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import traceback
 import warnings
@@ -19,6 +20,9 @@ WRITTEN = "postproc.written"
 
 #: Where it keeps the codes of --silence.
 SILENCED = "postproc.silenced"
+
+#: An argument of Python with the option that stands for it, which alone is meant here.
+ARGUMENT = re.compile(r"\b\w+=(?:\"[^\"]*\"|True)? \((--[^()]+)\)")
 
 REPORT = (
     "This is a fault of postproc, not of your data: please report it with the traceback above "
@@ -76,7 +80,7 @@ def said_of(error: Exception, more: str = "") -> str:
     from postproc.scores.checks import one_line
     from postproc.scores.codes import coded
 
-    return coded(kind_of(error), one_line(error) + more)
+    return coded(kind_of(error), ARGUMENT.sub(r"\1", one_line(error)) + more)
 
 
 def refuse(message: str, parameter: str = "") -> NoReturn:
@@ -153,12 +157,16 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
     Console(width=width, highlight=False).print(rich_table(table))
 
 
+#: How much wider than the text around it a table may be where there is no terminal.
+WIDER = 20
+
+
 def print_report_tables(tables: Any, *, width: int) -> None:
-    """Print tables of a report: as wide as a terminal, or `width` characters elsewhere."""
+    """Print tables of a report: as wide as a terminal; elsewhere `width`, more for long names."""
     from postproc.reports.text import renderable, to_text
 
     if not sys.stdout.isatty():
-        echo(to_text(tables, width=width), nl=False)
+        echo(to_text(tables, width=width, wider=WIDER), nl=False)
         return
     from rich.console import Console
 

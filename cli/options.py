@@ -155,6 +155,10 @@ class Inputs:
         type=Choice(["error", "zero"]),
         default="error",
     )
+    common_rows: bool = given(
+        "Keep only the rows that all files have, matched by id: those of PREDS and, among "
+        "themselves, of --fit."
+    )
     is_logits: bool | None = given(
         "Declare what the scores are.  [default: detected from their values]",
         "--logits/--probs",
@@ -222,8 +226,8 @@ class Prior:
     GROUP: ClassVar = INPUT
 
     prior: str | None = given(
-        "Class prior of PREDS: a file of labels, counts or probabilities; `uniform`; numbers "
-        "separated by commas; or the share of the positive class of two.",
+        "Class prior of PREDS: a file of labels, counts or probabilities (FILE:COLUMN of a table); "
+        "`uniform`; numbers separated by commas; or the share of the positive class of two.",
         metavar="SRC",
     )
     prior_kind: Any = given(
@@ -313,6 +317,11 @@ class Outputs:
     )
     overwrite: bool = given("Replace existing output.")
     save: Path | None = given("Save the fitted model to this file, for postproc apply.")
+    oof: Path | None = given(
+        "Also write out-of-fold predictions of the rows of --fit, each fifth of them by a fit to "
+        "the others, and compare them with what was given. They are what report, decide --fit and "
+        "a next ensemble take; the fit takes about six times as long."
+    )
     labels_out: Path | None = given(
         "Also write a file of labels, the likeliest class of each row (.csv, .npy, .txt, .jsonl, "
         ".parquet)."
@@ -320,6 +329,9 @@ class Outputs:
     integers: bool = given("Write labels as integers 0..C-1, not as class names.")
     columns_as: Any = given(
         "Headings of the columns of labels.", metavar="id:NAME,label:NAME", type=Renames()
+    )
+    probability: bool = given(
+        "Write the probability beside each label: of the positive class of two, else of the label."
     )
     as_json: bool = given("Print one JSON object and nothing else.", "--json")
 

@@ -5,6 +5,7 @@ from .auto.multilabel import MultilabelPostprocessor as MultilabelPostprocessor
 from .auto.pipeline import AdaptedPipeline as AdaptedPipeline
 from .auto.pipeline import AutoPostprocessor as AutoPostprocessor
 from .bench.runner import benchmark as benchmark
+from .cross_fitting import out_of_fold as out_of_fold
 from .devil.estimator import DevilsAdvocate as DevilsAdvocate
 from .diversity import Diversity as Diversity
 from .diversity import pairwise_diversity as pairwise_diversity

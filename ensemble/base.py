@@ -20,8 +20,9 @@ from postproc.scores.estimators import ClassesMixin
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.multilabel import check_label_matrix, label_scores
+from postproc.scores.predictions import Predictions
 from postproc.scores.threads import blas_threads_for
-from postproc.scores.zeros import warn_of_zeros
+from postproc.scores.zeros import Zeros, are_absent, warn_of_zeros
 
 Kinds = Sequence[Kind | None] | Kind | None
 
@@ -128,6 +129,11 @@ class MemberEstimator(ClassesMixin, BaseEstimator):  # type: ignore[misc]  # sci
             # Members of a pool within an ensemble have been raised already.
             each = zip(zeros, checked, strict=True)
             self.log_zeros_ = [max(found.log, member.log_zero) for found, member in each]
+            if labels is not None:
+                zeros = [
+                    Zeros() if found.share and _lacks(member, labels) else found
+                    for found, member in zip(zeros, checked, strict=True)
+                ]
             checked = checked.raised(self.log_zeros_)
         with blas_threads_for(len(checked) * checked.n_rows * checked.n_classes):
             self._fit(checked, labels)
@@ -171,6 +177,11 @@ class MemberEstimator(ClassesMixin, BaseEstimator):  # type: ignore[misc]  # sci
                 mend = f'declare kind="{fitted}" (--{fitted}) if they are'
                 fail(name, f"{fitted} as in fit", kind, mend)
         return checked
+
+    @property
+    def part_weights_(self) -> dict[str, float]:
+        """Weights of the parts that learn from all members, by name, where a method has some."""
+        return {}
 
     def _check_multilabel(self) -> None:
         """Refuse multi-label members, where a method does not hold for them."""
@@ -254,6 +265,12 @@ def solo_accuracy(members: Members, y: NDArray[np.int64]) -> NDArray[np.float64]
         for m, member in enumerate(members):
             right[m] += np.count_nonzero(as_numpy(member.winners(rows)) == y[rows])
     return np.asarray(right / max(1, len(y)))
+
+
+def _lacks(member: Predictions, y: NDArray[np.int64]) -> bool:
+    """Whether the zeros of a member are classes that rows lack, such as choices of questions."""
+    blocks = ((as_numpy(member.log_probabilities(rows)), y[rows]) for rows in member.blocks())
+    return all(are_absent(member.kind, logs[np.arange(len(own)), own]) for logs, own in blocks)
 
 
 def _places(names: Sequence[str], fitted: Sequence[str]) -> bool:

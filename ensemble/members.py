@@ -11,6 +11,7 @@ import array_api_compat as api
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.scores import row_subsets
 from postproc.scores.arrays import Array, as_array, as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, row_blocks
 from postproc.scores.checks import fail, fail_type
@@ -216,6 +217,7 @@ def align_members(
     predictions: Sequence[Any],
     *,
     missing_class: MissingClass = "error",
+    common_rows: bool = False,
     classes: Sequence[str] | None = None,
 ) -> Members:
     """Match the columns of several predictions by class name and their rows by id.
@@ -230,6 +232,8 @@ def align_members(
     missing_class : {"error", "zero"}
         Whether a member may lack classes that others have. With "zero" it gives them probability
         zero, and `missing` of the result lists them.
+    common_rows : bool
+        Whether to keep only the rows that all have, matched by id, in the order of the first.
     classes : sequence of C str, optional
         Class names in the order wanted, such as that of a fitted ensemble; by default the order
         of the first member, followed by the classes that others add.
@@ -243,7 +247,8 @@ def align_members(
     ------
     ValueError
         If there is no member, or sets of classes or ids differ (the first few are named), or
-        unnamed columns or rows differ in number.
+        unnamed columns or rows differ in number; with `common_rows`, if some have no ids or none
+        is shared.
 
     Examples
     --------
@@ -256,6 +261,8 @@ def align_members(
         p if isinstance(p, Predictions) else Predictions.check(p, name=f"members[{m}]")
         for m, p in enumerate(predictions)
     )
+    if common_rows and predictions:
+        predictions = tuple(row_subsets.common_rows(predictions))
     named = [p.classes for p in predictions if p.classes is not None]
     if classes is None and named:
         known = dict.fromkeys(name for names in named for name in names)

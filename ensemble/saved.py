@@ -63,7 +63,6 @@ def save_model(
     overwrite: bool = False,
     most_inline: int = 256,
     fitted_rows: Sequence[str] = (),
-    label_names: Sequence[str] = (),
 ) -> None:
     """Write a model as JSON, whole or not at all.
 
@@ -82,8 +81,6 @@ def save_model(
         Arrays of more elements go to the file beside it.
     fitted_rows : sequence of str
         Digests of the rows that it was fitted to, by which they are known again.
-    label_names : sequence of str
-        Names of the classes in the labels, where the predictions that it was fitted to have none.
 
     Raises
     ------
@@ -99,8 +96,6 @@ def save_model(
     content: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
     if fitted_rows:
         content["fitted_rows"] = list(fitted_rows)
-    if label_names:
-        content["label_names"] = list(label_names)
     content["model"] = encoder.encode(model, "model")
     with locked(target, patience=PATIENCE):  # another save would remove these arrays
         replaced = _arrays_named_by(target)
@@ -177,16 +172,7 @@ def load_model(path: str | os.PathLike[str]) -> Any:
 
 def fitted_rows(path: str | os.PathLike[str]) -> list[str]:
     """Digests of the rows that a saved model was fitted to, where it says so."""
-    return _texts(path, "fitted_rows")
-
-
-def label_names(path: str | os.PathLike[str]) -> list[str]:
-    """Names of the classes in the labels that a saved model was fitted to, where it says so."""
-    return _texts(path, "label_names")
-
-
-def _texts(path: str | os.PathLike[str], key: str) -> list[str]:
-    said = _read_json(Path(path)).get(key)
+    said = _read_json(Path(path)).get("fitted_rows")
     return [each for each in said if isinstance(each, str)] if isinstance(said, list) else []
 
 

@@ -58,6 +58,7 @@ HOMES = {
     "MultilabelCalibration": "postproc.calibration.multilabel",
     "MultilabelPostprocessor": "ensemble.auto.multilabel",
     "MultilabelShiftAdapter": "postproc.shift.multilabel",
+    "OverCalibrated": "ensemble.auto.combination",
     "PairedGain": "ensemble.auto.rehearsal",
     "Policy": "ensemble.auto.policy",
     "PooledMap": "postproc.calibration.pooled",

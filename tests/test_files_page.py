@@ -35,6 +35,7 @@ def files(tmp_path, monkeypatch):
     rows, truth, predicted = range(N_ROWS), np.array(NAMES)[y], np.array(NAMES)[a.argmax(axis=1)]
     np.save("preds.npy", a)
     np.save("stack.npy", np.stack([a, b]))
+    np.save("outputs.npy", [np.c_[1 - p, p] for p in b.T])
     np.save("votes.npy", rng.integers(1, 9, (N_ROWS, 3)))
     np.save("holes.npy", np.where(np.arange(N_ROWS)[:, None] == 3, np.nan, a))
     np.save("twice.npy", softmax(a))
@@ -66,6 +67,9 @@ def files(tmp_path, monkeypatch):
     lines(
         "zero_shot.jsonl",
         [{"labels": [n for n, _ in row], "scores": [p for _, p in row]} for row in fallen],
+    )
+    Path("fasttext.txt").write_text(
+        "".join(" ".join(f"__label__{n} {p}" for n, p in row) + "\n" for row in fallen)
     )
     Path("frame.json").write_text(json.dumps({"probs": a.tolist(), "classes": NAMES}))
     long = {"id": np.repeat(rows, 3), "class": NAMES * N_ROWS, "score": a.ravel()}

@@ -177,6 +177,7 @@ CASES = {
     "hard_vote": vote(ensemble.hard_vote),
     "log_pool": vote(ensemble.log_pool),
     "median_vote": vote(ensemble.median_vote),
+    "out_of_fold": lambda g: ensemble.out_of_fold(ensemble.CalibratedVoting(), g.fit, g.y),
     "pairwise_diversity": lambda g: ensemble.pairwise_diversity(g.fit, g.y).to_dict(),
     "pool_rows": lambda g: ensemble.pool_rows(g.fit[0], ids=[i // 2 for i in range(N_ROWS)]).scores,
     "rank_vote": vote(ensemble.rank_vote),

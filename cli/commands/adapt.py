@@ -7,9 +7,21 @@ from typing import Any
 
 from cli import options
 from cli.messages import refuse
-from cli.options import Fit, Inputs, Outputs, Running, given
+from cli.options import LABELS_OUT, Fit, Inputs, Outputs, Running, given
 from cli.parameter_types import Choice, Number
 from postproc.calibration.by_name import METHODS
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Which rows belong together."""
+
+    groups: str | None = given(
+        "What each row of PREDS belongs to (a patient, an account): only groups are independent, "
+        "which the test of a shift and the intervals of shares allow for.",
+        metavar="FILE[:COLUMN]",
+    )
+    fit_groups: str | None = given("What each row of --fit belongs to.", metavar="FILE[:COLUMN]")
 
 
 @dataclass(frozen=True)
@@ -54,10 +66,17 @@ Examples:
 @options.fit_options
 @options.group(Inputs, "labels", *options.READING)
 @options.group(Shift)
-@options.group(Outputs)
+@options.group(Groups)
+@options.group(Outputs, "output", "overwrite", "save", *LABELS_OUT, "as_json")
 @options.group(Running)
 def adapt_command(
-    predictions: str, fit: Fit, inputs: Inputs, shift: Shift, outputs: Outputs, running: Running
+    predictions: str,
+    fit: Fit,
+    inputs: Inputs,
+    shift: Shift,
+    groups: Groups,
+    outputs: Outputs,
+    running: Running,
 ) -> dict[str, Any]:
     """Calibrate PREDS and adapt them to label shift.
 
@@ -85,4 +104,7 @@ def adapt_command(
             return MultilabelShiftAdapter(method=shift.method, **options)
         return LabelShiftAdapter(**asdict(shift), kind=rows.kind, random_state=running.seed)
 
-    return fit_and_write(make, predictions, fit, inputs, outputs, running)
+    if inputs.multilabel and (groups.groups or groups.fit_groups):
+        refuse("--groups is for classes that exclude each other; omit it, or --multilabel")
+    paths = (groups.groups, groups.fit_groups)
+    return fit_and_write(make, predictions, fit, inputs, outputs, running, groups=paths)

@@ -52,7 +52,8 @@ def apply_command(
     to which class prior.
 
     Members of an ensemble are recognized by the names of their files without suffix and split
-    (a.val.npy and a.test.npy are both a) and put in the order of MODEL. It is an error if members,
+    (a.val.npy and a.test.npy are both a, and oof_a.csv is test_a.csv) and put in the order of
+    MODEL. It is an error if members,
     classes or kinds differ from those of MODEL. If MODEL has a single member, its file may have
     any name.
     """
@@ -114,7 +115,6 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
     from cli.task.load import in_order_of, load, load_judging_labels
     from cli.task.members import open_run
     from cli.task.output import decision_path, output_path
-    from ensemble.saved import label_names
     from postproc.decisions.decider import Decider
     from postproc.decisions.sets import ConformalSets
     from postproc.scores.checks import fail
@@ -127,6 +127,8 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
         )
     if runner.inputs.missing_class != "error":
         refuse(f"--missing-class is for ensembles, and {model.name} is not one")
+    if runner.inputs.common_rows:
+        refuse(f"--common-rows is for ensembles, and {model.name} is not one")
     classes = None if fitted.class_names_ is None else tuple(fitted.class_names_)
     nothing = np.empty((0, fitted.n_features_in_))
     like = Predictions(nothing, fitted.kind_, classes, name=model.name)
@@ -144,9 +146,7 @@ def _apply_to_one(fitted: Any, model: Path, paths: tuple[str, ...], runner: Runn
     labels = load_judging_labels(own, target, runner)
     notes = seen_rows(model, [target])
     if isinstance(fitted, Decider):
-        one_column = target.classes is None and target.column is not None
-        names = label_names(model) if one_column else None
-        outcome = write_decisions(fitted, None, target, labels, output, runner, names or None)
+        outcome = write_decisions(fitted, None, target, labels, output, runner)
         outcome.summary["warnings"] = notes + outcome.summary["warnings"]
         return outcome
     return apply_to_file(fitted, target, labels, output, runner, notes=notes)

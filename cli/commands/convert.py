@@ -45,9 +45,11 @@ Examples:
 )
 @options.option(
     "--normalize",
-    type=Choice(["none", "bytes", "tokens"]),
+    type=Choice(["none", "characters", "bytes", "tokens"]),
     default="none",
-    help="lm-eval: divide log-likelihoods by the length of the choice.",
+    help="lm-eval: divide log-likelihoods by the length of the choice in characters (acc_norm of "
+    "the harness), in bytes, or in tokens, for which each record needs counts in a field `tokens` "
+    "that the harness does not write.",
 )
 @options.option(
     "--missing",

@@ -130,6 +130,7 @@ Examples:
     "save",
     "integers",
     "columns_as",
+    "probability",
     "as_json",
     output={
         "help": "Output file; the suffix sets the format: .csv, .tsv, .jsonl and .parquet keep "
@@ -158,6 +159,8 @@ def decide_command(
     default: a list of names, or with --integers a column of zeros and ones for each label.
     """
     rule = decision.rule()
+    if outputs.probability and inputs.multilabel:
+        refuse("--probability is for classes that exclude each other; omit it, or --multilabel")
     _check_usage(rule, fit, prior, outputs)
     _check_task(rule, decision.metric, multilabel=inputs.multilabel)
     from cli.run.decided import decide_file
@@ -207,6 +210,8 @@ def _check_usage(rule: str, fit: Fit, prior: Prior, outputs: Outputs) -> None:
         refuse("the likeliest class takes no --fit; add --metric, --max-error or --sets")
     elif prior.prior is not None and rule != "sets":
         refuse("--prior requires --sets")
+    elif outputs.probability and rule == "sets":
+        refuse("--probability is for labels, not for --sets")
     elif outputs.save is not None and rule not in FITTED:
         refuse("--save keeps what is fitted: it requires --metric, --max-error or --sets")
 

@@ -142,6 +142,8 @@ def ensemble_command(
     for name, methods in ONLY_OF.items():
         for flag in options.flags_given(name) if method not in methods else ():
             refuse(f"{flag} is for {' and '.join(methods)}, not for {method}")
+    if outputs.oof is not None and not learns:
+        refuse(f"{method} is not fitted, so no row is seen; omit --oof")
     if rule.training is not None and method not in TRAINED:
         refuse(f"{method} has no training methods; omit --training")
     check_fit_usage(predictions, fit, method, learns=learns)

@@ -23,6 +23,7 @@ Examples:
 @options.group(
     Inputs,
     *options.READING,
+    common_rows={},
     labels={
         "help": "True labels of the rows.  [required, but for a run directory with labels of its "
         "test split]"

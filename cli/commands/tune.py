@@ -91,7 +91,10 @@ Examples:
     prior_kind={},
 )
 @options.group(
-    Inputs, *options.READING, labels={"required": True, "help": "True labels of the rows of VAL."}
+    Inputs,
+    *options.READING,
+    common_rows={"help": "greedy: keep only the rows that all files have, matched by id."},
+    labels={"required": True, "help": "True labels of the rows of VAL."},
 )
 @options.group(Search)
 @options.group(
@@ -135,10 +138,10 @@ def tune_command(
     from cli.run.tuned import show_tuned, tune_can_file, tune_greedy_files, watching_tuning
     from cli.task.runner import Runner
     from postproc.files import check_output
-    from postproc.files.paths import resolve_path
+    from postproc.files.paths import file_and_column, resolve_path
 
     _check_usage(method, predictions, search)
-    source = resolve_path(predictions[0]).resolve()
+    source = resolve_path(file_and_column(predictions[0])[0]).resolve()
     target = outputs.output or source.with_name(f"{source.stem}.{method}.json")
     output = check_output(target, overwrite=outputs.overwrite, suffixes=(".json",))
     runner = Runner.of(inputs, outputs, running)
@@ -171,6 +174,8 @@ def _check_usage(method: str, paths: tuple[str, ...], search: Search) -> None:
         refuse(f"must be one file for can, got {len(paths)}", "VAL")
     if method == "can" and len(search.metric or ()) > 1:
         refuse(f"must be one metric for can, got {', '.join(search.metric)}", "--metric")
+    if method == "can" and options.flags_given("common_rows"):
+        refuse("--common-rows is for greedy, which takes several files")
     foreign = [name for other in PARAMETERS for name in PARAMETERS[other] if other != method]
     foreign = [name for name in foreign if name != "metric"]
     if method != "can":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from cli.messages import echo, noting, print_table
 from cli.options import Fit
+from cli.run.cross_fitted import cross_fit
 from cli.run.devil import contestants_of, devil_lines, devil_summary
 from cli.run.heads import head_lines, head_summary
 from cli.run.outcome import Outcome, deliver, save
@@ -27,6 +29,7 @@ from postproc.evaluation.registry import find_metric
 from postproc.reports.tables import percent
 from postproc.scores.codes import coded
 from postproc.scores.names import first_few
+from postproc.scores.predictions import Predictions
 from postproc.scores.sources import Picked, as_source
 
 
@@ -59,7 +62,28 @@ def fit_and_combine(
         )
         notes.append(coded("no-change", said))
     what = Combination(combiner, method, task, output, runner)
-    return deliver(write_combined(what, notes), runner)
+    members = task.fit_members
+    held = None if members is None else cross_fit(combiner, members, task.fit_labels, runner)
+    if members is None or held is None:
+        return deliver(write_combined(what, notes), runner)
+    outcome = write_combined(what, [*notes, *held.warnings])
+    outcome.summary["warnings"] += _one_adapted(outcome.summary)
+    solo, made = combiner.solo_accuracy_, held.write(runner)
+    report = _report(what, members, task.fit_loaded, held.labels, solo, made)
+    return deliver(replace(outcome, held_out=report), runner)
+
+
+def _one_adapted(summary: dict[str, Any]) -> list[str]:
+    """Warn if a pipeline has adapted PREDS to a label shift, which the fit rows do not have."""
+    decision = summary.get("decision", {})
+    shifted = any(label["adapted"] for label in decision.get("shifted", ()))
+    if decision.get("action") != "adapt" and not shifted:
+        return []
+    said = (
+        "PREDS are adapted to label shift, and the out-of-fold predictions of --oof are not: what "
+        "is fitted to these does not hold for PREDS"
+    )
+    return [coded("unlike-scores", said)]
 
 
 @dataclass(frozen=True)
@@ -88,9 +112,7 @@ def write_combined(what: Combination, notes: Sequence[str] = ()) -> Outcome:
     with noting(said):
         adapted = model.adapt(checked, keep, **runner.blocks)
     outcome = _write(what, adapted, said)
-    stacker = getattr(model.combiner_, "stacker_weight_", None)
-    summary = {**outcome.summary, "stacker_weight": stacker, "decision": adapted.to_dict()}
-    return replace(outcome, summary=summary)
+    return replace(outcome, summary={**outcome.summary, "decision": adapted.to_dict()})
 
 
 def _write(what: Combination, combiner: Ensemble, notes: Sequence[str]) -> Outcome:
@@ -121,7 +143,8 @@ def _write(what: Combination, combiner: Ensemble, notes: Sequence[str]) -> Outco
     if labels is not None:
         with noting([]):  # the fit has told of these members
             contestants = contestants_of(combiner, members)
-        report = _report(what, members, labels, solo, contestants)
+        made = runner.load_written(whole, members[0])
+        report = _report(what, members, task.loaded, labels, solo, made, contestants)
         said += report_doubts(report)
     summary = {
         "method": what.method,
@@ -137,7 +160,12 @@ def _write(what: Combination, combiner: Ensemble, notes: Sequence[str]) -> Outco
             }
             for m, (name, kind) in enumerate(zip(members.names, members.kinds, strict=True))
         ],
-        "stacker_weight": getattr(combiner, "stacker_weight_", None),
+        "parts": [
+            {"name": name, "weight": weight}
+            for name, weight in combiner.part_weights_.items()
+            if weight > 0
+        ],
+        "stacker_weight": combiner.part_weights_.get("stacker"),
         "judged_on": None if solo is None else judged_on,
         "output": str(output),
         "saved": saved,
@@ -156,13 +184,15 @@ def _write(what: Combination, combiner: Ensemble, notes: Sequence[str]) -> Outco
 def _report(
     what: Combination,
     members: Members,
+    loaded: Sequence[Predictions],
     labels: NDArray[Any],
     solo: NDArray[Any] | None,
-    contestants: dict[str, Any],
+    made: Predictions,
+    contestants: Mapping[str, Any] = MappingProxyType({}),
 ) -> Report:
-    """Compare the result with the members; the baseline is the best of them."""
+    """Compare what was made with the members; the baseline is the best of them."""
     models: dict[str, Any] = {}
-    for member, own in zip(members, what.task.loaded, strict=True):
+    for member, own in zip(members, loaded, strict=True):
         models[member.name] = (
             replace(member, scores=MemberSource(member), kind="probs", classes=None, ids=None)
             if isinstance(member.scores, Picked)
@@ -174,7 +204,7 @@ def _report(
         best, judging = members.names[model.best_], {"metrics": [find_metric(model.metric)]}
     models |= contestants
     name = what.method if what.method not in models else f"{what.method} (ensemble)"
-    models[name] = what.runner.load_written(output_like(what.output, members[0]), members[0])
+    models[name] = made
     return compare(models, labels, members.classes, what.runner, baseline=best, **judging)
 
 
@@ -201,8 +231,8 @@ def _show(summary: dict[str, Any]) -> None:
     split = {"fit": "on the fit split, %", "target": "on these rows, %"}
     what = "labels right" if is_multilabel else "accuracy"
     heading = [] if judged is None else [f"{what} {split[judged]}"]
-    if summary["stacker_weight"] is not None:
-        rows.append(
-            ["(stacker on all)", "", f"{summary['stacker_weight']:.3f}", *("-" for _ in heading)]
-        )
+    rows += [
+        [f"({part['name']} on all)", "", f"{part['weight']:.3f}", *("-" for _ in heading)]
+        for part in summary["parts"]
+    ]
     print_table(["member", "kind", "weight", *heading], rows)

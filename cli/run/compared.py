@@ -11,7 +11,7 @@ from cli.messages import echo, note_written, print_json, print_report_tables, re
 from cli.options import Judging
 from cli.run.shown import Shown
 from cli.task.doubts import report_doubts
-from cli.task.judging import judging_of
+from cli.task.judging import judging_of, only_ranks
 from cli.task.load import Report, compare
 from cli.task.members import load_target, load_target_labels, member_names
 from cli.task.runner import Runner
@@ -32,7 +32,7 @@ def compare_files(
     runner: Runner,
 ) -> None:
     """Compare files, or the test split of a run directory; print and write the report."""
-    models, labels = _load(paths, run, baseline, runner)
+    models, labels = _load(paths, run, baseline, runner, any_scale=only_ranks(judging))
     classes = next((m.classes for m in models.values() if m.classes is not None), None)
     how = judging_of(judging, [*models.values()], classes, runner)
     found = compare(models, labels, classes, runner, **how)
@@ -52,11 +52,16 @@ def compare_files(
 
 
 def _load(
-    paths: Sequence[str], run: RunDirectory | None, baseline: str | None, runner: Runner
+    paths: Sequence[str],
+    run: RunDirectory | None,
+    baseline: str | None,
+    runner: Runner,
+    *,
+    any_scale: bool,
 ) -> tuple[dict[str, Predictions], NDArray[Any]]:
     """Load predictions, the baseline's first, and labels in the order of its rows."""
     names = member_names(paths) if run is None else list(run.models)
-    target = load_target(paths, names, run, runner, predicted_labels=True)
+    target = load_target(paths, names, run, runner, predicted_labels=True, any_scale=any_scale)
     loaded = [one.streamed() for one in target]
     loaded.insert(0, loaded.pop(_position(baseline, [one.name for one in loaded], paths)))
     labels = load_target_labels(loaded, run, runner)

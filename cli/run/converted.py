@@ -40,6 +40,11 @@ def convert_file(
     said: list[str] = []
     if layout == "lm-eval":
         read = read_lm_eval(path, **how)
+        n_few = int(np.isinf(read.predictions.scores).any(axis=1).sum())
+        if n_few:
+            of = f"{n_few} of {read.predictions.n_rows} questions have fewer"
+            told = f"{of} choices than others; what they lack is -inf, a probability of 0"
+            said.append(coded("read", told))
     elif layout == "logprobs":
         names = runner.inputs.classes
         read = read_logprobs(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +13,21 @@ from numpy.typing import NDArray
 
 from cli.messages import note_written, noting
 from cli.options import Fit, Prior
-from cli.run.decisions import Tally, decision_doubts, fitted_summary, show_decisions
+from cli.run.decision_tally import Tally, decision_doubts, fitted_summary, show_decisions
 from cli.run.outcome import Outcome, save, size_of
-from cli.task.doubts import fit_doubts, same_rows
-from cli.task.load import label_reading, load, load_fit, load_judging_labels
+from cli.task.doubts import fit_doubts, same_rows, unlike_doubts
+from cli.task.load import load, load_fit, load_judging_labels
 from cli.task.output import decision_path, lost_ids
 from cli.task.runner import Runner
 from postproc.decisions.costs import CostCheck, LeastCost, check_costs
 from postproc.decisions.decider import Decider
 from postproc.decisions.label_thresholds import LabelThresholds
-from postproc.decisions.rules import DecideRows, Rule, probabilities_of
+from postproc.decisions.rules import ABSTAINED, DecideRows, Rule, probabilities_of
 from postproc.decisions.sets import ConformalSets
 from postproc.decisions.thresholds import ClassWeights
 from postproc.evaluation.registry import find_metric
 from postproc.files.costs import load_costs
 from postproc.files.decided import save_labels, save_multilabels, save_sets
-from postproc.files.labels import label_names
-from postproc.scores.binary_labels import two_names
 from postproc.scores.checks import fail
 from postproc.scores.kinds import Kind
 from postproc.scores.predictions import Predictions
@@ -55,8 +55,10 @@ def decide_file(
     labels = load_judging_labels(target, target, runner)
     if cost is not None and labels is not None and (labels >= target.n_classes).any():
         fail("labels", "those of the classes, as the table of costs has no others", "some others")
-    notes = [] if y is None or rows is None else fit_doubts([rows], y)
-    notes += [] if rows is None else same_rows([target], [rows])
+    notes = []
+    if rows is not None and y is not None:
+        notes += [*fit_doubts([rows], y), *unlike_doubts(rows, y, target)]
+    notes += [] if rows is None else same_rows([target], [rows], "fit to other labelled rows")
     decider, costs = None, None
     if cost is not None:
         table = load_costs(cost, n_classes=target.n_classes, classes=target.classes)
@@ -70,21 +72,12 @@ def decide_file(
             decider = make(target.kind, given)
             like = target if rows is None else rows
             decider.fit(np.asarray(like.scores), y, classes=target.classes)
-    names = _names_in_labels(target, fit, runner)
     fitted = [] if rows is None else [rows]
-    saved = None if decider is None else save(decider, runner, fitted, names or ())
-    outcome = write_decisions(decider, costs, target, labels, output, runner, names)
+    saved = None if decider is None else save(decider, runner, fitted)
+    outcome = write_decisions(decider, costs, target, labels, output, runner)
     outcome.summary["warnings"] = notes + outcome.summary["warnings"]
     outcome.summary["saved"] = saved
     return outcome
-
-
-def _names_in_labels(target: Predictions, fit: Fit, runner: Runner) -> tuple[str, str] | None:
-    """Names of two classes that --fit-labels are written in, where predictions have none."""
-    if fit.fit_labels is None or target.classes is not None or target.column is None:
-        return None
-    positive = target.positive or target.heading
-    return two_names(label_names(fit.fit_labels, label_reading(runner.inputs)), positive)
 
 
 def _prior_of(
@@ -119,7 +112,6 @@ def write_decisions(
     labels: NDArray[Any] | None,
     output: Path,
     runner: Runner,
-    names: Sequence[str] | None = None,
 ) -> Outcome:
     """Decide a target block by block, write the decisions, and judge them if there are labels."""
     rule: Rule | None = costs if decider is None else decider.rule_
@@ -134,7 +126,9 @@ def write_decisions(
         if isinstance(target.scores, Source):
             target.scores.verify()
 
-    layout = runner.outputs.layout(target, target.classes if names is None else names)
+    layout = runner.outputs.layout(target, target.classes)
+    if runner.outputs.probability:
+        layout = replace(layout, probability=partial(_shown_probability, target))
     if target.multilabel or isinstance(decider, ConformalSets):
         save_many = save_multilabels if target.multilabel else save_sets
         save_many(output, blocks(), (target.n_rows, target.n_classes), layout)
@@ -159,6 +153,17 @@ def write_decisions(
         + lost_ids(target.ids, output, "-o x.csv, .jsonl or .parquet"),
     }
     return Outcome(summary, show_decisions)
+
+
+def _shown_probability(
+    target: Predictions, rows: slice, labels: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Probability of the positive class of two, else of the label, or of the likeliest class."""
+    probs = probabilities_of(target, rows)
+    if target.task == "binary":
+        return probs[:, target.positive_column]
+    shown = np.where(labels == ABSTAINED, probs.argmax(axis=1), labels)
+    return np.asarray(probs[np.arange(len(probs)), shown])
 
 
 def _gain(

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from cli.messages import echo, noting, print_table
 from cli.options import Fit, Inputs, Outputs, Running
+from cli.run.cross_fitted import cross_fit
 from cli.run.outcome import Outcome, deliver, save, size_of
 from cli.task.doubts import fit_doubts, report_doubts, same_rows
+from cli.task.judging import groups_of
 from cli.task.load import Report, compare, load, load_fit, load_judging_labels
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
+from ensemble import Members
 from postproc.calibration.by_name import name_of
 from postproc.calibration.calibrator import Calibrator
 from postproc.calibration.multilabel import MultilabelCalibration
@@ -44,19 +47,37 @@ def fit_and_write(
     inputs: Inputs,
     outputs: Outputs,
     running: Running,
+    *,
+    groups: tuple[str | None, str | None] = (None, None),
 ) -> dict[str, Any]:
-    """Fit the estimator that `make` gives for the fit rows, apply it to a file, and say so."""
+    """Fit the estimator that `make` gives for the fit rows, apply it to a file, and say so.
+
+    `groups` are files of those of the target's rows, and of the fit rows.
+    """
     runner = Runner.of(inputs, outputs, running)
     target = load(path, runner)
     rows, y = load_fit(target, fit, runner)
     output = output_path(target.name, runner)
     labels = load_judging_labels(target, target, runner)
     estimator = make(rows)
+    of_target, of_fit = (
+        None if path is None else groups_of(path, own, runner)
+        for path, own in zip(groups, (target, rows), strict=True)
+    )
+    how = {} if of_fit is None else {"groups": of_fit}
     said: list[str] = []
     with noting(said):
-        estimator.fit(rows.scores, y, classes=rows.classes)
+        estimator.fit(rows.scores, y, classes=rows.classes, **how)
     notes = [*fit_doubts([rows], y), *said, *same_rows([target], [rows])]
-    outcome = apply_to_file(estimator, target, labels, output, runner, notes=notes, fitted=[rows])
+    held = cross_fit(estimator, Members((rows,)), y, runner)
+    notes += [] if held is None else held.warnings
+    outcome = apply_to_file(
+        estimator, target, labels, output, runner, notes=notes, fitted=[rows], groups=of_target
+    )
+    if held is not None:
+        models = {"as given": rows, "calibrated": held.write(runner)}
+        report = compare(models, y, rows.classes, runner, baseline="as given")
+        outcome = replace(outcome, held_out=report)
     return deliver(outcome, runner)
 
 
@@ -69,6 +90,7 @@ def apply_to_file(
     *,
     notes: Sequence[str] = (),
     fitted: Sequence[Predictions] = (),
+    groups: NDArray[Any] | None = None,
 ) -> Outcome:
     """Apply a fitted estimator block by block; `fitted` are the files that it was fitted to."""
     rows = CalibratedRows(target, estimator.model_, runner.running.device)
@@ -79,11 +101,13 @@ def apply_to_file(
             keep = runner.keeping(output, files)
             shape = (target.n_rows, target.n_classes)
             with keep(rows, cuts, shape=shape, dtype=whole.dtype) as read:
-                found = estimator.adapt(read, runner.map_blocks)
+                found = estimator.adapt(read, runner.map_blocks, groups)
             part = AdaptedRows(rows, found.factors, found.can)
             counts = list(runner.write(part, cuts, whole, inputs=files))
             changed = sum(count["changed"] for count in counts)
-            summary = _summarize_adapted(estimator, target, found) | {"changed": changed}
+            summary = _summarize_adapted(estimator, target, found)
+            n_groups = None if groups is None else int(groups.max()) + 1
+            summary |= {"changed": changed, "groups": n_groups}
             name, show = "adapted", _show_adapted
         elif isinstance(estimator, MultilabelShiftAdapter):
             priors = estimator.adapt(as_numpy(rows.probabilities(slice(0, target.n_rows))))
@@ -200,30 +224,43 @@ def _show_adapted(summary: dict[str, Any]) -> None:
         f"{summary['method']} after calibration by {summary['calibration']} on "
         f"{summary['fit_rows']} rows; {summary['changed']} changed class"
     )
+    units = f" of {summary['groups']:,} groups" if summary["groups"] else ""
     echo(
-        f"test for label shift: p = {summary['p_value']:.3g}, "
+        f"test for label shift{units}: p = {summary['p_value']:.3g}, "
         f"{summary['shift_ratio']:.2f} times the sampling noise"
     )
     assumed = "assumed: rows of one class look alike in the fit rows and in the target"
     if summary["explained"] is not None and summary["p_value"] < 0.05:
         assumed += f"; class frequencies explain {100 * summary['explained']:.0f} % of the shift"
     echo(assumed)
-    share = summary["positive_share"]
+    share, assumed = summary["positive_share"], summary["strength"] > summary["rows"]
     if share is not None:
         low, high = share["ci"]
         echo(
-            f"share of {share['name']}: {percent(share['source'])} % in the fit rows, "
-            f"{percent(share['target'])} % in the target, 95 % interval {percent(low)} to "
-            f"{percent(high)}"
+            f"share of {share['name']} in the fit rows, by their mean calibrated prediction: "
+            f"{percent(share['source'])} %"
         )
-        return
-    shares = (summary[key] for key in ("source_prior", "prior", "prior_std"))
-    pairs = list(zip(summary["class_names"], *shares, strict=True))
-    moved = sorted(pairs, key=lambda pair: -abs(pair[2] - pair[1]))[:SHOWN]
-    rows = [[n, percent(s), percent(q), percent(e)] for n, s, q, e in moved]
-    title = "Classes with the largest change" if len(pairs) > SHOWN else ""
-    columns = ["class prior, %", "source (mean prediction)", "target", "standard error"]
-    print_table(columns, rows, title=title)
+        within = f"95 % interval {percent(low)} to {percent(high)}"
+        echo(
+            f"share of {share['name']} in the target: {percent(share['target'])} %, "
+            + ("mostly assumed to be that of the fit rows" if assumed else within)
+        )
+    else:
+        shares = (summary[key] for key in ("source_prior", "prior", "prior_std"))
+        pairs = list(zip(summary["class_names"], *shares, strict=True))
+        moved = sorted(pairs, key=lambda pair: -abs(pair[2] - pair[1]))[:SHOWN]
+        target = "target (mostly assumed)" if assumed else "target"
+        columns = ["class prior, %", "source (mean prediction)", target, "standard error"]
+        rows = [[n, percent(s), percent(q), percent(e)] for n, s, q, e in moved]
+        if assumed:  # the errors are those of an estimate from the target alone
+            columns, rows = columns[:-1], [row[:-1] for row in rows]
+        title = "Classes with the largest change" if len(pairs) > SHOWN else ""
+        print_table(columns, rows, title=title)
+    if assumed:
+        echo(
+            "no shift is clear, so the target keeps nearly the class prior of the fit rows; "
+            "--method em estimates it from the target alone"
+        )
 
 
 def _summarize_labels(

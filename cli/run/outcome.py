@@ -21,11 +21,15 @@ class Outcome:
     show: Callable[[dict[str, Any]], None]  # prints what stands above the report
     report: Report | None = None
     remarks: Sequence[str] = ()  # lines below the report
+    held_out: Report | None = None  # of the out-of-fold predictions of --oof
 
 
 def deliver(outcome: Outcome, runner: Runner) -> dict[str, Any]:
     """Print warnings and the outcome; return the summary."""
     summary, labels = outcome.summary, runner.outputs.labels_out
+    if outcome.held_out is not None:
+        report = outcome.held_out.to_dict()
+        summary["out_of_fold"] = {"output": str(runner.outputs.oof), "report": report}
     if labels is not None:
         summary["labels"] = str(labels)
     warn(summary["warnings"], quiet=runner.running.quiet)
@@ -37,6 +41,9 @@ def deliver(outcome: Outcome, runner: Runner) -> dict[str, Any]:
             echo(outcome.report.to_text(), nl=False)
         for line in outcome.remarks:
             echo(line)
+        if outcome.held_out is not None:
+            echo("Out of fold, on the rows of --fit:")
+            echo(outcome.held_out.to_text(), nl=False)
         if summary.get("saved") is not None:
             from ensemble.saved import arrays_of
 
@@ -44,6 +51,8 @@ def deliver(outcome: Outcome, runner: Runner) -> dict[str, Any]:
             arrays = "".join(f", with its arrays in {file.name}" for file in files)
             echo(f"saved: {summary['saved']}{arrays}")
         echo(f"written: {summary['output']}")
+        if outcome.held_out is not None:
+            echo(f"out of fold: {runner.outputs.oof}")
         if labels is not None:
             echo(f"labels: {labels}")
     return summary
@@ -54,9 +63,7 @@ def size_of(found: Predictions) -> dict[str, Any]:
     return {"rows": found.n_rows, "classes": found.n_classes, "kind": found.kind}
 
 
-def save(
-    model: Any, runner: Runner, fitted: Sequence[Predictions], names: Sequence[str] = ()
-) -> str | None:
+def save(model: Any, runner: Runner, fitted: Sequence[Predictions]) -> str | None:
     """Save a model fitted to some rows if --save asks for it; return its path for the summary."""
     from cli.task.doubts import digest_of
     from ensemble import save_model
@@ -66,6 +73,6 @@ def save(
         return None
     digests = [digest_of(member) for member in fitted]
     overwrite = runner.outputs.overwrite
-    save_model(model, path, overwrite=overwrite, fitted_rows=digests, label_names=names)
+    save_model(model, path, overwrite=overwrite, fitted_rows=digests)
     note_written(path)
     return str(path)

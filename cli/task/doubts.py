@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,17 @@ from cli.task.load import Report
 from ensemble.agreement import label_doubts, member_doubts
 from ensemble.members import Members
 from ensemble.saved import fitted_rows
-from postproc.evaluation.agreement import chance_doubts, is_chance, order_doubts, unlabelled_doubts
+from postproc.evaluation.agreement import (
+    chance_doubts,
+    is_chance,
+    order_doubts,
+    reversed_doubts,
+    unlabelled_doubts,
+)
+from postproc.evaluation.alike import confidence_doubts
 from postproc.reports.report import AccuracyReport
 from postproc.scores.arrays import as_numpy
+from postproc.scores.binary_labels import POSITIVE
 from postproc.scores.codes import coded
 from postproc.scores.multilabel import two_class
 from postproc.scores.predictions import Predictions
@@ -36,10 +45,23 @@ def fit_doubts(members: Sequence[Predictions], y: Any, target: Members | None = 
     return doubts
 
 
-def same_rows(target: Sequence[Predictions], fitted: Sequence[Predictions]) -> list[str]:
+#: Commands that write honest predictions of rows that they are fitted to.
+CROSS_FITTING = "calibrate, ensemble and auto write honest predictions of such rows with --oof"
+
+
+def unlike_doubts(fitted: Predictions, y: Any, target: Predictions) -> list[str]:
+    """Warn if rows fitted to are not scored as the target is."""
+    if y.ndim == 2:
+        fitted, target, y = two_class(fitted), two_class(target), y.reshape(-1)
+    return confidence_doubts(fitted, y, target)
+
+
+def same_rows(
+    target: Sequence[Predictions], fitted: Sequence[Predictions], mend: str = CROSS_FITTING
+) -> list[str]:
     """Warn if rows that the result is for are also fitted to."""
     n_rows = target[0].n_rows
-    return _fitted_too(max(map(_in_common, target, fitted), default=0), n_rows)
+    return _fitted_too(max(map(_in_common, target, fitted), default=0), n_rows, mend)
 
 
 def seen_rows(model: Path, target: Sequence[Predictions]) -> list[str]:
@@ -49,14 +71,11 @@ def seen_rows(model: Path, target: Sequence[Predictions]) -> list[str]:
     return _fitted_too(n_rows if is_seen else 0, n_rows)
 
 
-def _fitted_too(count: int, n_rows: int) -> list[str]:
+def _fitted_too(count: int, n_rows: int, mend: str = CROSS_FITTING) -> list[str]:
     if not count:
         return []
     which = "PREDS are" if count == n_rows else f"{count:,} of the {n_rows:,} rows of PREDS are"
-    said = (
-        f"{which} also fitted to: a gain on them does not carry over to other rows; fit to other "
-        "labelled rows"
-    )
+    said = f"{which} also fitted to: a gain on them does not carry over to other rows; {mend}"
     return [coded("same-rows", said)]
 
 
@@ -91,10 +110,15 @@ def report_doubts(report: Report | None) -> list[str]:
     """Warn of models in a report that agree with the labels no better than by chance."""
     if not isinstance(report, AccuracyReport):
         return []
+    turned = {
+        model.name: reversed_doubts(model.name, area.value, area.ci[1], report.classes[POSITIVE])
+        for model in report.models
+        if len(report.classes) == 2 and (area := model.results.get("auc"))
+    }
     poor = {
         model.name: model.metrics.accuracy
         for model in report.models
-        if is_chance(model.confusions.z_of_order(), report.rows)
+        if not turned.get(model.name) and is_chance(model.confusions.z_of_order(), report.rows)
     }
     first = report.models[0]
     found = first.confusions.class_metrics()
@@ -102,5 +126,6 @@ def report_doubts(report: Report | None) -> list[str]:
     return [
         *chance_doubts(poor, "the labels"),
         *unlabelled_doubts(first.name, report.classes, *counts),
+        *chain(*turned.values()),
         *order_doubts(report.asked, report.classes),
     ]

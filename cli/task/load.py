@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,12 +17,14 @@ from cli.options import Fit, Inputs
 from cli.task.output import edges_of
 from cli.task.runner import Runner
 from postproc.files import load_class_names, load_labels, load_members, load_predictions
+from postproc.files.costs import decisions_in
 from postproc.files.doubts import kind_doubts, order_doubts
-from postproc.files.labels import label_names
+from postproc.files.labels import label_names, words_in
 from postproc.files.multilabels import load_multilabels_of
-from postproc.files.reading import Reading, ReadingWarning
+from postproc.files.reading import Reading, ReadingWarning, UnusedLabelsWarning
 from postproc.reports.multilabel import MultilabelReport, multilabel_report
 from postproc.reports.report import AccuracyReport, accuracy_report
+from postproc.scores.binary_labels import POSITIVE, two_names
 from postproc.scores.checks import fail
 from postproc.scores.codes import coded
 from postproc.scores.names import first_few, matching_order, positions
@@ -46,6 +49,7 @@ def load_each(
     quiet: bool | None = None,
     repeated_ids: bool = False,
     predicted_labels: bool = False,
+    any_scale: bool = False,
     long: bool = False,
     said: list[str] | None = None,
 ) -> list[Predictions]:
@@ -60,13 +64,18 @@ def load_each(
     options: dict[str, Any] = {
         "classes": None if inputs.classes is None else load_class_names(inputs.classes),
         "reading": replace(
-            inputs.reading, repeated_ids=repeated_ids, predicted_labels=predicted_labels, long=long
+            inputs.reading,
+            repeated_ids=repeated_ids,
+            predicted_labels=predicted_labels,
+            any_scale=any_scale,
+            long=long,
         ),
         "mapped": mapped,
         **({} if mapped else runner.blocks),
     }
     with reading_notes(quiet=quiet, said=said):
         found = load_members(path, **options) if stacked else [load_predictions(path, **options)]
+    found = [_with_names(loaded, runner) for loaded in found]
     for loaded in found:
         shards = n_shards(loaded)
         if shards is not None and not quiet:  # nothing else shows that the last ones are missing
@@ -81,13 +90,32 @@ def load_each(
     return found
 
 
+def _with_names(loaded: Predictions, runner: Runner) -> Predictions:
+    """Give one column without class names those of the labels, or of a table of costs."""
+    if loaded.column is None or loaded.classes is not None:
+        return loaded
+    context = click.get_current_context()
+    reading = label_reading(runner.inputs)
+    names = context.meta.setdefault("names of two classes", {})
+    for option in ("labels", "fit_labels", "cost"):
+        path = context.params.get(option)
+        if path is not None and option not in names:
+            names[option] = decisions_in(path) if option == "cost" else words_in(path, reading)
+    pair = two_names(set().union(*names.values()), loaded.positive or loaded.heading)
+    return loaded if pair is None else replace(loaded, classes=pair, positive=pair[POSITIVE])
+
+
 @contextmanager
-def reading_notes(*, quiet: bool, said: list[str] | None = None) -> Iterator[None]:
+def reading_notes(
+    *, quiet: bool, said: list[str] | None = None, without: Sequence[type[Warning]] = ()
+) -> Iterator[None]:
     """Print what was dropped, renormalized or skipped as files were read, or add it to `said`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ReadingWarning)
+        for category in without:
+            warnings.simplefilter("ignore", category)
         yield
-    notes = [str(each.message) for each in caught if each.category is ReadingWarning]
+    notes = [str(each.message) for each in caught if issubclass(each.category, ReadingWarning)]
     if said is None:
         warn(notes, quiet=quiet)
     else:
@@ -154,8 +182,9 @@ def with_labels_only(
         f"{few} {has} predicted labels only: probabilities would allow log-loss, Brier score, "
         "calibration error and soft votes"
     )
+    shared = share_classes(loaded, truth, known)
     warn([coded("labels-only", said)], quiet=runner.running.quiet)
-    return share_classes(loaded, truth, known)
+    return shared
 
 
 def label_reading(inputs: Inputs) -> Reading:
@@ -170,7 +199,11 @@ def labels_of(path: str, own: Predictions, runner: Runner, *, judges: bool) -> N
     """
     inputs = runner.inputs
     reading = replace(label_reading(inputs), positive=own.positive)
-    with reading_notes(quiet=runner.running.quiet):
+    # A table of all labels is usual for --fit-labels, and where both splits are looked up in it.
+    context = click.get_current_context(silent=True)
+    is_shared = context is not None and context.params.get("fit_labels") == path
+    without = (UnusedLabelsWarning,) if is_shared or not judges else ()
+    with reading_notes(quiet=runner.running.quiet, without=without):
         if own.multilabel:
             return load_multilabels_of(path, own, reading=reading)
         return load_labels(
@@ -230,14 +263,20 @@ def matched_by_position(
 
     `like` are predictions of other rows, with the columns in the wanted order.
     """
-    named = [model.name for model in (*like, *loaded) if model.classes is not None]
-    lack = [model.name for model in loaded if model.classes is None]
-    if like and all(model.classes is None for model in like):
+    named = [model.name for model in (*like, *loaded) if _says_more_than_place(model)]
+    lack = [model.name for model in loaded if model.classes is None and model.column is None]
+    if like and all(model.classes is None and model.column is None for model in like):
         lack += [model.name for model in like]
     said = _assumed(lack, named, "class names", "columns")
     named = [model.name for model in loaded if model.ids is not None]
     lack = [model.name for model in loaded if model.ids is None]
     return said + _assumed(lack, named, "row ids", "rows")
+
+
+def _says_more_than_place(model: Predictions) -> bool:
+    """Whether classes have names other than their numbers, as headings of tables without any."""
+    numbers = tuple(map(str, range(model.n_classes)))
+    return model.classes is not None and model.classes != numbers
 
 
 def _assumed(lack: Sequence[str], named: Sequence[str], names: str, what: str) -> list[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +24,25 @@ from cli.task.load import (
 from cli.task.runner import Runner
 from ensemble import Members, align_members
 from postproc.files import RunDirectory
-from postproc.files.paths import resolve_path
+from postproc.files.paths import file_and_column, resolve_path
 from postproc.files.shards import find_shards
 from postproc.files.zarr import is_zarr
 from postproc.scores.checks import fail
+from postproc.scores.codes import coded
+from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
+from postproc.scores.row_subsets import common_rows
+from postproc.scores.tables.suspects import DOUBT
 
 #: Endings of stems that name a split and not a model.
 SPLIT_ENDINGS = (".train", ".val", ".test")
+
+#: A word for a split or for predictions, set apart at the start or the end of a name.
+SPLIT_WORD = re.compile(
+    r"^(?:oof|test|val|valid|train|fit|sub|submission|preds?)[_.-]+(?=.)"
+    r"|(?<=.)[_.-]+(?:oof|test|val|valid|train|fit|sub|submission|preds?)$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,8 @@ def load_task(
         fit_loaded, y = run.predictions("val"), run.labels("val")
     else:
         own = member_names(fit.fit_files)
-        if sorted(own) == sorted(names) and own != names:
+        order = matching_names(own, names)
+        if order is not None and order != names:
             refuse(
                 f"must be in the order of PREDS ({', '.join(names)}), got {', '.join(own)}", "--fit"
             )
@@ -89,6 +102,10 @@ def load_task_of(
         refuse(f"must be the {len(wanted)} members of {model}, got {len(loaded)}", "PREDS")
     if run is None and (by_order or len(wanted) == len(loaded) == 1):
         loaded = [replace(one, name=name) for one, name in zip(loaded, wanted, strict=True)]
+    same = matching_names([member.name for member in loaded], wanted)
+    if same is not None:
+        warn(_called_otherwise(loaded, same), quiet=runner.running.quiet)
+        loaded = [replace(one, name=name) for one, name in zip(loaded, same, strict=True)]
     labels = load_target_labels(loaded, run, runner)
     target, position = loaded, {member.name: member for member in loaded}
     if set(position) == set(wanted):
@@ -110,13 +127,14 @@ def load_target(
     run: RunDirectory | None,
     runner: Runner,
     like: Sequence[Predictions] = (),
-    *,
-    predicted_labels: bool = False,
+    **how: Any,
 ) -> list[Predictions]:
     """Load files, or the test split of a run directory."""
     if run is not None:
+        if runner.inputs.common_rows:
+            refuse("--common-rows is for files; all models of a run directory have the same rows")
         return run.predictions("test")
-    return load_members(paths, names, runner, like=like, predicted_labels=predicted_labels)
+    return load_members(paths, names, runner, like=like, **how)
 
 
 def load_target_labels(
@@ -134,10 +152,9 @@ def load_members(
     runner: Runner,
     *,
     like: Sequence[Predictions] = (),
-    mapped: bool = False,
-    predicted_labels: bool = False,
+    **how: Any,
 ) -> list[Predictions]:
-    """Load files, each under the name of its model; warn if only some have class names or ids.
+    """Load files as `load_each`, each under the name of its model; warn if only some have names.
 
     Members of an (m, n, C) array are called `name[0]`, `name[1]` and so on.
 
@@ -145,13 +162,54 @@ def load_members(
     """
     loaded: list[Predictions] = []
     called: list[str] = []
+    doubts: list[ValueError] = []
     for path, name in zip(paths, names, strict=True):
-        found = load_each(path, runner, mapped=mapped, predicted_labels=predicted_labels)
+        try:
+            found = load_each(path, runner, **how)
+        except ValueError as error:
+            if DOUBT not in str(error):
+                raise
+            doubts.append(error)  # all files whose columns are in doubt are named at once
+            continue
         loaded += found
         called += [name] if len(found) == 1 else [f"{name}[{m}]" for m in range(len(found))]
+    if doubts:
+        _raise_all(doubts)
     loaded = with_labels_only(loaded, runner, next((each.classes for each in like), None))
+    if runner.inputs.common_rows:
+        loaded = _common(loaded, runner)
     warn(matched_by_position(loaded, like), quiet=runner.running.quiet)
     return [replace(model, name=name) for model, name in zip(loaded, called, strict=True)]
+
+
+def _raise_all(doubts: Sequence[ValueError]) -> NoReturn:
+    """Name all files whose columns may be anything but scores, in one error."""
+    if len(doubts) == 1:
+        raise doubts[0]
+    each = (str(error).partition(DOUBT)[0].rpartition(" look")[0] for error in doubts)
+    named = "; ".join(each).replace(": cannot be read: ", ": ")
+    said = (
+        f"{named} look{DOUBT}; list the classes in a file for --classes, and the columns called so "
+        "are the scores; else name these with --columns"
+    )
+    try:
+        raise doubts[0]
+    except ValueError as error:
+        raise ValueError(said) from error
+
+
+def _common(loaded: list[Predictions], runner: Runner) -> list[Predictions]:
+    """Keep the rows that all have, and say how many are left out."""
+    common = common_rows(loaded)
+    left = [
+        f"{before.n_rows - after.n_rows:,} of {before.n_rows:,} rows of {before.name}"
+        for before, after in zip(loaded, common, strict=True)
+        if after.n_rows < before.n_rows
+    ]
+    if left:
+        said = f"{common[0].n_rows:,} rows are in all files; left out are {', '.join(left)}"
+        warn([coded("read", said)], quiet=runner.running.quiet)
+    return common
 
 
 def load_member_labels(
@@ -159,8 +217,9 @@ def load_member_labels(
 ) -> NDArray[Any]:
     """Load labels in the order of the first member that has row ids."""
     named = next((member for member in members if member.classes is not None), members[0])
-    ids = next((member.ids for member in members if member.ids is not None), None)
-    return labels_of(path, replace(named, ids=ids), runner, judges=judges)
+    rows = next((member for member in members if member.ids is not None), members[0])
+    own = replace(named, ids=rows.ids, predicted=rows.predicted)
+    return labels_of(path, own, runner, judges=judges)
 
 
 def open_run(paths: Sequence[str]) -> RunDirectory | None:
@@ -183,9 +242,13 @@ def _is_array(folder: Path) -> bool:
 
 def file_names(paths: Sequence[str]) -> list[str]:
     """Short unique names of files: stems, with folders or suffixes only where needed."""
-    files = [Path(path).parts for path in paths]
+    given = [file_and_column(path) for path in paths]
+    files = [(*Path(file).parts, *([column] if column else ())) for file, column in given]
     longest = max(map(len, files))
-    stems = [(*parts[:-1], Path(parts[-1]).stem) for parts in files]
+    stems = [
+        (*Path(file).parent.parts, Path(file).stem, *([column] if column else ()))
+        for file, column in given
+    ]
     for candidates in (stems, files):
         for depth in range(1, longest + 1):
             names = ["/".join(parts[-depth:]) for parts in candidates]
@@ -205,6 +268,34 @@ def member_names(paths: Sequence[str]) -> list[str]:
     return models if len(set(models)) == len(models) else names
 
 
+def matching_names(names: Sequence[str], wanted: Sequence[str]) -> list[str] | None:
+    """Which of the wanted names each name is, with or without words for splits; None if unclear."""
+    for shorten in (str, _without_split_words):
+        known = {shorten(name): name for name in wanted}
+        short = [shorten(name) for name in names]
+        if len(known) == len(wanted) and sorted(short) == sorted(known):
+            return [known[name] for name in short]
+    return None
+
+
+def _without_split_words(name: str) -> str:
+    """A name of a file, as oof_knn or knn-test, without words that differ between its splits."""
+    folder, _, own = name.rpartition("/")
+    while (shorter := SPLIT_WORD.sub("", own)) != own:
+        own = shorter
+    return f"{folder}/{own}" if folder else own
+
+
+def _called_otherwise(loaded: Sequence[Predictions], names: Sequence[str]) -> list[str]:
+    """Say which members are matched by names without words for splits."""
+    pairs = zip(loaded, names, strict=True)
+    found = [f"{one.name} is {name}" for one, name in pairs if one.name != name]
+    if not found:
+        return []
+    said = f"members are matched by their names without words for splits: {first_few(found)}"
+    return [coded("read", said)]
+
+
 def check_fit_usage(paths: Sequence[str], fit: Fit, method: str, *, learns: bool) -> None:
     """Check that --fit and --fit-labels are given if they are needed, and only then."""
     is_run, n_fit = open_run(paths) is not None, len(fit.fit_files)
@@ -215,7 +306,7 @@ def check_fit_usage(paths: Sequence[str], fit: Fit, method: str, *, learns: bool
     elif n_fit != len(paths):
         for path in paths:  # a mistyped run directory would be taken for a file
             if not Path(path).is_dir() and not find_shards(path):
-                resolve_path(path)
+                resolve_path(file_and_column(path)[0])
         refuse(
             f"{method} is fitted: --fit must be given once for each of the {len(paths)} files, "
             f"got {n_fit}"

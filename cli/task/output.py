@@ -17,7 +17,7 @@ from cli.task.runner import Runner
 from postproc.files import check_output
 from postproc.files.decided import check_decision_path
 from postproc.files.labels import CLASS_FILE
-from postproc.files.paths import LABEL_SUFFIXES, PREDICTION_SUFFIXES
+from postproc.files.paths import LABEL_SUFFIXES, PREDICTION_SUFFIXES, file_and_column
 from postproc.files.rundir import SPLITS
 from postproc.files.shards import SHARD, find_shards
 from postproc.files.texts import WRITTEN_SUFFIXES
@@ -50,9 +50,11 @@ FILES = {
     "by": "--by",
     "ids": "--ids",
     "groups": "--groups",
+    "fit_groups": "--fit-groups",
     "row_weights": "--row-weights",
     "order": "--order",
     "labels_out": "--labels-out",
+    "oof": "--oof",
 }
 
 
@@ -88,6 +90,7 @@ def output_path(source: str, runner: Runner) -> Path:
     check_unlocked(path)
     _check_save(runner.outputs, path)
     _check_labels_out(runner, path)
+    _check_oof(runner.outputs, path)
     return path
 
 
@@ -121,9 +124,21 @@ def _check_labels_out(runner: Runner, output: Path) -> None:
     check_apart(path, option="--labels-out")
 
 
+def _check_oof(outputs: Outputs, output: Path) -> None:
+    """Check before anything is fitted that --oof can be written, and is no other file."""
+    if outputs.oof is None:
+        return
+    file = check_output(outputs.oof, overwrite=outputs.overwrite, suffixes=PREDICTION_SUFFIXES)
+    for other, called in ((output, "the output"), (outputs.labels_out, "--labels-out")):
+        if other is not None and other.resolve() == file.resolve():
+            refuse(f"must not be {called}, {other}", "--oof")
+    check_apart(file, option="--oof")
+
+
 def _default_path(source: str, suffix: str = ".npy") -> Path:
-    path = Path(source)
-    name = path.stem
+    file, column = file_and_column(source)
+    path = Path(file)
+    name = path.stem if column is None else f"{path.stem}.{column}"
     if path.is_dir():
         path = path.resolve()
         name = path.stem if path.suffix.lower() == ".zarr" else path.name
@@ -163,6 +178,7 @@ def check_apart(output: Path, *, option: str = "--output") -> None:
 
 def _named(text: str) -> list[Path]:
     """The files that a text names, found as when they are loaded."""
+    text, _ = file_and_column(text)
     # Any text, however long: functions of `os.path` find that there is no such file.
     if os.path.isfile(text):  # noqa: PTH113
         return [Path(text)]

@@ -37,8 +37,8 @@ T = TypeVar("T")
 
 #: Parameters that do not change what is written, and files, whose content counts.
 WITHOUT_EFFECT = (
-    "as_json", "columns_as", "engine", "integers", "labels_out", "model", "output", "overwrite",
-    "plot", "predictions", "quiet", "resume", "save", "scheduler", "workers",
+    "as_json", "columns_as", "engine", "integers", "labels_out", "model", "oof", "output",
+    "overwrite", "plot", "predictions", "quiet", "resume", "save", "scheduler", "workers",
 )  # fmt: skip
 
 #: A job that takes less than so many times the start of Dask's workers is better done without them.

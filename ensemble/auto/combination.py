@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import array_api_compat as api
 import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.auto.judge import Judge, Outputs
+from ensemble.auto.policy import CHOICE_FACTOR
 from ensemble.auto.rehearsal import PairedGain
 from ensemble.base import Ensemble
 from ensemble.learned.discriminant_pool import DiscriminantPool
 from ensemble.learned.log_pool import LearnedLogPool
 from ensemble.members import Members
 from postproc.calibration.affine import mean_log_loss
+from postproc.calibration.by_name import default_method, make_calibrator
 from postproc.calibration.log_pool import PoolFit, PoolTask, left_out_scores
+from postproc.calibration.temperature import TemperatureScaling
 from postproc.evaluation.folds import random_folds
 from postproc.scores.arrays import Array, as_numpy, log_softmax
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes, sub_blocks
@@ -39,6 +43,14 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class OverCalibrated:
+    """Gain of a combination over the best member after `calibrate`, out of fold."""
+
+    best: int  # the member whose log-loss is lowest after a temperature
+    gain: PairedGain  # its interval allows for the choice of the combination
+
+
+@dataclass(frozen=True)
 class Choice:
     """The combination that was chosen."""
 
@@ -48,6 +60,8 @@ class Choice:
     out_of_fold: Matrix  # log-probabilities of the fit split, (n, C), each row without its fold
     baseline: Outputs  # of the member that is best on the other folds, (n,) or (n, C)
     candidates: dict[str, Candidate]  # all that were tried
+    #: Of a combination, where calibration changes the metric.
+    over_calibrated: OverCalibrated | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +123,25 @@ def choose_combination(
         candidates[name] = Candidate(mean_log_loss(output, y), accuracy, gain)
     credible = [n for n, c in candidates.items() if n != "best" and c.gain.is_credible(min_z)]
     name = min(credible, key=lambda n: candidates[n].log_loss, default="best")
-    return Choice(name, models[name], best, outputs[name], before, candidates)
+    over = None
+    if name != "best" and judge.reads_probabilities:
+        over = _over_calibrated(members, y, outputs[name], judge, n_folds=n_folds, seed=seed)
+    return Choice(name, models[name], best, outputs[name], before, candidates, over)
+
+
+def _over_calibrated(
+    members: Members, y: Labels, output: Matrix, judge: Judge, *, n_folds: int, seed: int
+) -> OverCalibrated:
+    """Gain of log-probabilities (n, C) over the best member, calibrated as `calibrate` does."""
+    shared: dict[str, Any] = {"kind": "logits", "n_folds": n_folds, "random_state": seed}
+    logs = members.log_tensor(slice(0, len(y)))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*(no row|exactly 0|bound of its range)")
+        tempered = [TemperatureScaling(**shared).fit(each, y) for each in logs]
+        best = int(np.argmin([each.held_out_log_loss_ for each in tempered]))
+        found = make_calibrator(default_method(members.n_classes), **shared).fit(logs[best], y)
+    gain = judge.gain(judge.log_outputs(output), judge.log_outputs(found.out_of_fold_), y)
+    return OverCalibrated(best, replace(gain, std_error=gain.std_error * CHOICE_FACTOR))
 
 
 def _best_out_of_fold(seen: list[Outputs], y: Labels, folds: Labels, judge: Judge) -> Outputs:

@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.auto.combination import Candidate, CombinedLogs, choose_combination
+from ensemble.auto.combination import (
+    Candidate,
+    CombinedLogs,
+    OverCalibrated,
+    choose_combination,
+)
 from ensemble.auto.judge import Judge
 from ensemble.auto.learning import PSEUDO_ROWS, learn_policy
 from ensemble.auto.policy import Decision, Policy, leave_alone
@@ -64,6 +69,9 @@ class AutoPostprocessor(Pipeline):
     candidates_ : dict of str to Candidate
         How well each combination does out of fold. These results chose the combination, so they
         are too good for the one chosen; the gain in `decision_.expected` allows for that.
+    over_calibrated_ : OverCalibrated or None
+        Gain of a combination over the best member after `calibrate`, where the metric depends on
+        probabilities; None otherwise, and of the best member alone.
     policy_ : Policy or None
         What was learned about calibration and shifts; None if there were too few rows.
     member_weights_ : ndarray of shape (M,)
@@ -97,6 +105,7 @@ class AutoPostprocessor(Pipeline):
     best_: int
     candidates_: dict[str, Candidate]
     policy_: Policy | None
+    over_calibrated_: OverCalibrated | None = None  # none in models of the first release
 
     def __init__(
         self,
@@ -208,6 +217,11 @@ class AutoPostprocessor(Pipeline):
         """
         return CombinedLogs(members, self.combiner_, self.best_, sizes)
 
+    @property
+    def part_weights_(self) -> dict[str, float]:
+        """Those of the combination."""
+        return {} if self.combiner_ is None else self.combiner_.part_weights_
+
     def _check_multilabel(self) -> None:
         rule = "of classes that exclude each other for AutoPostprocessor"
         fail("members", rule, "multi-label members", "use MultilabelPostprocessor")
@@ -231,6 +245,7 @@ class AutoPostprocessor(Pipeline):
             )
             self.combination_, self.combiner_ = choice.name, choice.model
             self.best_, self.candidates_ = choice.best, choice.candidates
+            self.over_calibrated_ = choice.over_calibrated
             # The best member alone is compared with itself, not with the best of other folds.
             baseline = None if choice.model is None else choice.baseline
             self.policy_ = learn_policy(
@@ -283,7 +298,9 @@ class AdaptedPipeline(Adapted):
         self.decision = self.decision_ = decision
         way = pipeline.combination_
         gain = None if pipeline.combiner_ is None else pipeline.candidates_[way].gain
-        combination = Combination(pipeline.names_, pipeline.names_[pipeline.best_], way, gain)
+        names, over = pipeline.names_, pipeline.over_calibrated_
+        calibrated = None if over is None else (names[over.best], over.gain)
+        combination = Combination(names, names[pipeline.best_], way, gain, calibrated)
         self.summary_ = explain(combination, pipeline.policy_, decision)
 
     def to_dict(self) -> dict[str, Any]:
@@ -298,11 +315,15 @@ class AdaptedPipeline(Adapted):
             }
             for name, found in auto.candidates_.items()
         }
+        over = auto.over_calibrated_
         return {
             "metric": auto.metric,
             "combination": auto.combination_,
             "best_member": auto.names_[auto.best_],
             "candidates": candidates,
+            "best_calibrated_member": None if over is None else auto.names_[over.best],
+            "gain_over_calibrated": None if over is None else over.gain.gain,
+            "gain_over_calibrated_ci": None if over is None else list(over.gain.interval),
             **self.decision_.to_dict(),
             "summary": self.summary_,
         }

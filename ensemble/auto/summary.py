@@ -22,6 +22,8 @@ class Combination:
     best: str
     way: str  # a key of WAYS, or "best"
     gain: PairedGain | None  # out of fold; None for the best member alone
+    #: The best member after `calibrate`, and the gain over it.
+    calibrated: tuple[str, PairedGain] | None = None
 
 
 def explain(combination: Combination, policy: Policy | None, decision: Decision) -> str:
@@ -38,6 +40,8 @@ def explain(combination: Combination, policy: Policy | None, decision: Decision)
         return " ".join([*said, "The target has no rows."])
     shifted = decision.test.p_value < policy.alpha
     p_value = f"p = {decision.test.p_value:.2g}"
+    if not shifted and decision.test.p_value < 0.05:  # others take that for a shift
+        p_value += f", not below {policy.alpha:g}"
     refuted = decision.fit is not None and decision.fit.is_refuted
     if decision.action == "adapt":
         said.append(_adaptation(decision, p_value))
@@ -60,6 +64,7 @@ def explain(combination: Combination, policy: Policy | None, decision: Decision)
         said.append(_calibration(policy, p_value, calibrates=decision.action == "calibrate"))
     if decision.expected is not None and (decision.action != "nothing" or combination.gain):
         against = f" over {combination.best}" if several else ""
+        against += " as given" if combination.calibrated else ""
         gain = _points(decision.expected, metric)
         said.append(_quote(decision, gain, against, shifted=shifted and not refuted))
     return " ".join(said)
@@ -78,10 +83,15 @@ def _unchanged(policy: Policy) -> str:
 def _combination(combination: Combination, metric: Metric) -> str:
     n_members, best = len(combination.names), combination.best
     if combination.gain is not None:
-        return (
+        said = (
             f"The {n_members} members were combined by {WAYS[combination.way]}: out of fold, this "
-            f"gains {_points(combination.gain, metric)} over the best member, {best}."
+            f"gains {_value(combination.gain, metric)} over the best member, {best}"
         )
+        if combination.calibrated is not None:
+            name, gain = combination.calibrated
+            over = f"{_number(gain.gain, metric)}, {_interval(gain, metric)},"
+            said += f", and {over} over the best calibrated member, {name}"
+        return f"{said}."
     why = (
         "is significantly more accurate"
         if metric.name == "accuracy"
@@ -135,6 +145,8 @@ def _calibration(policy: Policy, p_value: str, *, calibrates: bool) -> str:
             f"{same}, but in shifts as small as that of the target, which the test misses, "
             f"calibration did not {_improve(metric)} when they were rehearsed. {_unchanged(policy)}"
         )
+    if policy.calibration_gain == PairedGain(0.0, 0.0, policy.calibration_gain.widest):
+        return f"{same}, and calibration, which does not help out of fold, changes nothing."
     is_loss = policy.calibration_gain.interval[1] < 0
     result = "does worse out of fold" if is_loss else f"does not significantly {raised}"
     return (
@@ -154,10 +166,20 @@ def _quote(decision: Decision, gain: str, against: str, *, shifted: bool) -> str
 
 
 def _points(gain: PairedGain, metric: Metric) -> str:
-    low, high = gain.interval
+    return f"{_value(gain, metric)}, {_interval(gain, metric)}"
+
+
+def _value(gain: PairedGain, metric: Metric) -> str:
     if not metric.is_share:
-        ends = f"{low:+z.4f} to {high:+z.4f}"
-        return f"{gain.gain:+z.4f} in {metric.heading} (positive is better), 95 % interval {ends}"
+        return f"{_number(gain.gain, metric)} in {metric.heading} (positive is better)"
     what = "points" if metric.name == "accuracy" else f"points of {metric.heading}"
-    ends = f"{100.0 * low:+z.2f} to {100.0 * high:+z.2f}"
-    return f"{100.0 * gain.gain:+z.2f} {what}, 95 % interval {ends}"
+    return f"{_number(gain.gain, metric)} {what}"
+
+
+def _interval(gain: PairedGain, metric: Metric) -> str:
+    low, high = (_number(end, metric) for end in gain.interval)
+    return f"95 % interval {low} to {high}"
+
+
+def _number(value: float, metric: Metric) -> str:
+    return f"{100.0 * value:+z.2f}" if metric.is_share else f"{value:+z.4f}"

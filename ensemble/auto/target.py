@@ -51,6 +51,11 @@ class Adapted(Ensemble):
         """Return the pipeline unchanged: it is fitted, and its decision is for one target."""
         return self
 
+    @property
+    def part_weights_(self) -> dict[str, float]:
+        """Those of the pipeline."""
+        return dict(self.pipeline.part_weights_)
+
     def __sklearn_clone__(self) -> Self:
         return self
 

@@ -157,14 +157,14 @@ def _abstention(case: Case, max_error: float) -> dict[str, float]:
     """Share of accepted rows, their error, and whether it is too high here and among all rows."""
     member, fit, target = case.member, case.fit, case.target
     found = largest_coverage(member.confidence[fit], member.wrong[fit], max_error, CONFIDENCE)
-    accepted = member.confidence > (np.inf if found is None else found.threshold)
+    accepted = member.confidence > found.threshold
     error = _share(member.wrong[target], accepted[target])
     return {
         "accepted": float(accepted[target].mean()),
         "error": error,
         "broken": float(_share(member.wrong, accepted) > max_error),
         "broken_on_target": float(error > max_error),
-        "empty": float(found is None),
+        "empty": float(found.rows == 0),
     }
 
 

@@ -92,6 +92,11 @@ class Blend(Ensemble):
         self.n_folds = n_folds
         self.seed = seed
 
+    @property
+    def part_weights_(self) -> dict[str, float]:
+        """The weight of the stacker."""
+        return {"stacker": self.stacker_weight_}
+
     def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
         assert y is not None
         ridges: Sequence[float] = RIDGES

@@ -49,6 +49,8 @@ class DiscriminantPool(Ensemble):
     member_weights_ : ndarray of shape (M,)
         Mean weight of each member and of the discriminant on it, less the share that their doubt
         takes: what has learned nothing has no weight.
+    doubts_ : ndarray of shape (A,)
+        Mean entropy of each part on the fit rows, divided by log C.
     bias_ : ndarray of shape (C,)
         The class bias b.
     trust_ : float
@@ -132,9 +134,23 @@ class DiscriminantPool(Ensemble):
         self.trust_ = found.trust
         self.shrinkages_, self.kernel_ridge_ = found.shrinkages, found.kernel_ridge
         self.out_of_fold_ = found.out_of_fold
-        sure = 1 - found.doubts
-        means = sure * (sure * self.weights_[0] + found.doubts * self.weights_[1])
-        self.member_weights_ = means[: 2 * len(members)].reshape(2, -1).sum(axis=0)
+        self.doubts_ = found.doubts
+        self.member_weights_ = self._means[: 2 * len(members)].reshape(2, -1).sum(axis=0)
+
+    @property
+    def _means(self) -> NDArray[np.float64]:
+        """Mean weight of each part, less the share that its doubt takes, (A,)."""
+        sure = 1 - self.doubts_
+        return np.asarray(sure * (sure * self.weights_[0] + self.doubts_ * self.weights_[1]))
+
+    @property
+    def part_weights_(self) -> dict[str, float]:
+        """Weights of the discriminant and the kernel regression on all, as `member_weights_`."""
+        if not hasattr(self, "doubts_"):  # a model of the first release
+            return {}
+        several = self.n_members_ > 1
+        names = ["discriminant"] * several + ["kernel regression"] * bool(self.kernel)
+        return dict(zip(names, self._means[2 * self.n_members_ :].tolist(), strict=True))
 
     def _combine(self, members: Members, rows: slice) -> Array:
         return np.exp(self.model_.pool(list(members.log_tensor(rows))))

@@ -120,6 +120,11 @@ class YTuning(Ensemble):
         self.device = device
         self.seed = seed
 
+    @property
+    def part_weights_(self) -> dict[str, float]:
+        """The weight of the label embeddings; none where they are left out."""
+        return {"label embeddings": self.label_weight_} if self.label_weight_ else {}
+
     def _fit(self, members: Members, y: NDArray[np.int64] | None) -> None:
         assert y is not None
         from ensemble.learned.triplets import Rehearsal

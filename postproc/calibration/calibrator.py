@@ -30,7 +30,7 @@ from postproc.scores.kinds import Kind
 from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
 from postproc.scores.threads import blas_threads_for
-from postproc.scores.zeros import find_zeros, warn_of_zeros
+from postproc.scores.zeros import are_absent, find_zeros, warn_of_zeros
 
 
 class Calibrator(ProbabilityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -111,7 +111,8 @@ class Calibrator(ProbabilityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             logs = np.maximum(logs, zeros.log)
         with blas_threads_for(logs.size):
             self._search(logs, labels)
-        warn_of_zeros([zeros], [given.name], stacklevel=3)
+        if not are_absent(given.kind, given_logs[np.arange(len(labels)), labels]):
+            warn_of_zeros([zeros], [given.name], stacklevel=3)
         if abs(np.log(self.inverse_temperature_)) > LOG_BETA - 0.01:
             msg = (
                 f"the temperature is {self.temperature_:.3g}, at the bound of its range, so the "

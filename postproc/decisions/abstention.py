@@ -1,15 +1,18 @@
 """Abstention: only the most confident rows are decided, as many as a bound on their errors allows.
 
 For so many of the most confident fit rows, the hypothesis that rows above the next confidence are
-wrong more often than allowed is tested by the exact binomial test, from few rows to many, until it
-cannot be rejected (fixed-sequence testing). So the error of the rows above the last threshold is
-bounded with the given confidence.
+wrong more often than allowed is tested by the exact binomial test, from few rows to many. A test
+that rejects passes its level on to the next (fixed-sequence testing). Since accidents among the
+most confident rows would end the sequence, a part of the level is kept for new starts further down
+(the fallback procedure). All that is rejected is so with the given confidence, however the tests
+depend on each other; the last threshold counts.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +31,10 @@ FIRST_ERRORS = 3
 
 #: Numbers of accepted rows that are tested, at most.
 STEPS = 100
+
+#: Shares of the level that tests start with, at evenly spaced numbers of rows from the
+#: fewest to all. Measured in `benchmarks.decisions.starts`.
+STARTS = (0.7, 0.1, 0.1, 0.1)
 
 
 @dataclass(frozen=True)
@@ -61,39 +68,77 @@ def fewest_rows(errors: int, max_error: float, confidence: float) -> int:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """A test that stopped a sequence: so many rows, their errors, and the bound at its level."""
+
+    rows: int
+    errors: int
+    bound: float
+
+
+@dataclass(frozen=True)
 class Accepted:
-    """The fit rows above a threshold of confidence."""
+    """The fit rows above a threshold of confidence, and the tests that failed."""
 
     threshold: float
     rows: int
     errors: int
+    failed: tuple[Failed, ...] = ()
 
 
 def largest_coverage(
-    confidences: Floats, wrong: Bools, max_error: float, confidence: float
-) -> Accepted | None:
-    """The lowest threshold whose error is bounded, None where not even the first one's is.
+    confidences: Floats,
+    wrong: Bools,
+    max_error: float,
+    confidence: float,
+    starts: Sequence[float] = STARTS,
+) -> Accepted:
+    """The lowest threshold whose error is bounded; infinity and no rows where none is.
 
     It takes confidences and whether the likeliest class is wrong, both of shape (n,).
     """
     n_rows = len(wrong)
-    needed = [fewest_rows(e, max_error, confidence) for e in range(FIRST_ERRORS, -1, -1)]
+    steps, levels = _planned(n_rows, max_error, 1 - confidence, starts)
+    order = np.argsort(-confidences, kind="stable")
+    falling, errors = confidences[order], np.cumsum(wrong[order])
+    # The threshold is the next row's confidence, and rows as confident as that are not accepted.
+    above = np.searchsorted(-falling, -falling[steps[:-1]], side="left")
+    rows = np.append(np.unique(above[above >= steps[0]]), n_rows)
+    place = np.searchsorted(rows, np.append(above, n_rows))
+    added = np.bincount(place, weights=levels, minlength=len(rows))
+    chances = bdtr(errors[rows - 1], rows, max_error)
+    last, level, failed = 0, 0.0, []
+    for k, chance, more in zip(rows.tolist(), chances.tolist(), added.tolist(), strict=True):
+        level += more
+        if chance <= level:
+            last = k
+            continue
+        if level > 0:
+            wrong_ones = int(errors[k - 1])
+            failed.append(Failed(k, wrong_ones, upper_bound(wrong_ones, k, 1 - level)))
+        level = 0.0
+    if not last:
+        return Accepted(math.inf, 0, 0, tuple(failed))
+    return Accepted(_next_level(falling, last), last, int(errors[last - 1]), tuple(failed))
+
+
+def _planned(
+    n_rows: int, max_error: float, level: float, starts: Sequence[float]
+) -> tuple[NDArray[np.int64], Floats]:
+    """Numbers of rows to test, rising to all, and the level that each test adds."""
+    if fewest_rows(FIRST_ERRORS, max_error, 1 - level * starts[0]) > n_rows:
+        starts = (1.0,)  # there are too few rows to keep a part
+    first = 1 - level * starts[0]
+    needed = [fewest_rows(e, max_error, first) for e in range(FIRST_ERRORS, -1, -1)]
     start = next((rows for rows in needed if rows <= n_rows), None)
     if start is None:
         rule = f"an array of {needed[-1]} rows or more to bound an error of {max_error:g} "
-        fail("scores", rule + f"with confidence {confidence:g}", f"{n_rows}")
-    order = np.argsort(-confidences, kind="stable")
-    levels, errors = confidences[order], np.cumsum(wrong[order])
-    steps = np.arange(start, n_rows, max(1, n_rows // STEPS))
-    # The threshold is the next row's confidence, and rows as confident as that are not accepted.
-    above = np.searchsorted(-levels, -levels[steps], side="left")
-    rows = np.append(np.unique(above[above >= start]), n_rows)
-    passed = bdtr(errors[rows - 1], rows, max_error) <= 1 - confidence
-    n_passed = len(rows) if passed.all() else int(passed.argmin())
-    if n_passed == 0:
-        return None
-    last = int(rows[n_passed - 1])
-    return Accepted(_next_level(levels, last), last, int(errors[last - 1]))
+        fail("scores", rule + f"with confidence {1 - level:g}", f"{n_rows}")
+    steps = np.append(np.arange(start, n_rows, max(1, n_rows // STEPS)), n_rows)
+    levels = np.zeros(len(steps))
+    places = np.searchsorted(steps, np.linspace(start, n_rows, len(starts)))
+    np.add.at(levels, places, level * np.asarray(starts))
+    return steps, levels
 
 
 def share_of_rows(confidences: Floats, coverage: float) -> float:
@@ -136,6 +181,9 @@ class SelectiveClassifier(Decider):
         How many of them are wrong; None without labels.
     bound_ : float or None
         Upper bound of the error rate with that confidence; None without labels or rows.
+    failed_ : list of (int, int, float)
+        Of the tests that stopped at a number of rows: that number, how many are wrong, and the
+        upper bound of their error rate at the level of the test; empty with `coverage`.
     kind_ : str
         The kind of the scores.
     classes_ : ndarray of shape (C,)
@@ -147,8 +195,10 @@ class SelectiveClassifier(Decider):
     ----------
     Geifman, El-Yaniv (2017). Selective Classification for Deep Neural Networks. NeurIPS 30.
     Angelopoulos, Bates, Candès, Jordan, Lei (2021). Learn then Test: Calibrating Predictive
-    Algorithms to Achieve Risk Control. arXiv:2110.01052, section 2. Clopper, Pearson (1934). The
-    use of confidence or fiducial limits illustrated in the case of the binomial. Biometrika 26.
+    Algorithms to Achieve Risk Control. arXiv:2110.01052, section 2. Wiens (2003). A fixed sequence
+    Bonferroni procedure for testing multiple endpoints. Pharmaceutical Statistics 2. Clopper,
+    Pearson (1934). The use of confidence or fiducial limits illustrated in the case of the
+    binomial. Biometrika 26.
 
     Examples
     --------
@@ -194,13 +244,13 @@ class SelectiveClassifier(Decider):
     def _learn(self, probs: Floats, labels: Ints | None) -> None:
         confidences = probs.max(axis=1)
         wrong = None if labels is None else probs.argmax(axis=1) != labels
-        self.threshold_ = math.inf
+        self.threshold_, self.failed_ = math.inf, []
         if self.coverage is not None:
             self.threshold_ = share_of_rows(confidences, self.coverage)
         elif wrong is not None and self.max_error is not None:
             found = largest_coverage(confidences, wrong, self.max_error, self.confidence)
-            if found is not None:
-                self.threshold_ = found.threshold
+            self.threshold_ = found.threshold
+            self.failed_ = [astuple(test) for test in found.failed]
         accepted = confidences > self.threshold_
         self.accepted_ = int(np.count_nonzero(accepted))
         self.errors_ = None if wrong is None else int(np.count_nonzero(wrong & accepted))

@@ -68,6 +68,18 @@ def chance_doubts(poor: Mapping[str, float], labels: str) -> list[str]:
     return [coded("chance", said)]
 
 
+def reversed_doubts(name: str, auc: float, highest: float, positive: str) -> list[str]:
+    """A sentence on a model whose AUC, with the end of its interval, lies below 1/2."""
+    if not highest < 0.5:
+        return []
+    said = (
+        f"{name} ranks rows the other way round: AUC is {100 * auc:.2f}, with its scores negated "
+        f"{100 - 100 * auc:.2f}; if higher means less of class {positive}, name the other class "
+        "with --positive"
+    )
+    return [coded("reversed", said)]
+
+
 def order_doubts(metrics: Sequence[str], classes: Sequence[str] | None) -> list[str]:
     """Warn where a metric takes classes in their order, and their names are words."""
     if "quadratic_kappa" not in metrics or classes is None or all(map(_is_number, classes)):

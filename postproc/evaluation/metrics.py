@@ -112,6 +112,9 @@ class MetricAccumulator:
         briers = np.maximum(squares - shares**2, 0) + (1 - shares) ** 2
         self._brier.append(float(briers.sum()))
         known = {"log_loss": losses, "brier": briers}
+        if self._classes == 2:  # other metrics of two classes need probabilities
+            positive = np.where(labels == 1, shares, 1 - shares)
+            block = np.stack([1 - positive, positive], axis=1)
         for line, metric in zip(self._values, self._row_metrics, strict=True):
             found = known.get(metric.name)
             line[self._rows : end] = metric.function(labels, block) if found is None else found
@@ -137,8 +140,18 @@ class MetricAccumulator:
             top5=self._top5,
             confusions=Confusions(self._labels, self._predicted, self._classes),
             confidence=ConfidenceTally(self._confidence, self._predicted == self._labels),
+            positive=self._positive(),
             log_loss=self._log_loss,
             brier=self._brier,
+        )
+
+    def _positive(self) -> ConfidenceTally | None:
+        """Rows of two classes, and those of the second, by the probability of that."""
+        if self._classes != 2:
+            return None
+        likely = self._predicted == 1
+        return ConfidenceTally(
+            np.where(likely, self._confidence, 1 - self._confidence), self._labels == 1
         )
 
     def result(self) -> Metrics:

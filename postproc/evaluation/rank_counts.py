@@ -19,7 +19,7 @@ from postproc.evaluation.ranking import Cells, Ranked, cells_of, ranked_columns
 from postproc.evaluation.tallies import weighted_counts
 from postproc.scores.arrays import as_floating, as_numpy
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, row_blocks, sub_blocks
-from postproc.scores.kinds import Kind, probabilities
+from postproc.scores.kinds import Kind, ordering
 
 Floats = NDArray[np.float64]
 
@@ -30,11 +30,14 @@ EXACT = 10**7
 KEPT_ROWS = 10**7
 
 #: Cells of the grid: 256 for each power of two from 2^-32 to 1, and one for all that is less: of
-#: probabilities as float32 has its bits, of logits in even steps of log-probability.
+#: probabilities as float32 has its bits, of logits in even steps of log-probability. Log-odds of
+#: two classes, from -FAR to FAR, have as many, the finer the nearer to 0.
 DROPPED_BITS = 15
 STEPS = 256
 LOWEST, ONE = (int(np.float32(p).view(np.int32)) for p in (2.0**-32, 1.0))
 GRID_CELLS = ((ONE - LOWEST) >> DROPPED_BITS) + 1
+
+FAR = 1e6
 
 #: Rows of a column that are counted or looked up at once: several for each cell.
 ROWS = 4 * GRID_CELLS
@@ -50,7 +53,7 @@ class Located(NamedTuple):
 
 @dataclass(frozen=True)
 class RankRows:
-    """Probabilities of ranked columns, from checked scores (n, C), and the labels."""
+    """What ranked columns are ordered by, from checked scores (n, C), and the labels."""
 
     scores: Any
     labels: Any  # array of shape (n,), or source of shape (n, 1)
@@ -65,19 +68,24 @@ class RankRows:
         """The ranked columns."""
         return ranked_columns(self.scores.shape[1])
 
+    @property
+    def has_odds(self) -> bool:
+        """Whether rows are ordered by log-odds."""
+        return self.kind == "logits" and self.scores.shape[1] == 2
+
     def cuts(self) -> tuple[slice, ...]:
         """Few slices of rows, as each has counts of its own."""
         return tuple(row_blocks(*self.scores.shape, block_bytes=32 * self.sizes.block))
 
     def __call__(self, rows: slice) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Probabilities of some rows as contiguous columns (C', b), and their labels (b,)."""
+        """What orders some rows as contiguous columns (C', b), and their labels (b,)."""
         columns = slice(self.columns.start, self.columns.stop)
         scores: NDArray[Any] | None = None
         for part in sub_blocks(rows, self.scores.shape[1], self.sizes.cached):
-            probs = as_numpy(probabilities(self.scores[part, :], self.kind))[:, columns]
+            found = as_numpy(ordering(self.scores[part, :], self.kind))[:, columns]
             if scores is None:
-                scores = np.empty((probs.shape[1], rows.stop - rows.start), probs.dtype)
-            scores[:, part.start - rows.start : part.stop - rows.start] = probs.T
+                scores = np.empty((found.shape[1], rows.stop - rows.start), found.dtype)
+            scores[:, part.start - rows.start : part.stop - rows.start] = found.T
         assert scores is not None  # blocks have rows
         return scores, self.labels[rows].reshape(-1).astype(np.int64)
 
@@ -88,9 +96,9 @@ class RankRows:
         sums = norms
         for part in sub_blocks(rows, self.scores.shape[1], self.sizes.cached):
             here = slice(part.start - rows.start, part.stop - rows.start)
-            if self.kind != "logits":
-                probs = as_numpy(probabilities(self.scores[part, :], self.kind))
-                found[:, here] = grid_cells(probs[:, columns]).astype(np.int16).T
+            if self.kind != "logits" or self.has_odds:
+                scores = as_numpy(ordering(self.scores[part, :], self.kind))[:, columns]
+                found[:, here] = self.in_grid(scores).T
                 continue
             z = as_numpy(as_floating(self.scores[part, :]))
             if sums is None:
@@ -101,6 +109,11 @@ class RankRows:
                 sums[here] = top + np.log(np.exp(mass, out=mass).sum(axis=1))
             found[:, here] = log_cells(z[:, columns], sums[here, None]).astype(np.int16).T
         return Located(found, self.labels[rows].reshape(-1).astype(np.int64), sums)
+
+    def in_grid(self, scores: NDArray[Any]) -> NDArray[np.int16]:
+        """Cells of what orders rows, log-odds or probabilities."""
+        cells = odds_cells(scores) if self.has_odds else grid_cells(scores)
+        return cells.astype(np.int16)
 
     def own_cells(self, found: Located) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows with the label of a ranked column, and their cells among those of all columns."""
@@ -127,20 +140,20 @@ class ConfidenceRows(RankRows):
         return range(1)
 
     def __call__(self, rows: slice) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Confidences (1, b), and 0 for wrong rows, 1 for right ones, (b,)."""
+        """What orders rows by confidence (1, b), and 0 for wrong rows, 1 for right ones, (b,)."""
         found = []
         for part in sub_blocks(rows, self.scores.shape[1], self.sizes.cached):
             scores = self.scores[part, :]
-            probs = as_numpy(probabilities(scores, self.kind))
+            highest = as_numpy(ordering(scores, self.kind)).max(axis=1)
             right = as_numpy(scores).argmax(axis=1) == self.labels[part].reshape(-1)
-            found.append((probs.max(axis=1)[None], right.astype(np.int64)))
+            found.append((highest[None], right.astype(np.int64)))
         scores, right = (np.concatenate(each, axis=-1) for each in zip(*found, strict=True))
         return scores, right
 
     def cells(self, rows: slice, norms: NDArray[Any] | None = None) -> Located:
         """Cells of the confidences of some rows."""
         scores, right = self(rows)
-        return Located(grid_cells(scores).astype(np.int16), right, None)
+        return Located(self.in_grid(scores), right, None)
 
 
 @dataclass(frozen=True)
@@ -238,6 +251,13 @@ def log_cells(z: NDArray[Any], norms: NDArray[Any]) -> NDArray[Any]:
     found = z * scale
     found -= norms * scale - last
     return np.asarray(np.clip(found, 0, last, out=found))
+
+
+def odds_cells(odds: NDArray[Any]) -> NDArray[Any]:
+    """Cell of each log-odds; as whole numbers once cast."""
+    half = np.float32((GRID_CELLS - 1) // 2)
+    far = np.log1p(np.minimum(np.abs(odds.astype(np.float32, copy=False)), np.float32(FAR)))
+    return np.asarray(half + np.copysign(far * (half / np.float32(np.log1p(FAR))), odds))
 
 
 def grid_cells(scores: NDArray[Any]) -> NDArray[np.integer[Any]]:

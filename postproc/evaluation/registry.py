@@ -260,6 +260,19 @@ METRICS: dict[str, Metric] = _metrics(
     ]
 )  # fmt: skip
 
+#: Means over the rows of two classes that together say whether the share of the second is met.
+CALIBRATION_IN_THE_LARGE = tuple(
+    Metric(
+        name, f"{name} share", f"{name} share of the second of two classes", "probabilities",
+        function, bounds=bounds, tasks=frozenset(("binary",)),
+    )
+    for name, function, bounds in (
+        ("predicted", row_losses.predicted_shares, (0.0, 1.0)),
+        ("observed", row_losses.observed_shares, (0.0, 1.0)),
+        ("difference", row_losses.share_differences, (-np.inf, np.inf)),
+    )
+)  # fmt: skip
+
 #: Metrics of one task alone: of two classes, and of labels that do not exclude each other.
 OF_ONE_TASK: dict[str, Metric] = _metrics(
     [

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln, xlogy
 
 from postproc.evaluation.tallies import Columns, run_starts, sums_of_runs, tally
 from postproc.scores.checks import check_count, fail
@@ -18,17 +19,29 @@ ECE_BINS = 15
 
 @dataclass(frozen=True)
 class ReliabilityBins:
-    """Bins of equal mass of the confidence in the predicted class, in ascending order."""
+    """Bins of equal mass of the probability of the predicted or positive class, ascending."""
 
     rows: NDArray[np.int64]  # (b,), numbers of rows that differ by one at most
-    confidence: NDArray[np.float64]  # (b,), mean probability of the predicted class
-    accuracy: NDArray[np.float64]  # (b,), share of rows that were right
+    confidence: NDArray[np.float64]  # (b,), mean probability of that class
+    accuracy: NDArray[np.float64]  # (b,), share of rows of that class
 
     @property
     def ece(self) -> float:
         """Expected calibration error: mean distance of confidence and accuracy over the rows."""
         gaps = np.abs(self.accuracy - self.confidence)
         return float(np.sum(self.rows * gaps) / np.sum(self.rows))
+
+    @property
+    def ece_by_chance(self) -> float:
+        """The calibration error that is expected of a calibrated model with these confidences.
+
+        In a bin it is the mean absolute deviation of a binomial share (de Moivre).
+        """
+        n, p = self.rows, self.confidence
+        k = np.minimum(np.floor(n * p), n - 1)
+        ways = gammaln(n) - gammaln(k + 1) - gammaln(n - k)
+        chance = np.exp(ways + xlogy(k, p) + xlogy(n - 1 - k, 1 - p))
+        return float(np.sum(2 * n * p * (1 - p) * chance) / np.sum(n))
 
 
 @takes_frames(labels={"confidence": "confidence", "correct": "confidence"})
@@ -98,7 +111,7 @@ def bins_of_levels(
 
 
 class ConfidenceTally:
-    """Counts rows, and right ones, by their confidence > 0, in bounded memory.
+    """Counts rows, and right ones, by their confidence >= 0, in bounded memory.
 
     Up to `most_levels` distinct confidences are kept. If there are more, those that agree in their
     leading bits are merged into their mean; no more bits are dropped than necessary, whatever the
@@ -110,7 +123,7 @@ class ConfidenceTally:
         self, confidence: NDArray[Any], correct: NDArray[np.bool_], most_levels: int = 2**17
     ) -> None:
         self._most_levels = most_levels
-        bits = confidence.astype(np.float64).view(np.int64)  # in order, as all are positive
+        bits = confidence.astype(np.float64).view(np.int64)  # in order, as none is negative
         self._keys: list[NDArray[np.int64]] = [bits << 1 | correct]
         self._pending = len(bits)
         self._tables: list[Columns] = []

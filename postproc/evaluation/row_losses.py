@@ -35,3 +35,18 @@ def top_k_hits(labels: NDArray[Any], probs: NDArray[Any], *, k: int) -> Floats:
     own = probs[np.arange(len(labels)), labels][:, None]
     ahead = (probs > own) | ((probs == own) & (np.arange(probs.shape[1]) < labels[:, None]))
     return np.asarray(ahead.sum(axis=1) < k, dtype=np.float64)
+
+
+def predicted_shares(labels: NDArray[Any], probs: NDArray[Any]) -> Floats:
+    """Probability of the second of two classes, (n,)."""
+    return np.asarray(probs[:, 1], np.float64)
+
+
+def observed_shares(labels: NDArray[Any], probs: NDArray[Any]) -> Floats:
+    """Whether the label is the second of two classes: 0 or 1, (n,)."""
+    return np.asarray(labels == 1, np.float64)
+
+
+def share_differences(labels: NDArray[Any], probs: NDArray[Any]) -> Floats:
+    """How far the probability of the second of two classes exceeds what the label is, (n,)."""
+    return predicted_shares(labels, probs) - observed_shares(labels, probs)

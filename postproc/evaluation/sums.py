@@ -23,6 +23,7 @@ class Metrics:
     log_loss: float  # mean negative log-probability of the label in nats; zeros count as 1.2e-38
     brier: float  # mean squared distance to the one-hot label, summed over classes: in [0, 2]
     reliability: ReliabilityBins = field(repr=False, compare=False)
+    positive: ReliabilityBins | None = field(repr=False, compare=False)  # of the second of two
     risk: RiskCoverage = field(repr=False, compare=False)  # of abstaining from doubtful rows
 
     @property
@@ -49,6 +50,7 @@ class MetricSums:
     top5: int
     confusions: Confusions
     confidence: ConfidenceTally
+    positive: ConfidenceTally | None  # of two classes, by the probability of the second
     log_loss: list[float]  # sums over parts of the rows
     brier: list[float]
 
@@ -58,6 +60,8 @@ class MetricSums:
         self.top5 += other.top5
         self.confusions.merge(other.confusions)
         self.confidence.merge(other.confidence)
+        if self.positive is not None and other.positive is not None:
+            self.positive.merge(other.positive)
         self.log_loss = _condensed(self.log_loss + other.log_loss)
         self.brier = _condensed(self.brier + other.brier)
 
@@ -73,6 +77,7 @@ class MetricSums:
             log_loss=math.fsum(self.log_loss) / self.rows,
             brier=math.fsum(self.brier) / self.rows,
             reliability=bins_of_levels(*levels),
+            positive=None if self.positive is None else self.positive.bins(),
             risk=risk_coverage(*levels[1:]),
         )
 

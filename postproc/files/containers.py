@@ -20,6 +20,7 @@ from postproc.files.contents import (
     id_array,
     key_note,
     pick_key,
+    row_names,
 )
 from postproc.files.reading import Reading
 from postproc.scores.checks import one_line
@@ -37,11 +38,12 @@ def read_npz(path: Path, reading: Reading, labels: bool) -> Contents:
         check_expansion(path, sum(member.file_size for member in archive.zip.infolist()))
         key, kind = pick_key(archive.files, reading, labels, lambda key: np.ndim(archive[key]))
         wanted = {name: archive[name] for name in (key, *NAME_KEYS) if name in archive.files}
+        if any(not isinstance(member, np.ndarray) for member in wanted.values()):
+            refuse("its members must be arrays")
         said = () if labels or reading.key else key_note(key, len(archive.files))
-    if any(not isinstance(member, np.ndarray) for member in wanted.values()):
-        refuse("its members must be arrays")
-    classes, ids = class_tuple(wanted.get("classes")), id_array(wanted.get("ids"))
-    return Contents(wanted[key], classes, ids, kind, notes=said)
+        ids, noted = row_names(archive.files, lambda key: archive[key], wanted[key])
+    classes = class_tuple(wanted.get("classes"))
+    return Contents(wanted[key], classes, ids, kind, notes=(*said, *noted))
 
 
 def read_safetensors(path: Path, reading: Reading, labels: bool) -> Contents:
@@ -82,10 +84,10 @@ def read_pt(path: Path, reading: Reading, labels: bool) -> Contents:
     for tensor in _tensors(loaded):
         if tensor.nbytes > max(2**20, tensor.untyped_storage().nbytes()):
             refuse("a tensor in it repeats few numbers without holding them; save tensor.clone()")
-    if isinstance(loaded, list) and loaded and all(_is_pair(batch) for batch in loaded):
-        loaded = tuple(_joined([batch[part] for batch in loaded]) for part in (0, 1))
-    if _is_pair(loaded):  # what fastai's `get_preds` gives
-        loaded = {"scores": loaded[0], "labels": loaded[1]}
+    if isinstance(loaded, list) and loaded and all(_is_parts(batch) for batch in loaded):
+        loaded = _joined_parts(loaded)
+    if _is_parts(loaded):  # what fastai's `get_preds` gives, or a `predict_step`
+        loaded = _parts(loaded)
     if isinstance(loaded, list):
         loaded = _joined(loaded)
     if isinstance(loaded, torch.Tensor):
@@ -96,17 +98,47 @@ def read_pt(path: Path, reading: Reading, labels: bool) -> Contents:
     tensor = _joined(loaded[key]) if isinstance(loaded[key], list) else loaded[key]
     if not isinstance(tensor, torch.Tensor):
         refuse(f'"{key}" must be a tensor, got {type(tensor).__name__}')
-    classes, ids = class_tuple(loaded.get("classes")), id_array(loaded.get("ids"))
-    return Contents(as_numpy(tensor), classes, ids, kind, narrow=tensor.dtype == torch.bfloat16)
+    ids, said = row_names(loaded, lambda key: loaded[key], tensor)
+    is_narrow = tensor.dtype == torch.bfloat16
+    classes = class_tuple(loaded.get("classes"))
+    return Contents(as_numpy(tensor), classes, ids, kind, narrow=is_narrow, notes=said)
 
 
-def _is_pair(value: Any) -> bool:
-    """Whether a tuple or list holds scores of some rows and their labels."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
+def _is_parts(value: Any) -> bool:
+    """Whether a tuple or list holds scores of some rows and, in vectors, more about each."""
+    if not isinstance(value, tuple | list) or len(value) < 2:
         return False
-    return [getattr(part, "ndim", None) for part in value] == [2, 1] and len(value[0]) == len(
-        value[1]
-    )
+    n_dims = [getattr(part, "ndim", None) for part in value]
+    if n_dims.count(2) != 1 or not set(n_dims) <= {0, 1, 2}:
+        return False
+    return len({len(part) for part in value if part.ndim}) == 1
+
+
+def _parts(value: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Scores, the labels that come after them, and whole numbers too large for labels, as ids."""
+    place = next(at for at, part in enumerate(value) if part.ndim == 2)
+    n_classes = max(2, value[place].shape[1])
+    vectors = {at: part for at, part in enumerate(value) if part.ndim == 1 and len(part)}
+    ids = [
+        at
+        for at, part in vectors.items()
+        if not part.is_floating_point() and part.max() >= n_classes
+    ]
+    labels = [at for at in vectors if at > place and at not in ids]
+    found = {"scores": value[place]}
+    if len(ids) == 1:
+        found["ids"] = vectors[ids[0]]
+    if len(labels) == 1:
+        found["labels"] = vectors[labels[0]]
+    return found
+
+
+def _joined_parts(batches: Sequence[Sequence[torch.Tensor]]) -> tuple[Any, ...]:
+    """Each part of all batches one after another; single numbers, such as losses, are left out."""
+    if len({tuple(part.ndim for part in batch) for batch in batches}) > 1:
+        refuse("its batches must have the same parts, in one order")
+    kept = [at for at, part in enumerate(batches[0]) if part.ndim]
+    return tuple(_joined([batch[at] for batch in batches]) for at in kept)
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:
@@ -139,7 +171,9 @@ def _joined(batches: Sequence[Any]) -> torch.Tensor | dict[Any, Any]:
             what = type(batch).__name__
             if isinstance(batch, torch.Tensor):
                 what = f"one of shape {tuple(batch.shape)}"
-            refuse(f"each of its batches must be a tensor of rows, got {what} as batch {number}")
+            mend = "save one torch.cat(batches), or a dict with the keys logits, labels and ids"
+            rule = "each of its batches must be a tensor of rows"
+            refuse(f"{rule}, got {what} as batch {number}; {mend}")
         if batch.shape[1:] != first.shape[1:]:
             width, wanted = tuple(batch.shape[1:]), tuple(first.shape[1:])
             refuse(f"its batches must have rows of one shape, {wanted}, got {width} in {number}")

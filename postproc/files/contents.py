@@ -14,6 +14,7 @@ from postproc.files.reading import Reading
 from postproc.scores.binary_labels import WHOLE_FLOAT
 from postproc.scores.kinds import Kind
 from postproc.scores.names import check_text
+from postproc.scores.tables.column_names import ID_NAME
 from postproc.scores.tables.columns import SCORE_KEYS
 from postproc.scores.tables.tables import refuse
 
@@ -21,6 +22,9 @@ LABEL_KEYS = ("labels", "label", "y", "label_ids", "targets", "target", "targs",
 
 #: Keys under which formats with keys hold names.
 NAME_KEYS = ("classes", "ids")
+
+#: Keys under which rows may be named, beside those that end like ids.
+ROW_KEYS = frozenset(("index", "indices", "idx", "filename", "filenames", "names", "paths", "keys"))
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,26 @@ def key_note(key: Any, n_keys: int) -> tuple[str, ...]:
     if key in SCORE_KEYS or n_keys == 1:
         return ()
     return (f"its scores are read from the key {key!r}, the only two-dimensional array",)
+
+
+def row_names(
+    keys: Iterable[Any], get: Callable[[Any], Any], values: Any
+) -> tuple[NDArray[np.str_] | None, tuple[str, ...]]:
+    """Names of rows under the key `ids` or one like it, and what is said of it."""
+    known = list(keys)
+    if "ids" in known:
+        return id_array(get("ids")), ()
+    for key in known:
+        is_like = isinstance(key, str) and (key.lower() in ROW_KEYS or ID_NAME.fullmatch(key))
+        if not is_like or key in LABEL_KEYS or key in SCORE_KEYS:
+            continue
+        names = np.asarray(get(key))
+        if names.ndim != 1 or len(names) != len(values) or names.dtype.kind not in "iuUS":
+            continue
+        is_count = names.dtype.kind in "iu" and (names == np.arange(len(names))).all()
+        if not is_count and len(np.unique(names)) == len(names):
+            return id_array(names), (f"its rows are named by the key {key!r}",)
+    return None, ()
 
 
 def class_tuple(values: Any) -> tuple[str, ...] | None:

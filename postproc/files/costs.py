@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from postproc.files import formats
 from postproc.files.dialects import sniff
-from postproc.files.labels import PathLike, to_numbers
+from postproc.files.labels import PathLike
 from postproc.files.paths import LABEL_SUFFIXES, resolve_path, suffix_of
 from postproc.scores.checks import fail
+from postproc.scores.label_numbers import to_numbers
 from postproc.scores.names import ABSTAIN, matching_order
 from postproc.scores.tables.tables import is_number
 
@@ -63,6 +64,24 @@ def load_costs(
     left = [column for column in range(values.shape[1]) if column not in at]
     columns = np.arange(n_classes) if columns is None else columns
     return values[order][:, [*np.array(at)[columns], *left]]
+
+
+def decisions_in(path: PathLike) -> set[str]:
+    """Names in the header of a table of costs, less those of abstaining and of a column in front.
+
+    Empty where it holds numbers alone, or cannot be read.
+    """
+    try:
+        found = resolve_path(path, LABEL_SUFFIXES)
+        if suffix_of(found) not in TABLES:
+            return set()
+        with formats.reading_of(found):
+            rows = [[cell.strip() for cell in cells] for _, cells in sniff(found, ",").rows()]
+    except (OSError, ValueError):
+        return set()
+    in_front = len(rows) > 1 and not is_number(rows[1][0])
+    names = rows[0][in_front:] if rows else []
+    return set() if any(map(is_number, names)) else set(names) - {ABSTAIN}
 
 
 def _load_array(path: Path, classes: Sequence[str] | None) -> NDArray[np.float64]:

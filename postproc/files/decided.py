@@ -43,6 +43,8 @@ class Layout:
     integers: bool = False  # in place of the names of classes
     columns_as: Mapping[str, str] | None = None  # headings, by those that columns would have
     overwrite: bool = False
+    #: Probabilities beside labels, (k,): of the rows of a slice, and what they are decided as.
+    probability: Callable[[slice, NDArray[Any]], NDArray[Any]] | None = None
 
 
 def save_labels(
@@ -50,7 +52,9 @@ def save_labels(
 ) -> Path:
     """Save labels in blocks (k,); a row without a class is called `abstain`, or -1 in numbers."""
     target = check_decision_path(path, overwrite=layout.overwrite)
-    names = None
+    names, headings = None, ["label", *["probability"] * (layout.probability is not None)]
+    if len(headings) > 1 and suffix_of(target) in (".npy", ".txt"):
+        fail(str(target), "a table, to hold probabilities beside labels", suffix_of(target))
     if layout.classes is not None and not layout.integers and suffix_of(target) != ".npy":
         names = [*layout.classes, ABSTAIN]
         if ABSTAIN in layout.classes:
@@ -61,7 +65,7 @@ def save_labels(
         labels = block.tolist()
         return {"label": labels if names is None else [names[label] for label in labels]}
 
-    return _save(target, blocks, (n_rows,), ["label"], columns, layout)
+    return _save(target, blocks, (n_rows,), headings, columns, layout)
 
 
 def save_sets(
@@ -157,6 +161,9 @@ def _save(
             found = columns(block)
             if layout.ids is not None:
                 found["id"] = layout.ids[start : start + len(block)].tolist()
+            if layout.probability is not None:
+                rows = slice(start, start + len(block))
+                found["probability"] = layout.probability(rows, block).tolist()
             yield {header[name]: found[name] for name in header}
             start += len(block)
 

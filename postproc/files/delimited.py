@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from postproc.files.contents import Contents, check_expansion, text_array
 from postproc.files.dialects import (
+    LABEL_MARK,
     Dialect,
     has_label_header,
     is_decimal,
@@ -27,12 +28,15 @@ from postproc.files.dialects import (
     sniff,
 )
 from postproc.scores.tables.column_names import ID_ENDING
-from postproc.scores.tables.tables import MISSING, Column, Table, is_number, refuse
+from postproc.scores.tables.tables import MISSING, Column, Table, is_integer, refuse
 
 T = TypeVar("T")
 
 #: Lists that Python, NumPy and torch print.
 LIST = re.compile(r"(?:array\(|tensor\()?[\[(]([^\[\]()]*)[\])]\)?", re.DOTALL)
+
+#: Numbers whose mark may be one of thousands, as it stands before three digits.
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:[.,]\d{3})+")
 
 #: Rows whose cells are turned into numbers at once.
 ROWS = 4096
@@ -66,11 +70,7 @@ def read_delimited(path: Path, *, delimiter: str, as_text: Callable[[str], bool]
     names = tuple(first) if has_header else tuple(map(str, range(len(first))))
     texts = {column for column, name in enumerate(names) if has_header and as_text(name)}
     example = others[0] if others else first
-    texts |= {
-        column
-        for column, cell in enumerate(example[: len(names)])
-        if not _is_numeric(cell, dialect)
-    }
+    texts |= {column for column, cell in enumerate(example[: len(names)]) if not _is_numeric(cell)}
     skip = int(has_header)
     while True:
         builder = _Builder(dialect, texts, len(names))
@@ -91,9 +91,8 @@ def read_delimited(path: Path, *, delimiter: str, as_text: Callable[[str], bool]
     )
 
 
-def _is_numeric(cell: str, dialect: Dialect) -> bool:
-    is_own = is_number if dialect.delimiter == "," else is_decimal
-    return cell.lower() in MISSING or is_own(cell.strip().removesuffix("%"))
+def _is_numeric(cell: str) -> bool:
+    return cell.lower() in MISSING or is_decimal(cell.strip().removesuffix("%").rstrip())
 
 
 def _add_plain(builder: _Builder, dialect: Dialect, skip: int, width: int) -> bool:
@@ -118,9 +117,16 @@ def _chunks(dialect: Dialect, skip: int, width: int) -> Iterator[list[list[str]]
         next(rows)
     while chunk := _some(rows, ROWS, lambda row: _size(row[1])):
         for line, cells in chunk:
-            if len(cells) != width:
-                refuse(f"line {line} must have {width} cells like the first, got {len(cells)}")
+            _check_width(line, cells, width)
         yield [cells for _, cells in chunk]
+
+
+def _check_width(line: int, cells: Sequence[str], width: int) -> None:
+    if len(cells) != width:
+        refuse(
+            f"line {line} must have {width} cells like the first, got {len(cells)}; delete lines "
+            "that are no rows, such as titles, comments and totals"
+        )
 
 
 def _some(items: Iterator[T], most: int, size: Callable[[T], int]) -> list[T]:
@@ -151,6 +157,7 @@ class _Builder:
             column: [] for column in range(width) if column not in self.texts
         }
         self._marks: set[str] = set()
+        self._doubt = ""
 
     @property
     def n_bytes(self) -> int:
@@ -185,8 +192,11 @@ class _Builder:
                     parts.append(self._as_numbers(cells[column]))
                 except ValueError:
                     self.failed.add(column)
+        if self._doubt:
+            refuse(self._doubt)
         if len(self._marks) > 1:
-            refuse("its numbers must have one decimal mark, got both '.' and ','")
+            mend = "write all with one, and without marks of thousands"
+            refuse(f"its numbers must have one decimal mark, got both '.' and ','; {mend}")
         self.n_rows += len(rows)
 
     def columns(self) -> tuple[Column, ...]:
@@ -207,22 +217,36 @@ class _Builder:
             signs = [cell.strip().endswith("%") for cell in cells]
             if not all(signs):
                 raise ValueError
-            return self._as_numbers([cell.replace("%", "e-2", 1) for cell in cells])
+            return self._as_numbers([f"{cell.strip()[:-1].rstrip()}e-2" for cell in cells])
         if "_" in joined:  # Python takes 1_0 for 10
             raise ValueError
-        if self.dialect.delimiter != ",":
-            if "." in joined:
-                self._marks.add(".")
-            if "," in joined:
-                self._marks.add(",")
-                cells = [cell.replace(",", ".", 1) for cell in cells]
+        marks = set(joined) & {".", ","}
+        if self.dialect.delimiter == "," and "," not in marks:
+            marks.clear()
+        written = [cell.replace(",", ".", 1) for cell in cells] if "," in marks else cells
         try:
-            return np.array(list(map(float, cells)))
+            numbers = np.array(list(map(float, written)))
         except ValueError:
-            pass
-        return np.array(
-            [np.nan if cell.strip().lower() in MISSING else float(cell) for cell in cells]
-        )
+            numbers = np.array(
+                [np.nan if cell.strip().lower() in MISSING else float(cell) for cell in written]
+            )
+        self._marks |= marks
+        self._doubt = self._doubt or (_unclear(cells) if marks else "")
+        return numbers
+
+
+def _unclear(cells: Sequence[str]) -> str:
+    """What to say of a column in which 1.234 may be 1234: beside 12, and never 1.23."""
+    marked = [cell for cell in cells if "." in cell or "," in cell]
+    if len(marked) == len(cells) or not all(THOUSANDS.fullmatch(cell.strip()) for cell in marked):
+        return ""
+    whole = next((cell for cell in cells if is_integer(cell.strip())), None)
+    if whole is None:
+        return ""
+    return (
+        f"its numbers must be clear, got {marked[0]!r}, which may be thousands, as {whole!r} "
+        "stands in the same column; write numbers without marks of thousands"
+    )
 
 
 def as_lists(cells: list[str]) -> Column:
@@ -248,8 +272,7 @@ def read_delimited_labels(path: Path, *, delimiter: str) -> Table:
     while chunk := _some(given, ROWS, lambda row: _size(row[1])):
         for line, cells in chunk:
             width = width or len(cells)
-            if len(cells) != width:
-                refuse(f"line {line} must have {width} cells like the first, got {len(cells)}")
+            _check_width(line, cells, width)
             rows.append([cell.strip() for cell in cells])
         check_expansion(path, len(rows) * TEXT_BYTES * (2 + width))
     if not rows:
@@ -270,6 +293,8 @@ def read_lines(path: Path) -> Contents:
         lines.pop()
     if "" in lines:
         refuse(f"line {lines.index('') + 1} must not be empty")
+    if all(line.count(LABEL_MARK) == 1 and line.startswith(LABEL_MARK) for line in lines):
+        lines = [line.split()[0].removeprefix(LABEL_MARK) for line in lines]
     return Contents(text_array(lines), header_or_label=True)
 
 

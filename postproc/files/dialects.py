@@ -24,6 +24,11 @@ DELIMITERS = (",", ";", "\t", "|", " ")
 #: What Excel takes for a line that names the delimiter.
 SEPARATOR_LINE = re.compile(r"sep=.?")
 
+#: What fastText writes before a label, and a line of its predictions.
+LABEL_MARK = "__label__"
+MARKED = re.compile(rf"{LABEL_MARK}(\S+) ([\d.eE+-]+)")
+MARKED_LINE = re.compile(rf"{MARKED.pattern}(?: {MARKED.pattern})*")
+
 #: Characters of a line, and cells in it.
 LONGEST_LINE, MOST_CELLS = 2**24, 2**18
 
@@ -38,6 +43,8 @@ def open_text(path: Path) -> Iterator[IO[str]]:
     with opener(path, "rb") as file:
         start = file.read(2)
     encoding = "utf-16" if start in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig"
+    if start.count(0) == 1:  # half of a letter in UTF-16 without its mark
+        encoding = "utf-16-be" if start[0] == 0 else "utf-16-le"
     with opener(path, "rt", newline="", encoding=encoding) as file:
         yield file
 
@@ -105,6 +112,12 @@ def sniff(path: Path, delimiter: str) -> Dialect:
 def is_table(path: Path) -> bool:
     """Whether lines have several cells, whatever separates them."""
     return any(_faults(Dialect(path, mark)) < inf for mark in DELIMITERS)
+
+
+def is_marked(path: Path) -> bool:
+    """Whether the first line holds labels with probabilities, as fastText writes them."""
+    with open_text(path) as file:
+        return MARKED_LINE.fullmatch(next(lines_of(file), "").strip()) is not None
 
 
 def _faults(dialect: Dialect) -> float:

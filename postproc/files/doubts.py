@@ -1,4 +1,4 @@
-"""Doubts about the kind of scores: logits that look like probabilities."""
+"""Doubts about the kind of scores: logits that look like probabilities, or are on another scale."""
 
 from __future__ import annotations
 
@@ -37,6 +37,10 @@ NEARLY_ALL = 0.95
 #: Fewer rows may be in order by chance.
 LEAST_ROWS = 20
 
+#: Difference of two logits from which a probability of 64 bits rounds to 1, and share of the rows.
+CERTAIN = 36.8
+SATURATED = 0.5
+
 #: What rows look like, by their sum.
 LOOKS = {None: "logits", 1: "probabilities", 100: "percentages"}
 
@@ -63,15 +67,17 @@ def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str
     are read only where there is a doubt, up to that value.
     """
     name = predictions.name
-    if predictions.multilabel:
-        return _exclusive_doubts(predictions)
+    labels = predictions.multilabel
     if predictions.kind != "logits":
-        return _top_doubts(predictions)
-    if isinstance(predictions.scores, ShardSource):
+        return _exclusive_doubts(predictions) if labels else _top_doubts(predictions)
+    if isinstance(predictions.scores, ShardSource) and not labels:
         odd = _odd_shards(predictions, predictions.scores)
         if odd is not None:
             return [coded("kind", f"{name}: {odd}; all are read as logits")]
     sample = np.concatenate([_rows(predictions, rows) for rows in _sampled(predictions)])
+    lost = _saturation_doubts(predictions, sample)
+    if lost or labels:
+        return lost
     inside = bool(sample.min() >= 0 and sample.max() <= 1)
     total = _common_sum(sample)
     if (total is None or declared) and not inside:
@@ -95,6 +101,34 @@ def kind_doubts(predictions: Predictions, *, declared: bool = False) -> list[str
     return [coded("kind", told)]
 
 
+def _saturation_doubts(predictions: Predictions, sample: NDArray[np.floating]) -> list[str]:
+    """Say where most rows have logits so far apart that their probabilities round to 0 and 1."""
+    margins = abs(sample).reshape(-1)
+    if not predictions.multilabel:
+        second, first = np.partition(sample, -2, axis=1)[:, -2:].T
+        margins = first - second  # infinite beside probabilities of exactly 0
+    certain = np.isfinite(margins) & (margins > CERTAIN)
+    lost = certain.mean()
+    if len(margins) < LEAST_ROWS or lost <= SATURATED or not np.ptp(margins[certain]):
+        return []
+    scores = sample[:, POSITIVE] if predictions.column is not None else sample
+    finite = scores[np.isfinite(scores)]
+    ends = "0 and 1"
+    if predictions.column is not None and (finite.min() > 0 or finite.max() < 0):
+        ends = "1" if finite.min() > 0 else "0"
+    share = "all" if lost == 1 else f"{100 * lost:.0f} % of the"
+    ranks = predictions.multilabel or predictions.n_classes == 2
+    mend = "postproc calibrate makes probabilities of them"
+    if ranks:
+        mend = f"metrics of their order (auc, average_precision) hold; {mend}"
+    told = (
+        f"{predictions.name}: scores from {finite.min():g} to {finite.max():g} read as logits give "
+        f"probability {ends} for {share} rows sampled, so log-loss and the like say nothing if "
+        f"they are on another scale; {mend}"
+    )
+    return [coded("saturated-logits", told)]
+
+
 def _top_doubts(predictions: Predictions) -> list[str]:
     """Say where no row of one column lies below 1/2, as none of a predicted class does."""
     if predictions.column is None or predictions.n_rows < LEAST_ROWS:
@@ -111,7 +145,7 @@ def _top_doubts(predictions: Predictions) -> list[str]:
 
 def _exclusive_doubts(predictions: Predictions) -> list[str]:
     """Say where rows of labels sum to 1, as those of classes that exclude each other do."""
-    if predictions.kind != "probs" or predictions.n_classes < 2:
+    if predictions.n_classes < 2:
         return []
     sample = np.concatenate([_rows(predictions, rows) for rows in _sampled(predictions)])
     if len(sample) < LEAST_ROWS or not _are_probabilities(sample):

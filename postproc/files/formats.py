@@ -28,7 +28,7 @@ from postproc.files.delimited import (
     read_lines,
     write_delimited,
 )
-from postproc.files.dialects import is_table
+from postproc.files.dialects import is_marked, is_table
 from postproc.files.parquet import read_parquet, write_parquet
 from postproc.files.paths import suffix_of
 from postproc.files.reading import Reading
@@ -57,7 +57,7 @@ def read_table(path: Path) -> Table | None:
         if suffix in (".csv", ".tsv") or (suffix == ".txt" and is_table(path)):
             delimiter = "," if suffix == ".csv" else "\t"
             return read_delimited(path, delimiter=delimiter, as_text=lambda name: False)
-        if suffix in (".jsonl", ".json"):
+        if suffix in (".jsonl", ".json") or (suffix == ".txt" and is_marked(path)):
             return read_records(path)
         return read_parquet(path) if suffix == ".parquet" else None
 
@@ -79,7 +79,7 @@ def reading_of(path: Path) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
-        return "it must be UTF-8 text"
+        return "it must be UTF-8 text; save it so, or use iconv -f latin1 -t utf-8"
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     if any(word in reason for word in ("allow_pickle", "Weights only", "Python objects in dtype")):
         return "it holds Python objects, and nothing is unpickled; save plain arrays instead"
@@ -158,7 +158,9 @@ def _read_parquet(path: Path, reading: Reading, labels: bool) -> Contents:
 
 
 def _read_text(path: Path, reading: Reading, labels: bool) -> Contents:
-    """One label a line, or a table as `numpy.savetxt` writes it."""
+    """One label a line, predictions of fastText, or a table as `numpy.savetxt` writes it."""
+    if not labels and is_marked(path):
+        return _read_records(path, reading, labels)
     if not labels and is_table(path):
         return _read_delimited(path, reading, labels, delimiter="\t")
     contents = read_lines(path)

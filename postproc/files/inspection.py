@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from functools import reduce
 from typing import Any
@@ -23,6 +22,13 @@ from postproc.scores.prior import class_prior
 
 #: Bins of the histograms, each 1/N_BINS wide over [0, 1].
 N_BINS = 10
+
+#: Rows softmaxed twice are probabilities once that is undone, and often have an entry near 0. Flat
+#: rows may be so by accident, but then none or many of their entries are near 0, and some below.
+#: Both are in shares of 1/C; entries may be a little below 0 by rounding.
+NEAR_EDGE, OFF_EDGE = 0.1, 0.02
+#: Share and number of rows that must have an entry there.
+EDGE_SHARE, LEAST_AT_EDGE = 0.1, 10
 
 
 @dataclass(frozen=True)
@@ -164,7 +170,8 @@ class RowSums:
     predicted: NDArray[np.int64]
     tied: int
     zeros: int
-    largest: float
+    at_edge: int
+    beyond: int
     alike: bool
 
     def merge(self, other: RowSums) -> RowSums:
@@ -178,7 +185,8 @@ class RowSums:
             self.predicted + other.predicted,
             self.tied + other.tied,
             self.zeros + other.zeros,
-            max(self.largest, other.largest),
+            self.at_edge + other.at_edge,
+            self.beyond + other.beyond,
             self.alike and other.alike,
         )
 
@@ -201,6 +209,7 @@ class InspectRows:
             probs = as_numpy(two_class_rows(probs, "probs"))
         entropy = top_k_entropy(probs, min(DEFAULT_TOP_K, probs.shape[1]))
         confidence = probs.max(axis=1)
+        least = least_undone(probs) * probs.shape[1]
         return RowSums(
             entropies=_histogram(entropy),
             confidences=_histogram(confidence),
@@ -210,9 +219,16 @@ class InspectRows:
             predicted=predicted,
             tied=int(((probs == confidence[:, None]).sum(axis=1) > 1).sum()),
             zeros=int((probs == 0).sum()),
-            largest=float(confidence.max()),
+            at_edge=int(((least >= -OFF_EDGE) & (least < NEAR_EDGE)).sum()),
+            beyond=int((least < -OFF_EDGE).sum()),
             alike=alike,
         )
+
+
+def least_undone(probs: NDArray[Any]) -> NDArray[np.float64]:
+    """The least entry of each row, (k,), were one softmax undone; far below 0 beside a zero."""
+    logs = np.log(probs.astype(np.float64).clip(1e-300))
+    return np.asarray(logs.min(axis=1) - logs.mean(axis=1) + 1 / probs.shape[1])
 
 
 def _histogram(values: NDArray[Any]) -> NDArray[np.int64]:
@@ -222,14 +238,14 @@ def _histogram(values: NDArray[Any]) -> NDArray[np.int64]:
 
 def _suspicions(predictions: Predictions, sums: RowSums) -> list[str]:
     n_rows, n_classes = predictions.n_rows, predictions.n_classes
-    # The softmax of probabilities cannot pass the value that it gives to a one-hot row.
-    ceiling = math.e / (math.e + n_classes - 1)
     found = []
     is_exclusive = not predictions.multilabel
-    if is_exclusive and predictions.kind == "probs" and sums.largest <= ceiling * (1 + 1e-6):
+    is_pressed = sums.beyond == 0 and sums.at_edge >= max(LEAST_AT_EDGE, EDGE_SHARE * n_rows)
+    if is_exclusive and predictions.kind == "probs" and is_pressed:
         found.append(
-            f"softmaxed twice? the largest probability is {sums.largest:.4f} and never exceeds "
-            f"e/(e + C - 1) = {ceiling:.4f}; if so, undo it with postproc convert --undo-softmax"
+            f"softmaxed twice? undone by one softmax, no row has an entry below 0, and "
+            f"{sums.at_edge} of {n_rows} have one just above; if so, undo it with postproc convert "
+            "--undo-softmax"
         )
     if sums.alike and n_rows > 1:
         found.append("all rows are alike: the predictions say nothing about the rows")

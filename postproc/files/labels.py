@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from postproc.files import formats
 from postproc.files.contents import Contents
-from postproc.files.paths import LABEL_SUFFIXES, resolve_path
-from postproc.files.reading import Reading, ReadingWarning
-from postproc.scores.binary_labels import WORDS, binary_labels, plain_text
+from postproc.files.paths import LABEL_SUFFIXES, check_table, file_and_column, resolve_path
+from postproc.files.reading import Reading, ReadingWarning, UnusedLabelsWarning
+from postproc.scores.binary_labels import binary_labels, plain_text, word_pair
 from postproc.scores.checks import check_choice, check_label_rows, check_labels, fail
 from postproc.scores.codes import coded
+from postproc.scores.label_numbers import to_integers, to_numbers
 from postproc.scores.names import check_unique, first_few, matching_order, some
 from postproc.scores.tables.column_names import is_suspect
-from postproc.scores.tables.tables import is_integer, is_number
+from postproc.scores.tables.tables import MISSING, is_number
 
 PathLike = str | os.PathLike[str]
 
@@ -119,9 +120,7 @@ def load_labels(
         If labels are unknown and count as wrong, or are of rows without predictions.
     """
     check_choice(unknown, "unknown", ("error", "wrong"))
-    found = resolve_path(path, LABEL_SUFFIXES)
-    contents = formats.read(found, reading, labels=True)
-    name = str(found)
+    name, contents = read_labels(path, reading)
     contents = _from_one_hot(contents, n_classes, name)
     values = one_column(contents, classes, name)
     if ids is not None and contents.ids is not None:
@@ -129,17 +128,17 @@ def load_labels(
         is_label = plain_text(values) != "" if values.dtype.kind in "UST" else slice(None)
         tell_unused(contents.ids[is_label], ids, name, predicted)
         values = values[rows]
-    elif ids is not None:
-        tell_by_place(name)
+    else:
+        tell_by_place(name, ids, contents.ids)
+        n_there = n_rows if predicted is None else len(predicted)
+        values = _below_heading(values, contents, n_there, name)
     if predicted is not None and (ids is None or contents.ids is None):
         if len(values) != len(predicted):
             rule = f"as long as the predictions ({len(predicted)} rows)"
             fail(name, rule, f"{len(values)} labels")
         values = values[predicted]
-    _check_filled(values, name)
+    _check_filled(values, classes, name)
     if classes is None and n_classes == 2:
-        if contents.header_or_label and n_rows is not None and len(values) == n_rows + 1:
-            values = values[1:]
         positive = None if reading is None else reading.positive
         written = values
         values = binary_labels(values, positive=positive, heading=heading, name=name)
@@ -152,22 +151,60 @@ def load_labels(
     if is_wrong:
         labels = _count_unknown(labels, values, n_classes, name)
     check = check_label_rows if mapped else check_labels
-    return check(labels, n_classes=n_classes + is_wrong, n_rows=n_rows, name=name)
+    is_unknown = is_wrong and bool(len(labels)) and labels.max() == n_classes
+    return check(labels, n_classes=n_classes + is_unknown, n_rows=n_rows, name=name)
 
 
-def tell_by_place(name: str) -> None:
-    """Say that rows without ids are matched by their place with predictions that have some."""
+def read_labels(path: PathLike, reading: Reading | None = None) -> tuple[str, Contents]:
+    """The name of a file, `FILE` or `FILE:COLUMN`, and the labels or values of rows it holds."""
+    file, column = file_and_column(path)
+    found = resolve_path(file, LABEL_SUFFIXES)
+    if column is None:
+        return str(found), formats.read(found, reading, labels=True)
+    check_table(found, column)
+    contents = formats.read(found, replace(reading or Reading(), label_column=column), labels=True)
+    return f"{found}:{column}", contents
+
+
+def tell_by_place(name: str, ids: Any, own: Any) -> None:
+    """Say that rows are matched by place, where only the predictions or only a file has ids."""
+    if (ids is None) == (own is None):
+        return
     said = f"{name} has no row ids: its rows are assumed to be in the order of the predictions"
+    if ids is None:
+        said = f"the predictions have no row ids: {name} is assumed to be in their order"
     warnings.warn(coded("by-position", said), ReadingWarning, stacklevel=3)
 
 
-def _check_filled(values: NDArray[Any], name: str) -> None:
-    """ValueError for an empty text, which would be a class of its own."""
+def _below_heading(
+    values: NDArray[Any], contents: Contents, n_rows: int | None, name: str
+) -> NDArray[Any]:
+    """Labels without the first of one more than there are rows: text, or the 0 of pandas."""
+    if not contents.header_or_label or n_rows is None or len(values) != n_rows + 1:
+        return values
+    if is_number(values[0]):
+        if values[0] != "0":
+            return values
+        said = f"{name}: its first line, 0, is read as a heading, as it has one line more than rows"
+        warnings.warn(coded("read", said), ReadingWarning, stacklevel=3)
+    return values[1:]
+
+
+def _check_filled(values: NDArray[Any], classes: Sequence[str] | None, name: str) -> None:
+    """ValueError for a label that is missing, which would be a class of its own."""
     if values.dtype.kind in "UST":
-        empty = np.flatnonzero(np.char.strip(values.astype(np.str_)) == "")
-        if len(empty):
-            mend = "leave rows without a label out of predictions and labels"
-            fail(f"{name}, row {empty[0]}", "a label", f"an empty one, of {len(empty)}", mend)
+        text = np.char.lower(np.char.strip(values.astype(np.str_)))
+        known = {each.lower() for each in classes or ()}
+        missing = np.isin(text, [each for each in MISSING if each not in known])
+    elif values.dtype.kind == "f":
+        missing = np.isnan(values)
+    else:
+        return
+    rows = np.flatnonzero(missing)
+    if len(rows):
+        got = repr(str(values[rows[0]])) + (f", and {len(rows) - 1} more" if len(rows) > 1 else "")
+        mend = "leave rows without a label out of predictions and labels"
+        fail(f"{name}, row {rows[0]}", "a label", got, mend)
 
 
 def _tell_rest(values: NDArray[Any], positive: str | None, name: str) -> None:
@@ -198,14 +235,6 @@ def _from_one_hot(contents: Contents, n_classes: int, name: str) -> Contents:
     return replace(contents, values=labels, classes=None)
 
 
-def _from_zero(labels: NDArray[Any], n_classes: int, name: str) -> NDArray[Any]:
-    """Class numbers, which must not run from 1 to C."""
-    if len(labels) and labels.min() == 1 and labels.max() == n_classes:
-        rule, got = f"integers in 0..{n_classes - 1}, or names", f"integers in 1..{n_classes}"
-        fail(name, rule, got, "subtract 1, or name the classes with --classes")
-    return labels
-
-
 def _count_unknown(
     labels: NDArray[Any], values: NDArray[Any], n_classes: int, name: str
 ) -> NDArray[Any]:
@@ -224,12 +253,26 @@ def _count_unknown(
 
 def label_names(path: PathLike, reading: Reading | None = None) -> set[str]:
     """Names of all labels in a file, whole numbers as text."""
-    found = resolve_path(path, LABEL_SUFFIXES)
-    contents = formats.read(found, reading, labels=True)
-    rows = one_column(contents, None, str(found))
+    name, contents = read_labels(path, reading)
+    return label_names_of(contents, name)
+
+
+def label_names_of(contents: Contents, name: str) -> set[str]:
+    """Names of all labels that were read from a file."""
+    rows = one_column(contents, None, name)
     names = set(plain_text(np.unique(rows)).tolist())
     heading = str(rows[0]) if contents.header_or_label and len(rows) else None
     return names - ({heading} if heading not in rows[1:] else set())
+
+
+def words_in(path: PathLike, reading: Reading | None = None) -> set[str]:
+    """Names of the labels in a file with one column of words; none where it holds anything else."""
+    try:
+        name, contents = read_labels(path, reading)
+        is_text = contents.values.dtype.kind in "UST" and contents.values.ndim == 1
+        return label_names_of(contents, name) if is_text else set()
+    except (OSError, TypeError, ValueError):  # told where the labels themselves are read
+        return set()
 
 
 def one_column(
@@ -247,9 +290,8 @@ def one_column(
     if values.ndim != 1:
         mend = ""
         if contents.is_table and values.ndim == 2:
-            named = contents.classes
-            which = f" ({first_few(named, 5)})" if named else ""
-            mend = f"name one of its columns{which} with {chosen}"
+            named = contents.classes or tuple(map(str, range(values.shape[1])))
+            mend = f"name one of its columns ({first_few(named, 5)}) with {chosen}"
         if of == "labels" and values.ndim == 2 and _is_several(values):
             mend += ", or " * bool(mend) + "declare --multilabel if each is a label of its own"
         fail(name, f"{of}, one a row", f"shape {values.shape}", mend)
@@ -265,8 +307,7 @@ def one_column(
 def _has_heading(values: NDArray[Any]) -> bool:
     """Whether the first of some texts is none like the others: numbers, or words for yes and no."""
     first, *rest = np.char.lower(values.astype(np.str_)).tolist()
-    words = set(rest)
-    others = next((pair for pair in WORDS if words and words <= set(pair)), None)
+    others = word_pair(rest)
     return (others is not None and first not in others) or (
         bool(rest) and all(map(is_number, rest))
     )
@@ -276,62 +317,6 @@ def _is_several(values: NDArray[Any]) -> bool:
     """Whether rows (n, m) of zeros and ones are no classes of rows, of which each has one."""
     text = values.astype(np.str_)
     return bool(np.isin(text, ("0", "1")).all() and ((text == "1").sum(axis=1) != 1).any())
-
-
-def to_numbers(values: NDArray[Any], name: str) -> NDArray[Any]:
-    """Numbers that text holds, as integers where all are; numbers stay as they are."""
-    if values.dtype.kind not in "UST":
-        return values
-    text = values.astype(np.str_)
-    flat = text.reshape(-1).tolist()
-    for row, cell in enumerate(flat):
-        if not is_number(cell):
-            fail(f"{name}, row {row // (text.size // len(text))}", "numbers", repr(cell))
-    if all(map(is_integer, flat)):
-        try:
-            return text.astype(np.int64)
-        except OverflowError:
-            pass
-    return text.astype(np.float64)
-
-
-def to_integers(
-    values: NDArray[Any],
-    classes: Sequence[str] | None,
-    n_classes: int,
-    name: str,
-    *,
-    unknown: bool = False,
-) -> NDArray[Any]:
-    """Labels as integers, with `unknown` C for names that no class has.
-
-    Numbers are names where a class other than class j is called j.
-    """
-    names = list(classes) if classes is not None else []
-    by_name = any(
-        is_number(class_name) and class_name != str(j) for j, class_name in enumerate(names)
-    )
-    is_text = values.dtype.kind in "UST"
-    if not by_name and (not is_text or all(map(is_number, values.astype(np.str_)))):
-        return _from_zero(to_numbers(values, name), n_classes, name)
-    text = values.astype(np.str_)
-    if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
-        text = values.astype(np.int64).astype(np.str_)
-    if not names:
-        row = next(row for row, value in enumerate(text) if not is_number(value))
-        fail(
-            f"{name}, row {row}",
-            f"an integer in 0..{n_classes - 1}",
-            repr(str(text[row])),
-            f"name the classes in {CLASS_FILE} or with --classes",
-        )
-    index = {class_name: j for j, class_name in enumerate(names)}
-    labels = np.empty(len(text), dtype=np.int64)
-    for row, value in enumerate(text.tolist()):
-        if value not in index and not unknown:
-            fail(f"{name}, row {row}", f"one of the classes {first_few(names)}", repr(value))
-        labels[row] = index.get(value, n_classes)
-    return labels
 
 
 def look_up(have: NDArray[np.str_], want: NDArray[np.str_], name: str) -> NDArray[np.int64]:
@@ -362,7 +347,7 @@ def tell_unused(
     unused = [each for each in have.tolist() if each not in wanted]
     few = some(unused)
     said = f"{name}: {len(unused)} of {len(have)} labels are of rows without predictions ({few})"
-    warnings.warn(coded("read", said), ReadingWarning, stacklevel=4)
+    warnings.warn(coded("read", said), UnusedLabelsWarning, stacklevel=4)
 
 
 def order_of(

@@ -13,11 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.files import formats
+from postproc.files.class_names import class_names
 from postproc.files.contents import Contents
-from postproc.files.labels import CLASS_FILE, load_class_names
-from postproc.files.paths import LABEL_SUFFIXES, NAMED_SUFFIXES, PREDICTION_SUFFIXES, resolve_path
+from postproc.files.paths import (
+    LABEL_SUFFIXES,
+    NAMED_SUFFIXES,
+    PREDICTION_SUFFIXES,
+    check_table,
+    file_and_column,
+    resolve_path,
+)
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.files.shards import find_shards, open_shards, shard_name
+from postproc.files.stacks import check_stack
 from postproc.files.zarr import ZarrSource, is_zarr
 from postproc.scores.binary import OneColumn, as_column, is_one_column
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
@@ -28,8 +36,9 @@ from postproc.scores.kinds import Kind
 from postproc.scores.names import first_few
 from postproc.scores.one_hot import from_labels
 from postproc.scores.predictions import Predictions
-from postproc.scores.sources import Picked, Source, as_source
-from postproc.scores.tables.column_names import drop_affixes
+from postproc.scores.rounding import SUM_TOLERANCE_FLOAT16
+from postproc.scores.row_subsets import keep_rows
+from postproc.scores.sources import as_source
 from postproc.scores.tables.suspects import SAMPLE_ROWS, odd_columns
 
 PathLike = str | os.PathLike[str]
@@ -59,9 +68,10 @@ def load_predictions(
         `.npy`; `.npz`, `.safetensors` or `.pt`/`.pth` (tensors only, or a list of batches) with the
         key scores, logits, probs, predictions, probabilities or log_probs and optional classes and
         ids; a table with a column a class and optional ids: `.csv` or `.tsv` (also `.gz`),
-        `.parquet` or `.jsonl` (or with one column of lists). The suffix may be omitted. Or a Zarr
-        array, or a folder of shards `name-00000.npy`, `name-00001.npy` and so on, given as the
-        folder or as folder/name; the scores of both stay in their files until they are read.
+        `.parquet` or `.jsonl` (or with one column of lists), of which `FILE:COLUMN` is one column.
+        The suffix may be omitted. Or a Zarr array, or a folder of shards `name-00000.npy`,
+        `name-00001.npy` and so on, given as the folder or as folder/name; the scores of both stay
+        in their files until they are read.
     kind : {"logits", "probs", "votes"}, optional
         The declared kind; without it the key of the file or the values decide.
     classes : sequence of C str, optional
@@ -147,10 +157,18 @@ def _load(
     how: Mapping[str, Any],
 ) -> list[Predictions]:
     """Load a file, and if it may be `stacked` all members of an (m, n, C) array."""
-    found, contents = _open(path, reading)
+    file, column = file_and_column(path)
+    if column is not None:
+        reading = replace(reading, columns=(column,))
+    found, contents = _open(file, replace(reading, classes=tuple(classes or ())))
+    if contents.values.ndim == 3 and len(contents.values) > 1:
+        contents = check_stack(contents, str(found), multilabel=reading.multilabel)
     notes = _Notes(str(found), list(contents.notes))
+    if column is not None:
+        check_table(found, column)
+        notes.name += f":{column}"
     if reading.predicted_labels and _holds_labels(contents, reading):
-        loaded = [from_labels(np.ravel(contents.values), ids=contents.ids, name=str(found))]
+        loaded = [from_labels(np.ravel(contents.values), ids=contents.ids, name=notes.name)]
     elif not stacked or contents.values.ndim != 3:
         loaded = [_checked(found, contents, reading, classes, notes, mapped=mapped, how=how)]
     else:
@@ -219,9 +237,11 @@ def _checked(
     if not reading.multilabel and is_one_column(values):
         column, contents = _one_column(contents)
         values = contents.values
-    names, order = _class_names(found, contents, classes, notes)
+    names, order = class_names(found, contents, classes, notes.name, notes.notes)
     if order is not None:
         values = values[:, order]
+        if isinstance(values, np.ndarray):  # sums depend on the layout in memory
+            values = np.ascontiguousarray(values)
     source, verdict = examine(
         as_source(values),
         kind=kind or contents.kind,
@@ -230,10 +250,11 @@ def _checked(
         narrow=contents.narrow,
         rounded=contents.is_table,
         skip_unpredicted=reading.skip_unpredicted,
+        any_scale=reading.any_scale and bool(reading.columns),
         **how,
     )
     if verdict.kind == "logits" and not (kind or contents.kind or reading.multilabel or column):
-        _check_columns(source, notes.name)
+        _check_logits(source, notes.name)
     scores = source
     if isinstance(values, np.ndarray) and mapped:
         scores = np.asarray(values if column is None else source)
@@ -266,9 +287,18 @@ def _one_column(contents: Contents) -> tuple[OneColumn, Contents]:
     return column, replace(contents, values=as_column(values), classes=kept)
 
 
-def _check_columns(scores: Any, name: str) -> None:
-    """Refuse an array with columns without which all rows sum to 1: labels beside probabilities."""
-    odd = odd_columns(np.asarray(scores[:SAMPLE_ROWS], dtype=np.float64))
+def _check_logits(scores: Any, name: str) -> None:
+    """Refuse columns without which all rows sum to 1, and negative log-probabilities."""
+    sample = np.asarray(scores[:SAMPLE_ROWS], dtype=np.float64)
+    odd = odd_columns(sample)
+    if sample.min() >= 0 and (abs(np.exp(-sample).sum(axis=1) - 1) <= SUM_TOLERANCE_FLOAT16).all():
+        got = "rows of negative log-probabilities, in which lower is likelier"
+        fail(
+            name,
+            "scores in which higher is likelier",
+            got,
+            'save -scores, or declare kind="logits" (--logits)',
+        )
     if len(scores) > 1 and odd:
         listed = ", ".join(map(str, odd))
         got = f"an array whose rows sum to 1 without column {listed}"
@@ -287,51 +317,7 @@ def _without(predictions: Predictions, rows: NDArray[np.int64], notes: _Notes) -
         f"{len(rows)} of {predictions.n_rows} rows were never predicted and are left out, of "
         f"outputs too{where}"
     )
-    ids = None if predictions.ids is None else predictions.ids[predicted]
-    scores = predictions.scores
-    if isinstance(scores, Source):  # to be read when they are wanted
-        scores = Picked.of(scores, np.flatnonzero(predicted), None, 0.0)
-    else:
-        scores = scores[predicted]
-    return replace(predictions, scores=scores, ids=ids, predicted=predicted)
-
-
-def _class_names(
-    found: Path, contents: Contents, classes: Sequence[str] | None, notes: _Notes
-) -> tuple[Sequence[str] | None, list[int] | None]:
-    """Class names, and the order in which columns have to be taken for them."""
-    names: Sequence[str] | None = contents.classes
-    if names is None:
-        return (classes if classes is not None else _names_beside(found, contents.values)), None
-    beside = found.parent / CLASS_FILE
-    wanted = classes
-    if wanted is None and beside.is_file():
-        listed = load_class_names(beside)
-        short = drop_affixes(names, listed) if contents.is_table else names
-        wanted = listed if set(short) == set(listed) else None
-    if contents.is_table:
-        short = drop_affixes(names, wanted)
-        if tuple(short) != tuple(names):
-            prefix, suffix = _around(names[0], short[0])
-            what = " and ".join(
-                f"the {part} {text!r}"
-                for part, text in (("prefix", prefix), ("suffix", suffix))
-                if text
-            )
-            is_dropped = "is dropped" if not (prefix and suffix) else "are dropped"
-            notes.notes.append(f"{what} of its columns {is_dropped} from class names")
-            names = short
-    if classes is not None:
-        _check_same(names, classes, notes.name)
-    if wanted is None or tuple(wanted) == tuple(names):
-        return names, None
-    return tuple(wanted), [names.index(name) for name in wanted]
-
-
-def _around(name: str, short: str) -> tuple[str, str]:
-    """What stands before and behind a part of a name."""
-    start = name.rindex(short)
-    return name[:start], name[start + len(short) :]
+    return keep_rows(predictions, predicted)
 
 
 def _open(given: PathLike, reading: Reading) -> tuple[Path, Contents]:
@@ -348,7 +334,7 @@ def _open(given: PathLike, reading: Reading) -> tuple[Path, Contents]:
         if path.is_dir():
             msg = (
                 f"{path}: must be a file, got a folder that is no Zarr array and holds no shards "
-                f"({SHARD_EXAMPLE}, ...)"
+                f"({SHARD_EXAMPLE}, part-000.npy, batch3.npy, ...)"
             )
             raise ValueError(msg)
         found = resolve_path(path, suffixes)
@@ -359,28 +345,3 @@ def _open(given: PathLike, reading: Reading) -> tuple[Path, Contents]:
         msg = f"{path}: both {fitting} fit this name; give the suffix, or a slash for the folder"
         raise ValueError(msg)
     return path, Contents(open_shards(path, shards))
-
-
-def _names_beside(path: Path, values: Any) -> tuple[str, ...] | None:
-    inside = path / CLASS_FILE  # of a folder of shards
-    beside = inside if inside.is_file() else path.parent / CLASS_FILE
-    if values.ndim != 2 or not beside.is_file():
-        return None
-    names = load_class_names(beside)
-    n_columns = values.shape[1]
-    if n_columns == 1 and len(names) != 1:  # binary, and not one label
-        n_columns = 2
-    if len(names) != n_columns:
-        fail(
-            str(beside),
-            f"as long as {path.name} has columns ({n_columns})",
-            f"{len(names)} names",
-            "give the names of this file with --classes, or move it",
-        )
-    return names
-
-
-def _check_same(in_file: Sequence[str], given: Sequence[str], name: str) -> None:
-    unlike = sorted(set(in_file).symmetric_difference(given))
-    if unlike:
-        fail(f"class names of {name}", "those given", f"{', '.join(unlike[:3])} on one side only")

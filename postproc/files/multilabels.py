@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files import formats
 from postproc.files.labels import (
     PathLike,
     look_up,
     order_of,
+    read_labels,
     tell_by_place,
     tell_unused,
-    to_numbers,
 )
-from postproc.files.paths import LABEL_SUFFIXES, resolve_path
 from postproc.files.reading import Reading, ReadingWarning
 from postproc.scores.checks import fail
 from postproc.scores.codes import coded
+from postproc.scores.label_numbers import to_numbers
 from postproc.scores.multilabel import check_label_matrix
 from postproc.scores.names import some
 from postproc.scores.predictions import Predictions
@@ -78,14 +79,12 @@ def load_multilabels(
     ReadingWarning
         Where lists of names are read, or labels are of rows without predictions.
     """
-    found = resolve_path(path, LABEL_SUFFIXES)
-    contents = formats.read(found, reading, labels=True)
-    name, values = str(found), np.asarray(contents.values)
+    name, contents = read_labels(path, reading)
+    values = np.asarray(contents.values)
     if ids is not None and contents.ids is not None:
         values = values[look_up(contents.ids, ids, f"ids of {name}")]
         tell_unused(contents.ids, ids, name, predicted)
-    elif ids is not None:
-        tell_by_place(name)
+    tell_by_place(name, ids, contents.ids)
     is_by_place = ids is None or contents.ids is None
     if is_by_place and predicted is not None and len(values) == len(predicted):
         values = values[predicted]
@@ -145,11 +144,10 @@ def _names_of(
     if not cell.strip():
         return []
     if is_json:
-        try:
-            listed = json.loads(cell)
-        except (ValueError, RecursionError):
-            listed = [cell]
-        return [str(each) for each in listed]
+        for read in (json.loads, ast.literal_eval):  # as Python prints lists, too
+            with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+                return [str(each) for each in read(cell)]
+        return [cell]
     if cell.strip() in known:
         return [cell.strip()]
     return [part for each in cell.split(separator) if (part := each.strip())]

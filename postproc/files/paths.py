@@ -15,6 +15,7 @@ PREDICTION_SUFFIXES = (
     *(".npy", ".npz", ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".jsonl"),
     *(".parquet", ".safetensors", ".pt", ".pth"),
 )
+ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors", ".pt", ".pth")
 LABEL_SUFFIXES = (*PREDICTION_SUFFIXES, ".txt")
 
 #: Suffixes of files that are read where they are named in full.
@@ -35,6 +36,23 @@ def stem_of(path: str | os.PathLike[str]) -> str:
     """The name of a file without the suffix that `suffix_of` gives."""
     name = Path(path).name
     return name[: len(name) - len(suffix_of(path))]
+
+
+def file_and_column(path: str | os.PathLike[str]) -> tuple[str, str | None]:
+    """The parts of `FILE:COLUMN`; a whole path that names a file has no column."""
+    text = os.fspath(path)
+    file, colon, column = text.rpartition(":")
+    if not (colon and file and column) or os.sep in column or Path(text).exists():
+        return text, None
+    named = any(Path(text + suffix).is_file() for suffix in LABEL_SUFFIXES)
+    return (text, None) if named else (file, column)
+
+
+def check_table(path: Path, column: str) -> None:
+    """ValueError if a file of `FILE:COLUMN` is no table."""
+    if path.is_dir() or suffix_of(path) in ARRAY_SUFFIXES:
+        msg = f"{path}: must be a table, as {path.name}:{column} names a column"
+        raise ValueError(msg)
 
 
 def resolve_path(
@@ -64,7 +82,7 @@ def resolve_path(
     given = Path(path)
     known = ", ".join(suffixes)
     if given.is_file():
-        if suffix_of(given) not in suffixes:
+        if suffix_of(given) not in (NAMED_SUFFIXES if suffixes is LABEL_SUFFIXES else suffixes):
             got = f'"{given.suffix}"' if given.suffix else "no suffix"
             mend = ""
             if suffix_of(given) in PICKLES:

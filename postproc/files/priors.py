@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files import formats
-from postproc.files.labels import one_column, order_of, to_integers, to_numbers
-from postproc.files.paths import LABEL_SUFFIXES, resolve_path
+from postproc.files.contents import Contents, id_array
+from postproc.files.labels import one_column, order_of, read_labels
 from postproc.files.reading import Reading
 from postproc.scores.binary_labels import binary_labels
 from postproc.scores.checks import check_number, fail
+from postproc.scores.label_numbers import to_integers, to_numbers
 from postproc.scores.prior import PriorKind, class_prior, multilabel_prior
 from postproc.scores.tables.tables import is_number
 
@@ -34,7 +35,8 @@ def load_prior(
     source : str
         `uniform`; C numbers with commas, which are counts or shares; of two classes also one
         number, the share of the positive class; or a file (suffix optional) of labels, of C counts,
-        or of a vector of C floats.
+        perhaps beside the names of classes, or of a vector of C floats; `FILE:COLUMN` names the
+        column of a table.
     n_classes : int
         Number of classes C.
     classes : sequence of C str, optional
@@ -67,9 +69,7 @@ def load_prior(
     if n_classes == 2 and not multilabel and is_number(source) and not Path(source).exists():
         share = check_number(float(source), "prior", low=0.0, high=1.0)
         return class_prior([1 - share, share], n_classes=2, kind=kind or "vector")
-    found = resolve_path(source, LABEL_SUFFIXES)
-    contents = formats.read(found, reading, labels=True)
-    name = str(found)
+    name, contents = read_labels(source, reading)
     if multilabel and (contents.values.size != 2 or kind == "labels"):
         values = to_numbers(contents.values, name)
         return multilabel_prior(values[:, None] if values.ndim == 1 else values, name=name)
@@ -79,7 +79,8 @@ def load_prior(
         if contents.classes is not None and classes is not None and not multilabel:
             row = row[order_of(contents.classes, names, f"class names of {name}")]
         return class_prior(row, n_classes=n_classes, kind=kind or "counts", name=name)
-    values = one_column(contents, classes, name)
+    contents = _named_numbers(contents, names)
+    values = one_column(contents, classes, name, chosen="FILE:COLUMN")
     if n_classes == 2 and classes is None and (len(values) != 2 or kind == "labels"):
         positive = None if reading is None else reading.positive
         values = binary_labels(values, positive=positive, heading=None, name=name)
@@ -93,3 +94,18 @@ def load_prior(
     else:
         values = to_integers(values, classes, n_classes, name)
     return class_prior(values, n_classes=n_classes, kind=kind, name=name)
+
+
+def _named_numbers(contents: Contents, names: Sequence[str]) -> Contents:
+    """A table of names of classes and numbers with those names as ids; others as they are."""
+    values = np.asarray(contents.values)
+    if values.shape == (len(names), 2):
+        for column in (0, 1):
+            if set(values[:, column].astype(np.str_).tolist()) == set(names):
+                return replace(
+                    contents,
+                    values=values[:, 1 - column],
+                    ids=id_array(values[:, column]),
+                    classes=None,
+                )
+    return contents

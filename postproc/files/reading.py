@@ -11,6 +11,10 @@ class ReadingWarning(UserWarning):
     """Something was dropped, renormalized or skipped as a file was read."""
 
 
+class UnusedLabelsWarning(ReadingWarning):
+    """Labels are of rows without predictions: those of a table of more, or of a missing file."""
+
+
 @dataclass(frozen=True)
 class Reading(ColumnChoice):
     """Options of reading predictions and labels.
@@ -27,6 +31,8 @@ class Reading(ColumnChoice):
         The array to read from an `.npz`, `.safetensors` or `.pt` file.
     kind : {"logits", "probs", "votes"}, optional
         The declared kind; without it the key of the file or the values decide.
+    classes : tuple of str
+        The names of all classes, where they are known.
     multilabel : bool
         Columns do not exclude each other.
     positive : str, optional
@@ -37,6 +43,8 @@ class Reading(ColumnChoice):
         Rows may share an id, as those that are pooled do; an error otherwise.
     predicted_labels : bool
         A file may hold predicted labels in place of scores: one column of names or whole numbers.
+    any_scale : bool
+        Only the order of scores matters: one of the `columns` may hold numbers on any scale.
     long : bool
         A table has a line for each row and class; `label_column` names the column of classes.
 
@@ -52,4 +60,5 @@ class Reading(ColumnChoice):
     skip_unpredicted: bool = False
     repeated_ids: bool = False
     predicted_labels: bool = False
+    any_scale: bool = False
     long: bool = False

@@ -11,14 +11,11 @@ import numpy as np
 
 from postproc.files.contents import Contents
 from postproc.files.delimited import header_of
-from postproc.files.dialects import lines_of, open_text
-from postproc.files.json_tables import rows_of
+from postproc.files.dialects import MARKED, MARKED_LINE, lines_of, open_text
+from postproc.files.json_tables import LIST_NAME, holds_array, rows_of
 from postproc.files.llm import layout_of
+from postproc.scores.tables.suspects import ALL_CLASSES
 from postproc.scores.tables.tables import Column, Table, refuse
-
-#: What a list that is a record of its own is called.
-LIST_NAME = "scores"
-
 
 #: What the layouts of `postproc convert` are.
 LOGS = {
@@ -35,8 +32,10 @@ def read_records(path: Path, *, labels: bool = False) -> Table:
     lines: list[int] = []
     cells: dict[str, list[Any]] = {}
     for line, record in _records(path):
-        layout = None if lines or labels else layout_of(record)
-        if layout is not None:
+        layout = None if lines and not labels else layout_of(record)
+        if layout == "lm-eval" and labels:  # what stands beside its questions and requests
+            record = {k: v for k, v in record.items() if not isinstance(v, dict | list)}
+        elif layout is not None and not labels:
             refuse(
                 f"it looks like {LOGS[layout]}; turn it into predictions with "
                 f"postproc convert --layout {layout}"
@@ -44,7 +43,9 @@ def read_records(path: Path, *, labels: bool = False) -> Table:
         row = _row(record)
         if lines and row.keys() != cells.keys():
             unlike = sorted(row.keys() ^ cells.keys())
-            refuse(f"line {line} must have the keys of the first, got {unlike[0]!r} in one only")
+            mend = f"each row needs the scores of all classes ({ALL_CLASSES})"
+            got = f"got {unlike[0]!r} in one only"
+            refuse(f"line {line} must have the keys of the first, {got}; {mend}")
         for name, value in row.items():
             cells.setdefault(name, []).append(value)
         lines.append(line)
@@ -61,8 +62,9 @@ def read_records(path: Path, *, labels: bool = False) -> Table:
 
 def _records(path: Path) -> Iterator[tuple[int, Any]]:
     """Numbers and records of lines that are not blank; of a `.json` file, of its array or table."""
+    is_array = holds_array(path)
     with open_text(path) as file:
-        if path.suffix.lower() == ".json":
+        if is_array:
             try:
                 records = json.load(file)
             except ValueError:
@@ -70,15 +72,30 @@ def _records(path: Path) -> Iterator[tuple[int, Any]]:
             if isinstance(records, dict):
                 records = rows_of(records)
             if not isinstance(records, list):
-                refuse("it must be an array of records, one a row, or an object of columns")
+                refuse(
+                    "it must be an array of records, one a row, or an object that is clearly of "
+                    "columns or of rows; write records (orient='records' in pandas)"
+                )
             yield from enumerate(records, start=1)
             return
         for number, text in enumerate(lines_of(file), start=1):
-            if text.strip():
+            if not text.strip():
+                continue
+            if path.suffix.lower() == ".txt":
+                yield number, _marked(text.strip(), number)
+            else:
                 try:
                     yield number, json.loads(text)
                 except (ValueError, RecursionError):
                     refuse(f"line {number} must be one JSON record")
+
+
+def _marked(text: str, line: int) -> Any:
+    """Labels and their probabilities in a line of fastText, as pipelines of transformers have."""
+    if MARKED_LINE.fullmatch(text) is None:
+        refuse(f"line {line} must hold labels with probabilities like the first, got {text[:40]!r}")
+    pairs = [{"label": name, "score": float(p)} for name, p in MARKED.findall(text)]
+    return pairs if len(pairs) > 1 else pairs[0]
 
 
 def _row(record: Any) -> dict[str, Any]:
@@ -97,7 +114,9 @@ def _row(record: Any) -> dict[str, Any]:
 
 def _flat(record: Any) -> Iterator[tuple[str, Any]]:
     """Names and values of a record; those of objects inside of it are columns of their own."""
-    if isinstance(record, list):
+    while isinstance(record, list) and len(record) == 1 and isinstance(record[0], list):
+        record = record[0]  # what pipelines of transformers give for a list of one text
+    if isinstance(record, list | int | float | str):
         record = {LIST_NAME: record}
     if not isinstance(record, dict):
         refuse(f"a record must be an object or a list of scores, got {json.dumps(record)[:40]}")

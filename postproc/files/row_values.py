@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files import formats
-from postproc.files.labels import PathLike, look_up, one_column, tell_by_place, to_numbers
-from postproc.files.paths import LABEL_SUFFIXES, resolve_path
+from postproc.files.labels import PathLike, look_up, one_column, read_labels, tell_by_place
 from postproc.files.reading import Reading
 from postproc.scores.checks import fail
+from postproc.scores.label_numbers import to_numbers
 
 
 def load_row_values(
@@ -31,16 +28,11 @@ def load_row_values(
     file may have more; without ids those of rows that `Predictions.predicted` leaves out are left
     out, too.
     """
-    path, column = _file_and_column(path)
-    reading = replace(reading or Reading(), label_column=column)
-    found = resolve_path(path, LABEL_SUFFIXES)
-    contents = formats.read(found, reading, labels=True)
-    name = str(found)
+    name, contents = read_labels(path, replace(reading or Reading(), label_column=None))
     values = one_column(contents, None, name, of="values", chosen="FILE:COLUMN")
     if contents.header_or_label and len(values) == n_rows + 1:
         values = values[1:]
-    if ids is not None and contents.ids is None:
-        tell_by_place(name)
+    tell_by_place(name, ids, contents.ids)
     if ids is not None and contents.ids is not None:
         values = values[look_up(contents.ids, ids, f"ids of {name}")]
     elif predicted is not None and len(values) == len(predicted):
@@ -48,13 +40,6 @@ def load_row_values(
     if len(values) != n_rows:
         fail(name, f"as long as the predictions ({n_rows} rows)", f"{len(values)} rows")
     return values, name
-
-
-def _file_and_column(path: PathLike) -> tuple[PathLike, str | None]:
-    """The parts of `FILE:COLUMN`; a whole path that exists names no column."""
-    file, colon, column = os.fspath(path).rpartition(":")
-    is_whole = not colon or not file or not column or Path(path).exists() or os.sep in column
-    return (path, None) if is_whole else (file, column)
 
 
 def load_row_weights(path: PathLike, **rows: Any) -> tuple[NDArray[Any], str]:

@@ -1,4 +1,4 @@
-"""Shards: one array in files `name-00000.npy`, `name-00001.npy` and so on of a folder."""
+"""Shards: one array in numbered files of a folder, `name-00000.npy`, `name-00001.npy` and so on."""
 
 from __future__ import annotations
 
@@ -20,8 +20,15 @@ from postproc.scores.sources import NpySource, Source
 #: Most shards, as their names have five digits.
 MAX_SHARDS = 100_000
 
-#: Name and number of a shard.
-SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5})\.npy")
+#: Name and number of a shard: three digits or more, any number behind such a word. Files with few
+#: digits behind other names may be folds or members.
+SHARD = re.compile(
+    r"(?P<name>.*(?:part|shard|chunk|batch|block)|.+?(?=[-_.]\d{3}))"
+    r"[-_.]?(?P<number>\d+)(?:-of-\d+)?\.npy"
+)
+
+#: How many shards there are, where names tell it.
+TOTAL = re.compile(r"-of-(?P<total>\d+)\.npy$")
 
 
 def shard_name(name: str, number: int) -> str:
@@ -92,21 +99,26 @@ def find_shards(path: str | os.PathLike[str]) -> list[Path]:
     if not folder.is_dir():
         return []
     found: dict[str, dict[int, Path]] = {}
-    for file in folder.iterdir():
+    for file in sorted(folder.iterdir()):
         match = SHARD.fullmatch(file.name)
         if match is not None and not file.name.startswith(".") and wanted in (None, match["name"]):
-            found.setdefault(match["name"], {})[int(match["number"])] = file
+            first = found.setdefault(match["name"], {}).setdefault(int(match["number"]), file)
+            if first != file:
+                msg = f"{given}: has two shards of one number, {first.name} and {file.name}"
+                raise ValueError(msg)
     if len(found) > 1:
         names = first_few(sorted(found))
         msg = f"{given}: has shards of several names ({names}); choose one: {given / min(found)}"
         raise ValueError(msg)
     for name, shards in found.items():
-        missing = set(range(max(shards) + 1)).difference(shards)
-        if missing:
-            lacking = folder / shard_name(name, min(missing))
-            msg = f"{lacking}: no such file, but {shards[max(shards)].name} exists"
+        last, total = shards[max(shards)], TOTAL.search(shards[max(shards)].name)
+        numbers = range(min(*shards, 1), max(shards) + 1)
+        missing = set(numbers).difference(shards)
+        if missing or (total is not None and int(total["total"]) != len(shards)):
+            number = min(missing, default=len(numbers))
+            msg = f"{folder}: shard {number} of {name!r} is missing, but {last.name} exists"
             raise FileNotFoundError(msg)
-        return [shards[number] for number in range(len(shards))]
+        return [shards[number] for number in numbers]
     return []
 
 

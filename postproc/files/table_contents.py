@@ -54,8 +54,11 @@ def _predicted_labels(table: Table, reading: Reading) -> Contents | None:
         return None
     name, values = table.names[columns[0]], table.columns[columns[0]]
     numbers = as_floats(values)
-    if numbers is not None and not (np.isfinite(numbers).all() and (numbers % 1 == 0).all()):
-        return None
+    if numbers is not None:
+        on_any_scale = reading.any_scale and named and not np.isin(numbers, (0, 1)).all()
+        whole = np.isfinite(numbers).all() and (numbers % 1 == 0).all()
+        if reading.kind is not None or on_any_scale or not whole:
+            return None
     if table.has_header and not named and is_truth(name):
         refuse(
             f"the column {name!r} looks like true labels; if it holds predicted ones, name it with "

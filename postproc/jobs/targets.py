@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,11 +18,12 @@ from numpy.typing import NDArray
 
 from postproc.files import formats
 from postproc.files.paths import PREDICTION_SUFFIXES, check_output, flush, suffix_of
-from postproc.files.shards import SHARD, shard_name
+from postproc.files.shards import shard_name
 from postproc.files.zarr import is_array_alone, is_zarr
 
 #: What the shards of an output are called.
 OUTPUT_NAME = "probs"
+OUTPUT = re.compile(rf"{OUTPUT_NAME}-\d{{5}}\.npy")
 
 #: Where the rows of an `.npy` file start: the header is equally long for all shapes.
 START = 128
@@ -172,5 +174,4 @@ def is_replaceable(path: Path) -> bool:
     """Whether a folder contains only shards or a Zarr array as commands write them."""
     if is_zarr(path):
         return is_array_alone(path)
-    matches = (SHARD.fullmatch(entry.name) for entry in path.iterdir())
-    return all(match is not None and match["name"] == OUTPUT_NAME for match in matches)
+    return all(OUTPUT.fullmatch(entry.name) for entry in path.iterdir())

@@ -44,17 +44,6 @@ def check_weights(weights: Any, n_rows: int, name: str = "row_weights") -> NDArr
     return wide
 
 
-def check_groups(groups: Any, n_rows: int, name: str = "groups") -> NDArray[np.int64]:
-    """Groups of rows, (n,), as numbers 0..G-1."""
-    array = np.asarray(groups)
-    if array.shape != (n_rows,):
-        fail(name, f"one name or number a row, shape ({n_rows},)", f"shape {array.shape}")
-    known, numbers = np.unique(array, return_inverse=True)
-    if len(known) < 2:
-        fail(name, "two or more", f"{len(known)}: intervals come from differences between groups")
-    return numbers.astype(np.int64)
-
-
 def _check_names(predictions: object, baseline: str | None) -> list[str]:
     """Names of the models, the baseline's first."""
     if not isinstance(predictions, Mapping):

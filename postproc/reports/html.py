@@ -22,6 +22,7 @@ from postproc.reports.tables import (
     metric_table,
     more_metrics,
     percent,
+    positive_table,
     score_table,
     texts_of,
 )
@@ -49,6 +50,7 @@ def report_page(report: ReportNumbers, *, title: str) -> str:
         gains=gain_table(report) if report.compared and "accuracy" in report.asked else None,
         gain_plot=plots.gain_plot(report, key="gains") if report.compared else None,
         metrics=metric_table(report, wide=True) if more_metrics(report) else None,
+        calibration=positive_table(report),
         sections=[
             _section(report, model, f"m{number}", is_open=model is best)
             for number, model in enumerate(models)
@@ -122,8 +124,8 @@ def _section(
             plots.risk_plot(report, model, key=key),
             *plots.curve_plots(report, model, key=key),
         ],
-        "ece": percent(model.metrics.ece),
-        "baseline_ece": percent(report.baseline.metrics.ece),
+        "ece": percent((model.metrics.positive or model.metrics).ece),
+        "baseline_ece": percent((report.baseline.metrics.positive or report.baseline.metrics).ece),
         "reliability": plots.reliability_plot(report, model, key=f"{key}-reliability"),
         "class_plot": plots.class_plot(report, model, key=f"{key}-classes") if changed else None,
         "confusion_plot": plots.confusion_plot(report, model, key=f"{key}-confusions")

@@ -15,13 +15,13 @@ from postproc.evaluation.moments import Units
 from postproc.evaluation.per_class import ClassMetrics, metrics_of_counts
 from postproc.evaluation.registry import Metric, find_metric
 from postproc.reports import plots, text
-from postproc.reports.checks import check_groups, check_models, check_weights
+from postproc.reports.checks import check_models, check_weights
 from postproc.reports.html import render_page, summary_of
 from postproc.reports.numbers import MetricResult, lines_of
 from postproc.reports.shown import ShownReport
 from postproc.reports.tables import Cell, Table, count, metric_table, named, number, percent, points
 from postproc.scores.arrays import as_numpy
-from postproc.scores.checks import fail
+from postproc.scores.checks import check_groups, fail
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.multilabel import check_label_matrix
@@ -260,9 +260,18 @@ def _measured(
     found: list[dict[str, Measured]] = []
     of_labels = []
     for model in models:
-        probs = as_numpy(model.probabilities(slice(0, model.n_rows)))
-        found.append({each.name: each.measure(labels, probs, units.weights) for each in metrics})
-        of_labels.append((_counts(labels, probs >= 0.5), _precisions(labels, probs)))
+        every = slice(0, model.n_rows)
+        probs = as_numpy(model.probabilities(every))
+        # Logits order rows even where their probabilities round to the same 0 or 1.
+        ranked = as_numpy(model.scores[every, :]) if model.kind == "logits" else probs
+        of = {"scores": ranked}
+        found.append(
+            {
+                each.name: each.measure(labels, of.get(each.needs, probs), units.weights)
+                for each in metrics
+            }
+        )
+        of_labels.append((_counts(labels, probs >= 0.5), _precisions(labels, ranked)))
     results: list[dict[str, MetricResult]] = [{} for _ in models]
     how = {"weights": units.weights, "groups": units.groups}
     for metric in metrics:

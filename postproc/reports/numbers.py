@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,7 @@ class MetricResult:
     p_holm: float | None = None  # corrected for the number of models compared
     detectable: float | None = None  # gain that would be found with 80 % power
     slack: float = 0.0  # by which the value may be off, where scores were counted in a grid
+    is_same: bool = False  # no row is counted otherwise than by the baseline
 
     @classmethod
     def of(
@@ -67,7 +68,7 @@ class MetricResult:
         """Whether the gain is real: its corrected p-value lies below 0.05."""
         if self.gain is None or self.p_holm is None:
             return "baseline"
-        if self.gain == 0 and self.gain_ci == (0.0, 0.0):
+        if self.is_same or (self.gain == 0 and self.gain_ci == (0.0, 0.0)):
             return "no change"
         if math.isnan(self.p_holm) or self.p_holm >= 1 - CONFIDENCE:
             return "unclear"
@@ -87,6 +88,33 @@ class MetricResult:
         }
 
 
+class PositiveShare(NamedTuple):
+    """What share of the second of two classes a model predicts, and what share there is."""
+
+    predicted: Estimate
+    observed: Estimate
+    difference: Estimate  # predicted less observed
+
+    @property
+    def verdict(self) -> str:
+        """Whether the mean prediction differs from the share, by a t-test at 0.05."""
+        p_value = self.difference.p_value
+        if math.isnan(p_value) or p_value >= 1 - CONFIDENCE:
+            return "unclear"
+        return "too high" if self.difference.value > 0 else "too low"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers as JSON types; what is not defined is None."""
+        return {
+            "predicted": self.predicted.value,
+            "observed": self.observed.value,
+            "observed_ci": _limits(self.observed.interval),
+            "difference": self.difference.value,
+            "difference_ci": _limits(self.difference.interval),
+            "p_value": known(self.difference.p_value),
+        }
+
+
 @dataclass(frozen=True)
 class ModelReport:
     """One model of a report; what is relative to the baseline is None for the baseline itself."""
@@ -98,6 +126,7 @@ class ModelReport:
     confusions: Confusions = field(repr=False, compare=False)
     switches: Switches | None = field(repr=False, compare=False)
     curves: Curves | None = field(default=None, repr=False, compare=False)  # of two classes
+    positive: PositiveShare | None = None  # of two classes
     labels_only: bool = False  # what needs probabilities is unknown, NaN
 
     @property
@@ -113,8 +142,6 @@ class ModelReport:
     @property
     def verdict(self) -> str:
         """Whether the gain in accuracy is real: its corrected p-value lies below 0.05."""
-        if self.comparison is not None and self.comparison.fixed == self.comparison.broken == 0:
-            return "no change"
         return self.accuracy.verdict
 
     def value(self, name: str) -> float:
@@ -142,6 +169,9 @@ class ModelReport:
             "p_value": known(accuracy.p_value),
             "p_holm": known(accuracy.p_holm),
             "risk_coverage_area": known(self.metrics.risk.area),
+            "positive": None
+            if self.positive is None or self.metrics.positive is None
+            else {**self.positive.to_dict(), "ece": self.metrics.positive.ece},
             "metrics": {name: result.to_dict() for name, result in self.results.items()},
         }
 

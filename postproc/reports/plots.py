@@ -120,8 +120,15 @@ def _square(x: str, y: str) -> Chart:
 
 
 def reliability_plot(report: ReportNumbers, model: ModelReport, *, key: str) -> Plot:
-    """Reliability diagram: accuracy against confidence, of the baseline and of a model."""
-    chart = _square("confidence", "accuracy")
+    """Reliability diagram of the confidence, or of two classes of the second's probability."""
+    binary = model.metrics.positive is not None
+    what, of_rows = ("confidence", "accuracy")
+    title = "Reliability diagram: accuracy of rows by confidence"
+    if binary:
+        name = f"class {report.classes[1]}"
+        what, of_rows = f"predicted probability of {name}", f"observed share of {name}"
+        title = f"Reliability diagram: share of {name} by its probability"
+    chart = _square(what, of_rows)
     chart.line((0, 1), (0, 1), "muted dashed")
     shown = [(model, "accent", "disc")]
     if model.comparison is not None:
@@ -131,7 +138,7 @@ def reliability_plot(report: ReportNumbers, model: ModelReport, *, key: str) -> 
         if drawn.labels_only:
             says.append(f"{drawn.name}: no confidence is known")
             continue
-        bins = drawn.metrics.reliability
+        bins = drawn.metrics.positive or drawn.metrics.reliability
         chart.line(bins.confidence.tolist(), bins.accuracy.tolist(), f"{style} thin")
         pairs = list(zip(bins.confidence.tolist(), bins.accuracy.tolist(), strict=True))
         for place in pairs:
@@ -140,8 +147,8 @@ def reliability_plot(report: ReportNumbers, model: ModelReport, *, key: str) -> 
         says.append(f"{drawn.name}: {shares}")
     return chart.plot(
         key,
-        "Reliability diagram: accuracy of rows by confidence",
-        "Confidence and accuracy in per cent, bin by bin. " + "; ".join(says),
+        title,
+        f"{what.capitalize()} and {of_rows} in per cent, bin by bin. " + "; ".join(says),
         SQUARE_HEIGHT,
     )
 
@@ -170,7 +177,7 @@ def class_plot(report: ReportNumbers, model: ModelReport, *, key: str) -> Plot:
         chart.text(f"{up:,}", chart.x(up) + 5, y + 4, "start")
         chart.text(f"{down:,}", chart.x(-down) - 5, y + 4, "end")
         says.append(f"{report.classes[j]}: {up} fixed, {down} broken")
-    chart.line((0, 0), (-0.75, len(order) - 0.7), "ink thin")
+    chart.zero_line(len(order))
     return chart.plot(key, "Rows fixed and broken, by class", "; ".join(says), height)
 
 

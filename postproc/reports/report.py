@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from postproc.evaluation.moments import Units
 from postproc.evaluation.registry import Metric, find_metric
 from postproc.reports import text
-from postproc.reports.checks import check_groups, check_models, check_weights
+from postproc.reports.checks import check_models, check_weights
 from postproc.reports.html import report_page
 from postproc.reports.numbers import ModelReport, ReportNumbers
 from postproc.reports.results import Aligned, model_reports
 from postproc.reports.shown import ShownReport
 from postproc.reports.tables import Table, tables
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
-from postproc.scores.checks import check_label_rows, fail, fail_type
+from postproc.scores.checks import check_groups, check_label_rows, fail, fail_type
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.kinds import Kind
 from postproc.scores.names import COMMON, FOLDS, check_unique, matching_order
@@ -219,7 +219,7 @@ def _align(
     scores, only = model.align(classes=classes).scores, model.labels_only
     rows = None
     if model.ids is not None and ids is not None:  # reading rows in their file's order is fast
-        rows = matching_order(model.ids, ids, f"ids of {model.name}", others=FOLDS)
+        rows = matching_order(model.ids, ids, f"ids of {model.name}", mend=COMMON, others=FOLDS)
     if rows is None:
         own_labels = as_source(labels[:, None])  # a memory map is pickled by path
         return Aligned(scores, model.kind, model.name, own_labels, units, None, only)

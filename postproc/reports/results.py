@@ -23,11 +23,11 @@ from postproc.evaluation.rank_counts import (
     in_a_grid,
     rank,
 )
-from postproc.evaluation.registry import METRICS, Metric, find_metric
+from postproc.evaluation.registry import CALIBRATION_IN_THE_LARGE, METRICS, Metric, find_metric
 from postproc.evaluation.reliability import ReliabilityBins
 from postproc.evaluation.sums import Metrics
 from postproc.reports.measure import Entry, Found, MeasuredRows, RankedRows, pass_over
-from postproc.reports.numbers import MetricResult, ModelReport
+from postproc.reports.numbers import MetricResult, ModelReport, PositiveShare
 from postproc.scores.blocks import MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
 from postproc.scores.kinds import Kind
@@ -85,13 +85,17 @@ def model_reports(
         metrics = {m.name: m for m in shown if m.needs == "labels" or not only} | metrics
     for metric in metrics.values():
         if only and metric.needs != "labels":
-            fail("metric", f"one of predicted classes, as {only[0]} has only these", metric.name)
+            rule = f"one of predicted classes, as {only[0]} has only these"
+            mend = "if it holds scores, declare --logits or --probs (kinds=)"
+            fail("metric", rule, metric.name, mend)
     of_rows, of_ranks, of_trust = (
         [metric for metric in metrics.values() if metric.needs == needs]
         for needs in ("probabilities", "scores", "confidence")
     )
     shape = models[0].scores.shape
-    counts = bool(of_ranks) and in_a_grid(shape) and shape[0] <= KEPT_ROWS
+    if shape[1] == 2 and not only:
+        of_rows += CALIBRATION_IN_THE_LARGE
+    counts = bool(of_ranks) and in_a_grid(shape) and shape[1] > 2 and shape[0] <= KEPT_ROWS
     measures = [
         MeasureRows(m.scores, m.labels, m.kind, m.name, sizes, tuple(of_rows), counts)
         for m in models
@@ -125,7 +129,7 @@ def model_reports(
         for own, result in zip(results, of_metric, strict=True):
             own[metric.name] = result
     return tuple(
-        _report(model, each, comparison, own)
+        _report(model, each, comparison, own, _positive(each, of_rows))
         for model, each, comparison, own in zip(models, judged, comparisons, results, strict=True)
     )
 
@@ -161,6 +165,7 @@ def _report(
     judged: _Judged,
     comparison: Comparison | None,
     results: Mapping[str, MetricResult],
+    positive: PositiveShare | None,
 ) -> ModelReport:
     found, ranking = judged.found, judged.ranks.ranking
     assert found.sums is not None  # there is at least one row
@@ -169,6 +174,7 @@ def _report(
         nothing = ReliabilityBins(np.array([metrics.rows]), np.full(1, np.nan), np.full(1, np.nan))
         unknown: dict[str, Any] = {
             "reliability": nothing,
+            "positive": None,
             "risk": metrics.risk._replace(area=np.nan),
         }
         metrics = replace(metrics, top5=np.nan, log_loss=np.nan, brier=np.nan, **unknown)
@@ -180,8 +186,18 @@ def _report(
         confusions=found.sums.confusions,
         switches=found.switches,
         curves=None if ranking is None else ranking.curves,
+        positive=positive,
         labels_only=model.labels_only,
     )
+
+
+def _positive(judged: _Judged, of_rows: Sequence[Metric]) -> PositiveShare | None:
+    """Calibration in the large, where it was measured."""
+    own = judged.found.own
+    if own is None or CALIBRATION_IN_THE_LARGE[0] not in of_rows:
+        return None
+    found = (own.spread(of_rows.index(m)).estimate(m.bounds) for m in CALIBRATION_IN_THE_LARGE)
+    return PositiveShare(*found)
 
 
 def _check_labels(baseline: Found, asked: Sequence[Metric]) -> None:
@@ -211,6 +227,7 @@ def _accuracies(
             MetricResult(
                 metric, metrics.accuracy, metrics.accuracy_ci, comparison.gain, comparison.gain_ci,
                 comparison.p_value, next(corrected_p), Estimate(0.0, error, n).detectable,
+                is_same=changed == 0,
             )
         )  # fmt: skip
     return results

@@ -135,6 +135,11 @@ class Chart:
         points = " ".join(f"{self.x(a)},{self.y(b)}" for a, b in zip(x, y, strict=True))
         self.add("polyline", f"line {style}", points=points)
 
+    def zero_line(self, n_lines: int) -> None:
+        """Draw the line at 0 through a list of lines, but for their names."""
+        for line in range(n_lines):
+            self.line((0, 0), (line - 0.2, line + 0.3), "ink thin")
+
     def mark(self, x: float, y: float, style: str, shape: str = "disc") -> None:
         """Draw a mark."""
         place = f"translate({self.x(x)} {self.y(y)})"
@@ -198,7 +203,7 @@ def interval_plot(
         [(row.name,) for row in rows], limits, label, numbers=numbers, **options
     )
     if zero:
-        chart.line((0, 0), (-0.75, len(rows) - 0.7), "ink thin")
+        chart.zero_line(len(rows))
     floor, top = limits
     for line, row in enumerate(rows):
         if row.high > floor and row.low < top:

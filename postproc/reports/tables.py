@@ -85,6 +85,7 @@ def tables(report: ReportNumbers, *, per_class: bool = False) -> list[Table]:
         found.append(gain_table(report))
     if more_metrics(report):
         found.append(metric_table(report))
+    found += [calibration] if (calibration := positive_table(report)) else []
     if per_class:
         for model in report.compared or report.models:
             found += [class_table(report, model), confusion_table(report, model)]
@@ -116,6 +117,13 @@ def score_table(report: ReportNumbers) -> Table:
     note = "Shares and ECE (expected calibration error) in per cent; log-loss in nats."
     if report.weighted:
         note += " All but ECE of weighted rows."
+    chances = [
+        percent(m.metrics.reliability.ece_by_chance) for m in report.models if not m.labels_only
+    ]
+    if chances:
+        low, high = min(chances, key=float), max(chances, key=float)
+        about = low if low == high else f"{low} to {high}"
+        note += f" Calibrated models with these confidences would have an ECE of {about} by chance."
     return Table(
         f"{report.rows:,} rows{_groups(report)}, {len(report.classes):,} classes",
         ("model", "accuracy", "95 % interval", *(heading for heading, _, _ in shown)),
@@ -151,6 +159,36 @@ def gain_table(report: ReportNumbers) -> Table:
         ("model", "gain", "95 % interval", "fixed", "broken", "p", "p (Holm)", "verdict"),
         rows,
         " ".join([note, *_detectable(report, ["accuracy"])]),
+    )
+
+
+def positive_table(report: ReportNumbers) -> Table | None:
+    """Whether probabilities of two classes meet the share of the second; None if only ranked."""
+    base, rows = report.baseline, []
+    if base.positive is None or all(base.results[n].metric.needs == "scores" for n in report.asked):
+        return None
+    for model in report.models:
+        found, bins = model.positive, model.metrics.positive
+        if found is not None and bins is not None:
+            rows.append(
+                (
+                    named(model.name),
+                    number(found.predicted.value, percent),
+                    number(found.difference.value, points),
+                    interval(found.difference.interval, points),
+                    named(found.verdict),
+                    number(bins.ece, percent),
+                )
+            )
+    name, observed = f"class {report.classes[1]}", base.positive.observed
+    return Table(
+        f"Calibration of {name}, which {percent(observed.value)} % of the rows are "
+        f"({interval(observed.interval, percent).text})",
+        ("model", "mean prediction", "difference", "95 % interval", "verdict", "ECE"),
+        tuple(rows),
+        f"Mean probability of {name} in per cent, its difference from the share of rows in points; "
+        f"called too high or too low if p of the t-test is below 0.05. ECE by the probability of "
+        f"{name}, 15 bins of equal mass.",
     )
 
 

@@ -60,13 +60,17 @@ def rich_table(table: Table) -> RichTable:
     return grid
 
 
-def to_text(shown: Iterable[Table], *, width: int) -> str:
-    """Tables as plain text."""
+def to_text(shown: Iterable[Table], *, width: int, wider: int = 0) -> str:
+    """Tables as plain text; before they wrap names, they take up to so many characters more."""
     from rich.console import Console
+    from rich.text import Text
 
-    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
+    widest = width + wider
+    console = Console(file=io.StringIO(), width=widest, color_system=None, highlight=False)
     with console.capture() as capture:
-        console.print(renderable(shown))
+        for part in renderable(shown).renderables:
+            needed = width if isinstance(part, Text) else console.measure(part).maximum
+            console.print(part, width=min(max(width, needed), widest))
     return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n") + "\n"
 
 
@@ -99,11 +103,13 @@ def to_csv(report: ReportNumbers) -> str:
     lines = []
     for model in report.models:
         numbers = model.to_dict()
+        positive = numbers.pop("positive") or {}
         for name, result in numbers.pop("metrics").items():
             if name in report.asked and name != "accuracy":
                 numbers |= {
                     name if key == "value" else f"{name}_{key}": result[key] for key in result
                 }
+        numbers |= {f"positive_{key}": value for key, value in positive.items()}
         line: dict[str, Any] = {}
         for key, value in {
             **numbers,

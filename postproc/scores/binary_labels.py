@@ -40,11 +40,9 @@ def binary_labels(
         positive = heading
     if positive in found:
         return np.asarray(text == positive, np.int64)
-    lower = np.char.lower(text)
-    known = set(lower.tolist())
-    for words in WORDS:
-        if known <= set(words):
-            return np.asarray(lower == words[1], np.int64)
+    words = word_pair(found)
+    if words is not None:
+        return np.asarray(np.char.lower(text) == words[POSITIVE], np.int64)
     if len(found) != 2 and all(map(WHOLE_NUMBER.fullmatch, found)):
         return values
     shown = some(found)
@@ -55,14 +53,20 @@ def binary_labels(
     return fail(name, "0 and 1, true and false, yes and no, or -1 and 1", shown, mend)
 
 
+def word_pair(found: Iterable[str]) -> tuple[str, str] | None:
+    """The words for no and yes that these are, in any case; None if they are others, or none."""
+    lower = {each.lower() for each in found}
+    return next((pair for pair in WORDS if lower and lower <= set(pair)), None)
+
+
 def two_names(found: Iterable[str], positive: str | None) -> tuple[str, str] | None:
     """Names of labels of two classes, the negative one first; None of numbers, or if unknown."""
     names = sorted(found)
     if len(names) != 2 or any(WHOLE_NUMBER.fullmatch(name) for name in names):
         return None
     if positive not in names:
-        words = next((pair for pair in WORDS if {n.lower() for n in names} == set(pair)), None)
-        positive = words and next(name for name in names if name.lower() == words[POSITIVE])
+        words = word_pair(names)
+        positive = words and next((n for n in names if n.lower() == words[POSITIVE]), None)
     return None if positive is None else (names[names.index(positive) - 1], positive)
 
 

@@ -164,8 +164,9 @@ def check_label_rows(
         bad = (result != block) | (result < 0) | (result >= n_classes)
         if bad.any():
             row = int(np.argmax(bad))
-            rule = f"an integer in 0..{n_classes - 1}"
-            fail(f"{name}[{rows.start + row}]", rule, block[row].item())
+            rule, got = f"an integer in 0..{n_classes - 1}", block[row].item()
+            mend = "" if got >= 0 else "leave rows without a label out of predictions and labels"
+            fail(f"{name}[{rows.start + row}]", rule, got, mend)
     return array
 
 
@@ -174,3 +175,14 @@ def signed_labels(values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind not in "if" or not values.size or values.min() != -1:
         return values
     return (values > 0).astype(np.int64) if np.isin(values, (-1, 1)).all() else values
+
+
+def check_groups(groups: Any, n_rows: int, name: str = "groups") -> NDArray[np.int64]:
+    """Groups of rows, (n,), as numbers 0..G-1."""
+    array = np.asarray(groups)
+    if array.shape != (n_rows,):
+        fail(name, f"one name or number a row, shape ({n_rows},)", f"shape {array.shape}")
+    known, numbers = np.unique(array, return_inverse=True)
+    if len(known) < 2:
+        fail(name, "two or more", f"{len(known)}: intervals come from differences between groups")
+    return numbers.astype(np.int64)

@@ -109,7 +109,8 @@ CODES = {
         "PP201",
         "Not read as it stands",
         "Columns or rows were left out, a common prefix of names was dropped, rows were "
-        "renormalized, or labels were recognized by their form.",
+        "renormalized, labels were recognized by their form, or members by names of files without "
+        "words such as oof and test.",
         "The message says what was done; it is given once for each file.",
         "Declare it: `--columns`, `--id-column`, `--label-column`, `--key`, `--classes`, "
         "`--probs`.",
@@ -187,7 +188,8 @@ CODES = {
         "Judged on the rows fitted to",
         "Predictions hold rows that `--fit` holds too, or that a saved model was fitted to.",
         "A gain on the rows that a method was fitted to does not carry over to others.",
-        "Fit to other labelled rows.",
+        "Fit to other labelled rows. `postproc calibrate`, `ensemble` and `auto` write honest "
+        "predictions of the rows of `--fit` with `--oof`: each by a fit to others.",
     ),
     "leakage": Code(
         "PP212",
@@ -242,6 +244,39 @@ CODES = {
         "It counts how far apart two classes are, by the order of the columns.",
         "Put the columns in their order (`--classes`); take `kappa` if classes have none.",
     ),
+    "saturated-logits": Code(
+        "PP219",
+        "Logits on another scale",
+        "In most rows sampled, logits are so far apart (over 36.8) that probabilities round to 0 "
+        "and 1.",
+        "Log-loss, Brier score and calibration error say nothing of such scores, nor does 1/2 as a "
+        "threshold. AUC and average precision rank logits of two classes and of labels as they "
+        "are; those of more classes tie.",
+        "`postproc calibrate SCORES --logits --fit ...` makes probabilities of scores on any "
+        "scale; `postproc ensemble rank SCORES --logits --over rows` ranks them in [0, 1]. Divide "
+        "log-odds that were multiplied by a factor.",
+    ),
+    "unlike-scores": Code(
+        "PP220",
+        "Fit rows and target are not scored alike",
+        "Mean confidence of the rows of `--fit` and of PREDS differs by more than 0.03, four "
+        "standard errors, and what class frequencies explain; or only one of them is adapted to "
+        "label shift.",
+        "Class weights, thresholds and guarantees that are fitted to the one do not hold for the "
+        "other. What made the fit rows was fitted to them, or only one file is calibrated, "
+        "combined, adapted or a mean of several models.",
+        "Take out-of-fold predictions of what made PREDS (`--oof` of `postproc calibrate`, "
+        "`ensemble` and `auto`), or treat both files in the same way.",
+    ),
+    "reversed": Code(
+        "PP221",
+        "Scores in reverse order",
+        "The AUC of two classes and its whole interval lie below 50 %.",
+        "Rows of the positive class tend to have lower scores than the others: a higher score may "
+        "mean safer. The AUC of the negated scores is 100 % less this one.",
+        "`--positive NAME` names the class that the column scores; negate logits, or take 1 - p, "
+        "where only some of several files are reversed. Check that rows are in the same order.",
+    ),
     "converged": Code(
         "PP301",
         "Not converged",
@@ -274,8 +309,10 @@ CODES = {
         "PP305",
         "No label shift",
         "The test of label shift is not significant (p >= 0.05).",
-        "There is nothing to adapt to, and adapting may lower accuracy.",
-        "Use `postproc calibrate` instead, or `postproc auto`, which decides.",
+        "The class prior of the target may be that of the fit rows; predictions that are adapted "
+        "to an estimate of it may be worse.",
+        "Use `postproc calibrate` instead, or `postproc auto`, which decides. If you want the "
+        "shares only, `--method em` estimates them from the target alone, with an interval.",
     ),
     "at-bound": Code(
         "PP306",
@@ -336,7 +373,8 @@ CODES = {
     "exact-zeros": Code(
         "PP314",
         "Exact zeros",
-        "More than 10 % of the probabilities that a method is fitted on are exactly 0.",
+        "More than 10 % of the probabilities that a method is fitted on are exactly 0; of logits, "
+        "where a class of -inf turns out true in some row.",
         "Votes of few neighbours or trees, rounding and hard labels give such zeros, also to "
         "classes that turn out true. In logarithms they, and lower probabilities of later rows, "
         "count as half of the least positive one of the fit rows.",
@@ -373,7 +411,8 @@ CODES = {
         "Which columns are scores?",
         "Columns of a table might be labels, predictions, folds or row numbers, or hold text.",
         "Which columns are scores is never guessed.",
-        "Name them with `--columns`, `--id-column` and `--label-column`.",
+        "Name them with `--columns`, `--id-column` and `--label-column`; or list the classes in a "
+        "file for `--classes`: columns called so, perhaps with a prefix, are the scores.",
     ),
     "scores": Code(
         "PP404",
@@ -389,7 +428,8 @@ CODES = {
         "Classes or rows do not match",
         "Class names, row ids or shapes of two inputs differ.",
         "Nothing is averaged or compared across unlike rows or classes.",
-        "Correct the names or ids; `--missing-class zero` allows members that lack classes.",
+        "Correct the names or ids; `--missing-class zero` allows members that lack classes, "
+        "`--common-rows` keeps the rows that all files have.",
     ),
     "labels": Code(
         "PP406",

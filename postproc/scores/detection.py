@@ -61,13 +61,15 @@ def examine(
     narrow: bool = False,
     rounded: bool = False,
     skip_unpredicted: bool = False,
+    any_scale: bool = False,
     map_blocks: MapBlocks = in_order,
     sizes: Sizes = DEFAULT_SIZES,
 ) -> tuple[Array, Verdict]:
     """Validate an (n, C) array as `check_scores`; `rounded` allows for the decimals it is given in.
 
-    With `skip_unpredicted` rows that are all NaN or all zero are no error but part of the verdict.
-    One column of a binary task comes back as two.
+    With `skip_unpredicted` rows that are all NaN or all zero are no error but part of the verdict;
+    with `any_scale` one column outside [0, 1] is logits, whatever else its numbers look like. One
+    column of a binary task comes back as two.
     """
     array = scores if isinstance(scores, Source) else as_array(scores, name)
     one_column = not multilabel and is_one_column(array)
@@ -97,6 +99,8 @@ def examine(
             found.unlike = None
     if one_column:
         is_floating = api.array_namespace(array).isdtype(array.dtype, "real floating")
+        if any_scale and found.outside is not None:
+            declared = declared or "logits"
         decided = decide_column(found, declared, name, is_floating=is_floating)
         if decided == "probs":
             _refuse_outside(found.outside, "in [0, 1] for probabilities", check, array)
@@ -149,6 +153,10 @@ def decide(found: Found, declared: Kind | None, check: CheckRows, array: Array) 
             got = "whole numbers >= 0, like counts of votes"
             fail(check.name, clearly, got, f"{VOTES}, or {LOGITS}")
         return "logits"
+    n_classes = array.shape[1]
+    if one_sum and n_classes > 2 and abs(high - n_classes + 1) <= SHARED_SUM:
+        got = f"rows that all sum to {high:g}, like 1 - probability"
+        fail(check.name, clearly, got, f"save 1 - scores if they are; else {VOTES}, or {LOGITS}")
     assert found.unlike is not None
     row, total = found.unlike
     got = f"values all in [0, 1] whose {row_name(array, row)} sums to {total:g}"

@@ -144,6 +144,18 @@ def log_probabilities(scores: Array, kind: Kind) -> Array:
     return xp.log(xp.clip(x, LEAST_PROBABILITY, None))
 
 
+def ordering(scores: Array, kind: Kind) -> Array:
+    """What ranks the rows of checked scores (n, C) by each class: probabilities or log-odds.
+
+    Log-odds (n, 2) are those of two classes with logits, whose probabilities may round to 0 or 1.
+    """
+    if kind != "logits" or scores.shape[1] != 2:
+        return probabilities(scores, kind)
+    x = as_floating(scores)
+    odds = x[:, 1] - x[:, 0]
+    return api.array_namespace(x).stack([-odds, odds], axis=1)
+
+
 def both_classes(scores: Array, kind: Kind) -> Array:
     """Scores of both classes, (n, 2), of one column, (n,) or (n, 1)."""
     return two_columns(as_column(as_array(scores, "scores")), kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -17,11 +18,17 @@ Positions = NDArray[np.int64]
 #: What a row is called that is given no class; its number is -1.
 ABSTAIN = "abstain"
 
+#: A name that ends in a number, as `class_10` and `X3` do.
+NUMBERED = re.compile(r"(.*?)(\d+)", re.DOTALL | re.ASCII)
+
 #: What to do about ids that are all others.
-FOLDS = "postproc pool puts files of folds together"
+FOLDS = "write ids alike; if these are files of folds, postproc pool puts them together"
 
 #: What to do about ids that some lack.
-COMMON = "keep only the rows that all models have"
+COMMON = (
+    "--common-rows (in Python, align_members with common_rows=True) keeps only the rows that all "
+    "have"
+)
 
 
 def positions(have: Names, want: Names) -> Positions:
@@ -43,7 +50,7 @@ def matching_order(
     """Positions that take `have` to the order of `want`, shape (n,); None if it is in order.
 
     Errors call `have` by `name` and `want` by `like`, and list the first few names that differ,
-    with `mend` for names too few or too many, `others` for other names. With `may_lack`, names
+    with `mend` for names too few or too many, `others` where all are others. With `may_lack`, names
     that `have` lacks get the position -1.
     """
     if have is want:
@@ -57,7 +64,9 @@ def matching_order(
     known = set(wanted)
     extra = [value for value in names if value not in known]
     if missing and extra:
-        fail(name, rule, f"{some(extra)} instead of {some(missing)}", others)
+        share_some = bool((order >= 0).any())
+        mend = mend if others and share_some else others
+        fail(name, rule, f"{some(extra)} instead of {some(missing)}", mend)
     if extra:
         fail(name, rule, f"{_counted(extra)} in addition", mend)
     if missing and not may_lack:
@@ -83,6 +92,23 @@ def check_text(names: Sequence[str], name: str = "names") -> None:
     bad = next((name for name in names if "\0" in name), None)
     if bad is not None:
         fail(name, "text without NUL characters", repr(bad[:40]))
+
+
+def numbers_of(names: Sequence[str]) -> list[str] | None:
+    """The different numbers that names with one beginning end in, as `x2`; None of other names."""
+    parts = [match.groups() for name in names if (match := NUMBERED.fullmatch(name))]
+    numbers = [str(int(number)) for _, number in parts]
+    is_alike = len(parts) == len(names) and len({start for start, _ in parts}) == 1
+    return numbers if is_alike and len(set(numbers)) == len(names) else None
+
+
+def order_by_number(names: Sequence[str]) -> list[int] | None:
+    """Positions that put names of the numbers 0..C-1 in order; None of others, or if in order."""
+    numbers = numbers_of(names) or []
+    wanted = list(map(str, range(len(names))))
+    if numbers == wanted or set(numbers) != set(wanted):
+        return None
+    return [numbers.index(number) for number in wanted]
 
 
 def first_few(names: Sequence[Any], most: int = 3) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,7 +62,7 @@ def from_labels(
 
 
 def share_classes(
-    models: Sequence[Predictions], truth: Iterable[str], known: Sequence[str] | None = None
+    models: Sequence[Predictions], truth: Collection[str], known: Sequence[str] | None = None
 ) -> list[Predictions]:
     """Give models that hold labels only the classes of the others, or all labels that occur.
 
@@ -76,9 +76,37 @@ def share_classes(
     if classes is None and scored:
         classes = list(map(str, range(scored[0].n_classes)))
     elif classes is None:
+        for model in models:
+            _check_known(model, set(truth))
+            _check_shared(model, set(truth), set(models[0].classes or ()))
         classes = _classes_of({*truth, *(c for model in models for c in model.classes or ())})
     like = scored[0].name if scored else "--classes"
     return [_with_classes(model, classes, like) if model.labels_only else model for model in models]
+
+
+def _check_shared(model: Predictions, truth: set[str], first: set[str]) -> None:
+    """Refuse predicted labels of which none is one of others, or that are all one larger."""
+    own = set(model.classes or ())
+    from_one = {str(int(name) + 1) for name in truth if name.isdecimal()}
+    others = truth or first
+    if not others & own or (len(own) == len(truth) and own == from_one):
+        whose = "the true ones" if truth else "those of the first file"
+        rule = f"named like {whose} ({some(sorted(others))})"
+        mend = "name them alike in both files, or all classes with --classes if they are numbered"
+        fail(f"labels of {model.name}", rule, some(sorted(own)), mend)
+
+
+def _check_known(model: Predictions, truth: set[str]) -> None:
+    """Refuse whole numbers most of which are no true labels: they may be scores."""
+    own = model.classes or ()
+    if not truth or not all(name.lstrip("-").isdecimal() for name in own):
+        return
+    is_known = np.isin(own, sorted(truth))
+    if np.mean(is_known[model.scores.labels]) < 0.5:
+        rule = f"among the true ones ({some(sorted(truth))})"
+        unlike = some([own[at] for at in np.flatnonzero(~is_known)])
+        mend = "declare --logits or --probs if they are scores, or name all classes with --classes"
+        fail(f"labels of {model.name}", rule, unlike, mend)
 
 
 def _classes_of(names: set[str]) -> list[str]:
@@ -99,7 +127,7 @@ def _with_classes(model: Predictions, classes: Sequence[str], like: str) -> Pred
         places = np.array(numbers, dtype=np.int64)
     unknown = [own[at] for at in np.flatnonzero(places < 0)]
     if unknown:
-        mend = "name all classes with --classes"
+        mend = "name all classes with --classes, or declare --logits or --probs if they are scores"
         fail(f"labels of {model.name}", f"classes of {like}", some(unknown), mend)
     labels = places[model.scores.labels]
     return replace(model, scores=OneHot(labels, len(classes)), classes=tuple(classes))

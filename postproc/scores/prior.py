@@ -139,7 +139,7 @@ def _detect(array: NDArray[Any], n_classes: int, name: str) -> PriorKind:
     if ((array >= n_classes) | (array < 0)).any():
         return "counts"
     got = f"{n_classes} integers that could be either"
-    mend = 'declare the kind: kind="labels" or kind="counts" (--prior-kind)'
+    mend = 'declare kind="labels" (--prior-kind labels) or kind="counts" (--prior-kind counts)'
     return fail(name, "clearly labels or clearly counts", got, mend)
 
 

@@ -275,6 +275,7 @@ class Picked(Derived):
     ) -> Picked:
         """Pick from what may have been picked already."""
         if isinstance(source, cls):
+            fill = source.fill if columns is None else fill
             rows, columns = _composed(source.rows, rows), _composed(source.columns, columns)
             source = source.source
         return cls(source, rows, columns, fill)

@@ -16,7 +16,7 @@ import array_api_compat as api
 
 from postproc.scores.arrays import Array
 from postproc.scores.codes import coded
-from postproc.scores.kinds import LOG_LEAST
+from postproc.scores.kinds import LOG_LEAST, Kind
 
 #: Logarithms nearer to that of the least probability are those of zeros; float32 has seven digits.
 NEAR = 1e-4
@@ -50,6 +50,14 @@ def find_zeros(blocks: Iterable[Array]) -> Zeros:
         least = min(least, lowest)
     half = least - math.log(2.0)
     return Zeros(n_zeros / n_all, half) if n_zeros and half > LOG_LEAST else Zeros()
+
+
+def are_absent(kind: Kind, true_logs: Array) -> bool:
+    """Whether -inf stands for classes that rows lack, as choices of questions: none turns out true.
+
+    It takes the log-probabilities of the true classes, (n,). Zeros of probabilities are none.
+    """
+    return kind == "logits" and not bool((true_logs < LOG_LEAST + NEAR).any())
 
 
 def warn_of_zeros(found: Sequence[Zeros], names: Sequence[str], stacklevel: int) -> None:

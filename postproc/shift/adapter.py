@@ -22,6 +22,7 @@ from postproc.scores.blocks import MapBlocks, in_order
 from postproc.scores.checks import (
     check_choice,
     check_count,
+    check_groups,
     check_labels,
     check_number,
     check_saved,
@@ -35,7 +36,12 @@ from postproc.scores.kinds import Kind
 from postproc.scores.names import first_few
 from postproc.scores.predictions import Predictions
 from postproc.shift.bbse import N_BOOTSTRAP, one_hot_winners, solve_confusion
-from postproc.shift.evidence import NoShiftTest, PredictionMoments, compare_moments
+from postproc.shift.evidence import (
+    NoShiftTest,
+    PredictionMoments,
+    compare_moments,
+    sums_by_group,
+)
 from postproc.shift.misfit import ClassMoments, LabelShiftFit, fit_frequencies, score_functions
 from postproc.shift.prior import MAX_ITER, TOLERANCE, PriorEstimate, estimate_prior, evidence_counts
 from postproc.shift.reweight import match_columns, prior_factors
@@ -99,6 +105,8 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
         The fitted calibration; None if there is none.
     moments_ : PredictionMoments
         Moments of the calibrated out-of-fold predictions; their mean is the source prior.
+    groups_ : ndarray of shape (m,), or None
+        Groups of these rows, 0..G-1, for "bbse".
     class_moments_ : ClassMoments
         Moments of their functions within classes, for whether label shift explains a target.
     unseen_ : ndarray of int
@@ -139,7 +147,9 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
         self.random_state = random_state
 
     @takes_frames("scores", labels={"y": "scores"})
-    def fit(self, scores: Array, y: Any, *, classes: Sequence[str] | None = None) -> Self:
+    def fit(
+        self, scores: Array, y: Any, *, classes: Sequence[str] | None = None, groups: Any = None
+    ) -> Self:
         """Fit on labelled scores.
 
         Parameters
@@ -150,6 +160,8 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
             Labels, integers in 0..C-1.
         classes : sequence of C str, optional
             Class names, for messages and for aligning files later.
+        groups : array_like of shape (m,), optional
+            What each row belongs to, if only groups are independent; for the test of a shift.
 
         Raises
         ------
@@ -180,13 +192,17 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
         self.class_names_ = None if given.classes is None else list(given.classes)
         self.unseen_ = unseen_classes(labels, given.n_classes)
         held_out = np.exp(logs)
+        own = None if groups is None else check_groups(groups, given.n_rows)
         self.moments_ = PredictionMoments.of(held_out)
+        if own is not None:
+            self.moments_ = PredictionMoments.of_sums(sums_by_group(held_out, own)[1])
         self.class_moments_ = ClassMoments.of(held_out, labels)
         self.held_out_: Floats | None = None
         self.labels_: Ints | None = None
+        self.groups_: Ints | None = None
         self.reference_: Floats | None = None
         if self.method == "bbse":
-            self.held_out_, self.labels_ = held_out, labels
+            self.held_out_, self.labels_, self.groups_ = held_out, labels, own
         if self.method == "can":
             rows = CalibratedRows(Predictions(as_numpy(given.scores), given.kind), self.model_)
             self.reference_ = as_numpy(rows.probabilities(slice(0, given.n_rows)))
@@ -204,13 +220,16 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
             check_labels(y, n_classes=n_classes, n_rows=len(self.held_out_), name="labels_")
 
     @takes_frames("scores")
-    def adapt_to(self, scores: Array) -> Adaptation:
+    def adapt_to(self, scores: Array, *, groups: Any = None) -> Adaptation:
         """Estimate the prior of a target, from all of its rows.
 
         Parameters
         ----------
         scores : array or tensor of shape (n, C)
             Scores of the target, of the kind that `fit` has seen.
+        groups : array_like of shape (n,), optional
+            What each row belongs to, if only groups are independent; for the test and for standard
+            errors.
 
         Raises
         ------
@@ -225,7 +244,8 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
             If the result is doubtful: no shift, few rows, an estimate that rests on pseudo-rows,
             classes without labels, or an iteration that has not converged.
         """
-        return self._adapt(self._checked(scores))
+        rows = self._checked(scores)
+        return self._adapt(rows, None if groups is None else check_groups(groups, len(scores)))
 
     @takes_frames("scores", returns="scores")
     def predict_proba(self, scores: Array) -> Array:
@@ -244,11 +264,13 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
         part = AdaptedRows(rows, found.factors, found.can)
         return like_scores(np.concatenate([part(cut)[0] for cut in rows.target.cuts()]), scores)
 
-    def adapt(self, read: ReadRows, map_blocks: MapBlocks) -> Adaptation:
+    def adapt(
+        self, read: ReadRows, map_blocks: MapBlocks, groups: Ints | None = None
+    ) -> Adaptation:
         """`adapt_to` a target, calibrated by `model_`, that is read block by block."""
-        moments = target_moments(read, map_blocks, "looking for a shift")
+        moments = target_moments(read, map_blocks, "looking for a shift", groups=groups)
         test = compare_moments(moments, self.moments_)
-        prior = self._estimate(read, moments, map_blocks)
+        prior = self._estimate(read, moments, map_blocks, groups)
         source, factors, can = self.moments_.mean, np.ones(self.n_features_in_), None
         if self.reference_ is not None:
             reference = to_device(self.reference_, read.device)
@@ -263,16 +285,18 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
             factors = prior_factors(source, prior.prior)
         fit = None
         if hasattr(self, "class_moments_"):
-            functions = target_moments(read, map_blocks, "checking the shift", score_functions)
+            functions = target_moments(
+                read, map_blocks, "checking the shift", score_functions, groups
+            )
             fit = fit_frequencies(functions, self.class_moments_, prior.prior)
         for doubt in self._doubts(test, prior, moments.n_rows, fit):
             warnings.warn(doubt, UserWarning, stacklevel=5)
         return Adaptation(test, prior, factors, can, fit)
 
-    def _adapt(self, rows: CalibratedRows) -> Adaptation:
+    def _adapt(self, rows: CalibratedRows, groups: Ints | None = None) -> Adaptation:
         """Adapt to a target in memory."""
         with in_memory(rows, rows.target.cuts()) as read:
-            return self.adapt(read, in_order)
+            return self.adapt(read, in_order, groups)
 
     def _checked(self, scores: Array) -> CalibratedRows:
         checked = check_like_fitted(self, scores)
@@ -281,17 +305,28 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
         return CalibratedRows(Predictions(as_numpy(checked), self.kind_), self.model_)
 
     def _estimate(
-        self, read: ReadRows, moments: PredictionMoments, map_blocks: MapBlocks
+        self,
+        read: ReadRows,
+        moments: PredictionMoments,
+        map_blocks: MapBlocks,
+        groups: Ints | None,
     ) -> PriorEstimate:
         if self.held_out_ is not None and self.labels_ is not None:
             fit, seed = self.held_out_, self.random_state
             if not self.soft:
-                moments = target_moments(read, map_blocks, "counting classes", one_hot_winners)
+                what = "counting classes"
+                moments = target_moments(read, map_blocks, what, one_hot_winners, groups)
                 fit = one_hot_winners(fit)
-            return solve_confusion(moments, fit, self.labels_, n_bootstrap=N_BOOTSTRAP, seed=seed)
+            how: Any = {
+                "n_bootstrap": N_BOOTSTRAP,
+                "seed": seed,
+                "groups": getattr(self, "groups_", None),
+            }
+            return solve_confusion(moments, fit, self.labels_, **how)
         source = self.moments_.mean
         ratios = prior_factors(source, np.ones_like(source))
-        likelihood = target_likelihood(read, ratios, map_blocks, "estimating the prior")
+        what = "estimating the prior"
+        likelihood = target_likelihood(read, ratios, map_blocks, what, groups)
         pseudo = np.zeros_like(source)
         if self.method != "em":
             pseudo = evidence_counts(moments, self.moments_, source)
@@ -307,8 +342,8 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
         if test.p_value >= 0.05:
             yield coded(
                 "no-shift",
-                f"the target shows no label shift (p = {test.p_value:.2g}), so adapting may "
-                "lower accuracy",
+                f"the target shows no label shift (p = {test.p_value:.2g}): its class prior may "
+                "be that of the fit rows, and adapting predictions to another may make them worse",
             )
         if self.method in ("em", "bbse") and n_rows < FEW_ROWS * n_classes:
             rows = "1 row" if n_rows == 1 else f"{n_rows} rows"
@@ -322,7 +357,7 @@ class LabelShiftAdapter(ProbabilityMixin, BaseEstimator):  # type: ignore[misc] 
                 "few-rows",
                 f"the estimated prior rests on {prior.strength:.3g} pseudo-rows of the source "
                 f"prior and only {n_rows} rows of the target, so it is mostly assumed; its "
-                "standard errors are those of the rows alone",
+                "standard errors are those of the rows alone; method em estimates it from these",
             )
         if len(self.unseen_):
             shown = first_few(self.classes_[self.unseen_].tolist())

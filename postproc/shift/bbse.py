@@ -87,9 +87,18 @@ def one_hot_winners(probs: Floats) -> Floats:
 
 
 def solve_confusion(
-    target: PredictionMoments, fit: Floats, labels: Ints, *, n_bootstrap: int, seed: int
+    target: PredictionMoments,
+    fit: Floats,
+    labels: Ints,
+    *,
+    n_bootstrap: int,
+    seed: int,
+    groups: Ints | None = None,
 ) -> PriorEstimate:
-    """Pure core of `bbse_prior`, which needs only the moments of the target's predictions."""
+    """Pure core of `bbse_prior`, which needs only the moments of the target's predictions.
+
+    Resamples of fit rows in groups 0..G-1, (m,), are of whole groups.
+    """
     n_classes = fit.shape[1]
     confusion = _confusion(fit, labels)
     rank = int(np.linalg.matrix_rank(confusion))
@@ -107,8 +116,14 @@ def solve_confusion(
         target.mean, target.scatter / target.n_rows**2, size=n_bootstrap, method="eigh"
     )
     draws = []
+    members = None
+    if groups is not None:
+        members = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
     for mean in means:
-        i = rng.integers(len(labels), size=len(labels))
+        if members is None:
+            i = rng.integers(len(labels), size=len(labels))
+        else:
+            i = np.concatenate([members[g] for g in rng.integers(len(members), size=len(members))])
         # Least squares, because a resample may lack a class.
         draws.append(_solve(_confusion(fit[i], labels[i]), mean))
     prior = _solve(confusion, target.mean)

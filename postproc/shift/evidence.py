@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from postproc.calibration.affine import Floats
+from postproc.calibration.affine import Floats, Ints
 from postproc.scores.arrays import Array, as_numpy
 from postproc.scores.checks import check_count, check_saved, fail
 from postproc.scores.frames.arguments import takes_frames
@@ -21,11 +21,15 @@ FEWEST_ROWS_A_DIRECTION = 5.0
 
 @dataclass(frozen=True)
 class PredictionMoments:
-    """Mean and scatter of predictions: all that the test of "no shift" needs of a sample."""
+    """Mean and scatter of predictions: all that the test of "no shift" needs of a sample.
+
+    Of rows in groups, the scatter is that of the sums of the groups' deviations.
+    """
 
     n_rows: int
     mean: Floats  # (C,)
     scatter: Floats  # sum of the outer products of the deviations from the mean, (C, C)
+    n_groups: int | None = None  # where rows do not stand alone
 
     def check_saved(self) -> None:
         """Refuse moments that no rows have."""
@@ -39,6 +43,20 @@ class PredictionMoments:
         mean = probs.mean(axis=0)
         inside = probs - mean
         return cls(len(probs), mean, inside.T @ inside)
+
+    @classmethod
+    def of_sums(cls, sums: Floats) -> PredictionMoments:
+        """Moments of rows in groups, from what `sums_by_group` gives of all of them."""
+        values, counts = sums[:, :-1], sums[:, -1:]
+        n_rows, n_groups = int(counts.sum()), len(sums)
+        mean = values.sum(axis=0) / n_rows
+        inside = values - counts * mean
+        return cls(n_rows, mean, inside.T @ inside * (n_groups / (n_groups - 1)), n_groups)
+
+    @property
+    def n_units(self) -> int:
+        """Number of rows or groups that are independent."""
+        return self.n_rows if self.n_groups is None else self.n_groups
 
     @property
     def standard_error(self) -> Floats:
@@ -58,6 +76,14 @@ def check_covariance(values: Floats, name: str, size: int, *, most: float) -> No
     """Refuse a saved covariance of probabilities, (size, size), with numbers that none has."""
     check_saved(values, name, (size, size), low=-most, high=most)
     check_saved(np.diag(values), name, (size,), high=most)
+
+
+def sums_by_group(values: Floats, groups: Ints) -> tuple[Ints, Floats]:
+    """The groups of some rows (g,), and sums of values (n, k) and of ones in each, (g, k + 1)."""
+    found, places = np.unique(groups, return_inverse=True)
+    sums = np.zeros((len(found), values.shape[1] + 1))
+    np.add.at(sums, places, np.column_stack([values, np.ones(len(values))]))
+    return found, sums
 
 
 @dataclass(frozen=True)
@@ -125,17 +151,21 @@ def compare_moments(target: PredictionMoments, fit: PredictionMoments) -> NoShif
     from scipy.stats import f as f_distribution
 
     n, m = target.n_rows, fit.n_rows
+    units, fewest = target.n_units + fit.n_units, min(target.n_units, fit.n_units)
     overall = (n * target.mean + m * fit.mean) / (n + m)
     scale = np.sqrt(np.maximum(overall, LEAST_SHARE))
     difference = (target.mean - fit.mean) / scale
-    covariance = (target.scatter + fit.scatter) / np.outer(scale, scale) / max(n + m - 2, 1)
-    values, vectors = np.linalg.eigh(covariance)
-    kept = values > FEWEST_ROWS_A_DIRECTION / min(n, m)
-    dof, rest = int(kept.sum()), n + m - 1 - int(kept.sum())
+    both = 1.0 / n + 1.0 / m
+    covariance = (target.scatter + fit.scatter) / max(n + m - 2, 1)
+    if units < n + m:  # scatters of groups of other sizes are not alike
+        covariance = (target.scatter / n**2 + fit.scatter / m**2) / both
+    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
+    kept = values > FEWEST_ROWS_A_DIRECTION / fewest
+    dof, rest = int(kept.sum()), units - 1 - int(kept.sum())
     if dof == 0 or rest < 1:
         return NoShiftTest(1.0, 0.0, 0)
-    squared = (vectors[:, kept].T @ difference) ** 2 / values[kept] / (1.0 / n + 1.0 / m)
-    ratio = float(squared.sum()) * rest / ((n + m - 2) * dof)
+    squared = (vectors[:, kept].T @ difference) ** 2 / values[kept] / both
+    ratio = float(squared.sum()) * rest / ((units - 2) * dof)
     return NoShiftTest(float(f_distribution.sf(ratio, dof, rest)), ratio, dof)
 
 

@@ -189,6 +189,9 @@ class Likelihood:
     n_rows: int
     #: Takes a function of the ratios of a block, and yields its value for every block in order.
     over_blocks: Callable[[Callable[[Array], Any]], Iterable[Any]]
+    #: Takes a function of the ratios of rows, (n, k), and returns its sums over each group of rows,
+    #: and numbers of rows, (G, k + 1); where rows do not stand alone.
+    by_group: Callable[[Callable[[Array], Any]], Floats] | None = None
 
     @classmethod
     def of(cls, ratios: Floats) -> Likelihood:
@@ -211,6 +214,10 @@ class Likelihood:
 def _slope(ratios: Array, q: Floats) -> Floats:
     # Two matrix-vector products, no copy of the ratios.
     return as_numpy(ratios.T @ (1.0 / _mixture(ratios, q)))
+
+
+def _slopes(ratios: Array, q: Floats) -> Floats:
+    return as_numpy(ratios / _mixture(ratios, q)[:, None])
 
 
 def _value(ratios: Array, q: Floats) -> float:
@@ -282,7 +289,10 @@ def likelihood_ratios(probs: Floats, source: Floats) -> Floats:
 
 
 def _standard_errors(likelihood: Likelihood, q: Floats) -> Floats:
-    """Standard errors from the observed information of the rows, restricted to Σ q = 1."""
+    """Standard errors from the observed information of the rows, restricted to Σ q = 1.
+
+    Those of rows in groups are never smaller than if the rows stood alone.
+    """
     n_rows = likelihood.n_rows
     information = likelihood.information(q)
     # At a share of zero, the slope s of l matters and not its curvature: with Jeffreys' prior, the
@@ -297,4 +307,10 @@ def _standard_errors(likelihood: Likelihood, q: Floats) -> Floats:
     basis = np.linalg.svd(root[None, :])[2][1:].T
     inside = basis.T @ (information * np.outer(root, root)) @ basis
     covariance = basis @ np.linalg.inv(inside) @ basis.T
-    return np.asarray(root * np.sqrt(np.maximum(np.diag(covariance), 0.0)))
+    variances = np.diag(covariance)
+    if likelihood.by_group is not None:  # between rows and groups: the sandwich of the slopes
+        sums = likelihood.by_group(partial(_slopes, q=q))
+        slopes = root * (sums[:, :-1] - sums[:, -1:])
+        scatter = slopes.T @ slopes * (len(sums) / (len(sums) - 1))
+        variances = np.maximum(variances, np.diag(covariance @ scatter @ covariance))
+    return np.asarray(root * np.sqrt(np.maximum(variances, 0.0)))

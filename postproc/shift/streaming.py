@@ -19,7 +19,7 @@ import array_api_compat as api
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.calibration.affine import Floats
+from postproc.calibration.affine import Floats, Ints
 from postproc.calibration.multilabel import calibrated_labels
 from postproc.calibration.score_maps import map_rows
 from postproc.can.model import CANModel
@@ -32,7 +32,7 @@ from postproc.scores.arrays import Array, as_numpy, beside
 from postproc.scores.blocks import MapBlocks
 from postproc.scores.predictions import Predictions
 from postproc.scores.sources import NpySource
-from postproc.shift.evidence import PredictionMoments
+from postproc.shift.evidence import PredictionMoments, sums_by_group
 from postproc.shift.prior import Likelihood
 from postproc.shift.reweight import scale_columns
 
@@ -152,9 +152,15 @@ def in_temporary_file(
 
 
 def target_moments(
-    read: ReadRows, map_blocks: MapBlocks, what: str, function: Callable[[Floats], Floats] = _same
+    read: ReadRows,
+    map_blocks: MapBlocks,
+    what: str,
+    function: Callable[[Floats], Floats] = _same,
+    groups: Ints | None = None,
 ) -> PredictionMoments:
     """Moments of the predictions of the whole target, or of a function of its rows."""
+    if groups is not None:
+        return PredictionMoments.of_sums(_by_group(read, function, groups, map_blocks, what))
     moments = map_blocks(partial(_moments, read, function), read.cuts, what)
     found: PredictionMoments = reduce(PredictionMoments.merge, moments)
     return found
@@ -166,17 +172,53 @@ def _moments(
     return PredictionMoments.of(function(as_numpy(read(rows))))
 
 
+def _by_group(
+    read: ReadRows,
+    function: Callable[[Floats], Floats],
+    groups: Ints,
+    map_blocks: MapBlocks,
+    what: str,
+) -> Floats:
+    """Sums over the rows of each group of a function of the rows, and of ones, (G, k + 1)."""
+    total = np.zeros((0, 0))
+    part = partial(_sums_of_block, read, function, groups)
+    for numbers, sums in map_blocks(part, read.cuts, what):
+        if not len(total):
+            total = np.zeros((int(groups.max()) + 1, sums.shape[1]))
+        total[numbers] += sums
+    return total
+
+
+def _sums_of_block(
+    read: ReadRows, function: Callable[[Floats], Floats], groups: Ints, rows: slice
+) -> tuple[Ints, Floats]:
+    return sums_by_group(function(as_numpy(read(rows))), groups[rows])
+
+
 def target_likelihood(
-    read: ReadRows, factors: Floats, map_blocks: MapBlocks, what: str
+    read: ReadRows,
+    factors: Floats,
+    map_blocks: MapBlocks,
+    what: str,
+    groups: Ints | None = None,
 ) -> Likelihood:
     """Sums over the whole target, whose columns are scaled by `factors`."""
+
+    def by_group(function: Callable[[Array], Any]) -> Floats:
+        assert groups is not None
+        return _by_group(read, partial(_of_scaled, factors, function), groups, map_blocks, what)
+
     return Likelihood(
         read.calibrated.n_rows,
         lambda function: map_blocks(partial(_scaled, read, factors, function), read.cuts, what),
+        None if groups is None else by_group,
     )
 
 
 def _scaled(read: ReadRows, factors: Floats, function: Callable[[Array], Any], rows: slice) -> Any:
     """A function of rows whose columns are scaled by factors, shape (C,)."""
-    probs = read(rows)
+    return _of_scaled(factors, function, read(rows))
+
+
+def _of_scaled(factors: Floats, function: Callable[[Array], Any], probs: Array) -> Any:
     return function(probs * beside(factors, probs))

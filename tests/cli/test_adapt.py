@@ -52,6 +52,32 @@ def test_a_prior_that_did_not_move_is_no_certainty(task, run_cli):
     assert found["strength"] > found["rows"]
     assert "pseudo-rows of the source prior and only 150 rows of the target" in found["warnings"][1]
     assert min(found["prior_std"]) > 0.03
+    shown = run_cli(*words[:-1], "--overwrite").stdout
+    assert "target (mostly assumed)" in shown
+    assert "standard error" not in shown
+    assert "--method em estimates it from the target alone" in shown
+    shown = run_cli(*words[:-1], "--overwrite", "--method", "em").stdout
+    assert "standard error" in shown
+    assert "assumed)" not in shown
+
+
+def test_a_share_of_positives_that_is_assumed_has_no_interval(tmp_path, monkeypatch, run_cli):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    y = rng.random(800) < 0.3
+    p = 1 / (1 + np.exp(1 - 2 * y - rng.normal(size=800)))
+    np.save("val.npy", p[:400])
+    np.save("test.npy", p[399::-1])
+    np.save("y.npy", y[:400])
+    words = ("adapt", "test.npy", "--fit", "val.npy", "--fit-labels", "y.npy", "--overwrite")
+    shown = run_cli(*words)
+    assert "in the fit rows, by their mean calibrated prediction: " in shown.stdout
+    assert "%, mostly assumed to be that of the fit rows\n" in shown.stdout
+    assert "its class prior may be that of the fit rows" in shown.stderr
+    assert "95 % interval" not in shown.stdout
+    shown = run_cli(*words, "--method", "em").stdout
+    assert "95 % interval" in shown
+    assert "assumed to be" not in shown
 
 
 def test_a_request_to_terminate_leaves_no_file_aside(task, run_cli, monkeypatch, tmp_path):

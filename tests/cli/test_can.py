@@ -279,7 +279,7 @@ def test_declared_kind_is_kept(here, run_cli):
     np.save("half.npy", np.load("preds.npy") / 2)
     message = run_cli("can", "half", *UNIFORM, code=1).stderr
     assert "sums to 0.5" in message
-    assert "(--votes)" in message
+    assert "declare --votes, which" in message
     run_cli("can", "half", *UNIFORM, "--probs", code=1)
     run_cli("can", "half", *UNIFORM, "--logits")
 

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from postproc import softmax
 from postproc.files import save_predictions
 from postproc.scores.blocks import Sizes
 
@@ -183,7 +185,11 @@ def test_metric_says_what_it_gains(task, run_cli):
 def test_nothing_guaranteed_is_said(task, run_cli):
     np.save("y.val.npy", (np.load("y.val.npy") + 1) % 3)
     found = run_cli("decide", "test.csv", "--max-error", "0.1", *FIT, "-o", "a.npy")
-    assert "no row is decided: not even among the most certain rows" in found.stderr
+    assert "no row is decided: an error of at most 0.1 is not shown" in found.stderr
+    assert re.search(
+        r"--fit, (\d+ of \d+ are wrong, which shows at most [01]\.\d+; ){2}", found.stderr
+    )
+    assert "a larger --max-error" in found.stderr
     assert (np.load("a.npy") == -1).all()
 
 
@@ -266,3 +272,22 @@ def test_the_threshold_of_two_classes_is_printed(task, run_cli):
     np.testing.assert_array_equal(np.load("l.npy"), p > found["threshold"])
     said = run_cli(*words, "-o", "again.npy").stdout
     assert f"threshold of the positive class: {found['threshold']:.4f}" in said
+
+
+@pytest.mark.parametrize("rule", [("--metric", "macro_f1"), ("--max-error", 0.3), ("--sets", 0.8)])
+def test_files_that_are_not_scored_alike_are_told(tmp_path, monkeypatch, run_cli, rule):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name, n in (("val", 400), ("test", 300)):
+        y = rng.integers(0, 3, n)
+        np.save(f"{name}_y.npy", y)
+        np.save(f"{name}.npy", 6 * np.eye(3)[y] + 5 * rng.normal(size=(n, 3)))
+    fit = ("--fit", "val.npy", "--fit-labels", "val_y.npy")
+    run_cli("calibrate", "test.npy", *fit, "-o", "cal.npy", "--oof", "oof.npy", "--quiet")
+    np.save("probs.npy", softmax(np.load("val.npy")))
+    one = ("--fit", "probs.npy", "--fit-labels", "val_y.npy")
+    result = run_cli("decide", "cal.npy", *rule, *one, "-o", "x.csv")
+    assert "probs.npy and cal.npy are not scored alike" in result.stderr
+    other = ("--fit", "oof.npy", "--fit-labels", "val_y.npy")
+    result = run_cli("decide", "cal.npy", *rule, *other, "-o", "x.csv", "--overwrite")
+    assert "alike" not in result.stderr

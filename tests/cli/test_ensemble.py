@@ -64,6 +64,7 @@ def test_votes_write_probabilities_and_report(run, run_cli, method):
         "classes",
         "members",
         "judged_on",
+        "parts",
         "stacker_weight",
         "output",
         "saved",
@@ -291,3 +292,55 @@ def test_training_methods(run, run_cli, method):
 def test_training_methods_that_are_none(run, run_cli, method, training, message):
     output = run_cli("ensemble", method, ".", "--training", training, code=2).output
     assert message in output
+
+
+def test_parts_that_learn_from_all_members_have_rows_of_their_own(run, run_cli):
+    args = ["ensemble", "blend", *TEST, *FIT, *LABELS, "-o", "out.npy", "--save", "model.json"]
+    text = run_cli(*args).stdout
+    assert "(discriminant on all)" in text or "(kernel regression on all)" in text
+    found = json.loads(run_cli(*args, "--overwrite", "--json").stdout)
+    parts = {part["name"]: part["weight"] for part in found["parts"]}
+    assert set(parts) <= {"discriminant", "kernel regression"}
+    assert all(f"({name} on all)" in text and f"{w:.3f}" in text for name, w in parts.items())
+    again = json.loads(run_cli("apply", "model.json", *TEST, "-o", "x.npy", "--json").stdout)
+    assert again["parts"] == found["parts"]
+
+
+def copies(folder, pairs):
+    """Copy files to other names."""
+    for source, name in pairs.items():
+        (folder / name).write_bytes((folder / source).read_bytes())
+
+
+def test_members_are_known_without_words_for_splits(run, run_cli):
+    copies(run, dict(zip(TEST, ("test_fair.npy", "test_good.npy", "test_poor.npy"), strict=True)))
+    copies(run, {"fair.val.npy": "oof_fair.npy", "good.val.npy": "oof_good.npy"})
+    copies(run, {"poor.val.npy": "poor-Valid_preds.npy"})
+    test = ("test_fair.npy", "test_good.npy", "test_poor.npy")
+    run_cli("ensemble", "weights", *test, *FIT, *LABELS, "-o", "w.npy", "--save", "m.json")
+    own = ("oof_good.npy", "poor-Valid_preds.npy", "oof_fair.npy")
+    result = run_cli("apply", "m.json", *own, "-o", "again.npy")
+    said = "members are matched by their names without words for splits: oof_good is test_good"
+    assert said in result.stderr
+    run_cli("apply", "m.json", *FIT[1::2], "--by-order", "-o", "ordered.npy")
+    np.testing.assert_array_equal(np.load("again.npy"), np.load("ordered.npy"))
+    assert "without words" not in run_cli("apply", "m.json", *test, "-o", "x.npy").stderr
+
+
+def test_names_that_are_no_longer_different_are_not_matched(run, run_cli):
+    copies(run, {"fair.test.npy": "test_a.npy", "good.test.npy": "sub_a.npy"})
+    copies(run, {"fair.val.npy": "oof_a.npy", "good.val.npy": "fit_a.npy"})
+    run_cli(
+        *("ensemble", "weights", "test_a.npy", "sub_a.npy", *FIT[:4], *LABELS),
+        *("-o", "w.npy", "--save", "m.json"),
+    )
+    result = run_cli("apply", "m.json", "oof_a.npy", "fit_a.npy", "-o", "x.npy", code=1)
+    assert "use --by-order" in result.stderr
+
+
+def test_fit_files_in_another_order_are_refused_whatever_their_splits_are_called(run, run_cli):
+    copies(run, {"fair.test.npy": "test_fair.npy", "good.test.npy": "test_good.npy"})
+    copies(run, {"fair.val.npy": "oof_fair.npy", "good.val.npy": "oof_good.npy"})
+    fit = ("--fit", "oof_good.npy", "--fit", "oof_fair.npy", *LABELS)
+    result = run_cli("ensemble", "weights", "test_fair.npy", "test_good.npy", *fit, code=2)
+    assert "must be in the order of PREDS (test_fair, test_good)" in result.stderr

@@ -306,7 +306,7 @@ def test_labels_without_the_option_and_classes_with_it(task, run_cli):
         ["ensemble", "soft", "a.test.table.csv", "b.test.table.csv", "--probs", "-o", "s.csv"],
         ["report", "a.test.table.csv", "--labels", "y.test.csv"],
     ):
-        assert "(--multilabel)" in run_cli(*words, code=1).output
+        assert "declare --multilabel" in run_cli(*words, code=1).output
     words = ["ensemble", "soft", "a.test.table.csv", "b.test.table.csv", "--multilabel"]
     run_cli(*words, "-o", "s.csv", "--quiet")
     mean = (np.load("a.test.array.npy") + np.load("b.test.array.npy")) / 2

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from postproc import save_predictions, softmax
+from postproc import load_predictions, save_predictions, softmax
 
 NAMES = ("a", "b", "c")
 N_ROWS = 60
@@ -139,3 +139,44 @@ def test_the_order_of_columns_of_other_rows_changes_no_bit(tmp_path, monkeypatch
         run_cli(*(word.format(f"{file}.npz") for word in words), "-o", f"from_{file}.npy")
     wanted = (tmp_path / "from_fit.npy").read_bytes()
     assert (tmp_path / "from_moved.npy").read_bytes() == wanted
+
+
+def test_numbers_as_headings_are_no_names(here, run_cli):
+    """A table of classes without names has headings 0, 1, 2; an array without any says as much."""
+    scores = np.load("L.npy")
+    save_predictions("numbers.csv", scores, ids=[f"r{row}" for row in range(N_ROWS)])
+    save_predictions("array.npz", scores, ids=[f"r{row}" for row in range(N_ROWS)])
+    for pair in (("numbers.csv", "array.npz"), ("array.npz", "numbers.csv")):
+        words = ("ensemble", "soft", *pair, "-o", "out.csv", "--overwrite")
+        assert run_cli(*words).stderr == ""
+    save_predictions("moved.csv", scores[:, [2, 0, 1]], classes=("2", "0", "1"))
+    told = run_cli("ensemble", "soft", "L.npy", "moved.csv", "-o", "other.csv")
+    assert told.stderr == "Warning: moved.csv: its columns are put in the order of their numbers\n"
+
+
+def test_containers_keep_the_names_of_classes(here, run_cli):
+    run_cli("convert", "d.csv", "-o", "d.npz")
+    run_cli("can", "d.npz", "--prior", "uniform", "-o", "can.npz")
+    for path in ("d.npz", "can.npz"):
+        loaded = load_predictions(path)
+        assert loaded.classes == NAMES
+        assert loaded.ids[3] == "r3"
+
+
+def test_labels_of_other_rows_are_told_once_and_only_where_they_are_unusual(here, run_cli):
+    """A table of all labels is looked up by the ids of both splits."""
+    scores, ids = np.load("L.npy"), [f"r{row}" for row in range(N_ROWS)]
+    half = N_ROWS // 2
+    save_predictions("fit.csv", scores[:half], classes=NAMES, ids=ids[:half])
+    save_predictions("new.csv", scores[half:], classes=NAMES, ids=ids[half:])
+    rows = zip(ids, np.load("y.npy"), strict=True)
+    lines = "".join(f"{name},{NAMES[label]}\n" for name, label in rows)
+    for name in ("all.csv", "copy.csv"):
+        (here / name).write_text("id,label\n" + lines)
+    fit = ("calibrate", "new.csv", "--fit", "fit.csv", "--fit-labels", "all.csv")
+    told = "30 of 60 labels are of rows without predictions"
+    assert told not in run_cli(*fit, "-o", "o1.csv").stderr
+    assert told not in run_cli(*fit, "--labels", "all.csv", "-o", "o2.csv").stderr
+    said = run_cli(*fit, "--labels", "copy.csv", "-o", "o3.csv").stderr
+    assert said.count(told) == 1
+    assert run_cli("report", "new.csv", "--labels", "all.csv").stderr.count(told) == 1

@@ -341,6 +341,21 @@ def test_the_first_ids_that_a_model_lacks_are_named(run, folder):
         (("few.csv", "all.csv"), "'r195', 'r196', 'r197', ... (5 in all) in addition"),
     ):
         said = run(*files, "--labels", "y.csv", code=1).stderr
-        assert f"{rule} {got}; keep only the rows that all models have" in said
+        assert f"{rule} {got}; --common-rows (in Python, align_members with" in said
     said = run("old.npy", "few.csv", "--labels", "y.csv", code=1).stderr
     assert "`few` must be as long as `old` (200 rows), got 195 rows" in said
+
+
+def test_long_names_are_not_broken_where_no_terminal_is_narrow(tmp_path, monkeypatch, run_cli):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 200)
+    names = ["base", "qwen-temperature-of-all-layers-and-heads"]
+    for name in names:
+        np.save(f"{name}.npy", softmax(3 * np.eye(3)[y] + rng.normal(size=(200, 3))))
+    np.save("y.npy", y)
+    files = [f"{name}.npy" for name in names]
+    said = run_cli("report", *files, "--labels", "y.npy").stdout
+    assert said.count(f"  {names[1]} ") == 2
+    notes = [line for line in said.splitlines() if not line.startswith("  ") and "─" not in line]
+    assert max(map(len, notes)) <= 100

@@ -112,15 +112,21 @@ def test_unlike_ids_are_an_error():
         align_members([a, b])
     message = (
         "`ids of m1` must be those of the other members, in any order, got 'other' instead of "
-        "'row8'; postproc pool puts files of folds together"
+        "'row8'; --common-rows (in Python, align_members with common_rows=True) keeps only the "
+        "rows that all have"
     )
     assert str(error.value) == message
+    with pytest.raises(
+        ValueError, match="; write ids alike; if these are files of folds, postproc pool"
+    ):
+        align_members([a, predictions(1, ids=[f"other{row}" for row in range(9)])])
     b = Predictions.check(np.full((8, 4), 0.25), ids=IDS[:-1], name="m1")
     with pytest.raises(ValueError) as error:
         align_members([a, b])
     message = (
-        "`ids of m1` must be those of the other members, in any order, got all but 'row8'; keep "
-        "only the rows that all models have"
+        "`ids of m1` must be those of the other members, in any order, got all but 'row8'; "
+        "--common-rows (in Python, align_members with common_rows=True) keeps only the rows that "
+        "all have"
     )
     assert str(error.value) == message
 
@@ -289,3 +295,16 @@ def test_members_must_correspond():
 def test_weights_sum_to_one():
     np.testing.assert_allclose(check_weights([2, 1, 1], 3), [0.5, 0.25, 0.25])
     np.testing.assert_allclose(check_weights(None, 4), 0.25)
+
+
+def test_common_rows_are_matched_by_id_in_the_order_of_the_first():
+    a, b = predictions(0, classes=CLASSES, ids=IDS), predictions(1, classes=CLASSES, ids=IDS)
+    first, second = permuted(a, np.arange(7)), permuted(b, np.array([8, 6, 2, 3, 7]))
+    found = align_members([first, second], common_rows=True)
+    assert found.ids.tolist() == ["row2", "row3", "row6"]
+    np.testing.assert_array_equal(found[1].scores[:], b.scores[[2, 3, 6]])
+    assert found[0].predicted.tolist() == [row in (2, 3, 6) for row in range(7)]
+    same = align_members([a, b], common_rows=True)
+    assert same[0] is a or same[0].scores is a.scores
+    with pytest.raises(ValueError, match="to find the rows that all have, got no ids"):
+        align_members([a, predictions(1)], common_rows=True)

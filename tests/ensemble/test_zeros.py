@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -181,3 +182,41 @@ def test_labels_that_do_not_exclude_each_other():
     np.testing.assert_allclose(
         pool.predict_proba([votes, inside]), same.predict_proba([inside, inside]), atol=0.05
     )
+
+
+def questions(n_rows=300, seed=0):
+    """Log-likelihoods of four choices, few of five, of two models, and the right ones."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(4, size=n_rows)
+    y[:3] = 4
+    scores = 3 * rng.normal(size=(2, n_rows, 5)) + 4 * np.eye(5)[y]
+    scores[:, n_rows // 20 :, 4] = -np.inf
+    return scores, y
+
+
+@pytest.mark.parametrize("name", ["LearnedLogPool", "DiscriminantPool"])
+def test_choices_that_questions_lack_are_no_cause_for_alarm(name):
+    scores, y = questions()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        postproc.TemperatureScaling().fit(scores[0], y)
+        getattr(ensemble, name)().fit(list(scores), y)
+    y[-1] = 4  # what has no probability turns out true
+    for fit in (
+        lambda: postproc.TemperatureScaling().fit(scores[0], y),
+        lambda: getattr(ensemble, name)().fit(list(scores), y),
+    ):
+        with pytest.warns(UserWarning, match="PP314"):
+            fit()
+
+
+def test_choices_that_questions_lack_get_hardly_any_mass():
+    scores, y = questions()
+    probs = postproc.BiasCorrectedTemperatureScaling().fit(scores[0], y).predict_proba(scores[0])
+    assert probs[15:, 4].max() < 0.01
+    assert (
+        postproc.CAN(prior=[0.24, 0.24, 0.24, 0.24, 0.04])
+        .fit(scores[0])
+        .predict_proba(scores[0])[15:, 4]
+        == 0
+    ).all()

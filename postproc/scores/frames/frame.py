@@ -19,7 +19,7 @@ from postproc.scores.frames.native import (
     series_like,
     with_columns,
 )
-from postproc.scores.names import ABSTAIN, check_unique, matching_order
+from postproc.scores.names import ABSTAIN, check_unique, matching_order, order_by_number
 from postproc.scores.tables.choice import ColumnChoice
 from postproc.scores.tables.column_names import drop_affixes
 from postproc.scores.tables.columns import find_roles
@@ -62,10 +62,11 @@ class Frame:
         frame = cls(name, opened, columns, scores, names, ids)
         if len(names) == 1:
             return replace(frame, classes=None)
-        if set(names) == set(map(str, range(len(names)))):  # columns that are class numbers
-            order = np.argsort(np.array(names, dtype=np.int64))
-            return replace(frame._pick_columns(order), classes=None)
-        return frame
+        order = order_by_number(names)
+        if order is not None:
+            frame = frame._pick_columns(np.array(order))
+        is_count = frame.classes == tuple(map(str, range(len(names))))
+        return replace(frame, classes=None) if is_count else frame
 
     def align(self, classes: Sequence[str] | None, ids: NDArray[np.str_] | None) -> Frame:
         """The same scores with columns and rows in the order of names, where both have any."""

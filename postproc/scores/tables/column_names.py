@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from os.path import commonprefix
@@ -62,6 +63,7 @@ SCORE_WORDS = frozenset(
     (
         *("prob", "probs", "proba", "probability", "probabilities", "pred", "prediction", "p"),
         *("predictions", "confidence", "score", "scores", "scored", "logit", "logits", "posterior"),
+        *("pr", "conf", "softmax", "pseudoprobability"),
     )
 )
 NUMBERED = re.compile(r"p\d+")
@@ -71,10 +73,8 @@ OPENING, CLOSING = frozenset("([{\"'<"), ")]}\"'>"
 
 #: Prefixes of score columns that no class has.
 PREFIX = re.compile(
-    r"(?:Probability|RawFormulaVal|LogProbability):Class=|\.pred_"
-    r"|Scored Probabilities_"
-    r"|(?:prob|probs|proba|probability|probabilities|pred|prediction|confidence|score|scores"
-    r"|logit|logits|p)[._:= -]",
+    r"(?:Probability|RawFormulaVal|LogProbability):Class=|\$NP-"
+    rf"|\.?(?:{'|'.join(sorted(SCORE_WORDS, key=len, reverse=True))})[._:= -] *",
     re.IGNORECASE,
 )
 
@@ -99,6 +99,11 @@ def is_truth(name: str) -> bool:
     """Whether a suspect name is that of true labels, and not of predicted ones."""
     tokens = {token.lower() for token in TOKEN.findall(name)}
     return is_suspect(name) and bool(tokens & TRUTH or re.sub(r"[\W_]", "", name).lower() in TRUTH)
+
+
+def is_predicted(name: str) -> bool:
+    """Whether a suspect name is that of predicted classes."""
+    return is_suspect(name) and "pred" in name.lower()
 
 
 def may_be_ids(name: str, reading: ColumnChoice) -> bool:
@@ -167,6 +172,11 @@ def _has_score_words(text: str) -> bool:
 def _last_mark(text: str) -> int:
     """Where the last character that is neither a letter nor a digit ends."""
     return max((place + 1 for place, mark in enumerate(text) if not mark.isalnum()), default=0)
+
+
+def typed(names: Sequence[str]) -> str:
+    """Names of columns as they are typed in a shell, with `?` for the commas within them."""
+    return shlex.quote(",".join(name.replace(",", "?") for name in names))
 
 
 def listed(names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -10,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from postproc.scores.tables.choice import ColumnChoice
-from postproc.scores.tables.column_names import is_suspect, listed
+from postproc.scores.tables.column_names import is_suspect, listed, typed
 from postproc.scores.tables.id_columns import are_whole, ends_like_ids, find_ids, named_column
 from postproc.scores.tables.suspects import (
     find_suspects,
@@ -56,6 +57,9 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
     ids, named_ids = find_ids(table, reading, taken={labels} - {None})
     aside = {column for column in (labels, ids) if column is not None}
     exact, globbed = chosen_columns(table, reading.columns, labels)
+    called = [] if reading.columns else _called_as(table.names, reading.classes)
+    if called and not {labels, ids} & {*called}:
+        exact = called
     if exact or globbed:
         scores = [column for column in (*exact, *globbed) if column not in aside or column in exact]
         if ids in exact:
@@ -72,7 +76,8 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
             scores, ids = sorted([*scores, ids]), None  # votes for a class, perhaps
         doubtful = scores
     if any(not names[column] for column in scores):
-        refuse("each column must have a class name, got ''")
+        mend = "name it, or the score columns with columns= (--columns)"
+        refuse(f"each column must have a class name, got ''; {mend}")
     single = _single_column(table, doubtful)
     reasons = {} if single else dict(find_suspects(table, doubtful))
     questioned = frozenset(doubtful)
@@ -101,10 +106,23 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
             "(--columns 0,1,...)"
         )
     other = [names[c] for c in scores if c not in left] + [names[c] for c in named_ids - aside]
+    if called:
+        other = [name for c, name in enumerate(names) if c not in (*called, ids, labels)]
     notes = [f"no scores are read from {listed(other)}"] if other and not reading.columns else []
     if reading.columns and ids is None and reading.id_column is None:
         notes += _unread_ids(table, {*left, labels})
     return Roles(tuple(left), ids, labels, tuple(notes))
+
+
+def _called_as(names: Sequence[str], classes: Sequence[str]) -> list[int]:
+    """The columns called as the classes, with the same text around each; none if in doubt."""
+    if len(classes) < 2:
+        return []
+    first = re.compile(re.escape(classes[0]))
+    around = ((n[: m.start()], n[m.end() :]) for n in names for m in first.finditer(n))
+    called = ({f"{before}{each}{after}" for each in classes} for before, after in around)
+    found = [wanted for wanted in called if wanted <= set(names)]
+    return [c for c, name in enumerate(names) if name in found[0]] if len(found) == 1 else []
 
 
 def _unread_ids(table: Table, read: Collection[int | None]) -> Iterator[str]:
@@ -115,7 +133,7 @@ def _unread_ids(table: Table, read: Collection[int | None]) -> Iterator[str]:
         if c not in read and not is_suspect(name) and all_differ(table.columns[c])
     ]
     for name in [table.names[c] for c in left if are_whole(table, [c])][:1]:
-        yield f"row ids are lost if {name!r} holds them; if so, use --id-column {name}"
+        yield f"row ids are lost if {name!r} holds them; if so, use --id-column {typed([name])}"
 
 
 def _single_column(table: Table, among: Sequence[int]) -> bool:

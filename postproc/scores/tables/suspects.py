@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from postproc.scores.rounding import SUM_TOLERANCE, decimals_of, rounding
-from postproc.scores.tables.column_names import PREFIX, is_extra, is_suspect
+from postproc.scores.tables.column_names import PREFIX, is_extra, is_predicted, is_suspect, typed
 from postproc.scores.tables.id_columns import are_whole, ends_like_ids, is_whole
 from postproc.scores.tables.tables import (
     Table,
@@ -23,10 +23,16 @@ from postproc.scores.tables.tables import (
     refuse,
 )
 
+#: What is said of columns in doubt.
+DOUBT = " like labels or ids, not scores"
+
 #: Rows that are looked at for columns without which rows sum to 1, and most columns that are.
 SAMPLE_ROWS = 1000
 
 MOST_COLUMNS = 40
+
+#: How tools are asked for the scores of all classes.
+ALL_CLASSES = "top_k=None in transformers, k = -1 in fastText"
 
 #: Decimals of a column in all, from which it does not hold whole numbers only by chance.
 LEAST_DECIMALS = 6
@@ -149,12 +155,14 @@ def _is_long(table: Table, suspects: Iterable[int]) -> bool:
 
 
 def _top_classes(table: Table, suspects: Collection[int], scores: int) -> int:
-    """Number of names in the only suspect column if all scores may be the highest of a row."""
+    """Number of names in the suspect column of classes if all scores may be those of such."""
     names = [cells for c in suspects if is_text(cells := table.columns[c])]
+    if len(suspects) > 1:
+        names = [table.text(c) for c in suspects if is_predicted(table.names[c])]
     values = as_floats(table.columns[scores])
-    if len(suspects) != 1 or not names or values is None:
+    if not names or values is None:
         return 0
-    count = len(set(names[0]))
+    count = max(len(set(cells)) for cells in names)
     return count if count > 1 and ((values >= 1 / count) & (values <= 1)).all() else 0
 
 
@@ -163,13 +171,14 @@ def refuse_suspects(table: Table, reasons: dict[int, str], left: Sequence[int]) 
     named = [f"{table.names[column]!r} ({reason})" for column, reason in sorted(reasons.items())]
     what = "the column {} looks" if len(named) == 1 else "the columns {} look"
     rest = [table.names[column] for column in left]
-    scores = f" ({','.join(rest)})" if 1 <= len(rest) <= 5 else ""
+    scores = f" ({typed(rest)})" if 1 <= len(rest) <= 5 else ""
     mend = (
         f"name the score columns{scores} with columns= (--columns), labels with label_column= "
         "(--label-column), ids with id_column= (--id-column)"
     )
-    if not rest and len(reasons) == 1:
-        mend = "report and ensemble hard read predicted labels; other methods need scores"
+    if not rest:
+        of = "" if len(reasons) == 1 else " of the column that columns= (--columns) names"
+        mend = f"report and ensemble hard read predicted labels{of}; other methods need scores"
     if len(rest) == 1 and _is_long(table, reasons):
         mend = "for a line for each row and class use postproc convert --layout long"
     elif len(rest) == 1 and (n_classes := _top_classes(table, reasons, left[0])):
@@ -177,8 +186,8 @@ def refuse_suspects(table: Table, reasons: dict[int, str], left: Sequence[int]) 
         mend += (
             "use postproc convert --layout long"
             if n_classes == 2
-            else "save the scores of all classes (top_k=None in transformers)"
+            else f"save the scores of all classes ({ALL_CLASSES})"
         )
     if table.in_memory:
         mend = f"give only the score columns{scores}"
-    refuse(f"{what.format(', '.join(named))} like labels or ids, not scores; {mend}")
+    refuse(f"{what.format(', '.join(named))}{DOUBT}; {mend}")

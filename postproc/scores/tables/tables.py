@@ -10,8 +10,8 @@ from typing import Any, NoReturn, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-#: Cells, in lower case, that stand for a value that is missing.
-MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "<na>"))
+#: Cells, in lower case, that stand for a value that is missing, in SAS, Weka and spreadsheets too.
+MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "<na>", ".", "?", "#n/a", "#null!"))
 
 #: A number but for marks of thousands, a unit or the like.
 NEAR_NUMBER = re.compile(r"[+-]?[.,'_ ]*\d[\d.,'_ ]*%?|[+-]?0x[0-9a-f]+", re.IGNORECASE)
@@ -51,7 +51,9 @@ class Table:
             refuse(f"column {name!r} must hold numbers, got neither numbers nor text")
         for row, cell in enumerate(values):
             if not is_number(cell) and cell.lower() not in MISSING:
-                refuse(f"{self.where(row)}, column {name!r} must be a number, got {cell!r}")
+                mend = "; write it without units or marks of thousands"
+                mend = mend if NEAR_NUMBER.fullmatch(cell) else ""
+                refuse(f"{self.where(row)}, column {name!r} must be a number, got {cell!r}{mend}")
         return np.array([np.nan if cell.lower() in MISSING else float(cell) for cell in values])
 
     def text(self, column: int) -> list[str]:

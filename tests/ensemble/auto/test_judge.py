@@ -104,7 +104,8 @@ def test_a_temperature_is_set_only_where_it_lowers_log_loss():
     adapted = AutoPostprocessor(metric="log_loss", n_rehearsals=6).fit([good], y).adapt_to([good])
     np.testing.assert_allclose(adapted.predict_proba([good]), softmax(good), atol=1e-12)
     assert adapted.decision_.expected.interval == (0.0, 0.0)
-    assert "a temperature did not improve them significantly" in adapted.summary_
+    assert "calibration, which does not help out of fold, changes nothing" in adapted.summary_
+    assert "+0.0000" not in adapted.summary_
     policy = replace(adapted.pipeline.policy_, calibration_gain=PairedGain(-0.2, 0.01))
     alone = Combination(adapted.names_, adapted.names_[0], "best", None)
     assert "and calibration does worse out of fold (-0.2000 in log-loss" in explain(

@@ -144,7 +144,7 @@ def test_memory_does_not_grow_with_the_rows(fitted, target):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert decision.action == "adapt"
-    assert peaks[1] < peaks[0] + 3e6  # threads that write may hold a few blocks more
+    assert peaks[1] < peaks[0] + 6e6  # threads that write may hold blocks on a busy machine
 
 
 def test_a_target_in_memory_is_kept_as_it_is(fitted, target):

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from postproc import SelectiveClassifier
-from postproc.decisions.abstention import fewest_rows, largest_coverage, upper_bound
+from postproc.decisions.abstention import STARTS, fewest_rows, largest_coverage, upper_bound
 
 
 @pytest.mark.parametrize(("errors", "rows"), [(0, 10), (3, 100), (17, 20), (5, 5)])
@@ -23,31 +23,83 @@ def test_fewest_rows_are_those_of_the_loop(errors, max_error, confidence):
     assert fewest_rows(errors, max_error, confidence) == rows
 
 
-def walk(levels, wrong, max_error, confidence, start, step):
-    """Fixed-sequence testing, one threshold after the other."""
-    found, counts = None, []
-    for k in [*range(start, len(levels), step), len(levels)]:
-        threshold = sorted(levels, reverse=True)[k] if k < len(levels) else -np.inf
+def walk(levels, wrong, max_error, confidence, start, step, starts):
+    """The fallback procedure, one threshold after the other, from its definition."""
+    n_rows, found, stops = len(levels), (np.inf, 0, 0), []
+    counts = [*range(start, n_rows, step), n_rows]
+    wanted = [start + (n_rows - start) * j / max(1, len(starts) - 1) for j in range(len(starts))]
+    own = [0.0] * len(counts)
+    for place, share in zip(wanted, starts, strict=True):
+        own[next(i for i, k in enumerate(counts) if k >= place)] += share * (1 - confidence)
+    level, tested = 0.0, 0
+    for i, k in enumerate(counts):
+        level += own[i]
+        threshold = sorted(levels, reverse=True)[k] if k < n_rows else -np.inf
         n = int((levels > threshold).sum())
-        if n >= start and n not in counts:
-            counts.append(n)
-            errors = int(wrong[levels > threshold].sum())
-            if stats.binom.cdf(errors, n, max_error) > 1 - confidence:
-                return found
+        if n < start or n == tested:
+            continue
+        ahead = i + 1  # tied thresholds are one test, at the level of all
+        while ahead < len(counts) and counts[ahead] < n_rows:
+            if (levels > sorted(levels, reverse=True)[counts[ahead]]).sum() != n:
+                break
+            level, own[ahead], ahead = level + own[ahead], 0.0, ahead + 1
+        tested, errors = n, int(wrong[levels > threshold].sum())
+        if stats.binom.cdf(errors, n, max_error) <= level:
             found = (threshold, n, errors)
-    return found
+        elif level:
+            stops.append((n, errors))
+            level = 0.0
+    return *found, stops
 
 
+@pytest.mark.parametrize("starts", [STARTS, (1.0,), (0.5, 0.5)])
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("digits", [15, 1])
-def test_threshold_is_that_of_the_loop(seed, digits):
+def test_threshold_is_that_of_the_loop(seed, digits, starts):
     rng = np.random.default_rng(seed)
     levels = np.round(rng.beta(4, 1, 300), digits)
     wrong = rng.random(300) > levels
-    start = next(r for e in (3, 2, 1, 0) if (r := fewest_rows(e, 0.2, 0.9)) <= 300)
-    wanted = walk(levels, wrong, 0.2, 0.9, start, 3)
-    found = largest_coverage(levels, wrong, 0.2, 0.9)
-    assert (None if found is None else (found.threshold, found.rows, found.errors)) == wanted
+    first = 1 - starts[0] * (1 - 0.9)
+    start = next(r for e in (3, 2, 1, 0) if (r := fewest_rows(e, 0.2, first)) <= 300)
+    wanted = walk(levels, wrong, 0.2, 0.9, start, 3, starts)
+    found = largest_coverage(levels, wrong, 0.2, 0.9, starts)
+    stops = [(test.rows, test.errors) for test in found.failed]
+    assert (found.threshold, found.rows, found.errors, stops) == wanted
+
+
+def test_an_accident_among_the_first_rows_is_not_the_end():
+    """Of 300 rows 40 are wrong, many of them among the most confident."""
+    wrong = np.zeros(300, dtype=bool)
+    wrong[:12] = wrong[40:68] = True
+    found = largest_coverage(np.linspace(1, 0.5, 300), wrong, 0.2, 0.95)
+    assert (found.rows, found.errors, found.threshold) == (300, 40, -np.inf)
+    assert largest_coverage(np.linspace(1, 0.5, 300), wrong, 0.2, 0.95, (1.0,)).rows == 0
+
+
+def test_few_rows_are_tested_at_the_whole_level():
+    """59 rows without an error bound it by 5 % at the level of 5 %, and not at 4 %."""
+    assert (
+        largest_coverage(np.linspace(1, 0.5, 59), np.zeros(59, dtype=bool), 0.05, 0.95).rows == 59
+    )
+
+
+def test_the_tests_that_failed_say_why():
+    wrong = np.arange(300) % 4 == 0
+    found = SelectiveClassifier(max_error=0.2).fit(*_rows(wrong))
+    assert found.accepted_ == 0
+    assert [rows for rows, _, _ in found.failed_][-1] == 300
+    shares = np.array(STARTS) * 0.05
+    for (rows, errors, bound), share in zip(found.failed_, shares, strict=True):
+        assert errors == wrong[:rows].sum()
+        exact = stats.binomtest(errors, rows).proportion_ci(1 - 2 * share, method="exact")
+        assert bound == pytest.approx(exact.high)
+        assert bound > 0.2
+
+
+def _rows(wrong):
+    """Rows of falling confidence, and labels of which some are others than the likeliest class."""
+    level = np.linspace(0.99, 0.51, len(wrong))
+    return np.stack([level, 1 - level], axis=1), wrong.astype(int)
 
 
 def draw(rng, n):
@@ -75,7 +127,7 @@ def test_error_is_bounded_with_the_confidence():
         broken += risk_above(found.threshold_) > 0.08
         shares.append(found.accepted_ / 300)
     assert broken / 400 <= 0.06
-    assert np.mean(shares) > 0.3
+    assert np.mean(shares) > 0.28
 
 
 def test_nothing_is_accepted_where_nothing_can_be_bounded():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from postproc.evaluation.reliability import ConfidenceTally, reliability_bins
 
@@ -102,6 +103,23 @@ def test_a_tally_of_many_confidences_is_bounded_whatever_the_order(seed, dtype, 
     np.testing.assert_allclose(bins.confidence, exact.confidence, rtol=0.02)
     moved = 2 * counts[0].max() / exact.rows
     assert (abs(bins.accuracy - exact.accuracy) <= moved).all()
+
+
+@pytest.mark.parametrize("n", [1, 7, 40, 440])
+@pytest.mark.parametrize("level", [0.25, 0.6, 1.0])
+def test_error_by_chance_is_that_of_calibrated_rows(n, level):
+    """Against the sum over all binomial outcomes, and for varied confidences a simulation."""
+    right = np.arange(n + 1)
+    exact = stats.binom.pmf(right, n, level) @ abs(right / n - level)
+    bins = reliability_bins(np.full(n, level), np.zeros(n, dtype=bool), n_bins=1)
+    assert bins.ece_by_chance == pytest.approx(exact)
+
+
+def test_error_by_chance_of_varied_confidences():
+    rng = np.random.default_rng(0)
+    confidence = rng.beta(4, 2, 440)
+    drawn = [reliability_bins(confidence, rng.random(440) < confidence) for _ in range(400)]
+    assert drawn[0].ece_by_chance == pytest.approx(np.mean([d.ece for d in drawn]), rel=0.03)
 
 
 def test_rows_of_one_confidence_make_one_gap():

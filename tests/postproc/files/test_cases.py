@@ -191,7 +191,7 @@ def test_records(tmp_path, task):
     lists, named, both, pipeline = [], [], [], []
     for row, values in enumerate(probs.tolist()):
         by_name = dict(zip(CLASSES, values, strict=True))
-        lists.append({"doc_id": row, "probs": values, "target": int(labels[row])})
+        lists.append({"probs": values, "target": int(labels[row])})
         named.append({"doc_id": row, **by_name})
         both.append({"doc_id": row, "scores": values, **by_name})
         pipeline.append([{"label": name, "score": value} for name, value in by_name.items()])

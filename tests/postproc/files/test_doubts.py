@@ -164,3 +164,43 @@ def test_one_column_of_the_highest_probabilities_is_told(lowest, told):
     column = np.r_[lowest, np.random.default_rng(0).uniform(0.5, 1, N_ROWS)]
     assert len(doubts(column)) == told
     assert doubts(column[:10]) == []  # by chance
+
+
+def score_sheet(n_rows=500, seed=0):
+    return np.random.default_rng(seed).integers(308, 794, n_rows)
+
+
+@pytest.mark.parametrize("library", [np.asarray, torch.as_tensor])
+def test_scores_on_another_scale_declared_to_be_logits(library):
+    scores = score_sheet()
+    scores[:2] = 308, 793
+    (said,) = doubts(library(scores), "logits", declared=True)
+    assert said.startswith(
+        "a.npy: scores from 308 to 793 read as logits give probability 1 for all rows sampled, "
+        "so log-loss and the like say nothing if they are on another scale; "
+        "metrics of their order (auc, average_precision) hold; postproc calibrate"
+    )
+    assert said.endswith("[PP219]")
+    assert "probability 0 for all" in doubts(-scores, "logits")[0]
+    mixed = np.where(np.arange(len(scores)) < 150, scores / 1000, scores - 550)
+    assert "give probability 0 and 1 for 59 %" in doubts(mixed, "logits")[0]
+
+
+def test_logits_far_apart_in_most_rows_of_many_classes_and_of_labels():
+    scores = 200 * np.random.default_rng(1).normal(size=(500, N_CLASSES))
+    (said,) = doubts(scores)
+    assert "read as logits give probability 0 and 1 for" in said
+    assert "metrics of their order" not in said  # rows tie in them
+    (said,) = kind_doubts(Predictions.check(scores, name="a.npy", multilabel=True))
+    assert "[PP219]" in said
+
+
+def test_no_saturation_where_few_rows_are_certain_or_all_are_alike():
+    rng = np.random.default_rng(2)
+    scores = 5 * rng.normal(size=(500, N_CLASSES))
+    scores[::3] *= 100  # a third of the rows
+    assert doubts(scores) == []
+    with np.errstate(divide="ignore"):
+        assert doubts(np.log(np.eye(N_CLASSES)[rng.integers(0, N_CLASSES, 500)])) == []  # votes
+    assert doubts(np.where(rng.random(500) < 0.5, 100.0, -100.0), "logits") == []  # nothing is lost
+    assert doubts(score_sheet(10), "logits") == []

@@ -1,12 +1,14 @@
 """Inspection: figures against a naive count, and every suspicion raised and not raised."""
 
 import json
+import re
 from functools import partial
 
 import numpy as np
 import pytest
 
 from postproc import Predictions, inspect_predictions, softmax, top_k_entropy
+from postproc.files.inspection import least_undone
 from postproc.jobs.engine import map_blocks
 from postproc.scores.blocks import DEFAULT_SIZES, Sizes
 from tests.postproc.shuffled import Shuffled
@@ -68,11 +70,42 @@ def test_softmax_of_softmax_is_suspected(n_classes, dtype):
     logits = np.random.default_rng(0).normal(size=(200, n_classes)) * 20
     once = softmax(logits.astype(dtype))
     twice = _inspect(softmax(once)).suspicions
-    ceiling = np.e / (np.e + n_classes - 1)
     assert [s.startswith("softmaxed twice?") for s in twice].count(True) == 1
-    assert f"never exceeds e/(e + C - 1) = {ceiling:.4f}" in twice[0]
+    assert re.search(r"no row has an entry below 0, and \d+ of 200 have one just above", twice[0])
     assert not any("softmaxed twice" in s for s in _inspect(once).suspicions)
     assert not any("softmaxed twice" in s for s in _inspect(logits).suspicions)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 5, 10])
+@pytest.mark.parametrize("n_rows", [60, 300])
+@pytest.mark.parametrize("shape", ["normal", "uniform", "confident", "calibrated"])
+def test_flat_rows_are_not_suspected(n_classes, n_rows, shape):
+    """Per-byte scores and outputs of CAN are flat, too: no probability is above e/(e + C - 1)."""
+    suspected = tried = flat = 0
+    for seed, spread in enumerate((0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.9)):
+        rng = np.random.default_rng(seed)
+        z = rng.normal(0, spread, (n_rows, n_classes))
+        if shape == "uniform":
+            z = rng.uniform(-2 * spread, 2 * spread, z.shape)
+        if shape == "confident":
+            z += spread * 3 * rng.beta(2, 5, (n_rows, 1)) * np.eye(n_classes)[z.argmax(axis=1)]
+        p = softmax(z)
+        if shape == "calibrated":
+            p = rng.dirichlet(np.full(n_classes, 3 / spread), n_rows)
+        suspected += any("softmaxed twice" in s for s in _inspect(p).suspicions)
+        tried, flat = tried + 1, flat + (p.max() <= np.e / (np.e + n_classes - 1))
+    assert suspected == 0
+    assert 0 < flat < tried
+
+
+@pytest.mark.parametrize("n_classes", [3, 5, 10, 100])
+def test_weak_models_softmaxed_twice_are_suspected(n_classes):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(300, n_classes)) + 2 * np.eye(n_classes)[rng.integers(0, n_classes, 300)]
+    twice = softmax(softmax(z))
+    assert any("softmaxed twice" in s for s in _inspect(twice).suspicions)
+    assert any("softmaxed twice" in s for s in _inspect(np.round(twice, 5)).suspicions)
+    assert least_undone(twice) == pytest.approx(softmax(z).min(axis=1))
 
 
 def test_rows_all_alike_are_suspected():

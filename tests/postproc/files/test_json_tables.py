@@ -22,7 +22,7 @@ def write(folder, content):
     return path
 
 
-@pytest.mark.parametrize("orient", ["columns", "split", "records"])
+@pytest.mark.parametrize("orient", ["columns", "split", "records", "index"])
 @pytest.mark.parametrize("index", [None, [f"r{row}" for row in range(12)]])
 def test_every_form_of_pandas(probs, tmp_path, orient, index):
     table = pd.DataFrame(probs, columns=CLASSES, index=index)
@@ -55,5 +55,43 @@ def test_lists_of_scores_beside_ids_and_classes(probs, tmp_path, named):
     ],
 )
 def test_other_objects_are_no_tables(tmp_path, content):
-    with pytest.raises(ValueError, match="an array of records, one a row, or an object of columns"):
+    with pytest.raises(ValueError, match="an array of records, one a row, or an object that is"):
         load_predictions(write(tmp_path, content))
+
+
+def test_lists_under_ids_are_rows_if_they_sum_to_1(probs, tmp_path):
+    ids = [f"r{row}" for row in range(12)]
+    found = load_predictions(write(tmp_path, dict(zip(ids, probs.tolist(), strict=True))))
+    assert np.array_equal(found.scores, probs)
+    assert found.ids.tolist() == ids
+    logits = np.log(probs).round(3).tolist()
+    with pytest.raises(ValueError, match="clearly of columns or of rows; write records"):
+        load_predictions(write(tmp_path, dict(zip(ids, logits, strict=True))))
+
+
+def test_rows_of_text_and_numbers_under_ids_are_read_as_such(tmp_path):
+    row = {"pred_label": 0, "pred_score": 0.7, "pred_class": "cat"}
+    content = {f"{name}.jpg": row | {"pred_class": name} for name in CLASSES}
+    with pytest.raises(ValueError, match=r"'pred_class' \(by name\).*save the scores of all"):
+        load_predictions(write(tmp_path, content))
+
+
+@pytest.mark.parametrize("key", ["predictions", "data"])
+def test_the_only_list_of_records_is_the_table(probs, tmp_path, key):
+    records = pd.DataFrame(probs, columns=CLASSES).to_dict("records")
+    found = load_predictions(write(tmp_path, {"model": "m", "labels": ["x"], key: records}))
+    assert np.array_equal(found.scores, probs)
+    assert found.classes == CLASSES
+
+
+def test_lists_of_one_list_are_rows(probs, tmp_path):
+    pairs = [
+        [[{"label": name, "score": p} for name, p in zip(CLASSES, row, strict=True)]]
+        for row in probs.tolist()
+    ]
+    assert np.array_equal(load_predictions(write(tmp_path, pairs)).scores, probs)
+
+
+def test_numbers_are_rows_of_one_column(probs, tmp_path):
+    found = load_predictions(write(tmp_path, probs[:, 0].tolist()))
+    assert np.array_equal(found.scores[:, 1], probs[:, 0])

@@ -26,6 +26,10 @@ FROM_ONE = (
 )
 
 
+#: Of labels with ids that are read without any.
+IGNORE_IDS = pytest.mark.filterwarnings("ignore:the predictions have no row ids")
+
+
 def _lines(values, heading=()):
     return "\n".join(map(str, [*heading, *values])) + "\n"
 
@@ -53,6 +57,7 @@ def _load(path, **options):
         ("y.tsv", _lines((f"{i}\t{y}" for i, y in zip(IDS, Y, strict=True)), ["id\tlabel"])),
     ],
 )
+@IGNORE_IDS
 def test_labels_as_text(tmp_path, name, text):
     _write(tmp_path / name, text)
     assert _load(tmp_path / name) == Y
@@ -75,6 +80,7 @@ def test_labels_as_text(tmp_path, name, text):
         ("y.parquet", lambda p: parquet.write_table(pyarrow.table({"id": IDS, "any": Y}), p)),
     ],
 )
+@IGNORE_IDS
 def test_labels_as_arrays(tmp_path, name, write):
     write(tmp_path / name)
     assert _load(tmp_path / "y") == Y
@@ -111,9 +117,10 @@ def test_class_numbers_are_refused_where_classes_are_called_other_numbers(tmp_pa
     with pytest.raises(ValueError) as caught:
         _load(tmp_path / "y", classes=("10", "20", "30"))
     where = f"`{tmp_path / 'y.npy'}, row 0`"
-    assert str(caught.value) == f"{where} must be one of the classes 10, 20, 30, got '2'"
+    assert str(caught.value).startswith(f"{where} must be one of the classes 10, 20, 30, got '2'; ")
 
 
+@IGNORE_IDS
 @pytest.mark.parametrize("unknown", ["error", "wrong"])
 def test_an_empty_label_is_no_class(tmp_path, unknown):
     path = tmp_path / "y.csv"
@@ -121,11 +128,86 @@ def test_an_empty_label_is_no_class(tmp_path, unknown):
     with pytest.raises(ValueError) as error:
         load_labels(path, n_classes=3, classes=NAMES, unknown=unknown)
     assert str(error.value) == (
-        f"`{path}, row 1` must be a label, got an empty one, of 2; leave rows without a label out "
-        "of predictions and labels"
+        f"`{path}, row 1` must be a label, got '', and 1 more; leave rows without a label out of "
+        "predictions and labels"
     )
     found = load_labels(path, n_classes=3, classes=NAMES, ids=np.array(["c", "a"]))
     np.testing.assert_array_equal(found, [1, 0])
+
+
+@pytest.mark.parametrize("mark", ["NA", "nan", "None", "?", "."])
+@pytest.mark.parametrize("suffix", [".csv", ".txt"])
+def test_a_mark_of_a_missing_label_is_no_class_but_may_be_the_name_of_one(tmp_path, suffix, mark):
+    path = _write(tmp_path / f"y{suffix}", _lines(["cat", mark, "dog"]))
+    with pytest.raises(ValueError, match="row 1` must be a label, got"):
+        load_labels(path, n_classes=2, classes=("cat", "dog"), unknown="wrong")
+    found = load_labels(path, n_classes=3, classes=("cat", mark, "dog"))
+    np.testing.assert_array_equal(found, [0, 1, 2])
+
+
+@pytest.mark.parametrize("value", [np.nan, -1.0, -100.0])
+def test_a_number_that_is_no_label_is_refused_with_a_mend(tmp_path, value):
+    np.save(tmp_path / "y.npy", [0, 1, value])
+    with pytest.raises(ValueError, match=r"0\.\.2|a label.*leave rows without a label out"):
+        load_labels(tmp_path / "y.npy", n_classes=3, unknown="wrong")
+
+
+#: Names of classes, labels, and the numbers of the classes.
+NUMBERED = {
+    "order of text": (("c_0", "c_1", "c_10", "c_2"), [0, 2, 10, 1], [0, 3, 2, 1]),
+    "reversed": (("LABEL_2", "LABEL_1", "LABEL_0"), [0, 1, 2], [2, 1, 0]),
+    "from 1": (("V1", "V2", "V3"), [1, 2, 3], [0, 1, 2]),
+    "from 1, labels from 0": (("V1", "V2", "V3"), [0, 1, 2], [0, 1, 2]),
+    "from 3": (("class 3", "class 4"), [3, 4, 4], [0, 1, 1]),
+    "years, labels from 0": (("y2019", "y2020"), [1, 0, 0], [1, 0, 0]),
+    "in order": (("x0", "x1", "x2"), [0, 1, 2], [0, 1, 2]),
+    "no numbers": (("c", "b", "a"), [0, 1, 2], [0, 1, 2]),
+    "whole floats": (("1.0", "2.0", "3.0"), [1, 2, 3], [0, 1, 2]),
+    "true first": (("True", "False"), [0, 1, 1], [1, 0, 0]),
+    "yes first": (("Yes", "No"), ["false", "true", "true"], [1, 0, 0]),
+    "no first": (("no", "yes"), [0, 1, 1], [0, 1, 1]),
+    "signs": (("-1", "1"), [0, 1, 1], [0, 1, 1]),
+    "accents": (("caf\u00e9", "tea"), ["cafe\u0301", "tea"], [0, 1]),
+}
+
+
+@pytest.mark.parametrize("case", NUMBERED)
+def test_labels_are_numbers_in_names_or_of_columns(tmp_path, case):
+    names, labels, expected = NUMBERED[case]
+    _write(tmp_path / "a.txt", _lines(labels))
+    files = ["a.txt"]
+    if not isinstance(labels[0], str):
+        np.save(tmp_path / "b.npy", labels)
+        _write(tmp_path / "c.txt", _lines(map(float, labels)))
+        files += ["b.npy", "c.txt"]
+    for file in files:
+        found = load_labels(tmp_path / file, n_classes=len(names), classes=names)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("names", "labels", "message"),
+    [
+        (("V1", "V2", "V3"), [1, 2, 2], "may be those or numbers of columns"),
+        (("1", "2", "3"), [0, 1, 2], "row 0` must be one of the classes 1, 2, 3, got '0'"),
+    ],
+)
+def test_numbers_that_may_be_of_columns_or_of_names_are_refused(tmp_path, names, labels, message):
+    np.save(tmp_path / "y.npy", labels)
+    with pytest.raises(ValueError, match=message):
+        load_labels(tmp_path / "y.npy", n_classes=3, classes=names, unknown="wrong")
+
+
+def test_a_heading_0_is_told_from_labels_by_the_number_of_rows(tmp_path):
+    path = _write(tmp_path / "y.csv", _lines([0, *Y]))
+    with pytest.warns(ReadingWarning, match="its first line, 0, is read as a heading"):
+        assert _load(path) == Y
+
+
+def test_predictions_without_ids_are_matched_by_place_aloud(tmp_path):
+    path = _write(tmp_path / "y.csv", "id,label\nb,1\na,0\n")
+    with pytest.warns(ReadingWarning, match="the predictions have no row ids"):
+        load_labels(path, n_classes=2)
 
 
 def test_labels_with_ids_follow_the_ids_of_the_rows(tmp_path):
@@ -212,7 +294,7 @@ COLUMN = "name one of its columns (i, y) with --label-column"
         ("y.txt", "1\n" * 7 + "4\n", "`{}[7]` must be an integer in 0..2, got 4"),
         ("y.txt", "1\n" * 7 + "-1\n", "`{}[7]` must be an integer in 0..2, got -1"),
         ("y.txt", "0.5\n" * 8, "`{}[0]` must be an integer in 0..2, got 0.5"),
-        ("y.txt", "nan\n" * 8, "`{}[0]` must be an integer in 0..2, got nan"),
+        ("y.txt", "nan\n" * 8, "`{}, row 0` must be a label, got 'nan', and 7 more; leave rows"),
         ("y.txt", "1" * 30 + "\n" + "1\n" * 7, "`{}[0]` must be an integer in 0..2, got 1.1111"),
         ("y.txt", "1\n²\n", f"`{{}}, row 1` must be an integer in 0..2, got '²'; {BY_NAME}"),
         ("y.txt", "cat\n" * 8, f"`{{}}, row 0` must be an integer in 0..2, got 'cat'; {BY_NAME}"),
@@ -228,6 +310,7 @@ COLUMN = "name one of its columns (i, y) with --label-column"
         ("y.csv", ",y\n0,2\n", "`{}` must be as long as the predictions (8 rows), got 1 labels"),
     ],
 )
+@IGNORE_IDS
 def test_text_that_is_no_labels(tmp_path, name, text, message):
     path = _write(tmp_path / name, text)
     with pytest.raises(ValueError) as caught:
@@ -257,8 +340,8 @@ def test_unknown_names_are_listed_with_the_row(tmp_path):
     path = _write(tmp_path / "y.txt", "cat\ncow\n")
     with pytest.raises(ValueError) as caught:
         load_labels(path, n_classes=5, classes=["cat", "dog", "bird", "fish", "ant"])
-    expected = f"`{path}, row 1` must be one of the classes cat, dog, bird, ..., got 'cow'"
-    assert str(caught.value) == expected
+    expected = f"`{path}, row 1` must be one of the classes cat, dog, bird, ..., got 'cow'; name "
+    assert str(caught.value).startswith(expected)
 
 
 def test_class_names(tmp_path):
@@ -368,6 +451,21 @@ def test_priors_from_files(tmp_path, name, write):
     assert _prior(tmp_path / "q", classes=NAMES) == expected
 
 
+def test_counts_beside_names_of_classes_are_a_prior(tmp_path):
+    path = _write(tmp_path / "q.csv", "class,count\ndog,30\n[bold]bird,20\ncat,50\n")
+    assert load_prior(str(path), n_classes=3, classes=NAMES).tolist() == [0.5, 0.3, 0.2]
+
+
+def test_a_column_of_a_larger_table_is_a_prior(tmp_path):
+    path = _write(tmp_path / "q.csv", "id,text,label\n0,x,cat\n1,y,dog\n2,x,cat\n3,x,cat\n")
+    with pytest.raises(
+        ValueError, match=r"name one of its columns \(text, label\) with FILE:COLUMN"
+    ):
+        load_prior(str(path), n_classes=3, classes=NAMES)
+    found = load_prior(f"{path}:label", n_classes=3, classes=NAMES)
+    assert found.tolist() == [0.75, 0.25, 0]
+
+
 def test_columns_of_a_prior_follow_the_classes(tmp_path):
     path = _write(tmp_path / "q.csv", "x,y,z\n1,1,2\n")
     assert _prior(path) == SHARES  # without names there is only the order
@@ -398,7 +496,7 @@ def test_numbers_that_are_no_prior(source, message):
     assert str(caught.value) == message
 
 
-DECLARE = 'declare the kind: kind="labels" or kind="counts" (--prior-kind)'
+DECLARE = 'declare kind="labels" (--prior-kind labels) or kind="counts" (--prior-kind counts)'
 AS_LABELS = 'if it holds labels, declare kind="labels" (--prior-kind labels)'
 
 

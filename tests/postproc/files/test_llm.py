@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from postproc.files import load_labels, load_predictions
 from postproc.files.llm import read_lm_eval, read_logprobs
+from postproc.files.reading import Reading
 
 
 def write(path, records):
@@ -91,6 +93,52 @@ def test_logs_of_questions_that_share_their_answers(tmp_path):
     record["arguments"] = [["one", "end"], ["two", "end"]]
     found, labels = read_lm_eval(write(tmp_path / "s.jsonl", [record]))
     assert (found.classes, labels.tolist()) == (None, [0])
+
+
+def lettered(number, letters, **more):
+    choices = {"text": [f"text {number}{letter}" for letter in letters], "label": list(letters)}
+    likelihoods = [-1.0 - place for place in range(len(letters))]
+    return sample(number, likelihoods, choices["text"], 1, doc={"choices": choices}, **more)
+
+
+def test_letters_of_choices_are_class_names_where_all_questions_agree(tmp_path):
+    log = write(tmp_path / "s.jsonl", [lettered(0, "ABCD"), lettered(1, "ABCDE")])
+    found, labels = read_lm_eval(log)
+    assert (found.classes, labels.tolist()) == (tuple("ABCDE"), [1, 1])
+    for other in (lettered(2, "1234"), sample(2, [-1, -2], ["x", "y"], 0)):
+        log = write(tmp_path / "s.jsonl", [lettered(0, "ABCD"), other])
+        assert read_lm_eval(log).predictions.classes is None
+
+
+def test_characters_are_no_bytes(tmp_path):
+    """acc_norm of the harness divides by characters."""
+    log = write(tmp_path / "s.jsonl", [sample(0, [-6, -6], ["né", "oui"], 0)])
+    scores = {
+        unit: read_lm_eval(log, normalize=unit).predictions.scores.tolist()
+        for unit in ("characters", "bytes")
+    }
+    assert scores == {"characters": [[-3, -2]], "bytes": [[-2, -2]]}
+
+
+def test_all_records_with_positive_log_likelihoods_are_counted(tmp_path):
+    rows = [[-1, -2], [-1, 0.5], [-1, -2], [np.nan, 0.25]]
+    records = [sample(number, row, "ab", 0) for number, row in enumerate(rows)]
+    message = (
+        r"must be log-likelihoods at or below 0 in every record, got 2 of 4 records with others "
+        r"\(the first on line 2: 0.5\); evaluate these questions again"
+    )
+    with pytest.raises(ValueError, match=message):
+        read_lm_eval(write(tmp_path / "s.jsonl", records))
+
+
+def test_targets_of_a_newer_log_are_labels(tmp_path):
+    arguments = {f"gen_args_{place}": {"arg_0": "q", "arg_1": " t"} for place in range(4)}
+    records = [lettered(number, "ABCD") | {"arguments": arguments} for number in range(3)]
+    log = write(tmp_path / "s.jsonl", records)
+    reading = Reading(label_column="target")
+    ids = np.array(["2", "0", "1"])
+    labels = load_labels(log, n_classes=4, classes=tuple("ABCD"), ids=ids, reading=reading)
+    assert labels.tolist() == [1, 1, 1]
 
 
 def test_tokens_are_a_field(tmp_path):
@@ -192,3 +240,62 @@ def test_faults_of_log_probabilities(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         read_logprobs(path)
+
+
+def test_lines_of_a_batch_go_by_their_custom_ids_and_errors_are_named(tmp_path):
+    lines = [
+        {"id": f"batch_{i}", "custom_id": f"q{i}", "response": {"body": {"choices": [CHOICE]}}}
+        for i in range(2)
+    ]
+    found, _ = read_logprobs(write(tmp_path / "s.jsonl", lines))
+    assert found.ids.tolist() == ["q0", "q1"]
+    for failed in ({"response": None}, {"error": {"code": 429}}, {"response": {"body": ERROR}}):
+        write(tmp_path / "s.jsonl", [lines[0], lines[1] | failed])
+        with pytest.raises(
+            ValueError, match=r"line 2` must be a response, got an error; ask again"
+        ):
+            read_logprobs(tmp_path / "s.jsonl")
+
+
+ERROR = {"error": {"message": "too many requests"}}
+BY_NUMBER = {
+    "34": {"logprob": -0.5, "rank": 1, "decoded_token": "no"},
+    "12": {"logprob": -1.0, "rank": 2, "decoded_token": "yes"},
+}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"logprobs": BY_NUMBER},
+        {"logprobs": [BY_NUMBER, BY_NUMBER]},
+        {"outputs": [{"text": "no", "token_ids": [34], "logprobs": [BY_NUMBER]}]},
+        {"logprobs": {"\u2581no": -0.5, "\u0120yes": -1.0}},
+        {"question_id": "q1", "no": -0.5, "yes": -1.0},
+    ],
+)
+def test_tokens_of_vllm_and_with_marks_of_tokenizers(tmp_path, record):
+    record = {"request_id": "q1"} | record
+    found, _ = read_logprobs(write(tmp_path / "s.jsonl", [record]), classes=["no", "yes"])
+    np.testing.assert_allclose(found.scores, [[-0.5, -1.0]])
+    assert found.ids.tolist() == ["q1"]
+
+
+def test_records_without_any_answer_are_refused(tmp_path):
+    write(tmp_path / "s.jsonl", [{"a": -0.5, "b": -1.0}, {"A": -0.5, "The": -1.0}, {"a": -0.1}])
+    with pytest.raises(ValueError, match=r"line 1` must be tokens with one of the answers A, B, "):
+        read_logprobs(tmp_path / "s.jsonl", classes=["A", "B"])
+    write(tmp_path / "s.jsonl", [{"B": -0.5}, {"A": -0.5, "The": -1.0}, {"The": 0.0}])
+    with pytest.raises(ValueError, match=r"line 3` must be tokens .* got The; give the answers"):
+        read_logprobs(tmp_path / "s.jsonl", classes=["A", "B"])
+
+
+@pytest.mark.parametrize("name", ["s.json", "s.jsonl"])
+def test_logs_in_one_array(tmp_path, name):
+    records = [{"doc_id": i, "target": 1, "resps": [[-1.0, False], [-2.0, False]]} for i in (3, 4)]
+    (tmp_path / name).write_text(json.dumps(records, indent=2))
+    found, labels = read_lm_eval(tmp_path / name)
+    assert found.ids.tolist() == ["3", "4"]
+    assert labels.tolist() == [1, 1]
+    with pytest.raises(ValueError, match="convert --layout lm-eval"):
+        load_predictions(tmp_path / name)

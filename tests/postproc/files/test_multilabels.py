@@ -33,10 +33,11 @@ def test_lists_with_spaces_and_in_json(tmp_path):
     with pytest.warns(ReadingWarning, match="separated by spaces"):
         found = load_multilabels(tmp_path / "y.csv", **KNOWN)
     np.testing.assert_array_equal(found, [[1, 0, 1], [0, 0, 0], [0, 0, 1], [1, 0, 0]])
+    write(tmp_path / "p.csv", [str(row) for row in ROWS])
     write(tmp_path / "j.csv", [json.dumps(row).replace('"', '""') for row in ROWS], "[]")
     records = [json.dumps({"id": i, "labels": row}) for i, row in zip(IDS, ROWS, strict=True)]
     (tmp_path / "y.jsonl").write_text("\n".join(records))
-    for name in ("j.csv", "y.jsonl"):
+    for name in ("j.csv", "p.csv", "y.jsonl"):
         with pytest.warns(ReadingWarning, match="in JSON"):
             found = load_multilabels(tmp_path / name, **KNOWN)
         np.testing.assert_array_equal(found, WANTED)
@@ -65,3 +66,11 @@ def test_columns_go_by_name_and_rows_by_id(tmp_path):
     lines = ["id,d,a,b c", *(f"r{i},{c},{a},{b}" for i, (a, b, c) in enumerate(WANTED))]
     (tmp_path / "y.csv").write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")
     np.testing.assert_array_equal(load_multilabels(tmp_path / "y.csv", **KNOWN), WANTED)
+
+
+def test_columns_of_true_and_false(tmp_path):
+    rows = [",".join(map(str, map(bool, row))) for row in WANTED]
+    lines = [f"{i},{row}" for i, row in zip(IDS, rows, strict=True)]
+    (tmp_path / "y.csv").write_text("\n".join([",".join(["id", *NAMES]), *lines]) + "\n")
+    found = load_multilabels(tmp_path / "y.csv", **KNOWN)
+    np.testing.assert_array_equal(found, WANTED)

@@ -20,7 +20,7 @@ def table(tmp_path):
 def test_a_column_of_a_table_follows_the_ids(table):
     values, name = load_row_values(f"{table}:patient", n_rows=3, ids=IDS)
     assert values.tolist() == ["bob", "ann", "ann"]
-    assert name == str(table)
+    assert name == f"{table}:patient"
     weights, _ = load_row_weights(f"{table}:weight", n_rows=3, ids=IDS)
     assert weights.tolist() == [1, 0.5, 2]
 

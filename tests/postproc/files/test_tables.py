@@ -63,6 +63,13 @@ def test_names_may_hold_newlines_and_quotes(tmp_path):
 
 SUSPECT = "name the score columns{} with columns= (--columns), labels with label_column= "
 SUSPECT += "(--label-column), ids with id_column= (--id-column)"
+NAMED = "name it, or the score columns with columns= (--columns)"
+PLAIN = "write it without units or marks of thousands"
+DELETE = "delete lines that are no rows, such as titles, comments and totals"
+THOUSANDS = (
+    "its numbers must be clear, got {0!r}, which may be thousands, as '{1}' stands in the same "
+    "column; write numbers without marks of thousands"
+)
 
 
 HEADLESS = (
@@ -92,21 +99,30 @@ HEADLESS = (
             "4,5.0\n1,2\n3,x\n",
             "line 3, column '1' must be a number, got 'x'",
         ),
-        (",a,b\n.5,.5,.9\n", "each column must have a class name, got ''"),
-        ("a,,b\n0,.5,.5\n", "each column must have a class name, got ''"),
+        (",a,b\n.5,.5,.9\n", f"each column must have a class name, got ''; {NAMED}"),
+        ("a,,b\n0,.5,.5\n", f"each column must have a class name, got ''; {NAMED}"),
         ("a,b\n.5,\n", "line 2, column 'b' must be a number, got none"),
         ("a,b\n.5,.5\n.1,n/a\n", "line 3, column 'b' must be a number, got none"),
         ("a,b\n1,2\nnan,1\n", "line 3, column 'a' must be a number, got none"),
         ("a,b\n.5,.5\n.1,x\n", "line 3, column 'b' must be a number, got 'x'"),
-        ("id,a,b\nr,.5,0x1\n", "line 2, column 'b' must be a number, got '0x1'"),
-        ('a,b\n"1,5",2\n', "line 2, column 'a' must be a number, got '1,5'"),
-        ("a,b\n1_0,2\n", "line 2, column 'a' must be a number, got '1_0'"),
-        ("a;b\n1.000,5;2\n", "line 2, column 'a' must be a number, got '1.000,5'"),
-        ("a;b\n1,5;2.5\n", "its numbers must have one decimal mark, got both '.' and ','"),
-        ("a,b\n.5,.5\n.1\n", "line 3 must have 2 cells like the first, got 1"),
-        ("a,b\n.5,.5\n.1,.9,0\n", "line 3 must have 2 cells like the first, got 3"),
-        ("a,b\n\nx,.5,.5\ny,.1,.9\n", "line 3 must have 2 cells like the first, got 3"),
-        ("id,a,b\nx,.5,.5,1\ny,.1,.9,1\n", "line 2 must have 3 cells like the first, got 4"),
+        ("id,a,b\nr,.5,0x1\n", f"line 2, column 'b' must be a number, got '0x1'; {PLAIN}"),
+        ("a,b\n1_0,2\n", f"line 2, column 'a' must be a number, got '1_0'; {PLAIN}"),
+        ("a;b\n1.000,5;2\n", f"line 2, column 'a' must be a number, got '1.000,5'; {PLAIN}"),
+        (
+            "a;b\n1,5;2.5\n",
+            "its numbers must have one decimal mark, got both '.' and ','; write all with one, and "
+            "without marks of thousands",
+        ),
+        ("a;b\n1.234;12\n12;5\n", THOUSANDS.format("1.234", 12)),
+        ("a\tb\n1,234\t12\n12\t5\n", THOUSANDS.format("1,234", 12)),
+        ('a,b\n7,12\n"1,234",5\n', THOUSANDS.format("1,234", 7)),
+        ("a,b\n.5,.5\n.1\n", f"line 3 must have 2 cells like the first, got 1; {DELETE}"),
+        ("a,b\n.5,.5\n.1,.9,0\n", f"line 3 must have 2 cells like the first, got 3; {DELETE}"),
+        ("a,b\n\nx,.5,.5\ny,.1,.9\n", f"line 3 must have 2 cells like the first, got 3; {DELETE}"),
+        (
+            "id,a,b\nx,.5,.5,1\ny,.1,.9,1\n",
+            f"line 2 must have 3 cells like the first, got 4; {DELETE}",
+        ),
         (
             "a,b,Truth\n.5,.5,0\n.1,.9,1\n",
             "the column 'Truth' (by name) looks like labels or ids, not scores; "
@@ -208,10 +224,30 @@ def test_leading_zeros_of_ids_are_kept(tmp_path):
     assert _load(tmp_path, "id,a,b\n007,.5,.5\n07,.1,.9\n").ids.tolist() == ["007", "07"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "latin-1"])
-def test_other_encodings_are_refused(tmp_path, encoding):
-    with pytest.raises(ValueError, match=r"preds\.csv: cannot be read: it must be UTF-8 text$"):
-        _load(tmp_path, "é,b\n.5,.5\n", encoding=encoding)
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16"])
+def test_text_in_utf_16_is_read_also_without_its_mark(tmp_path, encoding):
+    assert _load(tmp_path, "é,b\n.5,.5\n", encoding=encoding).classes == ("é", "b")
+
+
+def test_other_encodings_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"preds\.csv: cannot be read: it must be UTF-8 text; "):
+        _load(tmp_path, "é,b\n.5,.5\n", encoding="latin-1")
+
+
+def test_numbers_in_quotes_may_have_a_decimal_comma(tmp_path):
+    assert _load(tmp_path, 'id,a,b\n1,"0,5","0,5"\n2,"0,1","0,9"\n').scores.tolist() == ROWS
+
+
+def test_percentages_may_stand_apart_from_their_sign(tmp_path):
+    text = "id;a;b\n1;50 %;50 %\n2;10,0\u00a0%;90 %\n"
+    np.testing.assert_allclose(_load(tmp_path, text).scores, ROWS)
+
+
+@pytest.mark.parametrize("mark", [".", "?", "#N/A", "#NULL!", "NaN"])
+def test_rows_of_marks_were_never_predicted(tmp_path, mark):
+    text = f"id,a,b\n1,.5,.5\n2,{mark},{mark}\n"
+    with pytest.raises(ValueError, match="1 of 2 rows all NaN"):
+        _load(tmp_path, text)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ NASTY = "<script>alert(1)</script>&\"'$x$ \u0001 \u4e2d"
 LONG = "a_name_without_an_end_" * 8
 
 
-def make_report(n_classes=30, names=("base", "better", "worse"), n=600):
+def make_report(n_classes=30, names=("base", "better", "worse"), n=600, **options):
     rng = np.random.default_rng(0)
     labels = rng.integers(0, n_classes, n)
     predictions = {}
@@ -27,7 +27,7 @@ def make_report(n_classes=30, names=("base", "better", "worse"), n=600):
         predictions[name] = logits
     classes = [f"class_number_{j}_of_many" for j in range(n_classes)]
     classes[:2] = NASTY, LONG
-    return accuracy_report(predictions, labels, classes=classes)
+    return accuracy_report(predictions, labels, classes=classes, **options)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,17 @@ def test_names_are_escaped_and_whole():
     assert elements.all("i") == []
     for text in ("b<i>", LONG, "<title>"):
         assert text in elements.text
+
+
+def test_a_model_that_changes_no_row_has_one_verdict_everywhere():
+    rng = np.random.default_rng(0)
+    scores, labels = rng.normal(size=(80, 3)), rng.integers(0, 3, 80)
+    report = accuracy_report({"base": scores, "warmer": 2 * scores}, labels)
+    assert report["warmer"].verdict == report["warmer"].accuracy.verdict == "no change"
+    page = report.to_html()
+    assert "unclear" not in page.replace("hollow ones are unclear", "")
+    assert "+0.00 points, no change" in Elements(page).text
+    assert re.search(r"<desc[^>]*>warmer: [^<]*, no change</desc>", page)
 
 
 def test_every_plot_has_a_text_alternative_and_text_that_can_be_selected(page):
@@ -233,6 +244,15 @@ def test_browser_shows_nothing_outside_the_page(browser, request, width, dark, n
     assert browser.run("document.documentElement.scrollWidth") <= width
     assert browser.run(OUTSIDE) == []
     assert browser.run(LABELS_OUTSIDE) == []
+
+
+@pytest.mark.parametrize("width", [1100, 1280])
+def test_browser_shows_all_columns_of_metrics(browser, tmp_path, width):
+    report = make_report(names=("qwen-temperature", "pythia-temperature"), metrics=["log_loss"])
+    (tmp_path / "page.html").write_text(report.to_html(), encoding="utf-8")
+    browser.open((tmp_path / "page.html").as_uri(), width=width)
+    box = "document.querySelector('#metric-table').closest('.scroll')"
+    assert browser.run(f"{box}.scrollWidth - {box}.clientWidth") <= 0
 
 
 @pytest.mark.parametrize("dark", [False, True])

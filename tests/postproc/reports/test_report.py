@@ -21,11 +21,12 @@ from postproc.jobs.engine import map_blocks
 from postproc.reports.report import AccuracyReport, accuracy_report
 from postproc.reports.tables import points
 from postproc.scores.blocks import Sizes
+from postproc.scores.names import COMMON
 from tests.postproc.shuffled import Shuffled
 
 KEYS = [
     "name", "accuracy", "accuracy_ci", "top5", "macro_f1", "log_loss", "brier", "ece",
-    "gain", "gain_ci", "fixed", "broken", "p_value", "p_holm", "risk_coverage_area",
+    "gain", "gain_ci", "fixed", "broken", "p_value", "p_holm", "risk_coverage_area", "positive",
     "metrics",
 ]  # fmt: skip
 
@@ -241,7 +242,8 @@ def test_text_is_a_table_in_per_cent():
         "  old        90.00    59.58 to 98.21      89.90     0.3722   0.2040   12.00\n"
         "  new       100.00   72.25 to 100.00     100.00     0.0000   0.0000    0.00\n"
         "\n"
-        "Shares and ECE (expected calibration error) in per cent; log-loss in nats.\n"
+        "Shares and ECE (expected calibration error) in per cent; log-loss in nats. Calibrated "
+        "models with\nthese confidences would have an ECE of 0.00 to 23.60 by chance.\n"
         "\n"
         "Against old\n"
         "\n"
@@ -252,6 +254,19 @@ def test_text_is_a_table_in_per_cent():
         "Gain in points of accuracy; p of the exact McNemar test, corrected by Holm for 1 "
         "comparison. A gain\nor loss is called real if the corrected p is below 0.05. Gains that "
         "these rows can show (power 0.8):\n29.84 points of accuracy.\n"
+        "\n"
+        "Calibration of class 1, which 50.00 % of the rows are (18.12 to 81.88)\n"
+        "\n"
+        "  model   mean prediction   difference      95 % interval   verdict     ECE\n"
+        " ───────────────────────────────────────────────────────────────────────────\n"
+        "  old               38.00       -12.00   -42.69 to +18.69   unclear   12.00\n"
+        "  new               50.00        +0.00     +0.00 to +0.00   unclear    0.00\n"
+        "\n"
+        "Mean probability of class 1 in per cent, its difference from the share of rows in points; "
+        "called too\n"
+        "high or too low if p of the t-test is below 0.05. ECE by the probability of class 1, "
+        "15 bins of\n"
+        "equal mass.\n"
         "\n"
         f"postproc {version('postproc')} | accuracy: share of rows that are right | "
         "baseline old | ties: lowest class | seed:\n"
@@ -480,7 +495,7 @@ Y = [1, 0]
             ),
             ValueError,
             "`ids of b` must be those of the other models, in any order, got '3' instead of "
-            "'1'; postproc pool puts files of folds together",
+            f"'1'; {COMMON}",
         ),
         (
             lambda: accuracy_report({"a": S}, Y).confusions("a", top=0),

@@ -9,6 +9,7 @@ from scipy.special import softmax
 
 from postproc import Predictions
 from postproc.evaluation import rank_counts
+from postproc.evaluation.influence import spread_of
 from postproc.evaluation.moments import Units
 from postproc.evaluation.paired import paired_gain_interval
 from postproc.evaluation.rank_counts import ConfidenceRows, RankRows, rank
@@ -138,9 +139,10 @@ def test_results_do_not_depend_on_rows_or_blocks():
             np.testing.assert_allclose(two.results[name].ci, result.ci, rtol=1e-8)
 
 
-def test_a_grid_of_scores_stays_within_its_slack():
-    models, y, *_ = make(3, n=4000)
-    part = RankRows(models["base"].astype(np.float32), y, "logits")
+@pytest.mark.parametrize(("n_classes", "scale"), [(3, 1), (2, 1), (2, 30), (2, 1000)])
+def test_a_grid_of_scores_stays_within_its_slack(n_classes, scale):
+    models, y, *_ = make(n_classes, n=4000)
+    part = RankRows(scale * models["base"].astype(np.float32), y, "logits")
     for weights in (None, np.random.default_rng(0).uniform(0, 2, len(y))):
         exact = rank(part, [auc, average_precision], Units(weights), in_order)
         coarse = rank(part, [auc, average_precision], Units(weights), in_order, exact=0)
@@ -153,8 +155,9 @@ def test_a_grid_of_scores_stays_within_its_slack():
         np.testing.assert_allclose(*errors, rtol=0.01)
 
 
-def test_risk_coverage_areas_of_a_grid_stay_within_their_slack():
-    models, y, *_ = make(3, n=4000)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_risk_coverage_areas_of_a_grid_stay_within_their_slack(n_classes):
+    models, y, *_ = make(n_classes, n=4000)
     part = ConfidenceRows(models["base"].astype(np.float32), y, "logits")
     exact = rank(part, [risk_coverage_area], Units(), in_order)
     coarse = rank(part, [risk_coverage_area], Units(), in_order, exact=0)
@@ -163,6 +166,72 @@ def test_risk_coverage_areas_of_a_grid_stay_within_their_slack():
     rows = slice(0, len(y))
     errors = [each.influences(rows).std(axis=1) for each in (exact, coarse)]
     np.testing.assert_allclose(*errors, rtol=0.02)
+
+
+@pytest.mark.parametrize("name", ["auc", "average_precision", "aurc"])
+@pytest.mark.parametrize("shape", [(N,), (N, 1), (N, 2)])
+def test_two_classes_are_ranked_by_logits_on_any_scale(name, shape):
+    rng = np.random.default_rng(4)
+    y, noise = rng.integers(0, 2, N), rng.normal(0, 80, N)
+    scores = np.round(550 + 60 * y + noise)  # probabilities are all 1
+    given = np.stack([scores - 300, 2 * scores - 300], axis=1) if shape[-1] == 2 else scores
+    models = {"base": given.reshape(shape)}
+    mild = (scores - scores.min() + 1) / (np.ptp(scores) + 2)  # of the same order
+    if name == "aurc":
+        mild = (1 + mild) / 2  # all decided for the positive class, as above
+    wanted = find_metric(name).measure(y, np.stack([1 - mild, mild], axis=1))
+    found = accuracy_report(models, y, kinds="logits", metrics=[name]).models[0].results[name]
+    assert found.value == pytest.approx(wanted.value, abs=1e-12)
+    np.testing.assert_allclose(found.ci, find_metric(name).estimate(wanted).interval)
+    assert found.ci[1] - found.ci[0] > 0.02
+
+
+@pytest.mark.parametrize("kind", ["logits", "probs"])
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_share_of_the_second_class_is_that_of_whole_arrays(kind, grouped, weighted):
+    models, y, groups, weights = make(2)
+    probs = {name: softmax(1 + 3 * scores, axis=1) for name, scores in models.items()}
+    given = {k: np.log(p) for k, p in probs.items()} if kind == "logits" else probs
+    units = {"groups": groups if grouped else None, "weights": weights if weighted else None}
+    report = accuracy_report(
+        given, y, groups=units["groups"], row_weights=units["weights"], sizes=SMALL
+    )
+    w = weights if weighted else np.ones(N)
+    for model in report.models:
+        p = probs[model.name][:, 1]
+        gap = np.average(p - y, weights=w)
+        wanted = spread_of(gap, p - y - gap, **units).estimate()
+        found = model.to_dict()["positive"]
+        assert found["predicted"] == pytest.approx(np.average(p, weights=w))
+        assert found["observed"] == pytest.approx(np.average(y, weights=w))
+        assert found["difference"] == pytest.approx(gap)
+        np.testing.assert_allclose(found["difference_ci"], wanted.interval, rtol=1e-6)
+        assert found["p_value"] == pytest.approx(wanted.p_value, rel=1e-6)
+        order = np.argsort(p)
+        gaps = [abs(p[b].mean() - y[b].mean()) * len(b) for b in np.array_split(order, 15)]
+        assert found["ece"] == pytest.approx(sum(gaps) / N)
+        assert model.value("ece") != pytest.approx(found["ece"])  # of the likeliest class
+
+
+def test_whether_two_classes_are_calibrated_is_said():
+    rng = np.random.default_rng(5)
+    p = rng.beta(1, 4, 3000)
+    y = (rng.random(3000) < p).astype(int)
+    models = {"right": p, "high": (1 + p) / 3, "low": p / 3}
+    report = accuracy_report(models, y)
+    assert [m.positive.verdict for m in report.models] == ["unclear", "too high", "too low"]
+    text, page = report.to_text(), report.to_html()
+    for shown in (text, page):
+        assert f"Calibration of class 1, which {100 * y.mean():.2f} % of the rows are" in shown
+        assert "too high" in shown
+    assert "observed share of class 1" in page
+    assert ",positive_predicted,positive_observed," in report.to_csv()
+    only_ranks = accuracy_report(models, y, metrics=["auc"])
+    assert "Calibration" not in only_ranks.to_text()
+    three = accuracy_report({"a": np.full((30, 3), 1 / 3)}, np.arange(30) % 3)
+    assert three.to_dict()["models"][0]["positive"] is None
+    assert "Calibration" not in three.to_html()
 
 
 def test_risk_coverage_areas_are_paired_in_text_and_page():

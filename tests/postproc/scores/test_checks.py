@@ -66,13 +66,16 @@ def test_labels_of_every_integral_kind_pass():
         assert got.tolist() == [0, 2]
 
 
+UNLABELLED = "leave rows without a label out of predictions and labels"
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
         ([0, 3], "`labels[1]` must be an integer in 0..2, got 3"),
-        ([0, -1], "`labels[1]` must be an integer in 0..2, got -1"),
+        ([0, -1], f"`labels[1]` must be an integer in 0..2, got -1; {UNLABELLED}"),
         ([0.5, 1], "`labels[0]` must be an integer in 0..2, got 0.5"),
-        ([float("nan"), 1], "`labels[0]` must be an integer in 0..2, got nan"),
+        ([float("nan"), 1], f"`labels[0]` must be an integer in 0..2, got nan; {UNLABELLED}"),
         ([0], "`labels` must be as long as the predictions (2 rows), got 1 labels"),
         ([[0, 1]], "`labels` must be one label a row, shape (n,), got shape (1, 2)"),
     ],

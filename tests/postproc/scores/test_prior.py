@@ -64,7 +64,8 @@ def test_kinds_are_declared_where_they_could_be_either(source, kind, expected):
             {},
             ValueError,
             "`prior` must be clearly labels or clearly counts, got 3 integers that could be "
-            'either; declare the kind: kind="labels" or kind="counts" (--prior-kind)',
+            'either; declare kind="labels" (--prior-kind labels) or kind="counts" (--prior-kind '
+            "counts)",
         ),
         ("flat", {}, ValueError, '`prior` must be "uniform", labels, counts or a vector, got '),
         ([0.5, 0.5], {}, ValueError, "`prior` must be of length 3, one number a class, got leng"),

@@ -223,7 +223,7 @@ def _spoil(folder, probs):
         (
             lambda f, p: (f / "part-00001.npy").unlink(),
             FileNotFoundError,
-            "part-00001.npy: no such",
+            "shard 1 of 'part' is missing, but part-00002.npy exists",
         ),
         (_spoil, ValueError, r"part-00002.npy: must have 4 columns like part-00000.npy, got 3"),
         (
@@ -238,18 +238,48 @@ def _spoil(folder, probs):
         ),
         (lambda f, p: [x.unlink() for x in f.iterdir()], ValueError, "holds no shards"),
         (
+            lambda f, p: np.save(f / "part-1.npy", p),
+            ValueError,
+            "two shards of one number, part-00001.npy and part-1.npy",
+        ),
+        (
+            lambda f, p: [x.rename(f"{str(x)[:-4]}-of-00004.npy") for x in f.iterdir()],
+            FileNotFoundError,
+            "shard 3 of 'part' is missing, but part-00002-of-00004.npy exists",
+        ),
+        (
             lambda f, p: np.save(f / "part-00001.npy", np.where(np.eye(8, 4), np.nan, p[3:11])),
             ValueError,
             r"preds, row 0 of part-00001.npy \(row 3 of all\), column 0` must be a finite number",
         ),
     ],
-    ids=["missing", "width", "dtype", "names", "empty", "nan"],
+    ids=["missing", "width", "dtype", "names", "empty", "twice", "total", "nan"],
 )
 def test_shards_that_do_not_fit_are_named(tmp_path, probs, spoil, error, message):
     folder = shards(tmp_path / "preds", probs, [3, 11])
     spoil(folder, probs)
     with pytest.raises(error, match=message):
         load_predictions(folder)
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["part-{:03d}", "logits_batch{}", "x.{:04d}", "shard{}", "p-{:05d}-of-00012", "chunk_{}"],
+)
+@pytest.mark.parametrize("start", [0, 1])
+def test_shards_may_be_named_and_numbered_otherwise(tmp_path, probs, names, start):
+    parts = np.array_split(probs, 12)
+    for number, part in enumerate(parts, start):
+        np.save(tmp_path / f"{names.format(number)}.npy", part)
+    np.testing.assert_array_equal(load_predictions(tmp_path).scores[slice(0, len(probs))], probs)
+
+
+@pytest.mark.parametrize("names", ["fold-{}", "model{}", "seed_{:02d}"])
+def test_folds_and_members_are_no_shards(tmp_path, probs, names):
+    for number in range(3):
+        np.save(tmp_path / f"{names.format(number)}.npy", probs)
+    with pytest.raises(ValueError, match="holds no shards"):
+        load_predictions(tmp_path)
 
 
 def test_a_name_that_fits_a_file_and_shards_is_refused(tmp_path, probs):

@@ -137,9 +137,14 @@ def decision_doubts(decider: Decider | None, target: Predictions) -> list[str]:
     if isinstance(decider, ClassWeights):
         return order_doubts([decider.metric], target.classes)
     if isinstance(decider, SelectiveClassifier) and decider.accepted_ == 0:
+        tests = "; ".join(
+            f"{errors} of {rows:,} are wrong, which shows at most {bound:.3f}"
+            for rows, errors, bound in decider.failed_
+        )
         said = (
-            "no row is decided: not even among the most certain rows of --fit is an error of at "
-            f"most {decider.max_error:g} shown with confidence {decider.confidence:g}"
+            f"no row is decided: an error of at most {decider.max_error:g} is not shown with "
+            f"confidence {decider.confidence:g}. Of the most certain rows of --fit, {tests}. More "
+            "rows of --fit would help, or calibrated scores, or a larger --max-error"
         )
         return [coded("few-rows", said)]
     if isinstance(decider, ConformalSets):
