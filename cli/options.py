@@ -349,6 +349,9 @@ class Outputs:
 #: Options of `Outputs` that say how labels are written beside probabilities.
 LABELS_OUT = ("labels_out", "integers", "columns_as")
 
+#: Options of `Outputs` for what is fitted and writes probabilities.
+FITTED_OUT = ("output", "overwrite", "save", "oof", *LABELS_OUT, "as_json")
+
 
 @dataclass(frozen=True)
 class Running:

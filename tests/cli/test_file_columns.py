@@ -41,7 +41,7 @@ def test_parts_of_a_name(tmp_path, monkeypatch):
         Path(name).touch()
     assert file_and_column("m.csv:p") == ("m.csv", "p")
     assert file_and_column("m.csv:a:b") == ("m.csv:a", "b")
-    for whole in ("m.csv", "a:b.csv", "c:d", ":p", "m.csv:", "x:y/m.csv"):
+    for whole in ("m.csv", "a:b.csv", "c:d", ":p", "m.csv:", "x:y/m.csv", "C:/m.csv", r"C:\m.csv"):
         assert file_and_column(whole) == (whole, None)
 
 
