@@ -44,15 +44,15 @@ def load_class_names(path: PathLike) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
-def load_ids(path: PathLike) -> NDArray[np.str_]:
-    """Read row ids, (n,): the id column of a table, or one id per line."""
+def load_ids(path: PathLike) -> tuple[NDArray[np.str_], str]:
+    """Read row ids, (n,), and their heading: the id column of a table, or one id per line."""
     found = resolve_path(path, LABEL_SUFFIXES)
     contents = formats.read(found, labels=True)
     if contents.ids is not None:
-        return contents.ids
+        return contents.ids, contents.id_heading
     if contents.values.ndim != 1:
         fail(str(found), "row ids, one per line", f"{contents.values.shape[1]} columns")
-    return np.asarray(contents.values.astype(np.str_))
+    return np.asarray(contents.values.astype(np.str_)), contents.id_heading
 
 
 def load_labels(
