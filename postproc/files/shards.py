@@ -27,6 +27,9 @@ SHARD = re.compile(
     r"[-_.]?(?P<number>\d+)(?:-of-\d+)?\.npy"
 )
 
+#: What `shard_name` makes.
+OWN = re.compile(r".+-\d{5}\.npy")
+
 #: Whether a file is a shard even where the first ones are missing: others may be of other models.
 SURE = re.compile(r".*(?:(?:part|shard|chunk|batch|block)[-_.]?\d+|\d{5})(?:-of-\d+)?\.npy")
 
@@ -120,10 +123,13 @@ def find_shards(path: str | os.PathLike[str]) -> list[Path]:
         raise ValueError(msg)
     for name, shards in found.items():
         last, total = shards[max(shards)], TOTAL.search(shards[max(shards)].name)
-        numbers = range(min(*shards, 1), max(shards) + 1)
+        # Those that commands write begin at 0, those of other tools perhaps at 1.
+        is_own = OWN.fullmatch(last.name) and total is None
+        start = 0 if is_own else min(*shards, 1)
+        numbers = range(start, max(shards) + 1)
         missing = set(numbers).difference(shards)
         if missing or (total is not None and int(total["total"]) != len(shards)):
-            number = min(missing, default=len(numbers))
+            number = min(missing, default=max(shards) + 1)
             msg = f"{folder}: shard {number} of {name!r} is missing, but {last.name} exists"
             raise FileNotFoundError(msg)
         return [shards[number] for number in numbers]

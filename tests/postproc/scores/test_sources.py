@@ -214,6 +214,15 @@ def test_numbers_in_names_of_models_are_none_of_shards(tmp_path, probs):
         load_predictions(tmp_path)
 
 
+def test_shards_that_tell_their_total_may_begin_at_one(tmp_path, probs):
+    for number, rows in enumerate((probs[:8], probs[8:]), start=1):
+        np.save(tmp_path / f"model-{number:05d}-of-00002.npy", rows)
+    np.testing.assert_array_equal(load_predictions(tmp_path).scores[:], probs)
+    (tmp_path / "model-00002-of-00002.npy").unlink()
+    with pytest.raises(FileNotFoundError, match="shard 2 of 'model' is missing"):
+        load_predictions(tmp_path)
+
+
 def test_zarr_arrays_are_loaded(tmp_path, probs):
     path = zarr_array(tmp_path / "preds.zarr", probs.astype(np.float32), chunks=(7, 4))
     loaded = load_predictions(path)
@@ -232,6 +241,11 @@ def _spoil(folder, probs):
             lambda f, p: (f / "part-00001.npy").unlink(),
             FileNotFoundError,
             "shard 1 of 'part' is missing, but part-00002.npy exists",
+        ),
+        (
+            lambda f, p: (f / "part-00000.npy").unlink(),
+            FileNotFoundError,
+            "shard 0 of 'part' is missing, but part-00002.npy exists",
         ),
         (_spoil, ValueError, r"part-00002.npy: must have 4 columns like part-00000.npy, got 3"),
         (
@@ -261,7 +275,7 @@ def _spoil(folder, probs):
             r"preds, row 0 of part-00001.npy \(row 3 of all\), column 0` must be a finite number",
         ),
     ],
-    ids=["missing", "width", "dtype", "names", "empty", "twice", "total", "nan"],
+    ids=["missing", "first", "width", "dtype", "names", "empty", "twice", "total", "nan"],
 )
 def test_shards_that_do_not_fit_are_named(tmp_path, probs, spoil, error, message):
     folder = shards(tmp_path / "preds", probs, [3, 11])
