@@ -290,7 +290,8 @@ class Judging:
 
     metric: Any = given(
         f"Metrics to show with intervals and gains: {METRIC_NAMES}, cost:FILE (a table of costs, "
-        "rows true, columns decided). With --multilabel also hamming_loss.  [default: accuracy; "
+        "rows true, columns decided; probabilities are decided at least expected cost, as by "
+        "decide --cost). With --multilabel also hamming_loss.  [default: accuracy; "
         "of two classes auc, too; with --multilabel six]",
         metavar="NAME,NAME,...",
         type=Values(MetricName(costs=True)),

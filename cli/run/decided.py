@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,13 +59,13 @@ def decide_file(
     if rows is not None and y is not None:
         notes += [*fit_doubts([rows], y), *unlike_doubts(rows, y, target)]
     notes += [] if rows is None else same_rows([target], [rows], "fit to other labelled rows")
-    decider, costs = None, None
+    decider, costs, check = None, None, None
     if cost is not None:
         table = load_costs(cost, n_classes=target.n_classes, classes=target.classes)
         costs = LeastCost(check_costs(table, target.n_classes, str(cost)))
         if rows is not None and y is not None:
-            doubt = CostCheck.of(costs, probabilities_of(rows), y).doubt
-            notes += [doubt] if doubt else []
+            check = CostCheck.of(costs, probabilities_of(rows), y)
+            notes += [check.doubt] if check.doubt else []
     if make is not None:
         with noting(notes):
             given = _prior_of(prior, target, rows, y, output, runner)
@@ -77,6 +77,8 @@ def decide_file(
     outcome = write_decisions(decider, costs, target, labels, output, runner)
     outcome.summary["warnings"] = notes + outcome.summary["warnings"]
     outcome.summary["saved"] = saved
+    if check is not None:
+        outcome.summary["promise"] = {**asdict(check), "holds": check.doubt is None}
     return outcome
 
 
@@ -115,7 +117,7 @@ def write_decisions(
 ) -> Outcome:
     """Decide a target block by block, write the decisions, and judge them if there are labels."""
     rule: Rule | None = costs if decider is None else decider.rule_
-    tally = Tally(labels, costs)
+    tally = Tally(target, labels, costs)
     part, cuts = DecideRows(target, rule), target.cuts(runner.sizes)
 
     def blocks() -> Iterator[NDArray[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cli.messages import echo
+from cli.messages import echo, print_table
 from postproc.decisions.abstention import SelectiveClassifier
 from postproc.decisions.costs import LeastCost
 from postproc.decisions.decider import Decider
@@ -19,28 +19,36 @@ from postproc.decisions.rules import ABSTAINED
 from postproc.decisions.sets import ConformalSets
 from postproc.decisions.thresholds import ClassWeights
 from postproc.evaluation.agreement import order_doubts
+from postproc.evaluation.influence import spread_of
 from postproc.evaluation.paired import wilson_interval
 from postproc.evaluation.registry import find_metric
 from postproc.reports.tables import percent
 from postproc.scores.codes import coded
-from postproc.scores.names import first_few
+from postproc.scores.names import ABSTAIN, first_few
 from postproc.scores.predictions import Predictions
+
+#: Decisions of a table of costs that are shown: those of most rows.
+SHOWN = 10
 
 
 @dataclass
 class Tally:
     """Counts of decisions, and of those that are right."""
 
+    target: Predictions
     labels: NDArray[Any] | None
     costs: LeastCost | None
     counts: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     decided: list[NDArray[Any]] = field(default_factory=list)  # kept where there are labels
+    made: Counter[int] = field(default_factory=Counter)  # rows of each decision, where they cost
 
     def add(self, rows: slice, block: NDArray[Any], counts: dict[str, float]) -> None:
         """Count a block of labels (k,) or (k, m), or of sets (k, C)."""
         own = self._right(rows, block) if self.labels is not None else {}
         for name, number in {**counts, **own}.items():
             self.counts[name] += number
+        if self.costs is not None:
+            self.made.update(block.tolist())
 
     def _right(self, rows: slice, block: NDArray[Any]) -> dict[str, float]:
         y = np.asarray(self.labels)[rows].astype(np.int64)
@@ -55,7 +63,7 @@ class Tally:
             "wrong": float(np.count_nonzero((block != y) & (block != ABSTAINED))),
             "decided": float(np.count_nonzero(block != ABSTAINED)),
         }
-        return found if self.costs is None else found | {"cost": self.costs.of(y, block).sum()}
+        return found
 
     def summary(self, n_rows: int) -> dict[str, Any]:
         """Shares and means of the decisions, for JSON."""
@@ -70,6 +78,13 @@ class Tally:
             found["labels_per_row"] = self.counts["given"] / max(1, n_rows)
         if "expected_cost" in self.counts:
             found["expected_cost"] = self.counts["expected_cost"] / max(1, n_rows)
+        if self.costs is not None:
+            found["threshold"] = self.costs.threshold(self.target.positive_column)
+            made = [(self._name(j), self.made[j]) for j in self.costs.decisions]
+            found["decisions"] = [
+                {"decision": name, "rows": rows, "share": rows / max(1, n_rows)}
+                for name, rows in made
+            ]
         return found
 
     def judged(self, n_rows: int) -> dict[str, Any]:
@@ -87,7 +102,33 @@ class Tally:
         found: dict[str, Any] = {"decided": decided, "wrong": wrong}
         if decided:
             found |= {"error": wrong / decided, "error_ci": [*wilson_interval(wrong, decided)]}
-        return found if self.costs is None else found | {"cost": self.counts["cost"] / n_rows}
+        return found if self.costs is None else found | self._judged_costs(self.costs)
+
+    def _judged_costs(self, costs: LeastCost) -> dict[str, Any]:
+        """What the decisions cost, and the same one for all rows; of two classes both mistakes."""
+        y, decided = np.asarray(self.labels).astype(np.int64), np.concatenate(self.decided)
+        paid = costs.of(y, decided)
+        cost = float(paid.mean())
+        estimate = spread_of(cost, paid - cost).estimate()
+        always = costs.costs[y].mean(axis=0)
+        best = int(always.argmin())
+        found: dict[str, Any] = {
+            "cost": cost,
+            "cost_ci": list(estimate.interval),
+            "constant": {
+                "decision": self._name(costs.decisions[best]),
+                "cost": float(always[best]),
+            },
+        }
+        if self.target.n_classes == 2:
+            at = self.target.positive_column
+            for name, true in (("missed", at), ("needless", 1 - at)):
+                rows = decided[y == true]
+                found[name] = {"rows": int(np.sum(rows == 1 - true)), "of": len(rows)}
+        return found
+
+    def _name(self, decision: int) -> str:
+        return ABSTAIN if decision == ABSTAINED else self.target.class_name(decision)
 
 
 def fitted_summary(decider: Decider | None) -> dict[str, Any]:
@@ -165,6 +206,10 @@ def show_decisions(summary: dict[str, Any]) -> None:
     size = f"{summary['rows']} rows x {summary['classes']} {columns}, {summary['kind']}"
     fitted = f"; fitted to {summary['fit_rows']} rows" if "fit_rows" in summary else ""
     echo(size + fitted)
+    if "decisions" in summary:
+        made = sorted(summary["decisions"], key=lambda each: -each["rows"])[:SHOWN]
+        rows = [[each["decision"], f"{each['rows']}", percent(each["share"])] for each in made]
+        print_table(["decision", "rows", "%"], rows)
     for line in _lines(summary):
         echo(line)
 
@@ -192,7 +237,14 @@ def _lines(summary: dict[str, Any]) -> Iterator[str]:
         )
     if "expected_cost" in summary:
         yield f"expected cost per row: {summary['expected_cost']:.4g}"
-    if "accepted" in summary:
+        if summary["threshold"] is not None:
+            yield f"threshold of the positive class: {summary['threshold']:.4g}"
+    if (promise := summary.get("promise")) and promise["holds"]:
+        yield (
+            f"on the rows of --fit these decisions cost {promise['actual']:.4g} a row, and the "
+            f"probabilities promise {promise['promised']:.4g}: no more apart than by chance"
+        )
+    if "accepted" in summary and "decisions" not in summary:
         yield f"decided: {summary['accepted']} rows ({percent(summary['coverage'])} %)"
     if summary.get("guaranteed"):
         yield (
@@ -213,14 +265,25 @@ def _lines(summary: dict[str, Any]) -> Iterator[str]:
     if "gain" in judged:
         name = find_metric(summary["metric"]).heading
         yield f"{name} on these rows: {judged['value']:.4f}, gain {_gain_text(judged)}"
-    if "error" in judged:
+    if "missed" in judged:
+        missed, needless = judged["missed"], judged["needless"]
+        yield (
+            f"missed: {missed['rows']} of {missed['of']} positive rows; needless: "
+            f"{needless['rows']} of {needless['of']} negative rows"
+        )
+    elif "error" in judged:
         low, high = judged["error_ci"]
         yield (
             f"wrong: {judged['wrong']} of {judged['decided']} decided rows, "
             f"{percent(judged['error'])} % ({percent(low)} to {percent(high)})"
         )
     if "cost" in judged:
-        yield f"cost per row: {judged['cost']:.4g}"
+        low, high = judged["cost_ci"]
+        constant = judged["constant"]
+        yield (
+            f"cost per row: {judged['cost']:.4g} ({low:.4g} to {high:.4g}); the best "
+            f"decision for all rows alike, {constant['decision']}: {constant['cost']:.4g}"
+        )
 
 
 def _gain_text(found: dict[str, Any]) -> str:

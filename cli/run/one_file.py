@@ -210,7 +210,7 @@ def positive_share(
     at = target.positive_column
     own = target.class_name(at) if target.classes is not None else f"class {at}"
     return {
-        "name": target.positive or target.heading or own,
+        "name": target.positive or own,
         "source": float(source[at]),
         "target": float(found.prior[at]),
         "ci": [float(end[at]) for end in found.interval],

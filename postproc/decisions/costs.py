@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from postproc.decisions.rules import ABSTAINED, Decided, Floats, Ints
+from postproc.evaluation.row_losses import least_costly
 from postproc.scores.arrays import as_numpy
 from postproc.scores.checks import fail, fail_type
 from postproc.scores.codes import coded
@@ -25,16 +26,32 @@ class LeastCost:
 
     def __call__(self, probs: Floats) -> Decided:
         """Decide rows, shape (k, C)."""
-        expected = probs @ self.costs
-        chosen = expected.argmin(axis=1)
-        total = float(np.take_along_axis(expected, chosen[:, None], axis=1).sum())
+        chosen, expected = least_costly(probs, self.costs)
         accepted = chosen < len(self.costs)
-        counts = {"expected_cost": total, "accepted": float(np.count_nonzero(accepted))}
+        counts = {
+            "expected_cost": float(expected.sum()),
+            "accepted": float(np.count_nonzero(accepted)),
+        }
         return np.where(accepted, chosen, ABSTAINED), counts
 
     def of(self, labels: Ints, decided: Ints) -> Floats:
         """Cost of each decided row, shape (n,)."""
         return np.asarray(self.costs[labels, decided])  # ABSTAINED is the last column
+
+    @property
+    def decisions(self) -> list[int]:
+        """What each column decides."""
+        n_classes, n_columns = self.costs.shape
+        return [*range(n_classes), ABSTAINED][:n_columns]
+
+    def threshold(self, positive: int) -> float | None:
+        """Probability of the positive class of two from which it is decided; None if none is."""
+        if self.costs.shape != (2, 2):
+            return None
+        positive_row, other = self.costs[positive], self.costs[1 - positive]
+        needless = float(other[positive] - other[1 - positive])
+        missed = float(positive_row[1 - positive] - positive_row[positive])
+        return needless / (needless + missed) if needless > 0 and missed > 0 else None
 
 
 def check_costs(costs: Any, n_classes: int, name: str = "costs") -> Floats:

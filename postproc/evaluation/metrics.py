@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -19,7 +20,7 @@ from postproc.scores.blocks import DEFAULT_SIZES, Sizes, row_cuts, sub_blocks
 from postproc.scores.checks import check_choice, check_count, check_labels, fail
 from postproc.scores.detection import KINDS
 from postproc.scores.frames.arguments import takes_frames
-from postproc.scores.kinds import LEAST_PROBABILITY, Kind, check_scores
+from postproc.scores.kinds import LEAST_PROBABILITY, Kind, check_scores, probabilities
 
 #: The k of top-k accuracy.
 TOP_K = 5
@@ -112,12 +113,15 @@ class MetricAccumulator:
         briers = np.maximum(squares - shares**2, 0) + (1 - shares) ** 2
         self._brier.append(float(briers.sum()))
         known = {"log_loss": losses, "brier": briers}
+        whole = partial(_probabilities, block, self._kind)
         if self._classes == 2:  # other metrics of two classes need probabilities
             positive = np.where(labels == 1, shares, 1 - shares)
             block = np.stack([1 - positive, positive], axis=1)
         for line, metric in zip(self._values, self._row_metrics, strict=True):
             found = known.get(metric.name)
-            line[self._rows : end] = metric.function(labels, block) if found is None else found
+            if found is None:
+                found = metric.function(labels, block if metric.of_labels is None else whole())
+            line[self._rows : end] = found
         self._rows = end
 
     @property
@@ -271,6 +275,11 @@ class MeasureRows:
         for part in sub_blocks(rows, n_classes, self.sizes.cached):
             found.update(self.scores[part, :])
         return found
+
+
+def _probabilities(block: NDArray[Any], kind: Kind) -> NDArray[np.float64]:
+    """Probabilities as those that are decided, (k, C)."""
+    return np.asarray(as_numpy(probabilities(block, kind)), dtype=np.float64)
 
 
 def _count_outside(

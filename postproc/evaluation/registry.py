@@ -43,6 +43,8 @@ class Metric:
     several: bool = False  # whether it says nothing where all labels are of one class
     tasks: frozenset[str] = frozenset(("multiclass", "binary"))
     of_matrix: Callable[..., Measured] | None = field(default=None, repr=False, compare=False)
+    #: The function for predicted labels, of a metric that decides probabilities itself.
+    of_labels: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_share(self) -> bool:
@@ -159,31 +161,26 @@ def label_metric(name: str, task: TaskName) -> Metric:
 
 
 def cost_metric(costs: Any, *, name: str = "cost") -> Metric:
-    """The mean cost of decisions by a table (C, C): rows are true, columns decided classes."""
+    """The mean cost of decisions by a table (C, C), or (C, C + 1) where the last is to abstain.
+
+    Rows are true classes, columns decisions. Probabilities are decided at least expected cost.
+    """
     table = np.asarray(costs, dtype=np.float64)
-    if table.ndim != 2 or table.shape[0] != table.shape[1] or len(table) < 2:
-        fail(name, "a square table, a row and a column for each class", f"shape {table.shape}")
+    if table.ndim != 2 or len(table) < 2 or table.shape[1] - len(table) not in (0, 1):
+        rule = "a table of a row and a column for each class, or one column more for abstaining"
+        fail(name, rule, f"shape {table.shape}")
     if not np.isfinite(table).all():
         fail(name, "finite costs", repr(float(table[~np.isfinite(table)][0])))
     return Metric(
         name=name,
         heading="cost",
-        definition="mean cost of the decided classes",
-        needs="labels",
-        function=partial(_mean_cost, table=table),
+        definition="mean cost of the decisions of least expected cost, or of predicted labels",
+        needs="probabilities",
+        function=partial(row_losses.costs_of_decisions, costs=table),
+        of_labels=partial(row_losses.costs_of_labels, costs=table),
         higher=False,
         bounds=(-np.inf, np.inf),
     )
-
-
-def _mean_cost(
-    labels: NDArray[Any], decided: NDArray[Any], weights: Any, n_classes: int, *, table: Any
-) -> Measured:
-    if len(table) != n_classes:
-        fail("cost", f"a table of {n_classes} classes like the predictions", f"{len(table)}")
-    costs = table[labels, decided]
-    value = float(weights @ costs)
-    return Measured(value, costs - value)
 
 
 def _shares(weights: NDArray[Any] | None, n_rows: int) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from postproc.scores.checks import fail
 from postproc.scores.kinds import LEAST_PROBABILITY
 
 Floats = NDArray[np.float64]
@@ -35,6 +36,31 @@ def top_k_hits(labels: NDArray[Any], probs: NDArray[Any], *, k: int) -> Floats:
     own = probs[np.arange(len(labels)), labels][:, None]
     ahead = (probs > own) | ((probs == own) & (np.arange(probs.shape[1]) < labels[:, None]))
     return np.asarray(ahead.sum(axis=1) < k, dtype=np.float64)
+
+
+def least_costly(probs: Floats, costs: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """The decision of least expected cost, the first of tied ones, and that cost, (n,) each."""
+    expected = probs @ costs
+    chosen = expected.argmin(axis=1)
+    return chosen, np.take_along_axis(expected, chosen[:, None], axis=1)[:, 0]
+
+
+def costs_of_decisions(labels: NDArray[Any], probs: NDArray[Any], *, costs: Floats) -> Floats:
+    """Cost of the decision of least expected cost in each row, (n,)."""
+    _check_costs(probs, costs)
+    return np.asarray(costs[labels, least_costly(probs, costs)[0]])
+
+
+def costs_of_labels(labels: NDArray[Any], probs: NDArray[Any], *, costs: Floats) -> Floats:
+    """Cost of deciding the likeliest class in each row, (n,), where predictions are labels."""
+    _check_costs(probs, costs)
+    return np.asarray(costs[labels, probs.argmax(axis=1)])
+
+
+def _check_costs(probs: NDArray[Any], costs: Floats) -> None:
+    if len(costs) != probs.shape[1]:
+        rule = f"a table of {probs.shape[1]} classes like the predictions"
+        fail("cost", rule, f"{len(costs)}")
 
 
 def predicted_shares(labels: NDArray[Any], probs: NDArray[Any]) -> Floats:

@@ -100,7 +100,7 @@ class PositiveShare(NamedTuple):
         """Whether the mean prediction differs from the share, by a t-test at 0.05."""
         p_value = self.difference.p_value
         if math.isnan(p_value) or p_value >= 1 - CONFIDENCE:
-            return "unclear"
+            return "no difference found"
         return "too high" if self.difference.value > 0 else "too low"
 
     def to_dict(self) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def model_reports(
         shown = map(find_metric, SHOWN)
         metrics = {m.name: m for m in shown if m.needs == "labels" or not only} | metrics
     for metric in metrics.values():
-        if only and metric.needs != "labels":
+        if only and metric.needs != "labels" and metric.of_labels is None:
             rule = f"one of predicted classes, as {only[0]} has only these"
             mend = "if it holds scores, declare --logits or --probs (kinds=)"
             fail("metric", rule, metric.name, mend)
@@ -97,9 +97,12 @@ def model_reports(
         of_rows += CALIBRATION_IN_THE_LARGE
     counts = bool(of_ranks) and in_a_grid(shape) and shape[1] > 2 and shape[0] <= KEPT_ROWS
     measures = [
-        MeasureRows(m.scores, m.labels, m.kind, m.name, sizes, tuple(of_rows), counts)
+        MeasureRows(
+            m.scores, m.labels, m.kind, m.name, sizes,
+            tuple(map(_of_predicted, of_rows)) if m.labels_only else tuple(of_rows), counts,
+        )
         for m in models
-    ]
+    ]  # fmt: skip
     found = pass_over(
         [Entry(MeasuredRows(part), m.rows) for part, m in zip(measures, models, strict=True)],
         labels, shape, units, map_blocks, sizes,
@@ -132,6 +135,12 @@ def model_reports(
         _report(model, each, comparison, own, _positive(each, of_rows))
         for model, each, comparison, own in zip(models, judged, comparisons, results, strict=True)
     )
+
+
+def _of_predicted(metric: Metric) -> Metric:
+    """A metric of the rows of predicted labels; only those with `of_labels` come here."""
+    assert metric.of_labels is not None
+    return replace(metric, function=metric.of_labels)
 
 
 def _rank_all(

@@ -124,6 +124,48 @@ def test_costs_decide_and_are_counted(task, run_cli):
     y = np.load("y.test.npy")
     assert found["judged"]["cost"] == pytest.approx(costs[y, chosen].mean())
     assert found["accepted"] == (chosen < 3).sum()
+    paid = costs[y, chosen]
+    half = 1.96 * paid.std() / len(y) ** 0.5
+    wanted = pytest.approx([paid.mean() - half, paid.mean() + half], rel=0.05)
+    assert found["judged"]["cost_ci"] == wanted
+    constant = [costs[y, j].mean() for j in range(4)]
+    best = {"decision": [*CLASSES, "abstain"][np.argmin(constant)], "cost": min(constant)}
+    assert found["judged"]["constant"] == pytest.approx(best)
+    made = {each["decision"]: each["rows"] for each in found["decisions"]}
+    assert made == {name: (chosen == j).sum() for j, name in enumerate([*CLASSES, "abstain"])}
+    assert found["threshold"] is None
+
+
+@pytest.mark.parametrize("positive", ["well", "ill"])
+def test_costs_of_two_classes_show_threshold_and_both_mistakes(task, run_cli, positive):
+    rng = np.random.default_rng(2)
+    probs = rng.beta(1, 3, 500)
+    y = (rng.random(500) < probs).astype(int)
+    names, ids = np.array(["well", "ill"]), [f"r{row}" for row in range(500)]
+    both = np.stack([1 - probs, probs], axis=1)
+    save_predictions("two.csv", both, classes=tuple(names), ids=ids)
+    Path("two.labels.csv").write_text(
+        "\n".join(["id,label", *(f"{i},{names[j]}" for i, j in zip(ids, y, strict=True))])
+    )
+    Path("k.csv").write_text("true,well,ill\nwell,0,1\nill,8,0.5\n")
+    words = ("decide", "two.csv", "--cost", "k.csv", "--labels", "two.labels.csv")
+    words = (*words, "--fit", "two.csv", "--fit-labels", "two.labels.csv", "--positive", positive)
+    found = json.loads(run_cli(*words, "-o", "l.csv", "--json").stdout)
+    costs = np.array([[0, 1], [8, 0.5]])
+    chosen = (both @ costs).argmin(axis=1)
+    assert ([row["label"] for row in rows_of("l.csv")] == names[chosen]).all()
+    at = list(names).index(positive)
+    assert ((both[:, at] >= found["threshold"]) == (chosen == at)).all()
+    for name, true in (("missed", at), ("needless", 1 - at)):
+        wrong, of = int(((y == true) & (chosen != true)).sum()), int((y == true).sum())
+        assert found["judged"][name] == {"rows": wrong, "of": of}
+    assert found["promise"]["holds"]
+    assert found["promise"]["actual"] == pytest.approx(costs[y, chosen].mean())
+    said = run_cli(*words, "-o", "again.csv").stdout
+    assert "no more apart than by chance" in said
+    assert f"missed: {found['judged']['missed']['rows']} of " in said
+    assert "best decision for all rows alike" in said
+    assert "wrong:" not in said
 
 
 def test_poor_calibration_is_told_where_costs_decide(task, run_cli):

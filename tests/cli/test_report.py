@@ -267,7 +267,7 @@ def test_groups_and_weights_are_looked_up_by_id(run, folder, judged):
 
 
 @pytest.mark.parametrize("names", [False, True])
-def test_costs_from_a_table(run, folder, judged, names):
+def test_costs_from_a_table(run, run_cli, folder, judged, names):
     table = np.loadtxt("costs.csv", delimiter=",")
     if names:
         classes = list("abcdefg")
@@ -277,9 +277,16 @@ def test_costs_from_a_table(run, folder, judged, names):
         lines += [",".join([classes[i], *(f"{table[i, j]:g}" for j in order)]) for i in range(7)]
         (folder / "costs.csv").write_text("\n".join(lines))
     found = json.loads(run("old", "--labels", "y", "--metric", "cost:costs.csv", "--json").stdout)
-    right, decided = np.load("y.npy"), np.load("old.npy").argmax(axis=1)
+    right, scores = np.load("y.npy"), np.load("old.npy")
     value = found["models"][0]["metrics"]["cost:costs.csv"]["value"]
+    decided = (softmax(scores, axis=1) @ table).argmin(axis=1)
     assert value == pytest.approx(table[right, decided].mean())
+    words = ("--cost", "costs.csv", "--labels", "y.npy", "-o", "calls.npy", "--json")
+    classes = ("--classes", "classes.txt") if names else ()
+    same = json.loads(run_cli("decide", "old.npy", *words, *classes).stdout)
+    assert same["judged"]["cost"] == pytest.approx(value)
+    interval = found["models"][0]["metrics"]["cost:costs.csv"]["ci"]
+    assert same["judged"]["cost_ci"] == pytest.approx(interval)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +299,7 @@ def test_costs_from_a_table(run, folder, judged, names):
         (
             ("--metric", "cost:y.npy"),
             1,
-            "a row and a column for each class, got shape",
+            "or one column more for abstaining, got shape",
         ),
         (("--groups", "none.npy"), 1, "none.npy: no such file"),
         (("--groups", "short.npy"), 1, "as long as the predictions (200 rows), got 3 rows"),

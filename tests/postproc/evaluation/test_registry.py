@@ -54,7 +54,7 @@ ORACLES = {
     "average_precision": average_precision,
     "aurc": aurc,
     "top2": lambda y, p, w: sk.top_k_accuracy_score(y, p, k=2, sample_weight=w),
-    "cost": lambda y, p, w: np.average(COSTS[y, p.argmax(axis=1)], weights=w),
+    "cost": lambda y, p, w: np.average(COSTS[y, (p @ COSTS).argmin(axis=1)], weights=w),
 }
 
 

@@ -17,6 +17,7 @@ from postproc.evaluation.ranking import auc, average_precision, risk_coverage_ar
 from postproc.evaluation.registry import METRICS, cost_metric, find_metric
 from postproc.reports.report import accuracy_report
 from postproc.scores.blocks import Sizes, in_order
+from postproc.scores.one_hot import from_labels
 
 N = 230
 SMALL = Sizes(block=8 * 4 * 50, cached=8 * 4 * 20)
@@ -30,6 +31,10 @@ def make(n_classes=3, n=N, seed=0):
     models = {k: shared + 0.7 * rng.normal(size=shared.shape) for k in ("base", "new", "other")}
     groups = rng.permutation(np.arange(n) // 4)
     return models, y, groups, rng.uniform(0, 3, n)
+
+
+def chosen_by(logits, costs):
+    return (softmax(logits, axis=1) @ costs).argmin(axis=1)
 
 
 def names_of(n_classes):
@@ -214,13 +219,30 @@ def test_the_share_of_the_second_class_is_that_of_whole_arrays(kind, grouped, we
         assert model.value("ece") != pytest.approx(found["ece"])  # of the likeliest class
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_costs_of_least_costly_decisions_and_of_predicted_labels(n_classes):
+    models, y, *_ = make(n_classes)
+    table = np.random.default_rng(2).uniform(0, 5, (n_classes, n_classes + 1))  # or abstain
+    metric = cost_metric(table)
+    report = accuracy_report(models, y, metrics=[metric], sizes=SMALL)
+    for model in report.models:
+        chosen = chosen_by(models[model.name], table)
+        assert model.value("cost") == pytest.approx(table[y, chosen].mean())
+    calls = models["new"].argmax(axis=1)
+    both = accuracy_report({"base": models["base"], "new": from_labels(calls)}, y, metrics=[metric])
+    base, new = (table[y, each] for each in (chosen_by(models["base"], table), calls))
+    assert [m.value("cost") for m in both.models] == pytest.approx([base.mean(), new.mean()])
+    assert both.compared[0].results["cost"].gain == pytest.approx((base - new).mean())
+
+
 def test_whether_two_classes_are_calibrated_is_said():
     rng = np.random.default_rng(5)
     p = rng.beta(1, 4, 3000)
     y = (rng.random(3000) < p).astype(int)
     models = {"right": p, "high": (1 + p) / 3, "low": p / 3}
     report = accuracy_report(models, y)
-    assert [m.positive.verdict for m in report.models] == ["unclear", "too high", "too low"]
+    verdicts = ["no difference found", "too high", "too low"]
+    assert [m.positive.verdict for m in report.models] == verdicts
     text, page = report.to_text(), report.to_html()
     for shown in (text, page):
         assert f"Calibration of class 1, which {100 * y.mean():.2f} % of the rows are" in shown
