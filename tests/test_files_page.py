@@ -37,6 +37,7 @@ def files(tmp_path, monkeypatch):
     np.save("stack.npy", np.stack([a, b]))
     np.save("outputs.npy", [np.c_[1 - p, p] for p in b.T])
     np.save("votes.npy", rng.integers(1, 9, (N_ROWS, 3)))
+    np.save("percent.npy", 100 * b[:, 0])
     np.save("holes.npy", np.where(np.arange(N_ROWS)[:, None] == 3, np.nan, a))
     np.save("twice.npy", softmax(a))
     np.save("patches.npy", a)

@@ -31,7 +31,7 @@ from postproc.scores.binary import OneColumn, as_column, is_one_column
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
 from postproc.scores.codes import coded
-from postproc.scores.detection import examine
+from postproc.scores.detection import PERCENT_NOTE, examine
 from postproc.scores.kinds import Kind
 from postproc.scores.names import first_few
 from postproc.scores.one_hot import from_labels
@@ -256,6 +256,9 @@ def _checked(
     if verdict.kind == "logits" and not (kind or contents.kind or reading.multilabel or column):
         _check_logits(source, notes.name)
     scores = source
+    if verdict.percent is not None:
+        notes.notes.append(PERCENT_NOTE.format(*verdict.percent))
+        values = source
     if isinstance(values, np.ndarray) and mapped:
         scores = np.asarray(values if column is None else source)
     checked = Predictions.named(

@@ -109,8 +109,8 @@ CODES = {
         "PP201",
         "Not read as it stands",
         "Columns or rows were left out, a common prefix of names was dropped, rows were "
-        "renormalized, labels were recognized by their form, or members by names of files without "
-        "words such as oof and test.",
+        "renormalized, percentages were divided by 100, labels were recognized by their form, or "
+        "members by names of files without words such as oof and test.",
         "The message says what was done; it is given once for each file.",
         "Declare it: `--columns`, `--id-column`, `--label-column`, `--key`, `--classes`, "
         "`--probs`.",

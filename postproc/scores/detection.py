@@ -16,7 +16,7 @@ from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order, ro
 from postproc.scores.checks import check_choice, fail
 from postproc.scores.findings import CheckRows, Decimals, Entry, Found, row_name
 from postproc.scores.rounding import SUM_TOLERANCE, SUM_TOLERANCE_FLOAT16, rounding
-from postproc.scores.sources import Source
+from postproc.scores.sources import Percent, Source
 
 Kind = Literal["logits", "probs", "votes"]
 
@@ -39,6 +39,13 @@ SLACK = 1e-3
 #: One column without a negative score holds percentages if the largest lies between these.
 PERCENT = (20, 100)
 
+#: Declared probabilities are percentages if the largest exceeds this, and at least this share of
+#: the scores 1: neither rounding nor a few slips take probabilities there.
+PERCENT_DECLARED = (1.5, 0.1)
+
+#: What is said of percentages that are declared probabilities.
+PERCENT_NOTE = "percentages, from {0:g} to {1:g}, declared as probabilities: divided by 100"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -50,6 +57,8 @@ class Verdict:
     #: Rows of probabilities whose sum is off by more than rounding, and the largest difference.
     n_off: int
     largest_off: float
+    #: Least and largest of percentages, which were divided by 100.
+    percent: tuple[float, float] | None = None
 
 
 def examine(
@@ -97,7 +106,11 @@ def examine(
         check = replace(check, tolerance=max(tolerance, allowed))
         if found.largest_off <= check.tolerance + 1e-9:
             found.unlike = None
-    if one_column:
+    percent = declared == "probs" and are_percent(found, check)
+    if percent:
+        array = Percent(array) if isinstance(array, Source) else as_floating(array) / 100
+        decided: Kind = "probs"
+    elif one_column:
         is_floating = api.array_namespace(array).isdtype(array.dtype, "real floating")
         if any_scale and found.outside is not None:
             declared = declared or "logits"
@@ -109,11 +122,27 @@ def examine(
     unpredicted = found.unpredicted(zeros=decided != "logits" or declared is None)
     if len(unpredicted) and (not skip_unpredicted or len(unpredicted) == len(array)):
         _refuse_unpredicted(found, unpredicted, declared, decided, array, name)
-    off = (found.n_off, found.largest_off) if decided == "probs" else (0, 0.0)
+    off = (found.n_off, found.largest_off) if decided == "probs" and not percent else (0, 0.0)
     if one_column:
         whole = TwoColumns(array, decided) if isinstance(array, Source) else None
         array = two_columns(array, decided) if whole is None else whole
-    return array, Verdict(decided, unpredicted, *off)
+    return array, Verdict(decided, unpredicted, *off, found.range if percent else None)
+
+
+def are_percent(found: Found, check: CheckRows) -> bool:
+    """Whether declared probabilities are percentages, from what was found in all rows.
+
+    Rows of classes sum to 100; columns that stand for themselves lie in [0, 100].
+    """
+    low, high = found.range
+    least, share = PERCENT_DECLARED
+    if low < 0 or not least < high <= 100 * (1 + 1e-6):
+        return False
+    if not check.multilabel:
+        return all(abs(total - 100) <= 1 for total in found.sums)
+    if found.whole and high <= PERCENT[0]:  # labels 0, 1, 2, perhaps
+        return False
+    return bool(found.n_above >= share * found.n_rows * check.values.shape[1])
 
 
 def decide(found: Found, declared: Kind | None, check: CheckRows, array: Array) -> Kind:
@@ -181,7 +210,10 @@ def decide_column(found: Found, declared: Kind | None, name: str, *, is_floating
     if low >= -SLACK and high <= 1 + SLACK:
         fail(name, clearly, shown, f"clip probabilities to [0, 1], or {EITHER}")
     if low >= 0 and PERCENT[0] < high <= PERCENT[1]:
-        fail(name, clearly, f"{shown}, like percentages", f"divide them by 100, or {EITHER}")
+        by_100 = f'declare kind="probs" (--probs), which divides them by 100, or {LOGITS}'
+        if found.n_above < PERCENT_DECLARED[1] * found.n_rows:
+            by_100 = f"divide them by 100, or declare {LOGITS}"
+        fail(name, clearly, f"{shown}, like percentages", by_100)
     return "logits"
 
 

@@ -36,6 +36,8 @@ class Found:
     range: tuple[float, float] = (math.inf, -math.inf)
     #: Rows that were predicted, and numbers of those that are all NaN or all zero.
     n_rows: int = 0
+    #: Scores above 1, counted where each column stands for itself.
+    n_above: int = 0
     missing: list[NDArray[np.int64]] = field(default_factory=list)
     zeros: list[NDArray[np.int64]] = field(default_factory=list)
 
@@ -56,6 +58,7 @@ class Found:
         self.whole = self.whole and other.whole
         self.range = min(self.range[0], other.range[0]), max(self.range[1], other.range[1])
         self.n_rows += other.n_rows
+        self.n_above += other.n_above
         self.missing += other.missing
         self.zeros += other.zeros
 
@@ -113,6 +116,8 @@ class CheckRows:
             found.negative = entry(block < 0)
         if found.above is None and high > 1:
             found.above = entry(block > 1)
+        if self.multilabel and high > 1:
+            found.n_above += int(xp.sum(xp.astype(block > 1, xp.int64)))
         if found.negative is not None or self.multilabel:
             return
         with np.errstate(over="ignore"):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import array_api_compat as api
 
 from postproc.scores.arrays import Array, as_array, as_floating, log_softmax, row_sums, softmax
 from postproc.scores.binary import as_column, is_one_column, like_given, two_columns
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
-from postproc.scores.detection import Kind, examine
+from postproc.scores.codes import coded
+from postproc.scores.detection import PERCENT_NOTE, Kind, examine
 from postproc.scores.frames.arguments import takes_frames
 
 __all__ = ["Kind", "check_scores", "log_probabilities", "probabilities", "two_class_rows"]
@@ -45,7 +47,9 @@ def check_scores(
     kind : {"logits", "probs", "votes"}, optional
         The declared kind; it is validated. Without it the kind is detected. Logits may be -inf, a
         probability of exactly 0, while one entry of the row is finite. Votes are counts >= 0; they
-        are divided by the row's sum.
+        are divided by the row's sum. Declared probabilities that lie in [0, 100], at least a tenth
+        of them above 1 and the largest above 1.5, are percentages and divided by 100; rows of
+        classes must sum to 100.
     name : str
         What messages call the scores: an argument or a file.
     multilabel : bool
@@ -60,7 +64,8 @@ def check_scores(
     Returns
     -------
     scores : array or tensor of shape (n, C)
-        The scores, unchanged; one column as two, [1 - p, p] or [0, z] of logits z.
+        The scores, unchanged but for percentages; one column as two, [1 - p, p] or [0, z] of
+        logits z.
     kind : {"logits", "probs", "votes"}
         What they are.
 
@@ -72,6 +77,11 @@ def check_scores(
         If they are not two-dimensional, have too few columns, hold NaN or +inf (row and column are
         named), rows that are all NaN or all zero (they are counted), contradict the declared kind,
         or could be of either kind.
+
+    Warns
+    -----
+    UserWarning
+        If percentages were divided by 100.
 
     Examples
     --------
@@ -87,6 +97,9 @@ def check_scores(
         map_blocks=map_blocks,
         sizes=sizes,
     )
+    if verdict.percent is not None:
+        note = PERCENT_NOTE.format(*verdict.percent)
+        warnings.warn(coded("read", f"{name}: {note}"), UserWarning, stacklevel=3)
     return array, verdict.kind
 
 

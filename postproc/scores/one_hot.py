@@ -128,6 +128,14 @@ def _with_classes(model: Predictions, classes: Sequence[str], like: str) -> Pred
     unknown = [own[at] for at in np.flatnonzero(places < 0)]
     if unknown:
         mend = "name all classes with --classes, or declare --logits or --probs if they are scores"
+        if len(classes) == 2 and all(name.lstrip("-").isdecimal() for name in own):
+            mend = (
+                "if these whole numbers are scores on another scale, log-loss, costs and the like "
+                "need probabilities: leave only metrics of the order (--metric auc) for "
+                "FILE:COLUMN, or calibrate it first (postproc calibrate FILE:COLUMN --logits "
+                "--fit ... --fit-labels ...) and report what that writes; if they are classes, "
+                "name all with --classes"
+            )
         fail(f"labels of {model.name}", f"classes of {like}", some(unknown), mend)
     labels = places[model.scores.labels]
     return replace(model, scores=OneHot(labels, len(classes)), classes=tuple(classes))

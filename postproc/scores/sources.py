@@ -335,6 +335,19 @@ class Picked(Derived):
         return {**signature_of(self.source), "rows": rows, "columns": columns}
 
 
+@dataclass(frozen=True)
+class Percent(Derived):
+    """Percentages, divided by 100 as they are read."""
+
+    def read(self, rows: slice) -> Array:
+        """Read the rows start..stop."""
+        return as_floating(self.source[rows, :]) / 100
+
+    def signature(self) -> dict[str, Any]:
+        """That of the percentages, and that they are some."""
+        return {**signature_of(self.source), "percent": True}
+
+
 def _composed(
     first: NDArray[np.int64] | None, then: NDArray[np.int64] | None
 ) -> NDArray[np.int64] | None:

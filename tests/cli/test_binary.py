@@ -265,7 +265,7 @@ def test_the_heading_names_the_positive_label(task, run_cli):
 REFUSED = {
     "labels": ("labels", [], "looks like labels"),
     "float labels": ("float_labels", [], "looks like labels"),
-    "percentages": ("percent", [], "divide them by 100"),
+    "percentages": ("percent", [], "declare --probs, which divides them by 100, or --logits"),
     "rounded out": ("rounded", [], "clip"),
     "votes": ("flat", ["--votes"], "a column for each class"),
     "unnamed": ("flat", ["--labels", "names.txt"], "--positive"),

@@ -81,7 +81,6 @@ def test_columns_of_one_table_are_compared(table, run_cli):
     [
         ("march.csv:old_score", "--labels", "march.csv:churned"),
         ("march.csv", "--columns", "old_score", "--labels", "march.csv:churned"),
-        ("march.csv:p_churn", "march.csv:old_score", "--labels", "march.csv:churned"),
     ],
 )
 def test_whole_numbers_are_scores_where_that_is_declared(table, run_cli, words):
@@ -93,6 +92,16 @@ def test_whole_numbers_are_scores_where_that_is_declared(table, run_cli, words):
     found = json.loads(ran.stdout)["models"][-1]
     assert found["metrics"]["auc"]["value"] == pytest.approx(wanted)
     assert found["log_loss"] is not None
+
+
+def test_whole_numbers_beside_probabilities_are_scores_on_another_scale(table, run_cli):
+    words = ("report", "march.csv:p_churn", "march.csv:old_score", "--labels", "march.csv:churned")
+    error = run_cli(*words, "--metric", "auc,log_loss", code=1, coded=True).stderr
+    assert "leave only metrics of the order (--metric auc) for FILE:COLUMN, or calibrate" in error
+    run_cli(*words, "--metric", "auc")
+    fit = ("--fit", words[2], "--fit-labels", "march.csv:churned")
+    run_cli("calibrate", words[2], "--logits", *fit, "-o", "old.csv")
+    run_cli(*words[:2], "old.csv", *words[3:], "--metric", "auc,log_loss")
 
 
 def test_one_class_may_be_far_from_labels_by_name(table, run_cli):
