@@ -339,7 +339,9 @@ class Outputs:
     )
     integers: bool = given("Write labels as integers 0..C-1, not as class names.")
     columns_as: Any = given(
-        "Headings of the columns of labels.", metavar="id:NAME,label:NAME", type=Renames()
+        "Headings of the columns of labels; of convert without --labels-out, those of all columns.",
+        metavar="id:NAME,label:NAME",
+        type=Renames(),
     )
     probability: bool = given(
         "Write the probability beside each label: of the positive class of two, else of the label."
@@ -357,6 +359,9 @@ class Outputs:
 
 #: Options of `Outputs` that say how labels are written beside probabilities.
 LABELS_OUT = ("labels_out", "integers", "columns_as")
+
+#: Options of `Outputs` for what is fitted and writes probabilities.
+FITTED_OUT = ("output", "overwrite", "save", "oof", *LABELS_OUT, "as_json")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ Examples:
     help=f"What every step must improve: {METRIC_NAMES}; with --multilabel, hamming_loss, too.  "
     "[default: accuracy; with --multilabel: log_loss]",
 )
-@options.group(Outputs)
+@options.group(Outputs, *options.FITTED_OUT)
 @options.group(Running)
 def auto_command(
     predictions: tuple[str, ...],

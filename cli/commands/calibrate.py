@@ -36,7 +36,7 @@ Examples:
     "quadratic, venn-abers, or binary, the mean of these weighted by their held-out log-loss.  "
     "[default: binary for two classes, else pooled]",
 )
-@options.group(Outputs)
+@options.group(Outputs, *options.FITTED_OUT)
 @options.group(Running)
 def calibrate_command(
     predictions: str,

@@ -96,7 +96,7 @@ Examples:
 @options.group(Inputs)
 @options.group(Rule)
 @options.group(Devil)
-@options.group(Outputs)
+@options.group(Outputs, *options.FITTED_OUT)
 @options.group(Running)
 def ensemble_command(
     method: str,

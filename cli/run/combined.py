@@ -204,9 +204,11 @@ def _report(
     best = members.names[0] if solo is None else members.names[int(solo.argmax())]
     judging: dict[str, Any] = {"groups": groups}
     model = what.model
-    if isinstance(model, AutoPostprocessor) and model.metric != "accuracy":
-        best = members.names[model.best_]
-        judging |= {"metrics": [find_metric(model.metric)]}
+    metric = getattr(model, "metric", "accuracy")
+    if metric != "accuracy":
+        judging["metrics"] = [find_metric(metric)]
+        if isinstance(model, AutoPostprocessor):
+            best = members.names[model.best_]
     models |= contestants
     name = what.method if what.method not in models else f"{what.method} (ensemble)"
     models[name] = made

@@ -15,7 +15,7 @@ from cli.task.load import load
 from cli.task.output import lost_ids, output_like, output_path
 from cli.task.runner import Runner
 from postproc.files import load_class_names, save_blocks
-from postproc.files.decided import save_labels
+from postproc.files.decided import headings_of, save_labels
 from postproc.files.labels import load_ids
 from postproc.files.llm import Converted, read_lm_eval, read_logprobs
 from postproc.scores.arrays import undo_softmax
@@ -59,12 +59,19 @@ def convert_file(
         read = Converted(load(path, runner, **how), None)
     found, labels = read
     if ids is not None:
-        found = replace(found, ids=_ids_of(ids, found), id_heading="id")
+        own, heading = _ids_of(ids, found)
+        found = replace(found, ids=own, id_heading=heading)
     if found.kind == "votes":
         found = replace(found, scores=found.probabilities(), kind="probs")
     if undo:
         found = replace(found, scores=undo_softmax(np.asarray(found.scores)), kind="probs")
     scores, like = np.asarray(found.scores), output_like(output, found)
+    classes, id_heading = like.classes, found.id_heading
+    if runner.outputs.columns_as and labels_out is None:
+        columns = classes or tuple(map(str, range(found.n_classes)))
+        header = headings_of(columns, runner.outputs.layout(found, None))
+        classes = tuple(header[name] for name in columns)
+        id_heading = header.get("id", id_heading)
     if like.only is not None:
         scores = scores[:, like.only, None]
     save_blocks(
@@ -72,11 +79,11 @@ def convert_file(
         [scores],
         shape=scores.shape,
         dtype=scores.dtype,
-        classes=like.classes,
+        classes=classes,
         ids=found.ids,
         kind=found.kind,
         flat=like.flat,
-        id_heading=found.id_heading,
+        id_heading=id_heading,
         overwrite=runner.outputs.overwrite,
     )
     if labels_out is not None and labels is not None:
@@ -90,13 +97,13 @@ def convert_file(
     return Outcome(summary, _show)
 
 
-def _ids_of(path: Path, found: Predictions) -> NDArray[np.str_]:
-    """The ids in a file, one for each row."""
-    ids = load_ids(path)
+def _ids_of(path: Path, found: Predictions) -> tuple[NDArray[np.str_], str]:
+    """The ids in a file, one for each row, and their heading."""
+    ids, heading = load_ids(path)
     if len(ids) != found.n_rows:
         fail(f"ids of {path}", f"one for each of the {found.n_rows} rows of {found.name}", len(ids))
     check_unique(ids.tolist(), f"ids of {path}")
-    return ids
+    return ids, heading
 
 
 def _show(summary: dict[str, Any]) -> None:

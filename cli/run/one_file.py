@@ -236,10 +236,10 @@ def _show_adapted(summary: dict[str, Any]) -> None:
         f"test for label shift{units}: p = {summary['p_value']:.3g}, "
         f"{summary['shift_ratio']:.2f} times the sampling noise"
     )
-    assumed = "assumed: rows of one class look alike in the fit rows and in the target"
+    said = "assumed: rows of one class look alike in the fit rows and in the target"
     if summary["explained"] is not None and summary["p_value"] < 0.05:
-        assumed += f"; class frequencies explain {100 * summary['explained']:.0f} % of the shift"
-    echo(assumed)
+        said += f"; class frequencies explain {100 * summary['explained']:.0f} % of the shift"
+    echo(said)
     share, assumed = summary["positive_share"], summary["strength"] > summary["rows"]
     if share is not None:
         low, high = share["ci"]

@@ -26,8 +26,8 @@ def pool_files(
     files = [load(path, runner, repeated_ids=True) for path in paths]
     first = files[0]
     files = [first, *(in_order_of(file, first, quiet=runner.running.quiet) for file in files[1:])]
-    ids = row_ids(files, None if by is None else load_ids(by))
-    groups = RowGroups.of(ids, None if order is None else load_ids(order))
+    ids = row_ids(files, None if by is None else load_ids(by)[0])
+    groups = RowGroups.of(ids, None if order is None else load_ids(order)[0])
     part = PoolRows(tuple(files), groups, rule)
     like = output_like(output, first)
     whole = replace(

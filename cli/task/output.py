@@ -85,12 +85,13 @@ def output_path(source: str, runner: Runner) -> Path:
         overwrite = True  # a job killed at its very end has left it; the job itself checks that
     if not isinstance(target, FolderPath) and path.suffix.lower() != ".zarr":
         check_output(path, overwrite=overwrite, suffixes=(*PREDICTION_SUFFIXES, ".zarr"))
+    _check_distinct(runner.outputs, path)
     check_apart(path)
     check_target(path, overwrite=overwrite)
     check_unlocked(path)
-    _check_save(runner.outputs, path)
-    _check_labels_out(runner, path)
-    _check_oof(runner.outputs, path)
+    _check_save(runner.outputs)
+    _check_labels_out(runner)
+    _check_oof(runner.outputs)
     return path
 
 
@@ -99,8 +100,9 @@ def decision_path(source: str, runner: Runner, *, sets: bool = False) -> Path:
     target, outputs = runner.outputs.output, runner.outputs
     path = _default_path(source, ".csv") if target is None else getattr(target, "path", target)
     check_decision_path(path, overwrite=outputs.overwrite, sets=sets)
+    _check_distinct(outputs, path)
     check_apart(path)
-    _check_save(outputs, path)
+    _check_save(outputs)
     return Path(path)
 
 
@@ -113,25 +115,29 @@ def variants_path(source: str, runner: Runner) -> Path:
     return Path(path)
 
 
-def _check_labels_out(runner: Runner, output: Path) -> None:
-    """Check before anything is fitted that --labels-out can be written, and is no other file."""
+def _check_distinct(outputs: Outputs, output: Path) -> None:
+    """Refuse one file for two outputs."""
+    taken = {output.resolve(): "the output"}
+    for flag in ("--save", "--labels-out", "--oof"):
+        path = getattr(outputs, flag[2:].replace("-", "_"))
+        if path is not None and (other := taken.setdefault(path.resolve(), flag)) != flag:
+            refuse(f"must not be {other}, {path}", flag)
+
+
+def _check_labels_out(runner: Runner) -> None:
+    """Check before anything is fitted that --labels-out can be written, and is no input."""
     path, overwrite = runner.outputs.labels_out, runner.outputs.overwrite
     if path is None:
         return
     check_decision_path(path, overwrite=overwrite, sets=runner.inputs.multilabel)
-    if output.resolve() == path.resolve():
-        refuse(f"must not be the output, {output}", "--labels-out")
     check_apart(path, option="--labels-out")
 
 
-def _check_oof(outputs: Outputs, output: Path) -> None:
-    """Check before anything is fitted that --oof can be written, and is no other file."""
+def _check_oof(outputs: Outputs) -> None:
+    """Check before anything is fitted that --oof can be written, and is no input."""
     if outputs.oof is None:
         return
     file = check_output(outputs.oof, overwrite=outputs.overwrite, suffixes=PREDICTION_SUFFIXES)
-    for other, called in ((output, "the output"), (outputs.labels_out, "--labels-out")):
-        if other is not None and other.resolve() == file.resolve():
-            refuse(f"must not be {called}, {other}", "--oof")
     check_apart(file, option="--oof")
 
 
@@ -203,13 +209,11 @@ def _is_part(file: Path, folder: Path) -> bool:
     return file.parent == folder and is_read
 
 
-def _check_save(outputs: Outputs, output: Path) -> None:
-    """Check before anything is fitted that --save can be written, and is no output or input."""
+def _check_save(outputs: Outputs) -> None:
+    """Check before anything is fitted that --save can be written, and is no input."""
     if outputs.save is None:
         return
     file = check_output(outputs.save, overwrite=outputs.overwrite, suffixes=(".json",))
-    if output.resolve() == file.resolve():
-        refuse(f"must not be the output, {output}, got {file}", "--save")
     check_apart(file, option="--save")
 
 

@@ -136,7 +136,8 @@ class CANModel:
             "far-prior",
             f"the target's mean prediction lies far from the prior (total variation "
             f"{distance:.2f}): CAN pulls ambiguous rows towards the prior, which hurts if the "
-            "target's classes are distributed differently; pass the target's own prior",
+            "target's classes are distributed differently; pass the target's own prior, or "
+            "calibrate first",
         )
 
 

@@ -21,8 +21,11 @@ Floats = NDArray[np.float64]
 #: Confidences that differ by less, or by fewer standard errors, are no cause for doubt.
 LEAST_DIFFERENCE, LEAST_Z = 0.03, 4.0
 
-#: Fewer rows give no verdict; more are sampled in blocks spread over a file.
-LEAST_ROWS, BLOCK_ROWS, MOST_BLOCKS = 50, 256, 80
+#: Fewer rows, and fewer fit rows a class, give no verdict: frequencies of classes fit their noise.
+LEAST_ROWS, LEAST_OF_CLASS = 50, 8
+
+#: Rows of a block, of which some are sampled from large files, and most probabilities in these.
+BLOCK_ROWS, MOST_BLOCKS, MOST_NUMBERS = 256, 80, 10**7
 
 
 class Confidence(NamedTuple):
@@ -74,11 +77,14 @@ def _explaining(means: Floats, shares: Floats, fit: Floats, target: Floats) -> F
 
 def confidence_doubts(fit: Predictions, y: NDArray[np.int64], target: Predictions) -> list[str]:
     """Warn if the rows that something is fitted to are not scored as its target is."""
-    if min(fit.n_rows, target.n_rows) < LEAST_ROWS:
+    n_classes = fit.n_classes
+    cuts = _spread(fit.n_rows, n_classes)
+    n_fit = sum(cut.stop - cut.start for cut in cuts)
+    if min(fit.n_rows, target.n_rows) < LEAST_ROWS or n_fit < LEAST_OF_CLASS * n_classes:
         return []
-    cuts = _spread(fit.n_rows)
     rows = np.concatenate([y[cut] for cut in cuts])
-    found = compare_confidence(_read(fit, cuts), rows, _read(target, _spread(target.n_rows)))
+    other = _read(target, _spread(target.n_rows, n_classes))
+    found = compare_confidence(_read(fit, cuts), rows, other)
     if not found.is_unlike:
         return []
     said = (
@@ -91,11 +97,12 @@ def confidence_doubts(fit: Predictions, y: NDArray[np.int64], target: Prediction
     return [coded("unlike-scores", said)]
 
 
-def _spread(n_rows: int) -> list[slice]:
+def _spread(n_rows: int, n_classes: int) -> list[slice]:
     """Blocks of rows that cover a file, or lie evenly over a large one."""
     starts = np.arange(0, n_rows, BLOCK_ROWS)
-    if len(starts) > MOST_BLOCKS:
-        starts = np.linspace(0, n_rows - BLOCK_ROWS, MOST_BLOCKS).astype(np.int64)
+    most = min(MOST_BLOCKS, 1 + MOST_NUMBERS // (BLOCK_ROWS * n_classes))
+    if len(starts) > most:
+        starts = np.linspace(0, n_rows - BLOCK_ROWS, most).astype(np.int64)
     return [slice(start, min(start + BLOCK_ROWS, n_rows)) for start in starts.tolist()]
 
 

@@ -130,7 +130,7 @@ def check_decision_path(path: PathLike, *, overwrite: bool, sets: bool = False) 
     return target
 
 
-def _header(names: Sequence[str], layout: Layout) -> dict[str, str]:
+def headings_of(names: Sequence[str], layout: Layout) -> dict[str, str]:
     """The heading of each column; that of ids, in front, only where there are ids."""
     there = list(names) if layout.ids is None else ["id", *names]
     wanted = dict(layout.columns_as or {})
@@ -153,7 +153,7 @@ def _save(
     layout: Layout,
 ) -> Path:
     """Write blocks as the columns that they are turned into, ids in front; whole or not at all."""
-    suffix, header = suffix_of(target), _header(headings, layout)
+    suffix, header = suffix_of(target), headings_of(headings, layout)
 
     def tables() -> Iterator[Columns]:
         start = 0

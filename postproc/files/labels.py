@@ -44,15 +44,15 @@ def load_class_names(path: PathLike) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
-def load_ids(path: PathLike) -> NDArray[np.str_]:
-    """Read row ids, (n,): the id column of a table, or one id per line."""
+def load_ids(path: PathLike) -> tuple[NDArray[np.str_], str]:
+    """Read row ids, (n,), and their heading: the id column of a table, or one id per line."""
     found = resolve_path(path, LABEL_SUFFIXES)
     contents = formats.read(found, labels=True)
     if contents.ids is not None:
-        return contents.ids
+        return contents.ids, contents.id_heading
     if contents.values.ndim != 1:
         fail(str(found), "row ids, one per line", f"{contents.values.shape[1]} columns")
-    return np.asarray(contents.values.astype(np.str_))
+    return np.asarray(contents.values.astype(np.str_)), contents.id_heading
 
 
 def load_labels(
@@ -131,7 +131,7 @@ def load_labels(
     else:
         tell_by_place(name, ids, contents.ids)
         n_there = n_rows if predicted is None else len(predicted)
-        values = _below_heading(values, contents, n_there, name)
+        values = below_heading(values, contents, n_there, name)
     if predicted is not None and (ids is None or contents.ids is None):
         if len(values) != len(predicted):
             rule = f"as long as the predictions ({len(predicted)} rows)"
@@ -176,7 +176,7 @@ def tell_by_place(name: str, ids: Any, own: Any) -> None:
     warnings.warn(coded("by-position", said), ReadingWarning, stacklevel=3)
 
 
-def _below_heading(
+def below_heading(
     values: NDArray[Any], contents: Contents, n_rows: int | None, name: str
 ) -> NDArray[Any]:
     """Labels without the first of one more than there are rows: text, or the 0 of pandas."""

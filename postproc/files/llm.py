@@ -59,7 +59,7 @@ def read_lm_eval(
     `labelled`, one that is none is an error.
     """
     check_choice(normalize, "normalize", ("none", "characters", "bytes", "tokens"))
-    path = Path(path)
+    path = _log_in(Path(path))
     rows: list[NDArray[np.float64]] = []
     texts: list[list[str]] = []
     letters: list[list[str]] = []
@@ -103,6 +103,17 @@ def read_lm_eval(
     labels = None if None in found else np.array(found, dtype=np.int64)
     predictions = Predictions.check(scores, kind="logits", classes=shared, ids=ids, name=str(path))
     return Converted(predictions, labels)
+
+
+def _log_in(path: Path) -> Path:
+    """The log itself, or the only one in a folder as the harness writes it."""
+    if not path.is_dir():
+        return path
+    logs = sorted(path.rglob("samples_*.jsonl"))
+    if len(logs) != 1:
+        found = first_few([str(log.relative_to(path)) for log in logs]) or "none"
+        fail(str(path), "a log, or a folder that holds one, samples_*.jsonl", found)
+    return logs[0]
 
 
 def read_logprobs(

@@ -41,8 +41,8 @@ def stem_of(path: str | os.PathLike[str]) -> str:
 def file_and_column(path: str | os.PathLike[str]) -> tuple[str, str | None]:
     """The parts of `FILE:COLUMN`; a whole path that names a file has no column."""
     text = os.fspath(path)
-    file, colon, column = text.rpartition(":")
-    if not (colon and file and column) or os.sep in column or Path(text).exists():
+    file, _, column = text.rpartition(":")
+    if not (file and column) or {"/", "\\"} & {*column} or Path(text).exists():
         return text, None
     named = any(Path(text + suffix).is_file() for suffix in LABEL_SUFFIXES)
     return (text, None) if named else (file, column)

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from postproc.files.labels import PathLike, look_up, one_column, read_labels, tell_by_place
+from postproc.files.labels import (
+    PathLike,
+    below_heading,
+    look_up,
+    one_column,
+    read_labels,
+    tell_by_place,
+)
 from postproc.files.reading import Reading
 from postproc.scores.checks import fail
 from postproc.scores.label_numbers import to_numbers
@@ -30,8 +37,7 @@ def load_row_values(
     """
     name, contents = read_labels(path, replace(reading or Reading(), label_column=None))
     values = one_column(contents, None, name, of="values", chosen="FILE:COLUMN")
-    if contents.header_or_label and len(values) == n_rows + 1:
-        values = values[1:]
+    values = below_heading(values, contents, n_rows if predicted is None else len(predicted), name)
     tell_by_place(name, ids, contents.ids)
     if ids is not None and contents.ids is not None:
         values = values[look_up(contents.ids, ids, f"ids of {name}")]

@@ -27,6 +27,9 @@ SHARD = re.compile(
     r"[-_.]?(?P<number>\d+)(?:-of-\d+)?\.npy"
 )
 
+#: Whether a file is a shard even where the first ones are missing: others may be of other models.
+SURE = re.compile(r".*(?:(?:part|shard|chunk|batch|block)[-_.]?\d+|\d{5})(?:-of-\d+)?\.npy")
+
 #: How many shards there are, where names tell it.
 TOTAL = re.compile(r"-of-(?P<total>\d+)\.npy$")
 
@@ -106,6 +109,11 @@ def find_shards(path: str | os.PathLike[str]) -> list[Path]:
             if first != file:
                 msg = f"{given}: has two shards of one number, {first.name} and {file.name}"
                 raise ValueError(msg)
+    found = {
+        name: shards
+        for name, shards in found.items()
+        if min(shards) < 2 or SURE.fullmatch(shards[min(shards)].name)
+    }
     if len(found) > 1:
         names = first_few(sorted(found))
         msg = f"{given}: has shards of several names ({names}); choose one: {given / min(found)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -135,19 +137,19 @@ def labels_of(table: Table, reading: Reading) -> Contents:
     elif table.has_header and table.names[0].lower() == "id":
         refuse("it has no column of labels")
     columns = [c for c in range(len(table.names)) if c != ids] if label is None else [label]
-    row_ids = None if ids is None else _ids(table, ids)
+    row_ids, heading = None if ids is None else _ids(table, ids), _heading(table, ids)
     if len(columns) == 1 and is_list(table.columns[columns[0]]):
         values, classes, _ = in_class_order(table, columns[0], (ids,))
-        return Contents(values, classes, row_ids)
+        return Contents(values, classes, row_ids, id_heading=heading)
     found = [_label_values(table, column) for column in columns]
     if len(found) == 1:
-        return Contents(
-            found[0], None, row_ids, header_or_label=not table.has_header, is_table=True
-        )
+        is_first = not table.has_header
+        alone = Contents(found[0], None, row_ids, header_or_label=is_first, is_table=True)
+        return replace(alone, id_heading=heading)
     names = tuple(table.names[c] for c in columns) if table.has_header else None
     is_alike = len({column.dtype.kind in "US" for column in found}) == 1
     stacked = np.stack(found if is_alike else [c.astype(np.str_) for c in found], axis=1)
-    return Contents(stacked, names, row_ids, is_table=True)
+    return Contents(stacked, names, row_ids, is_table=True, id_heading=heading)
 
 
 def _label_values(table: Table, column: int) -> NDArray[np.generic]:

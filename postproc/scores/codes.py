@@ -137,7 +137,8 @@ CODES = {
         "0.08, and than chance allows.",
         "CAN pulls ambiguous rows towards the prior, and loses accuracy if the target's classes "
         "are distributed differently.",
-        "Pass the target's own prior, or estimate it with `postproc adapt`.",
+        "Pass the target's own prior, or estimate it with `postproc adapt`. If it is the target's "
+        "own, the scores are far from calibrated: calibrate them first.",
     ),
     "by-position": Code(
         "PP205",

@@ -25,10 +25,7 @@ NUMBERED = re.compile(r"(.*?)(\d+)", re.DOTALL | re.ASCII)
 FOLDS = "write ids alike; if these are files of folds, postproc pool puts them together"
 
 #: What to do about ids that some lack.
-COMMON = (
-    "--common-rows (in Python, align_members with common_rows=True) keeps only the rows that all "
-    "have"
-)
+COMMON = "common_rows=True (--common-rows) keeps only the rows that all have"
 
 
 def positions(have: Names, want: Names) -> Positions:

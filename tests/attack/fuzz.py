@@ -200,7 +200,7 @@ SUBJECTS = {
     "classes.txt": Subject(
         text("classes.txt", "a\nb\né\n"), lambda folder: load_class_names(folder / "classes.txt")
     ),
-    "ids.txt": Subject(text("ids.txt", "r1\nr2\n"), lambda folder: load_ids(folder / "ids.txt")),
+    "ids.txt": Subject(text("ids.txt", "r1\nr2\n"), lambda folder: load_ids(folder / "ids.txt")[0]),
     "costs.csv": Subject(
         text("costs.csv", ",a,b,c,abstain\na,0,1,2,.5\nb,1,0,1,.5\nc,2,1,0,.5\n"),
         lambda folder: load_costs(folder / "costs.csv", n_classes=3, classes=list("abc")),

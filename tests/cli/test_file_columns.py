@@ -41,7 +41,7 @@ def test_parts_of_a_name(tmp_path, monkeypatch):
         Path(name).touch()
     assert file_and_column("m.csv:p") == ("m.csv", "p")
     assert file_and_column("m.csv:a:b") == ("m.csv:a", "b")
-    for whole in ("m.csv", "a:b.csv", "c:d", ":p", "m.csv:", "x:y/m.csv"):
+    for whole in ("m.csv", "a:b.csv", "c:d", ":p", "m.csv:", "x:y/m.csv", "C:/m.csv", r"C:\m.csv"):
         assert file_and_column(whole) == (whole, None)
 
 
@@ -207,3 +207,14 @@ def test_decisions_may_keep_their_probabilities(table, run_cli):
     np.testing.assert_allclose([each["probability"] for each in found], three.max(axis=1))
     for more in (("--multilabel",), ("--sets", "0.9", "--fit", "x", "--fit-labels", "y")):
         assert "--probability is for" in run_cli(*words, *more, code=2).stderr
+
+
+def test_convert_takes_headings_of_scores(tmp_path, monkeypatch, run_cli):
+    monkeypatch.chdir(tmp_path)
+    np.save("p.npy", [0.25, 0.75])
+    Path("rows.csv").write_text("Tid,isFraud\n7,0\n9,1\n")
+    words = ("convert", "p.npy", "--ids", "rows.csv", "-o", "out.csv")
+    run_cli(*words, "--columns-as", "probability:isFraud")
+    assert Path("out.csv").read_text().splitlines() == ["Tid,isFraud", "7,0.25", "9,0.75"]
+    refused = run_cli(*words, "--overwrite", "--columns-as", "label:isFraud", code=1)
+    assert "must be of the columns id, probability, got 'label'" in refused.stderr

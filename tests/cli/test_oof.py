@@ -239,6 +239,11 @@ def test_decide_takes_the_file(files, run_cli):
         (["adapt", TEST[0], *FIT[:2], *FIT[4:], "--oof", "oof.csv"], "No such option"),
         (["ensemble", "blend", *TEST, *FIT, "-o", "x.csv", "--oof", "x.csv"], "the output"),
         (["auto", *TEST, *FIT, "--oof", "x.csv", "--labels-out", "x.csv"], "--labels-out"),
+        (
+            ["auto", *TEST, *FIT, "--oof", TEST[0], "-o", TEST[0], "--overwrite"],
+            "for --oof: must not be the output",
+        ),
+        (["auto", *TEST, *FIT, "--labels-out", "x.csv", "--probability"], "No such option"),
         (["auto", *TEST, *FIT, "--oof", "good_fit.csv", "--overwrite"], "must not be an input"),
         (["auto", *TEST, *FIT, "--oof", "x.txt"], "suffix"),
     ],

@@ -112,8 +112,7 @@ def test_unlike_ids_are_an_error():
         align_members([a, b])
     message = (
         "`ids of m1` must be those of the other members, in any order, got 'other' instead of "
-        "'row8'; --common-rows (in Python, align_members with common_rows=True) keeps only the "
-        "rows that all have"
+        "'row8'; common_rows=True (--common-rows) keeps only the rows that all have"
     )
     assert str(error.value) == message
     with pytest.raises(
@@ -125,8 +124,7 @@ def test_unlike_ids_are_an_error():
         align_members([a, b])
     message = (
         "`ids of m1` must be those of the other members, in any order, got all but 'row8'; "
-        "--common-rows (in Python, align_members with common_rows=True) keeps only the rows that "
-        "all have"
+        "common_rows=True (--common-rows) keeps only the rows that all have"
     )
     assert str(error.value) == message
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import postproc
+from postproc.evaluation import alike
 from postproc.evaluation.alike import compare_confidence, confidence_doubts
 from postproc.scores.predictions import Predictions
 
@@ -88,3 +89,18 @@ def test_large_files_are_sampled_over_their_whole_length():
     order = np.random.default_rng(0).permutation(len(y))
     target = Predictions.check(fit.scores[order], name="target")
     assert not confidence_doubts(fit, y, target)
+
+
+def test_few_rows_a_class_give_no_verdict():
+    fit, y = Task(2).draw(300)
+    n_classes = fit.shape[1]
+    wide = np.hstack([fit, np.full((300, 60 - n_classes), -20.0)])
+    one = Predictions.check(postproc.softmax(wide), name="fit")
+    other = Predictions.check(postproc.softmax(wide / 9), name="target")
+    assert not confidence_doubts(one, y, other)
+
+
+def test_samples_of_many_classes_take_bounded_memory():
+    cuts = alike._spread(10**6, 1000)
+    assert sum(cut.stop - cut.start for cut in cuts) * 1000 < 1.1 * alike.MOST_NUMBERS
+    assert (cuts[0].start, cuts[-1].stop) == (0, 10**6)

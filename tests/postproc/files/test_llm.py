@@ -299,3 +299,16 @@ def test_logs_in_one_array(tmp_path, name):
     assert labels.tolist() == [1, 1]
     with pytest.raises(ValueError, match="convert --layout lm-eval"):
         load_predictions(tmp_path / name)
+
+
+def test_a_folder_stands_for_its_only_log(tmp_path):
+    record = {"doc_id": 3, "target": 1, "filtered_resps": [["-2.0", "False"], ["-1.0", "False"]]}
+    inside = tmp_path / "results" / "model"
+    inside.mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"a folder that holds one, samples_\*.jsonl, got none"):
+        read_lm_eval(tmp_path)
+    (inside / "samples_task.jsonl").write_text(json.dumps(record) + "\n")
+    assert read_lm_eval(tmp_path).labels.tolist() == [1]
+    (inside / "samples_other.jsonl").write_text(json.dumps(record) + "\n")
+    with pytest.raises(ValueError, match=r"got results/model/samples_other.jsonl, results/"):
+        read_lm_eval(tmp_path)

@@ -54,6 +54,21 @@ def test_lines_may_have_a_heading(tmp_path):
     assert load_row_weights(path, n_rows=3)[0].tolist() == [1, 2, 3]
 
 
+def test_a_heading_stands_above_rows_that_were_never_predicted_too(tmp_path):
+    path = tmp_path / "groups.txt"
+    path.write_text("group\na\nb\nc\n")
+    predicted = np.array([True, False, True])
+    values = load_row_values(path, n_rows=2, predicted=predicted)[0]
+    assert values.tolist() == ["a", "c"]
+
+
+def test_a_number_too_many_is_no_heading(tmp_path):
+    path = tmp_path / "weights.txt"
+    path.write_text("5\n1\n2\n3\n")
+    with pytest.raises(ValueError, match=r"as long as the predictions \(3 rows\), got 4 rows"):
+        load_row_weights(path, n_rows=3)
+
+
 def test_another_number_of_rows_is_an_error(tmp_path):
     path = tmp_path / "groups.txt"
     path.write_text("a\nb\n")

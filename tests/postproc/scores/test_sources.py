@@ -206,6 +206,14 @@ def test_shards_are_loaded_as_one_array(tmp_path, probs):
     np.testing.assert_allclose(loaded.probabilities(slice(2, 13)), probs[2:13])
 
 
+def test_numbers_in_names_of_models_are_none_of_shards(tmp_path, probs):
+    for name in ("resnet", "resnet_152", "resnet_101", "vgg-016"):
+        np.save(tmp_path / f"{name}.npy", probs)
+    assert load_predictions(tmp_path / "resnet").n_rows == len(probs)
+    with pytest.raises(ValueError, match="holds no shards"):
+        load_predictions(tmp_path)
+
+
 def test_zarr_arrays_are_loaded(tmp_path, probs):
     path = zarr_array(tmp_path / "preds.zarr", probs.astype(np.float32), chunks=(7, 4))
     loaded = load_predictions(path)
