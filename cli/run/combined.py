@@ -205,7 +205,7 @@ def _report(
     judging: dict[str, Any] = {"groups": groups}
     model = what.model
     metric = getattr(model, "metric", "accuracy")
-    if metric != "accuracy":
+    if metric != "accuracy" and not members.multilabel:  # whose report has six metrics anyway
         judging["metrics"] = [find_metric(metric)]
         if isinstance(model, AutoPostprocessor):
             best = members.names[model.best_]
