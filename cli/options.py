@@ -268,6 +268,15 @@ class Fit:
         multiple=True,
     )
     fit_labels: Any = given("Labels of the rows of --fit.", metavar="FILE")
+    fit_groups: str | None = given(
+        "What each row of --fit belongs to (a patient, an account): only groups are independent.",
+        metavar="FILE[:COLUMN]",
+    )
+
+    def check_groups(self, outputs: Outputs) -> None:
+        """Refuse groups that nothing takes heed of: only --oof does."""
+        if self.fit_groups is not None and outputs.oof is None:
+            refuse("--fit-groups says which rows --oof predicts together; add --oof, or omit it")
 
 
 fit_options = group(
@@ -279,6 +288,7 @@ fit_options = group(
         "help": "Predictions of the same model for labelled rows.",
     },
     fit_labels={"required": True},
+    fit_groups={},
 )
 
 
@@ -321,7 +331,8 @@ class Outputs:
     oof: Path | None = given(
         "Also write out-of-fold predictions of the rows of --fit, each fifth of them by a fit to "
         "the others, and compare them with what was given. They are what report, decide --fit and "
-        "a next ensemble take; the fit takes about six times as long."
+        "a next ensemble take; the fit takes about six times as long. With --fit-groups no group "
+        "is divided."
     )
     labels_out: Path | None = given(
         "Also write a file of labels, the likeliest class of each row (.csv, .npy, .txt, .jsonl, "

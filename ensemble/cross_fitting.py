@@ -16,7 +16,7 @@ from ensemble.learned.label_pool import log_odds_of
 from ensemble.members import Members, check_members
 from postproc.evaluation.folds import held_out, label_folds, random_folds
 from postproc.scores.arrays import Array, as_native
-from postproc.scores.checks import check_count, fail
+from postproc.scores.checks import check_count, check_groups, fail
 from postproc.scores.codes import coded
 from postproc.scores.frames.arguments import takes_frames
 from postproc.scores.names import some
@@ -32,6 +32,7 @@ def out_of_fold(
     *,
     kinds: Kinds = None,
     classes: Sequence[str] | None = None,
+    groups: Any = None,
     n_folds: int = 5,
     seed: int = 0,
 ) -> Array:
@@ -52,6 +53,9 @@ def out_of_fold(
         What the scores are; None detects it, once for all folds.
     classes : sequence of C str, optional
         Class names; by default those that the scores have.
+    groups : array_like of shape (n,), optional
+        What each row belongs to (a patient, a document). All rows of a group are in one fold, so
+        that no row is predicted by a fit to others of its group; folds are as even as may be.
     n_folds : int
         Number of folds >= 2, drawn at random, whatever the order of the rows.
     seed : int
@@ -84,7 +88,8 @@ def out_of_fold(
     labels = as_labels(y, members)
     n_folds = check_count(n_folds, "n_folds", low=2)
     seed = check_count(seed, "seed", low=0)
-    folds, labels = _folds(members, labels, n_folds, seed)
+    own = None if groups is None else check_groups(groups, members.n_rows)
+    folds, labels = _folds(members, labels, n_folds, seed, own)
     parts: list[Array] = []
     places: list[NDArray[np.int64]] = []
     for held in held_out(folds):
@@ -124,7 +129,11 @@ def _as_members(
 
 
 def _folds(
-    members: Members, labels: NDArray[np.int64], n_folds: int, seed: int
+    members: Members,
+    labels: NDArray[np.int64],
+    n_folds: int,
+    seed: int,
+    groups: NDArray[np.int64] | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Fold of each row, (n,), and labels (n,) or (n, m)."""
     n_rows, n_classes = members.n_rows, members.n_classes
@@ -133,13 +142,13 @@ def _folds(
             fail("scores", "arrays of 2 rows or more", f"{n_rows}")
         labels = labels.reshape(n_rows, n_classes)
         z = log_odds_of(members.two_class(), slice(0, labels.size), n_classes)
-        return label_folds(z, labels, min(n_folds, n_rows), seed), labels
+        return label_folds(z, labels, min(n_folds, n_rows), seed, groups), labels
     counts = np.bincount(labels, minlength=n_classes)
     if counts.max(initial=0) < 2:
         fail("y", "labels of which a class has 2 rows or more", f"{counts.max(initial=0)} at most")
     # Not stratified: a class bias is to be judged on class frequencies that it has not seen.
     mean = members.log_tensor(slice(0, n_rows)).mean(axis=0)
-    folds = random_folds(mean, labels, min(n_folds, n_rows), seed)
+    folds = random_folds(mean, labels, min(n_folds, n_rows), seed, groups)
     spread = np.zeros((n_folds, n_classes), dtype=bool)
     spread[folds, labels] = True
     alone = np.flatnonzero(spread.sum(axis=0) == 1).tolist()

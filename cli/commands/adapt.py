@@ -21,7 +21,6 @@ class Groups:
         "which the test of a shift and the intervals of shares allow for.",
         metavar="FILE[:COLUMN]",
     )
-    fit_groups: str | None = given("What each row of --fit belongs to.", metavar="FILE[:COLUMN]")
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,6 @@ def adapt_command(
             return MultilabelShiftAdapter(method=shift.method, **options)
         return LabelShiftAdapter(**asdict(shift), kind=rows.kind, random_state=running.seed)
 
-    if inputs.multilabel and (groups.groups or groups.fit_groups):
+    if inputs.multilabel and (groups.groups or fit.fit_groups):
         refuse("--groups is for classes that exclude each other; omit it, or --multilabel")
-    paths = (groups.groups, groups.fit_groups)
-    return fit_and_write(make, predictions, fit, inputs, outputs, running, groups=paths)
+    return fit_and_write(make, predictions, fit, inputs, outputs, running, groups=groups.groups)

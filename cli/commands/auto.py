@@ -57,6 +57,7 @@ def auto_command(
     from ensemble import AutoPostprocessor, MultilabelPostprocessor
 
     runner = Runner.of(inputs, outputs, running)
+    fit.check_groups(outputs)
     check_fit_usage(predictions, fit, "auto", learns=True)
 
     def make(members: Any) -> Any:

@@ -57,6 +57,8 @@ def calibrate_command(
     from postproc.calibration.by_name import default_method, make_calibrator
     from postproc.calibration.multilabel import MultilabelCalibration
 
+    fit.check_groups(outputs)
+
     def make(rows: Predictions) -> Any:
         if rows.multilabel:
             if method is not None:

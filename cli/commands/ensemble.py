@@ -144,6 +144,7 @@ def ensemble_command(
             refuse(f"{flag} is for {' and '.join(methods)}, not for {method}")
     if outputs.oof is not None and not learns:
         refuse(f"{method} is not fitted, so no row is seen; omit --oof")
+    fit.check_groups(outputs)
     if rule.training is not None and method not in TRAINED:
         refuse(f"{method} has no training methods; omit --training")
     check_fit_usage(predictions, fit, method, learns=learns)

@@ -63,13 +63,15 @@ def fit_and_combine(
         notes.append(coded("no-change", said))
     what = Combination(combiner, method, task, output, runner)
     members = task.fit_members
-    held = None if members is None else cross_fit(combiner, members, task.fit_labels, runner)
+    held = None
+    if members is not None:
+        held = cross_fit(combiner, members, task.fit_labels, task.fit_groups, runner)
     if members is None or held is None:
         return deliver(write_combined(what, notes), runner)
     outcome = write_combined(what, [*notes, *held.warnings])
     outcome.summary["warnings"] += _one_adapted(outcome.summary)
     solo, made = combiner.solo_accuracy_, held.write(runner)
-    report = _report(what, members, task.fit_loaded, held.labels, solo, made)
+    report = _report(what, members, task.fit_loaded, held.labels, solo, made, groups=held.groups)
     return deliver(replace(outcome, held_out=report), runner)
 
 
@@ -189,6 +191,7 @@ def _report(
     solo: NDArray[Any] | None,
     made: Predictions,
     contestants: Mapping[str, Any] = MappingProxyType({}),
+    groups: NDArray[Any] | None = None,
 ) -> Report:
     """Compare what was made with the members; the baseline is the best of them."""
     models: dict[str, Any] = {}
@@ -199,10 +202,11 @@ def _report(
             else replace(own, scores=member.scores)
         )
     best = members.names[0] if solo is None else members.names[int(solo.argmax())]
-    judging, model = {}, what.model
+    judging: dict[str, Any] = {"groups": groups}
+    model = what.model
     metric = getattr(model, "metric", "accuracy")
-    if metric != "accuracy":
-        judging = {"metrics": [find_metric(metric)]}
+    if metric != "accuracy" and not members.multilabel:  # whose report has six metrics anyway
+        judging["metrics"] = [find_metric(metric)]
         if isinstance(model, AutoPostprocessor):
             best = members.names[model.best_]
     models |= contestants

@@ -25,6 +25,7 @@ class CrossFitted:
     like: Predictions  # the rows of --fit, whose names and form they get
     values: NDArray[Any]
     labels: NDArray[Any]
+    groups: NDArray[Any] | None
     warnings: list[str]
 
     def write(self, runner: Runner) -> Predictions:
@@ -45,12 +46,15 @@ class CrossFitted:
         return runner.load_written(form, self.like)
 
 
-def cross_fit(estimator: Any, members: Members, labels: Any, runner: Runner) -> CrossFitted | None:
+def cross_fit(
+    estimator: Any, members: Members, labels: Any, groups: NDArray[Any] | None, runner: Runner
+) -> CrossFitted | None:
     """Fit an estimator, which has been fitted to all rows, fold by fold; None without --oof."""
     path, said = runner.outputs.oof, list[str]()
     if path is None:
         return None
     with noting(said):
-        values = as_numpy(out_of_fold(estimator, members, labels, seed=runner.running.seed))
+        seed = runner.running.seed
+        values = as_numpy(out_of_fold(estimator, members, labels, groups=groups, seed=seed))
     said += lost_ids(members.ids, path)
-    return CrossFitted(path, members[0], values, labels, said)
+    return CrossFitted(path, members[0], values, labels, groups, said)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from cli.messages import echo, noting, print_table
@@ -48,11 +49,11 @@ def fit_and_write(
     outputs: Outputs,
     running: Running,
     *,
-    groups: tuple[str | None, str | None] = (None, None),
+    groups: str | None = None,
 ) -> dict[str, Any]:
     """Fit the estimator that `make` gives for the fit rows, apply it to a file, and say so.
 
-    `groups` are files of those of the target's rows, and of the fit rows.
+    `groups` is the file of those of the target's rows.
     """
     runner = Runner.of(inputs, outputs, running)
     target = load(path, runner)
@@ -62,21 +63,21 @@ def fit_and_write(
     estimator = make(rows)
     of_target, of_fit = (
         None if path is None else groups_of(path, own, runner)
-        for path, own in zip(groups, (target, rows), strict=True)
+        for path, own in ((groups, target), (fit.fit_groups, rows))
     )
-    how = {} if of_fit is None else {"groups": of_fit}
+    how = {"groups": of_fit} if isinstance(estimator, LabelShiftAdapter) else {}
     said: list[str] = []
     with noting(said):
         estimator.fit(rows.scores, y, classes=rows.classes, **how)
     notes = [*fit_doubts([rows], y), *said, *same_rows([target], [rows])]
-    held = cross_fit(estimator, Members((rows,)), y, runner)
+    held = cross_fit(estimator, Members((rows,)), y, of_fit, runner)
     notes += [] if held is None else held.warnings
     outcome = apply_to_file(
         estimator, target, labels, output, runner, notes=notes, fitted=[rows], groups=of_target
     )
     if held is not None:
         models = {"as given": rows, "calibrated": held.write(runner)}
-        report = compare(models, y, rows.classes, runner, baseline="as given")
+        report = compare(models, y, rows.classes, runner, baseline="as given", groups=held.groups)
         outcome = replace(outcome, held_out=report)
     return deliver(outcome, runner)
 
@@ -144,6 +145,7 @@ def _before_and_after(
 def _summarize_calibrated(
     scaling: Calibrator | MultilabelCalibration, target: Predictions
 ) -> dict[str, Any]:
+    strength = getattr(scaling, "strength_", None)
     return {
         "method": LABEL_MAPS if target.multilabel else name_of(scaling),
         **size_of(target),
@@ -151,7 +153,7 @@ def _summarize_calibrated(
         "improved": scaling.improved_,
         "temperature": scaling.temperature_,
         "weights": getattr(scaling, "shares_", None),
-        "strength": getattr(scaling, "strength_", None),
+        "strength": strength if strength != np.inf else None,  # the labels share one map
         "log_loss_before": scaling.identity_log_loss_,
         "log_loss_after": scaling.held_out_log_loss_,
     }
@@ -168,8 +170,13 @@ def _show_calibrated(summary: dict[str, Any]) -> None:
     if summary["weights"] is not None:
         parts = sorted(summary["weights"].items(), key=lambda part: -part[1])
         kept = "calibrated by " + ", ".join(f"{name} ({weight:.2f})" for name, weight in parts)
-    if summary["strength"] is not None:
-        kept += f" in all labels, each shrunk to that by {summary['strength']:g} rows"
+    if columns == "labels":
+        strength = summary["strength"]
+        kept += " in all labels" + (
+            ", one map for all"
+            if strength is None
+            else f", each shrunk to that by {strength:g} rows"
+        )
     echo(
         f"held-out log-loss {summary['log_loss_before']:.4f} before, "
         f"{summary['log_loss_after']:.4f} after: "

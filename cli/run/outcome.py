@@ -43,6 +43,11 @@ def deliver(outcome: Outcome, runner: Runner) -> dict[str, Any]:
             echo(line)
         if outcome.held_out is not None:
             echo("Out of fold, on the rows of --fit:")
+            if outcome.held_out.groups is not None:
+                echo(
+                    "No group is divided here. Folds of the fit itself divide groups, so held-out "
+                    "figures above may be too good."
+                )
             echo(outcome.held_out.to_text(), nl=False)
         if summary.get("saved") is not None:
             from ensemble.saved import arrays_of

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cli.messages import refuse, warn
 from cli.options import Fit
+from cli.task.judging import groups_of
 from cli.task.load import (
     in_class_order,
     in_row_order,
@@ -55,6 +56,7 @@ class Task:
     fit_loaded: Sequence[Predictions] = ()
     fit_members: Members | None = None  # None where nothing is learned
     fit_labels: NDArray[Any] | None = None
+    fit_groups: NDArray[Any] | None = None
 
 
 def load_task(
@@ -85,7 +87,9 @@ def load_task(
         y = load_member_labels(fit.fit_labels, fit_loaded, runner)
     fit_members = align_members(fit_loaded, missing_class=missing_class, classes=members.classes)
     y = in_class_order(y, fit_loaded, members.classes)
-    return Task(loaded, members, labels, fit_loaded, fit_members, y)
+    path = fit.fit_groups
+    groups = None if path is None else groups_of(path, _with_ids(fit_loaded), runner)
+    return Task(loaded, members, labels, fit_loaded, fit_members, y, groups)
 
 
 def load_task_of(
@@ -217,9 +221,14 @@ def load_member_labels(
 ) -> NDArray[Any]:
     """Load labels in the order of the first member that has row ids."""
     named = next((member for member in members if member.classes is not None), members[0])
-    rows = next((member for member in members if member.ids is not None), members[0])
+    rows = _with_ids(members)
     own = replace(named, ids=rows.ids, predicted=rows.predicted)
     return labels_of(path, own, runner, judges=judges)
+
+
+def _with_ids(members: Sequence[Predictions]) -> Predictions:
+    """The first member that has row ids, in whose order the rows are; else the first."""
+    return next((member for member in members if member.ids is not None), members[0])
 
 
 def open_run(paths: Sequence[str]) -> RunDirectory | None:

@@ -66,29 +66,46 @@ def canonical_order(logs: Floats, y: Ints, seed: int) -> tuple[Ints, Ints]:
     return np.lexsort((ties, places, rank[y])), classes
 
 
-def random_folds(logs: Floats, y: Ints, n_folds: int, seed: int) -> Ints:
+def random_folds(
+    logs: Floats, y: Ints, n_folds: int, seed: int, groups: Ints | None = None
+) -> Ints:
     """Fold of each row, shape (n,), drawn at random whatever the order of rows and classes.
 
     The folds are not stratified, so a class bias is judged on class frequencies that it has not
     seen. Stratified folds share the chance frequencies of a small sample with the rows they leave
-    out, and a bias fitted to these looks like a gain.
+    out, and a bias fitted to these looks like a gain. Rows of one of `groups`, (n,), are in one
+    fold.
     """
     rows, _ = canonical_order(logs, y, seed)
-    return _deal(np.random.default_rng(seed).permutation(rows), n_folds)
+    return _deal(np.random.default_rng(seed).permutation(rows), n_folds, groups)
 
 
-def label_folds(scores: Floats, labels: NDArray[Any], n_folds: int, seed: int) -> Ints:
+def label_folds(
+    scores: Floats, labels: NDArray[Any], n_folds: int, seed: int, groups: Ints | None = None
+) -> Ints:
     """Fold of each row, shape (n,), drawn at random whatever the order of rows and labels.
 
-    Scores are (n, m), or (n, m, k) of k members; labels are zeros and ones (n, m).
+    Scores are (n, m), or (n, m, k) of k members; labels are zeros and ones (n, m). Rows of one of
+    `groups`, (n,), are in one fold.
     """
     flat = np.sort(scores, axis=1).reshape(len(scores), -1)
     direction = np.random.default_rng(seed).standard_normal(flat.shape[1])
     rows = np.lexsort((flat @ direction, labels.sum(axis=1)))
-    return _deal(np.random.default_rng(seed).permutation(rows), n_folds)
+    return _deal(np.random.default_rng(seed).permutation(rows), n_folds, groups)
 
 
-def _deal(order: Ints, n_folds: int) -> Ints:
+def _deal(order: Ints, n_folds: int, groups: Ints | None = None) -> Ints:
+    """Deal rows out in turn; or groups, the largest first, each to the fold with fewest rows."""
     folds = np.empty(len(order), dtype=np.int64)
-    folds[order] = np.arange(len(order)) % n_folds
+    if groups is None:
+        folds[order] = np.arange(len(order)) % n_folds
+        return folds
+    _, first, own, sizes = np.unique(
+        groups[order], return_index=True, return_inverse=True, return_counts=True
+    )
+    fold_of, filled = np.empty(len(sizes), dtype=np.int64), np.zeros(n_folds, dtype=np.int64)
+    for group in np.lexsort((first, -sizes)):  # of one size in the order of their rows
+        fold_of[group] = fold = filled.argmin()
+        filled[fold] += sizes[group]
+    folds[order] = fold_of[own]
     return folds

@@ -184,5 +184,5 @@ def check_groups(groups: Any, n_rows: int, name: str = "groups") -> NDArray[np.i
         fail(name, f"one name or number a row, shape ({n_rows},)", f"shape {array.shape}")
     known, numbers = np.unique(array, return_inverse=True)
     if len(known) < 2:
-        fail(name, "two or more", f"{len(known)}: intervals come from differences between groups")
+        fail(name, "two or more", f"{len(known)}: only groups are independent")
     return numbers.astype(np.int64)

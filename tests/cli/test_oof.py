@@ -8,6 +8,7 @@ import pytest
 
 import ensemble
 import postproc
+from postproc.calibration.by_name import make_calibrator
 
 N_FIT, N_TEST = 120, 60
 CLASSES = ["a", "b", "c"]
@@ -151,6 +152,75 @@ def test_all_rows_labelled_the_honest_file_judges_and_the_warning_names_the_opti
         each["name"]: each["log_loss"] for each in json.loads(run_cli(*args).stdout)["models"]
     }
     assert losses["all"] < losses["oof"]
+
+
+@pytest.fixture
+def visits(files):
+    """A table of what each fit row belongs to, in another order: several visits of a patient."""
+    ids = [f"fit{row}" for row in range(N_FIT)]
+    table = pd.DataFrame({"patient": [f"p{row // 4}" for row in range(N_FIT)]}, ids)
+    table.iloc[::-1].to_csv("visits.csv", index_label="plot_id")
+    return table["patient"]
+
+
+@pytest.mark.parametrize("command", ["auto", "ensemble weights", "calibrate"])
+def test_groups_of_the_fit_rows_are_kept_whole_and_widen_the_intervals(visits, run_cli, command):
+    alone = command == "calibrate"
+    args = [*command.split(), *TEST[: 1 if alone else 2], *FIT[: 2 if alone else 4], *FIT[4:]]
+    args += ["-o", "out.csv", "--oof", "oof.csv", "--fit-groups", "visits.csv:patient"]
+    found = json.loads(run_cli(*args, "--json").stdout)["out_of_fold"]["report"]
+    assert found["groups"] == N_FIT // 4
+    members, labels = fit_rows()
+    model, scores = {
+        "auto": (ensemble.AutoPostprocessor(), members),
+        "ensemble weights": (ensemble.LearnedLogPool(), members),
+        "calibrate": (make_calibrator("pooled"), members[0]),
+    }[command]
+    groups = visits.loc[members[0].index].to_numpy()
+    expected = ensemble.out_of_fold(model, scores, labels, groups=groups)
+    np.testing.assert_allclose(pd.read_csv("oof.csv", index_col=0), expected, atol=1e-9)
+    text = run_cli(*args, "--overwrite").stdout
+    assert "No group is divided here" in text
+    assert "120 rows in 30 groups" in text
+
+
+def test_groups_of_labels_that_do_not_exclude_each_other_and_of_a_run_directory(files, run_cli):
+    rng = np.random.default_rng(0)
+    for split, n in (("val", 80), ("test", 40)):
+        y = (rng.random((n, 3)) < 0.4).astype(int)
+        np.save(f"x.{split}.npy", 1 / (1 + np.exp(-(4 * y - 2 + rng.normal(size=y.shape)))))
+        np.save(f"labels.{split}.npy", y)
+    np.savetxt("groups.txt", np.arange(80) // 4, fmt="%d")
+    more = ["--multilabel", "--oof", "oof.npy", "--fit-groups", "groups.txt", "--json"]
+    own = ["x.test.npy", "--fit", "x.val.npy", "--fit-labels", "labels.val.npy"]
+    model = postproc.MultilabelCalibration()
+    expected = ensemble.out_of_fold(
+        model, np.load("x.val.npy"), np.load("labels.val.npy"), groups=np.arange(80) // 4
+    )
+    found = json.loads(run_cli("calibrate", *own, *more, "-o", "a.npy").stdout)
+    assert found["out_of_fold"]["report"]["groups"] == 20
+    assert found["strength"] is None  # infinite, which JSON has no number for
+    np.testing.assert_allclose(np.load("oof.npy"), expected, atol=1e-9)
+    more.remove("--multilabel")
+    for split in ("val", "test"):
+        np.save(f"labels.{split}.npy", np.load(f"labels.{split}.npy").argmax(axis=1))
+        np.save(f"x.{split}.npy", postproc.softmax(3 * np.load(f"x.{split}.npy")))
+    args = ["ensemble", "weights", ".", *more, "-o", "b.npy", "--overwrite"]
+    found = json.loads(run_cli(*args).stdout)
+    assert found["out_of_fold"]["report"]["groups"] == 20
+
+
+def test_groups_that_nothing_heeds_are_refused(visits, run_cli):
+    groups = ("--fit-groups", "visits.csv:patient")
+    for args in (
+        ("ensemble", "weights", *TEST, *FIT),
+        ("auto", *TEST, *FIT),
+        ("calibrate", TEST[0], *FIT[:2], *FIT[4:]),
+    ):
+        assert "add --oof, or omit it" in run_cli(*args, *groups, code=2).stderr
+    out = ("-o", "o.csv", "--oof", "visits.csv", "--overwrite")
+    said = run_cli("auto", *TEST, *FIT, *out, *groups, code=2).stderr
+    assert "must not be an input" in said
 
 
 def test_decide_takes_the_file(files, run_cli):

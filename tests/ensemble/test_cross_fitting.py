@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.model_selection import GroupKFold
 
 import ensemble
 import postproc
 from ensemble import out_of_fold
 from ensemble.base import MemberEstimator
 from postproc.calibration.by_name import METHODS, make_calibrator
-from postproc.evaluation.folds import random_folds
+from postproc.evaluation.folds import label_folds, random_folds
 
 RNG = np.random.default_rng(0)
 Y = RNG.integers(0, 3, 90)
@@ -21,12 +22,14 @@ A, B = (signal * np.eye(3)[Y] + RNG.normal(size=(90, 3)) for signal in (2.0, 1.0
 PROBS = postproc.softmax(B)
 
 
-def naive(make, members, y, n_folds=5, seed=0):
+def naive(make, members, y, n_folds=5, seed=0, groups=None):
     """A loop over the same folds, on arrays."""
     logs = np.stack([np.log(postproc.softmax(a) if a.min() < 0 else a) for a in members])
-    folds, out = random_folds(logs.mean(axis=0), y, n_folds, seed), np.empty(members[0].shape)
+    folds = random_folds(logs.mean(axis=0), y, n_folds, seed, groups)
+    out = np.empty(members[0].shape)
     for fold in range(n_folds):
         held = folds == fold
+        assert groups is None or not np.intersect1d(groups[held], groups[~held]).size
         model = make()
         if isinstance(model, MemberEstimator):
             fitted = model.fit([a[~held] for a in members], y[~held])
@@ -79,6 +82,83 @@ def test_the_order_of_rows_does_not_matter():
     found = out_of_fold(ensemble.LearnedLogPool(), [A, PROBS], Y)
     moved = out_of_fold(ensemble.LearnedLogPool(), [A[order], PROBS[order]], Y[order])
     np.testing.assert_allclose(moved, found[order], atol=1e-9)
+
+
+#: Groups of unequal sizes, of rows apart from each other.
+GROUPS = np.minimum(np.random.default_rng(5).geometric(0.08, 90), 30)
+
+
+@pytest.mark.parametrize("n_folds", [2, 5, 40])
+def test_folds_keep_groups_whole_and_are_as_even_as_those_of_scikit_learn(n_folds):
+    for folds in (
+        random_folds(A, Y, n_folds, 1, GROUPS),
+        label_folds(A, np.eye(3)[Y], n_folds, 1, GROUPS),
+    ):
+        for group in np.unique(GROUPS):
+            assert len(np.unique(folds[group == GROUPS])) == 1
+        n_held = min(n_folds, len(np.unique(GROUPS)))
+        theirs = [len(test) for _, test in GroupKFold(n_held).split(A, Y, GROUPS)]
+        assert sorted(np.bincount(folds)) == sorted(theirs)
+    pairs = random_folds(A, Y, 5, 0, np.arange(90) // 2)
+    assert not np.array_equal(pairs, random_folds(A, Y, 5, 1, np.arange(90) // 2))
+
+
+def test_rows_of_no_group_but_their_own_are_dealt_as_without_groups():
+    alone = np.random.default_rng(0).permutation(90)
+    np.testing.assert_array_equal(random_folds(A, Y, 5, 3, alone), random_folds(A, Y, 5, 3))
+
+
+def test_groups_are_held_out_whole():
+    found = out_of_fold(ensemble.LearnedLogPool(), [A, PROBS], Y, groups=GROUPS)
+    loop = naive(ensemble.LearnedLogPool, [A, PROBS], Y, groups=GROUPS)
+    np.testing.assert_allclose(found, loop, atol=1e-9)
+    order, names = np.random.default_rng(2).permutation(90), [f"p{31 - g}" for g in GROUPS]
+    moved = out_of_fold(
+        ensemble.LearnedLogPool(),
+        [A[order], PROBS[order]],
+        Y[order],
+        groups=np.array(names)[order],
+    )
+    np.testing.assert_allclose(moved, found[order], atol=1e-9)
+
+
+def test_groups_of_one_column_and_of_labels_that_do_not_exclude_each_other():
+    y, p = (Y == 0).astype(int), PROBS[:, 0]
+    found = out_of_fold(postproc.BetaCalibration(), p, y, groups=GROUPS)
+    loop = naive(
+        lambda: postproc.BetaCalibration(kind="probs"), [np.c_[1 - p, p]], y, groups=GROUPS
+    )
+    np.testing.assert_allclose(found, loop[:, 1], atol=1e-9)
+    many = np.eye(3, dtype=int)[Y]
+    found = out_of_fold(postproc.MultilabelCalibration(kind="logits"), A, many, groups=GROUPS)
+    folds = label_folds(A, many, 5, 0, GROUPS)
+    for held in (folds == fold for fold in range(5)):
+        model = postproc.MultilabelCalibration(kind="logits").fit(A[~held], many[~held])
+        np.testing.assert_allclose(found[held], model.predict_proba(A[held]), atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_only_whole_groups_are_honest_where_rows_of_a_group_are_alike():
+    losses = []
+    for seed in range(3):  # scores that say nothing of the label but which patient a row is of
+        rng = np.random.default_rng(seed)
+        patient = np.repeat(np.arange(60), 5)
+        y, own = rng.integers(0, 3, 60)[patient], 2 * rng.normal(size=(60, 3))[patient]
+        scores = [own + 0.1 * rng.normal(size=own.shape), own[:, ::-1] / 2]
+        model = ensemble.DiscriminantPool()
+        found = [out_of_fold(model, scores, y, groups=groups) for groups in (None, patient)]
+        losses.append([-np.log(probs[np.arange(len(y)), y]).mean() for probs in found])
+    divided, whole = np.mean(losses, axis=0)
+    assert divided < np.log(3) - 0.1 < np.log(3) < whole
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [(GROUPS[:5], r"groups.*shape \(90,\)"), (np.zeros(90), "groups.*two or more, got 1")],
+)
+def test_bad_groups(groups, said):
+    with pytest.raises(ValueError, match=said):
+        out_of_fold(ensemble.LearnedLogPool(), [A, PROBS], Y, groups=groups)
 
 
 def test_the_estimator_itself_stays_as_it_was():
