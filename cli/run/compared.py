@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from cli.task.runner import Runner
 from ensemble import align_members, pairwise_diversity
 from ensemble.diversity import Diversity
 from postproc.files import atomic_path
+from postproc.files.paths import file_and_column
 from postproc.files.rundir import RunDirectory
 from postproc.reports.text import to_markdown
 from postproc.scores.predictions import Predictions
@@ -36,7 +38,7 @@ def compare_files(
     classes = next((m.classes for m in models.values() if m.classes is not None), None)
     how = judging_of(judging, [*models.values()], classes, runner)
     found = compare(models, labels, classes, runner, **how)
-    doubts = report_doubts(found)
+    doubts = report_doubts(found, {} if run is not None else _turned(paths, models))
     warn(doubts, quiet=runner.running.quiet)
     diversity = None
     if shown.diversity:
@@ -68,6 +70,21 @@ def _load(
     if labels is None:
         refuse(f"Missing option '--labels': {paths[0]} has no labels of its test split.")
     return {model.name: model for model in loaded}, labels
+
+
+def _turned(paths: Sequence[str], models: Mapping[str, Predictions]) -> dict[str, str]:
+    """What names the column of each model, where it has a name, as the score of the other class."""
+    if len(paths) != len(models):
+        return {}
+    pairs = (
+        (name, *file_and_column(path))
+        for name, path in zip(member_names(paths), paths, strict=True)
+    )
+    return {
+        name: shlex.quote(f"{file}:-{models[name].heading}")
+        for name, file, column in pairs
+        if models[name].heading and not (column or "").startswith("-")
+    }
 
 
 def _position(baseline: str | None, names: Sequence[str], paths: Sequence[str]) -> int:

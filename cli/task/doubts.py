@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -106,12 +106,21 @@ def _head(member: Predictions, rows: Sequence[int]) -> NDArray[np.float64]:
     return np.asarray(as_numpy(member.scores[first]), dtype=np.float64)
 
 
-def report_doubts(report: Report | None) -> list[str]:
-    """Warn of models in a report that agree with the labels no better than by chance."""
+def report_doubts(report: Report | None, mends: Mapping[str, str] | None = None) -> list[str]:
+    """Warn of models in a report that agree with the labels no better than by chance.
+
+    `mends` has what names the columns of models as scores of the other class.
+    """
     if not isinstance(report, AccuracyReport):
         return []
     turned = {
-        model.name: reversed_doubts(model.name, area.value, area.ci[1], report.classes[POSITIVE])
+        model.name: reversed_doubts(
+            model.name,
+            area.value,
+            area.ci[1],
+            report.classes[POSITIVE],
+            (mends or {}).get(model.name),
+        )
         for model in report.models
         if len(report.classes) == 2 and (area := model.results.get("auc"))
     }

@@ -68,14 +68,21 @@ def chance_doubts(poor: Mapping[str, float], labels: str) -> list[str]:
     return [coded("chance", said)]
 
 
-def reversed_doubts(name: str, auc: float, highest: float, positive: str) -> list[str]:
-    """A sentence on a model whose AUC, with the end of its interval, lies below 1/2."""
+def reversed_doubts(
+    name: str, auc: float, highest: float, positive: str, turned: str | None = None
+) -> list[str]:
+    """A sentence on a model whose AUC, with the end of its interval, lies below 1/2.
+
+    `turned` is what names its column as the score of the other class.
+    """
     if not highest < 0.5:
         return []
+    mend = "name the other class with --positive"
+    if turned is not None:
+        mend = f"name {turned} in its place, or the other class of all columns with --positive"
     said = (
         f"{name} ranks rows the other way round: AUC is {100 * auc:.2f}, with its scores negated "
-        f"{100 - 100 * auc:.2f}; if higher means less of class {positive}, name the other class "
-        "with --positive"
+        f"{100 - 100 * auc:.2f}; if higher means less of class {positive}, {mend}"
     )
     return [coded("reversed", said)]
 

@@ -50,6 +50,8 @@ class Contents:
     notes: tuple[str, ...] = ()
     #: The heading of the column of ids.
     id_heading: str = "id"
+    #: The only column is the score of the other class.
+    reverse: bool = False
 
 
 #: Bytes of memory that any file may take, and how many times its own size a larger one may.

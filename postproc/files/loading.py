@@ -27,7 +27,7 @@ from postproc.files.reading import Reading, ReadingWarning
 from postproc.files.shards import find_shards, open_shards, shard_name
 from postproc.files.stacks import check_stack
 from postproc.files.zarr import ZarrSource, is_zarr
-from postproc.scores.binary import OneColumn, as_column, is_one_column
+from postproc.scores.binary import OneColumn, as_column, is_one_column, other_class
 from postproc.scores.blocks import DEFAULT_SIZES, MapBlocks, Sizes, in_order
 from postproc.scores.checks import fail
 from postproc.scores.codes import coded
@@ -68,7 +68,8 @@ def load_predictions(
         `.npy`; `.npz`, `.safetensors` or `.pt`/`.pth` (tensors only, or a list of batches) with the
         key scores, logits, probs, predictions, probabilities or log_probs and optional classes and
         ids; a table with a column a class and optional ids: `.csv` or `.tsv` (also `.gz`),
-        `.parquet` or `.jsonl` (or with one column of lists), of which `FILE:COLUMN` is one column.
+        `.parquet` or `.jsonl` (or with one column of lists), of which `FILE:COLUMN` is one column,
+        and `FILE:-COLUMN` the same as the score of the other class, 1 - p or -z.
         The suffix may be omitted. Or a Zarr array, or a folder of shards `name-00000.npy`,
         `name-00001.npy` and so on, given as the folder or as folder/name; the scores of both stay
         in their files until they are read.
@@ -255,6 +256,10 @@ def _checked(
     )
     if verdict.kind == "logits" and not (kind or contents.kind or reading.multilabel or column):
         _check_logits(source, notes.name)
+    if contents.reverse:
+        if column is None:
+            fail(notes.name, "one column of two classes to be read in reverse", "labels")
+        source = other_class(source, verdict.kind)
     scores = source
     if verdict.percent is not None:
         notes.notes.append(PERCENT_NOTE.format(*verdict.percent))

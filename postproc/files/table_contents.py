@@ -12,7 +12,13 @@ from postproc.files.long_tables import contents_of_long
 from postproc.files.reading import Reading
 from postproc.scores.tables.choice import NO_COLUMN
 from postproc.scores.tables.column_names import is_suspect, is_truth, listed
-from postproc.scores.tables.columns import SCORE_KEYS, Roles, chosen_columns, find_roles
+from postproc.scores.tables.columns import (
+    SCORE_KEYS,
+    Roles,
+    chosen_columns,
+    find_roles,
+    is_reversed,
+)
 from postproc.scores.tables.id_columns import find_ids, named_column
 from postproc.scores.tables.named_lists import in_class_order
 from postproc.scores.tables.tables import MISSING, Table, as_floats, is_list, is_text, refuse
@@ -31,6 +37,8 @@ def scores_of(table: Table, reading: Reading) -> Contents:
     notes = (*table.notes, *roles.notes)
     first = table.columns[roles.scores[0]]
     if is_list(first):
+        if roles.reverse:
+            refuse(f"{reading.columns[0]!r} must name one column of numbers, got lists")
         values, classes, said = in_class_order(table, roles.scores[0], (roles.ids, roles.labels))
         classes, notes = classes or _equal_columns(table, roles), (*notes, *said)
         kind = SCORE_KEYS.get(table.names[roles.scores[0]].lower())
@@ -41,11 +49,21 @@ def scores_of(table: Table, reading: Reading) -> Contents:
     _check_missing(table, roles, values)
     names = tuple(table.names[c] for c in roles.scores) if table.has_header else None
     heading = _heading(table, roles.ids)
-    return Contents(values, names, ids, is_table=True, notes=notes, id_heading=heading)
+    if roles.reverse:
+        names = reading.columns
+    return Contents(
+        *(values, names, ids),
+        is_table=True,
+        notes=notes,
+        id_heading=heading,
+        reverse=roles.reverse,
+    )
 
 
 def _predicted_labels(table: Table, reading: Reading) -> Contents | None:
     """The only column besides ids and true labels, if it holds names or whole numbers."""
+    if is_reversed(table, reading.columns):
+        return None
     truth = named_column(table, reading.label_column)
     exact, globbed = chosen_columns(table, reading.columns, truth)
     named = [*exact, *globbed]

@@ -10,6 +10,7 @@ import numpy as np
 
 from postproc.scores.arrays import Array, as_floating
 from postproc.scores.binary_labels import POSITIVE
+from postproc.scores.checks import fail
 from postproc.scores.sources import Derived
 
 
@@ -37,6 +38,16 @@ def two_columns(column: Array, kind: str) -> Array:
     x = as_floating(column)
     xp = api.array_namespace(x)
     return xp.concat([xp.zeros_like(x) if kind == "logits" else 1 - x, x], axis=1)
+
+
+def other_class(both: Array, kind: str) -> Array:
+    """Both classes (n, 2) of a column that scores the other class: [p, 1 - p], or [0, -z]."""
+    xp = api.array_namespace(both)
+    if kind != "logits":
+        return xp.flip(both, axis=1)
+    if bool(xp.any(xp.isinf(both))):
+        fail("scores", "finite logits to be read in reverse", "-inf")
+    return xp.concat([xp.zeros_like(both[:, :1]), 0 - both[:, 1:]], axis=1)
 
 
 def like_given(probs: Array, given: Any) -> Array:

@@ -275,8 +275,9 @@ CODES = {
         "The AUC of two classes and its whole interval lie below 50 %.",
         "Rows of the positive class tend to have lower scores than the others: a higher score may "
         "mean safer. The AUC of the negated scores is 100 % less this one.",
-        "`--positive NAME` names the class that the column scores; negate logits, or take 1 - p, "
-        "where only some of several files are reversed. Check that rows are in the same order.",
+        "`FILE:-COLUMN` reads one column as the score of the other class, 1 - p or -z; "
+        "`--positive NAME` names the class that all columns score. Check that rows are in the same "
+        "order.",
     ),
     "converged": Code(
         "PP301",

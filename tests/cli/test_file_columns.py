@@ -146,6 +146,52 @@ def test_scores_that_fall_where_labels_rise_are_told(table, run_cli):
     assert "PP221" not in run_cli("report", "march.csv:p_churn", *words[2:], coded=True).stderr
 
 
+def test_one_column_is_read_as_the_score_of_the_other_class(table, run_cli):
+    lines = [line.split(",") for line in Path("march.csv").read_text().splitlines()]
+    safe = np.round(1 - table["p_churn"], 4)
+    with Path("both.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([
+            [*lines[0], "safe", "calm", "-x", "x"],
+            *([*row, p, round(-400 * p), p, 1 - p]
+              for row, p in zip(lines[1:], safe.tolist(), strict=True)),
+        ])  # fmt: skip
+    words = ("report", "both.csv:p_churn", "both.csv:safe", "--labels", "both.csv:churned")
+    said = run_cli(*words, "--metric", "auc").stderr
+    assert "name both.csv:-safe in its place" in said
+    turned = [word.replace(":safe", ":-safe") for word in words]
+    ran = run_cli(*turned, "--metric", "auc,log_loss", "--json", coded=True)
+    assert "PP221" not in ran.stderr
+    assert "both.csv:-safe: one column, read as probabilities of 'yes'" in ran.stderr
+    first, second = json.loads(ran.stdout)["models"]
+    assert second["name"] == "-safe"
+    assert second["log_loss"] == pytest.approx(first["log_loss"])
+    assert second["metrics"]["auc"]["value"] == pytest.approx(first["metrics"]["auc"]["value"])
+    ran = run_cli("report", "both.csv:calm", "both.csv:-calm", *words[3:], "--metric", "auc",
+                  "--json")  # fmt: skip
+    up, down = (m["metrics"]["auc"]["value"] for m in json.loads(ran.stdout)["models"])
+    assert up + down == pytest.approx(100 if up > 1 else 1)
+    run_cli("convert", "both.csv:-safe", "-o", "risk.csv")
+    assert Path("risk.csv").read_text().startswith("customer_id,-safe\n")
+    np.testing.assert_allclose(load_predictions("risk.csv").scores[:, 1], table["p_churn"])
+
+
+def test_a_minus_may_belong_to_the_name_of_a_column(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("id,-x,x,z,w\na,0.2,0.5,-3.5,-inf\nb,0.3,0.6,2.5,1.5\n")
+    scores = {c: load_predictions(f"{path}:{c}").scores for c in ("-x", "x", "--x", "z", "-z")}
+    np.testing.assert_array_equal(scores["-x"][:, 1], [0.2, 0.3])
+    np.testing.assert_array_equal(scores["--x"], scores["-x"][:, ::-1])
+    np.testing.assert_array_equal(scores["-z"], -scores["z"])
+    streamed = load_predictions(f"{path}:-z", mapped=False)
+    np.testing.assert_array_equal(np.asarray(streamed.scores), scores["-z"])
+    with pytest.raises(ValueError, match="no column '-q', got"):
+        load_predictions(f"{path}:-q")
+    with pytest.raises(ValueError, match="finite logits to be read in reverse"):
+        load_predictions(f"{path}:-w")
+    with pytest.raises(ValueError, match="one column of two classes"):
+        load_predictions(f"{path}:-z", multilabel=True)
+
+
 def test_labels_and_costs_name_the_classes(table, run_cli):
     fit = ("--fit", "march.csv:p_churn", "--fit-labels", "march.csv:churned")
     named = "march.csv:p_churn: one column, read as probabilities of 'yes'"

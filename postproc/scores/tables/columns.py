@@ -48,6 +48,8 @@ class Roles:
     ids: int | None
     labels: int | None
     notes: tuple[str, ...] = ()
+    #: The one column of scores was named with a minus, as the score of the other class.
+    reverse: bool = False
 
 
 def find_roles(table: Table, reading: ColumnChoice) -> Roles:
@@ -56,7 +58,9 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
     labels = named_column(table, reading.label_column)
     ids, named_ids = find_ids(table, reading, taken={labels} - {None})
     aside = {column for column in (labels, ids) if column is not None}
-    exact, globbed = chosen_columns(table, reading.columns, labels)
+    reverse = is_reversed(table, reading.columns)
+    chosen = (reading.columns[0][1:],) if reverse else reading.columns
+    exact, globbed = chosen_columns(table, chosen, labels)
     called = [] if reading.columns else _called_as(table.names, reading.classes)
     if called and not {labels, ids} & {*called}:
         exact = called
@@ -111,7 +115,7 @@ def find_roles(table: Table, reading: ColumnChoice) -> Roles:
     notes = [f"no scores are read from {listed(other)}"] if other and not reading.columns else []
     if reading.columns and ids is None and reading.id_column is None:
         notes += _unread_ids(table, {*left, labels})
-    return Roles(tuple(left), ids, labels, tuple(notes))
+    return Roles(tuple(left), ids, labels, tuple(notes), reverse)
 
 
 def _called_as(names: Sequence[str], classes: Sequence[str]) -> list[int]:
@@ -142,6 +146,13 @@ def _single_column(table: Table, among: Sequence[int]) -> bool:
         return False
     values = as_floats(table.columns[among[0]])
     return values is not None and not bool((values[~np.isnan(values)] % 1 == 0).all())
+
+
+def is_reversed(table: Table, patterns: Sequence[str]) -> bool:
+    """Whether the only pattern is a minus and the name of a column, and no column's name."""
+    name = patterns[0] if len(patterns) == 1 else ""
+    known = table.names if table.has_header else ()
+    return name[:1] == "-" and name not in known and name[1:] in known
 
 
 def chosen_columns(
