@@ -84,9 +84,9 @@ def output_path(source: str, runner: Runner) -> Path:
         overwrite = True  # a job killed at its very end has left it; the job itself checks that
     if not isinstance(target, FolderPath) and path.suffix.lower() != ".zarr":
         check_output(path, overwrite=overwrite, suffixes=(*PREDICTION_SUFFIXES, ".zarr"))
+    _check_more(runner, path)
     check_target(path, overwrite=overwrite)
     check_unlocked(path)
-    _check_more(runner, path)
     return path
 
 

@@ -348,7 +348,7 @@ def test_the_first_ids_that_a_model_lacks_are_named(run, folder):
         (("few.csv", "all.csv"), "'r195', 'r196', 'r197', ... (5 in all) in addition"),
     ):
         said = run(*files, "--labels", "y.csv", code=1).stderr
-        assert f"{rule} {got}; --common-rows (in Python, align_members with" in said
+        assert f"{rule} {got}; --common-rows keeps only the rows" in said
     said = run("old.npy", "few.csv", "--labels", "y.csv", code=1).stderr
     assert "`few` must be as long as `old` (200 rows), got 195 rows" in said
 

@@ -202,7 +202,7 @@ def test_names_that_differ_are_listed(probs):
     for options, message in [
         ({"classes": list("abcx")}, f"`class names of p` {rule} 'd' instead of 'x'"),
         ({"classes": list("abcdx")}, f"`class names of p` {rule} all but 'x'; missing_class="),
-        ({"ids": IDS[:-1]}, f"`ids of p` {rule} 'r19' in addition; --common-rows"),
+        ({"ids": IDS[:-1]}, f"`ids of p` {rule} 'r19' in addition; common_rows=True"),
         ({"classes": NAMES, "missing_class": "none"}, "`missing_class` must be one of "),
     ]:
         with pytest.raises(ValueError) as caught:
