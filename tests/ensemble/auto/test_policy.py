@@ -136,15 +136,15 @@ def test_dask_decides_bit_for_bit_as_the_local_engine(fitted, target, tmp_path, 
 
 def test_memory_does_not_grow_with_the_rows(fitted, target):
     peaks = []
-    for n in (40_000, 320_000):  # as many as 10 MB of float64, in blocks of 0.3 MB
+    for n in (40_000, 320_000):  # as many as 10 MB of float64, in blocks of 32 kB
         members = target(n, SHIFTED)
         keep = partial(in_temporary_file, shape=(n, 4), dtype=np.float32)
         tracemalloc.start()
-        decision = fitted.policy_.decide(fitted.combined(members), cut(n, 10_000), keep=keep)
+        decision = fitted.policy_.decide(fitted.combined(members), cut(n, 1000), keep=keep)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert decision.action == "adapt"
-    assert peaks[1] < peaks[0] + 6e6  # threads that write may hold blocks on a busy machine
+    assert peaks[1] < peaks[0] + 9e6  # threads that write may hold blocks on a busy machine
 
 
 def test_a_target_in_memory_is_kept_as_it_is(fitted, target):
