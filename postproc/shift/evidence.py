@@ -75,7 +75,11 @@ class PredictionMoments:
 def check_covariance(values: Floats, name: str, size: int, *, most: float) -> None:
     """Refuse a saved covariance of probabilities, (size, size), with numbers that none has."""
     check_saved(values, name, (size, size), low=-most, high=most)
-    check_saved(np.diag(values), name, (size,), high=most)
+    diagonal = np.diag(values)
+    check_saved(diagonal, name, (size,), high=most)
+    most_apart = np.sqrt(np.outer(diagonal, diagonal)) + 1e-6 * diagonal.max(initial=0.0)
+    if (np.abs(values) > (1 + 1e-6) * most_apart).any():  # inequality of Cauchy and Schwarz
+        fail(name, "a covariance", "correlations beyond 1", "it is damaged")
 
 
 def sums_by_group(values: Floats, groups: Ints) -> tuple[Ints, Floats]:

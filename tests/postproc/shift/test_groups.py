@@ -92,3 +92,9 @@ def test_bad_groups_are_named():
         adapter.fit(fit, y, groups=np.zeros(50))
     with pytest.raises(ValueError, match="`groups` must be one name or number a row"):
         adapter.fit(fit, y).adapt_to(fit, groups=[0, 1])
+
+
+def test_moments_of_a_damaged_model_are_no_covariance():
+    mean, scatter = np.array([0.5, 0.5]), np.array([[0.0, 5.0], [5.0, 1.0]])
+    with pytest.raises(ValueError, match="`scatter` must be a covariance, got correlations beyond"):
+        PredictionMoments(100, mean, scatter).check_saved()
